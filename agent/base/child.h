@@ -1,0 +1,28 @@
+/*
+ * Child processes with a fixed argument vector, never through a shell: bounded in time and in
+ * output. Any thread.
+ */
+#ifndef SALLYPORT_BASE_CHILD_H
+#define SALLYPORT_BASE_CHILD_H
+
+#include "agent/base/strbuf.h"
+
+#include <stddef.h>
+
+struct child_job {
+    const char *const *arguments;   /* NULL-terminated; arguments[0] is an absolute path */
+    const char *const *environment; /* NULL-terminated; NULL: an empty environment */
+    const void *input;              /* written to its standard input, then closed; may be NULL */
+    size_t input_length;
+    size_t output_max_bytes; /* of stdout and stderr together; more ends the child (-E2BIG) */
+    int timeout_ms;          /* then it is killed (-ETIMEDOUT); must be positive */
+};
+
+/*
+ * Runs the job to its end. Appends what it printed (stdout and stderr, as they came) to OUTPUT.
+ * Returns its exit status 0..255, 128 + N when signal N ended it, or a negative errno when it
+ * could not be started, ran too long or printed too much. No process is left behind.
+ */
+int child_run(const struct child_job *job, struct strbuf *output);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * The log: one line per record on stderr, for the journal or for a person. Every line names its
+ * subsystem, carries key=value ids, and says what happens next. The one who decides logs;
+ * everybody below returns an error. Any thread; a record is written with one write().
+ */
+#ifndef SALLYPORT_BASE_LOG_H
+#define SALLYPORT_BASE_LOG_H
+
+#include "agent/base/macros.h"
+
+enum log_level {
+    LOG_LEVEL_ERROR,   /* somebody has to act */
+    LOG_LEVEL_WARNING, /* something was lost or is degraded */
+    LOG_LEVEL_INFO,    /* a change of state worth keeping */
+    LOG_LEVEL_DEBUG,   /* for the developer in the field; off unless asked for */
+};
+
+/*
+ * Chooses the form: with the journal's <N> priority prefix when JOURNAL_STREAM is set, else with
+ * a UTC time. Call once, before the first thread starts. LEVEL: the chattiest level to write.
+ */
+void log_open(enum log_level level);
+
+/* Changes the chattiest level at run time. */
+void log_set_level(enum log_level level);
+int log_is_enabled(enum log_level level);
+
+/* Writes one line: "SUBSYSTEM: MESSAGE". Control characters in the message become '?'. */
+void log_write(enum log_level level, const char *subsystem, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+#define log_error(subsystem, ...) log_write(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
+#define log_warning(subsystem, ...) log_write(LOG_LEVEL_WARNING, subsystem, __VA_ARGS__)
+#define log_info(subsystem, ...) log_write(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
+#define log_debug(subsystem, ...)                                                                  \
+    do {                                                                                           \
+        if (log_is_enabled(LOG_LEVEL_DEBUG))                                                       \
+            log_write(LOG_LEVEL_DEBUG, subsystem, __VA_ARGS__);                                    \
+    } while (0)
+
+#endif

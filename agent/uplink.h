@@ -1,0 +1,77 @@
+/*
+ * The session to the broker: Paho MQTTAsync over TLS, MQTT 3.1.1, QoS 1. Only this file knows
+ * Paho. It connects (own loop, full jitter, one server per attempt, last good first), publishes
+ * within a window of its own, hands acknowledgements back, and says why a connection failed.
+ *
+ * All functions: main loop only, and none of them blocks. Paho's own threads only copy what they
+ * have into a small ring and wake the loop. Nothing is ever sent over a connection whose chain and
+ * name were not verified: there is no switch for it.
+ */
+#ifndef SALLYPORT_AGENT_UPLINK_H
+#define SALLYPORT_AGENT_UPLINK_H
+
+#include "agent/uplink_state.h"
+#include "config/config.h"
+
+#include <systemd/sd-event.h>
+
+struct uplink; /* opaque */
+
+struct uplink_callbacks {
+    /* The session is up: everything in flight before it is forgotten. */
+    void (*up)(void *context);
+    /* It is gone, or could not be had; `reason` is one line for a person. Once per loss. */
+    void (*down)(void *context, const char *reason);
+    /* The broker acknowledged the message that was published with this TAG. */
+    void (*acknowledged)(void *context, uint64_t tag);
+    /* There is room in the window again after uplink_publish() said -EAGAIN. */
+    void (*room)(void *context);
+    /* A message on a subscribed topic; valid during the call. */
+    void (*received)(void *context, const char *topic, const void *payload, size_t length,
+                     bool retained);
+    void *context;
+};
+
+/* What is sent with the CONNECT, and to which the session subscribes; copied. */
+struct uplink_identity {
+    const char *will_topic, *will_payload; /* retained, QoS 1 */
+    const char *subscribe_topic;           /* QoS 1; NULL: none */
+};
+
+/*
+ * Makes the session object and attaches it to LOOP; connects on uplink_start(). Reads no file yet:
+ * certificates and passwords are read anew at each attempt, so that renewing is replacing files.
+ */
+int uplink_new(const struct config_uplink *config, const struct uplink_identity *identity,
+               const struct uplink_callbacks *callbacks, sd_event *loop,
+               struct uplink **ret_uplink);
+
+void uplink_start(struct uplink *uplink);
+
+/*
+ * Ends the session: waits for at most TIMEOUT_MS for what is in flight, sends a DISCONNECT, and
+ * calls no callback but `acknowledged` any more. Blocking; for the clean stop only. Returns false
+ * when Paho is stuck and the process should leave with _exit().
+ */
+bool uplink_stop(struct uplink *uplink, int timeout_ms);
+struct uplink *uplink_free(struct uplink *uplink); /* accepts NULL, returns NULL */
+
+/*
+ * Publishes at QoS 1. TAG comes back with the acknowledgement; 0 means that nobody wants to know.
+ * Returns 0, -EAGAIN when the window is full (`room` will be called), -ENOTCONN when down.
+ */
+int uplink_publish(struct uplink *uplink, const char *topic, const void *payload, size_t length,
+                   bool retained, uint64_t tag);
+
+struct uplink_health {
+    enum uplink_phase phase;
+    const char *server;      /* of the session or of the last attempt; "" before the first */
+    const char *reason;      /* why it is down: the last probe's sentence; "" when up */
+    int64_t since_wall_ms;   /* when the phase began */
+    int64_t next_attempt_ms; /* milliseconds from now, while waiting; else 0 */
+    uint64_t connects, failures, published, acknowledged;
+    size_t in_flight;
+};
+void uplink_get_health(const struct uplink *uplink, struct uplink_health *ret_health);
+
+#endif

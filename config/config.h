@@ -1,0 +1,178 @@
+/*
+ * The agent's configuration, loaded: one immutable generation with one owner. Readers of any
+ * thread may share it until its owner frees it.
+ */
+#ifndef SALLYPORT_CONFIG_CONFIG_H
+#define SALLYPORT_CONFIG_CONFIG_H
+
+#include "config/finding.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum value_type { /* names in value_type_names[], same order */
+                  VALUE_BOOL,
+                  VALUE_INT16,
+                  VALUE_UINT16,
+                  VALUE_INT32,
+                  VALUE_UINT32,
+                  VALUE_INT64,
+                  VALUE_UINT64,
+                  VALUE_FLOAT32,
+                  VALUE_FLOAT64,
+                  VALUE_STRING,
+};
+extern const char *const value_type_names[]; /* NULL-terminated */
+
+enum report_mode {
+    REPORT_ALWAYS, /* every poll sends every tag */
+    REPORT_CHANGE, /* a tag is sent when it changed by more than its deadband, or on heartbeat */
+};
+
+enum payload_format {
+    FORMAT_JSON,
+    FORMAT_SPARKPLUG,
+};
+
+struct config_gateway {
+    char *id, *site;
+    char *state_dir, *runtime_dir, *netd_socket;
+    int log_level; /* enum log_level */
+};
+
+struct config_uplink {
+    struct text_list servers; /* mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH, checked */
+    char *ca;                 /* absolute path, or the word "system" */
+    char *certificate, *key, *key_password_file; /* NULL when unset */
+    char *username, *password_file;              /* NULL when unset */
+    char *client_id;                             /* never NULL after loading */
+    int format;                                  /* enum payload_format */
+    char *prefix;
+    int64_t keepalive_s, connect_timeout_s, ack_timeout_s, window;
+    char *alpn, *proxy; /* NULL when unset */
+    int64_t reconnect_min_ms, reconnect_max_ms;
+};
+
+struct config_outbox {
+    int64_t max_mib, spill_after_ms, sync_ms, backlog_rate_kib_s;
+};
+
+struct config_bus {
+    char *name;
+    const struct config_driver *driver; /* what `driver = "..."` named */
+    void *options;                      /* the driver's struct: driver->bus */
+    struct where where;
+};
+
+struct config_tag {
+    char *name;
+    int type; /* enum value_type */
+    double scale, offset;
+    int64_t decimals; /* -1: not rounded */
+    char *unit;       /* NULL when unset */
+    double deadband;
+    int64_t interval_ms; /* never 0 after loading: the device's unless given */
+    int64_t length;      /* of a string, in bytes; 0 unless type is string */
+    bool writable;
+    double min, max;  /* limits of what may be written; NaN when unset */
+    void *options;    /* the driver's struct: driver->tag */
+    uint64_t present; /* bit per row of config_tag_table that the file gave */
+    struct where where;
+};
+
+struct config_device {
+    char *name;
+    size_t bus; /* index into buses */
+    int64_t interval_ms;
+    int report; /* enum report_mode */
+    int64_t heartbeat_s;
+    char *tags_file; /* NULL when unset */
+    void *options;   /* the driver's struct: driver->device */
+    struct config_tag *tags;
+    size_t n_tags; /* at most CONFIG_MAX_TAGS */
+    struct where where;
+};
+
+#define CONFIG_MAX_TAGS 10000    /* of one device */
+#define CONFIG_MAX_DEVICES 1000  /* of one gateway */
+#define CONFIG_MAX_BUSES 1000    /* of one gateway */
+#define CONFIG_MAX_BYTES 8388608 /* of one file */
+
+struct config {
+    struct config_gateway gateway;
+    struct config_uplink uplink;
+    struct config_outbox outbox;
+    struct config_bus *buses;
+    size_t n_buses;
+    struct config_device *devices;
+    size_t n_devices;
+    char **files; /* every file read, absolute; `where` points into these */
+    size_t n_files;
+};
+
+/*
+ * What a driver adds to the configuration: its keys of a bus, a device and a tag, and what only
+ * it can judge. Part of struct driver; the loader is given a list of these.
+ */
+struct config_driver {
+    const char *name;                     /* as in `driver = "modbus_tcp"` */
+    const char *help;                     /* one sentence */
+    struct option_table bus, device, tag; /* their keys must not repeat a general one */
+
+    /*
+     * Checks one device with its tags after all keys were read, and fills what depends on other
+     * keys (the default type of a coil). Adds to FINDINGS with the tag's `where`. May be NULL.
+     */
+    void (*check_device)(const struct config_bus *bus, struct config_device *device,
+                         struct findings *findings);
+};
+
+/* The general tables, in the order of the example file. */
+extern const struct option_table config_gateway_table, config_uplink_table, config_outbox_table,
+    config_bus_table, config_device_table, config_tag_table;
+
+/* Whether the file gave KEY for this tag (a default does not count). */
+bool config_tag_has(const struct config_tag *tag, const char *key);
+
+/*
+ * Reads PATH and, beside it, conf.d/ *.conf in name order (their `buses` and `devices` are
+ * appended; nothing else may stand in them). DRIVERS is NULL-terminated. All problems go to
+ * FINDINGS. Returns 0 and the owned result when there was no error, else -EINVAL.
+ */
+int config_load(const char *path, const struct config_driver *const *drivers,
+                struct findings *findings, struct config **ret_config);
+
+/* Always returns NULL; accepts NULL. Wipes nothing: secrets stay in their own files. */
+struct config *config_free(struct config *config);
+
+/* Appends the whole configuration as a loadable file, defaults filled in, secrets as "(secret)". */
+void config_dump(const struct config *config, struct strbuf *out);
+
+/*
+ * What a change from OLD to FRESH asks for: the highest reload_class of the changed keys, and a
+ * line "key: old -> new" per change appended to OUT (secrets redacted). LINES, when not NULL, is
+ * an array of FRESH->n_buses flags: set where the line's worker has to be made anew.
+ */
+enum reload_class config_diff(const struct config *old, const struct config *fresh, bool *lines,
+                              struct strbuf *out);
+
+/*
+ * Appends the reference of KEY ("uplink.window", "buses.modbus_tcp.port", "devices.tags.scale"; a
+ * table's name lists its keys; NULL: everything). Returns 0, or -ENOENT after appending the
+ * nearest match.
+ */
+int config_explain(const char *key, const struct config_driver *const *drivers, struct strbuf *out);
+
+/* Appends the commented example file; what config/sallyport.conf must equal. */
+void config_example(const struct config_driver *const *drivers, struct strbuf *out);
+
+/*
+ * Reads the file at PATH that holds one secret (a password) into SECRET, without the line end.
+ * Refuses an empty file, more than 1024 bytes, and a file that others may read (mode & 0007).
+ * Returns 0 or a negative errno; the caller wipes SECRET.
+ */
+int config_read_secret(const char *path, struct strbuf *secret);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * What a driver is: the only header that a driver's author reads, beside sample.h.
+ *
+ * A driver talks to one line: a TCP endpoint or a serial port with the units behind it. line.c
+ * runs each line in a worker thread of its own and does everything that is the same for all
+ * drivers: schedule, circuit breaker, reconnect back-off, counters, delivery. All functions below
+ * are called by that one thread (create, prepare, cost_us and free also before it starts or
+ * after it ended); a driver therefore needs no lock, keeps no file-scope state, and may block,
+ * but never for longer than its configured timeout.
+ *
+ * A new driver is one file with one `const struct driver NAME_driver`, one line in
+ * drivers/CMakeLists.txt, and one test of the same name.
+ */
+#ifndef SALLYPORT_DRIVERS_DRIVER_H
+#define SALLYPORT_DRIVERS_DRIVER_H
+
+#include "config/config.h"
+#include "drivers/sample.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How an exchange with a unit ended. */
+enum outcome {
+    OUTCOME_OK,           /* the unit answered, exceptions included */
+    OUTCOME_TIMEOUT,      /* silence */
+    OUTCOME_BAD_REPLY,    /* an answer that does not fit the request; the stream is clean again */
+    OUTCOME_DISCONNECTED, /* the connection or the serial device is gone: connect() again */
+    OUTCOME_UNSUPPORTED,  /* this driver cannot do that at all */
+};
+
+/* Why something failed, for the log and the status: one line, "" for nothing. */
+struct driver_error {
+    char text[160];
+};
+
+/* What a line gives to its driver. Valid as long as the instance. */
+struct driver_host {
+    const struct config_bus *bus;
+    const atomic_bool *stop; /* a wait longer than 100 ms looks at it and gives up early */
+};
+
+/* Addresses as on the wire: zero-based. What `sallyport read` and `write` ask for. */
+enum driver_table { DRIVER_COIL, DRIVER_DISCRETE, DRIVER_INPUT, DRIVER_HOLDING };
+extern const char *const driver_table_names[]; /* NULL-terminated, same order */
+
+struct driver_request {
+    uint8_t unit;
+    uint8_t table; /* enum driver_table */
+    uint16_t address;
+    uint16_t count; /* 1..2000 bits or 1..125 registers */
+};
+
+struct driver_reply {
+    uint16_t values[2000]; /* registers, or bits as 0 and 1; `count` of the request */
+    uint8_t exception;     /* 0, or the code the unit refused with */
+};
+
+struct driver {
+    struct config_driver config; /* name, keys, checks */
+
+    /* Makes the instance of one line. No I/O. Returns 0 or a negative errno. */
+    int (*create)(const struct driver_host *host, void **ret_line);
+    void (*free)(void *line); /* accepts NULL; disconnects first */
+
+    /*
+     * Plans one poll: the tags of DEVICE whose indexes are TAGS[0..N_TAGS-1], read together.
+     * Everything that the poll will need is allocated here. Returns 0 or a negative errno.
+     */
+    int (*prepare)(void *line, const struct config_device *device, const uint16_t *tags,
+                   size_t n_tags, void **ret_poll);
+    void (*poll_free)(void *poll); /* accepts NULL */
+
+    /* Connects within the timeout. Returns 0, or a negative errno with ERROR filled. */
+    int (*connect)(void *line, struct driver_error *error);
+    void (*disconnect)(void *line); /* may be called when not connected */
+
+    /*
+     * Reads one poll while connected and puts exactly one sample for each of its tags into BATCH,
+     * which has been begun and has room. Fills ERROR unless the outcome is OUTCOME_OK. After a
+     * timeout the rest of the poll is not tried: its tags get QUALITY_TIMEOUT.
+     */
+    enum outcome (*read)(void *line, void *poll, struct batch *batch, struct driver_error *error);
+
+    /* One request outside the schedule; NULL when the driver has no registers. */
+    enum outcome (*request)(void *line, const struct driver_request *request,
+                            struct driver_reply *reply, struct driver_error *error);
+
+    /* Wire time of one poll in microseconds when all goes well; 0 when unknown. May be NULL. */
+    int64_t (*cost_us)(void *line, const void *poll);
+
+    /*
+     * Several units share one wire, so one unit's failure never ends the connection (serial).
+     * Where 0, a timeout closes the connection and the next poll dials again (TCP).
+     */
+    bool shared_wire;
+};
+
+/* Every driver of this build, NULL-terminated; generated from drivers/CMakeLists.txt. */
+extern const struct driver *const drivers_all[];
+
+/* The same list as the configuration loader takes it. */
+const struct config_driver *const *drivers_for_config(void);
+
+/* The driver that declared CONFIG, found through the list above. Never NULL for a loaded bus. */
+const struct driver *driver_of(const struct config_driver *config);
+
+#endif

@@ -1,0 +1,88 @@
+/* The pieces without domain knowledge: buffers, files, child processes. */
+#include "agent/base/child.h"
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/base/strbuf.h"
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void test_strbuf(void)
+{
+    CLEANUP(strbuf_free) struct strbuf buffer = STRBUF_EMPTY;
+    TEST_TEXT_EQUAL(strbuf_text(&buffer), "");
+    strbuf_add_i64(&buffer, INT64_MIN);
+    strbuf_add_char(&buffer, ' ');
+    strbuf_add_u64(&buffer, UINT64_MAX);
+    strbuf_addf(&buffer, " %s", "end");
+    TEST_TEXT_EQUAL(strbuf_text(&buffer), "-9223372036854775808 18446744073709551615 end");
+    size_t capacity = buffer.capacity;
+    strbuf_reset(&buffer);
+    TEST_TEXT_EQUAL(strbuf_text(&buffer), "");
+    CU_ASSERT_EQUAL(buffer.capacity, capacity);
+}
+
+static void test_file_read(void)
+{
+    CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
+    const char *path = test_file("small", "twelve bytes");
+    strbuf_add(&content, "kept ");
+    CU_ASSERT_EQUAL(file_read(path, 11, &content), -EFBIG);
+    CU_ASSERT_EQUAL(file_read(test_path("absent"), 100, &content), -ENOENT);
+    CU_ASSERT_EQUAL(file_read(test_folder(), 100, &content), -EISDIR);
+    CU_ASSERT_EQUAL(mkfifo(test_path("fifo"), 0600), 0);
+    CU_ASSERT_EQUAL(file_read(test_path("fifo"), 100, &content), -EINVAL);
+    TEST_TEXT_EQUAL(strbuf_text(&content), "kept ");
+    CU_ASSERT_EQUAL(file_read(path, 12, &content), 0);
+    TEST_TEXT_EQUAL(strbuf_text(&content), "kept twelve bytes");
+}
+
+static void test_file_replace(void)
+{
+    CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
+    const char *path = test_file("replaced", "old");
+    (void)test_file("replaced.new", "left by a kill");
+    CU_ASSERT_EQUAL(file_replace(path, "new", 3, 0600), 0);
+    CU_ASSERT_EQUAL(file_read(path, 100, &content), 0);
+    TEST_TEXT_EQUAL(strbuf_text(&content), "new");
+    CU_ASSERT_EQUAL(access(test_path("replaced.new"), F_OK), -1);
+    CU_ASSERT_EQUAL(file_replace(test_path("no/such/folder"), "x", 1, 0600), -ENOENT);
+}
+
+static int run(const char *script, const char *input, int timeout_ms, struct strbuf *output)
+{
+    const char *const arguments[] = {"/bin/sh", "-c", script, NULL};
+    const struct child_job job = {.arguments = arguments,
+                                  .input = input,
+                                  .input_length = input ? strlen(input) : 0,
+                                  .output_max_bytes = 1000,
+                                  .timeout_ms = timeout_ms};
+    return child_run(&job, output);
+}
+
+static void test_child(void)
+{
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    CU_ASSERT_EQUAL(run("tr a-z A-Z; echo err >&2; exit 3", "text", 10000, &output), 3);
+    TEST_TEXT_EQUAL(strbuf_text(&output), "TEXTerr\n");
+    strbuf_reset(&output);
+    CU_ASSERT_EQUAL(run("echo ${HOME-unset}; kill -9 $$", NULL, 10000, &output), 128 + 9);
+    TEST_TEXT_EQUAL(strbuf_text(&output), "unset\n"); /* the environment is empty */
+    CU_ASSERT_EQUAL(run("while :; do echo 0123456789; done", NULL, 10000, &output), -E2BIG);
+    int64_t before_ns = clock_mono_ns();
+    CU_ASSERT_EQUAL(run("sleep 60 & sleep 60", NULL, 50, &output), -ETIMEDOUT);
+    CU_ASSERT_TRUE(clock_mono_ns() - before_ns < 30 * CLOCK_NS_PER_S);
+    CU_ASSERT_EQUAL(run("exec >&- 2>&- <&-; sleep 60", NULL, 50, &output), -ETIMEDOUT);
+    const char *const absent[] = {"/no/such/program", NULL};
+    const struct child_job job = {.arguments = absent, .output_max_bytes = 1, .timeout_ms = 1000};
+    CU_ASSERT_EQUAL(child_run(&job, &output), -ENOENT);
+}
+
+TEST_MAIN("base", {"a buffer grows, formats whole numbers and is reused", test_strbuf},
+          {"a file is read whole or not at all", test_file_read},
+          {"a file is replaced in one step", test_file_replace},
+          {"a child is bounded in time and output, and leaves nothing behind", test_child})
