@@ -1,0 +1,58 @@
+/*
+ * The frame of `sallyport`. A subcommand is one file with one function and one row in the table
+ * of commands.c; options that all share (-c, -n, --json, -h, -V) are taken out of the arguments
+ * before the function is called.
+ */
+#ifndef SALLYPORT_AGENT_CLI_CLI_H
+#define SALLYPORT_AGENT_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes, the same for every subcommand. */
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,      /* refused or failed; the reason is on stderr */
+    CLI_USAGE = 2,       /* the words of the call are off */
+    CLI_UNREACHABLE = 3, /* the daemon cannot be reached */
+};
+
+struct cli_context {
+    const char *agent_file; /* -c, default /etc/sallyport/sallyport.conf */
+    const char *netd_file;  /* -n, default /etc/sallyport/netd.conf */
+    bool agent_file_given, netd_file_given;
+    bool json; /* --json: one JSON document on stdout instead of text */
+};
+
+struct cli_command {
+    const char *name;
+    const char *usage; /* what stands behind the name: "BUS --unit N ..." */
+    const char *help;  /* one sentence */
+    /* ARGV[0] is the name. Returns an enum cli_exit. */
+    int (*run)(const struct cli_context *context, int argc, char **argv);
+};
+
+/* All subcommands, in the order of the help; ends with a row without a name. */
+extern const struct cli_command cli_commands[];
+
+/* "sallyport: NAME: TEXT" on stderr; returns CODE. */
+int cli_fail(int code, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Prints the usage line of the command called NAME on stderr; returns CLI_USAGE. */
+int cli_usage(const char *name);
+
+/*
+ * Parses a whole decimal (or 0x hexadecimal) number within MIN..MAX. Returns false, with a message
+ * that names WHAT on stderr, when it is none.
+ */
+bool cli_number(const char *name, const char *what, const char *text, long long min, long long max,
+                long long *ret_value);
+
+int cli_check(const struct cli_context *context, int argc, char **argv);
+int cli_explain(const struct cli_context *context, int argc, char **argv);
+int cli_status(const struct cli_context *context, int argc, char **argv);
+int cli_watch(const struct cli_context *context, int argc, char **argv);
+int cli_read(const struct cli_context *context, int argc, char **argv);
+
+#endif

@@ -1,0 +1,15 @@
+/* The table of subcommands: a new one is one file and one row. */
+#include "agent/cli/cli.h"
+
+const struct cli_command cli_commands[] = {
+    {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status},
+    {"watch", "[DEVICE]", "live table of values", cli_watch},
+    {"read",
+     "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
+     "[--order O]",
+     "reads registers or coils, through the running agent where it owns the line", cli_read},
+    {"check", "[-c FILE] [-n FILE]", "every finding in the configuration; seconds per poll cycle",
+     cli_check},
+    {"explain", "[KEY]", "the reference of a configuration key", cli_explain},
+    {.name = NULL},
+};

@@ -1,0 +1,138 @@
+/* `sallyport`: takes the shared options out of the arguments and calls one subcommand. */
+#include "agent/cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_AGENT_FILE "/etc/sallyport/sallyport.conf"
+#define DEFAULT_NETD_FILE "/etc/sallyport/netd.conf"
+
+int cli_fail(int code, const char *name, const char *format, ...)
+{
+    va_list arguments;
+    (void)fprintf(stderr, "sallyport: %s: ", name);
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+    return code;
+}
+
+static const struct cli_command *find(const char *name)
+{
+    for (const struct cli_command *command = cli_commands; command->name; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+    }
+    return NULL;
+}
+
+int cli_usage(const char *name)
+{
+    const struct cli_command *command = find(name);
+    (void)fprintf(stderr, "usage: sallyport %s %s\n", name, command ? command->usage : "");
+    return CLI_USAGE;
+}
+
+bool cli_number(const char *name, const char *what, const char *text, long long min, long long max,
+                long long *ret_value)
+{
+    char *end;
+    errno = 0;
+    int base = strncmp(text, "0x", 2) == 0 ? 16 : 10;
+    long long value = strtoll(text, &end, base);
+    if (errno || end == text || *end || value < min || value > max) {
+        (void)cli_fail(CLI_USAGE, name, "%s: \"%s\" is not a whole number from %lld to %lld", what,
+                       text, min, max);
+        return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+static int print_help(FILE *out)
+{
+    (void)fprintf(out, "usage: sallyport [-c FILE] [-n FILE] [--json] COMMAND ...\n\n");
+    for (const struct cli_command *command = cli_commands; command->name; command++)
+        (void)fprintf(out, "  %-9s %s\n            %s\n", command->name, command->usage,
+                      command->help);
+    (void)fprintf(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
+                       "  -n FILE  the warden's configuration, " DEFAULT_NETD_FILE "\n"
+                       "  --json   print JSON\n"
+                       "  -h, -V   this help; the version\n\n"
+                       "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
+                       "reached.\n");
+    return CLI_DONE;
+}
+
+static int missing_file(const char *option)
+{
+    (void)fprintf(stderr, "sallyport: %s needs a file name\n", option);
+    return CLI_USAGE;
+}
+
+/* Takes one shared option at ARGV[*AT]; returns -1 when it is none, -2 to go on, or an exit code.
+ */
+static int take_shared(struct cli_context *context, int argc, char **argv, int *at)
+{
+    const char *word = argv[*at];
+    if (strcmp(word, "--json") == 0) {
+        context->json = true;
+    } else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+        return print_help(stdout);
+    } else if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
+        (void)printf("sallyport " SALLYPORT_VERSION "\n");
+        return CLI_DONE;
+    } else if (strcmp(word, "-c") == 0) {
+        if (++*at >= argc)
+            return missing_file("-c");
+        context->agent_file = argv[*at];
+        context->agent_file_given = true;
+    } else if (strcmp(word, "-n") == 0) {
+        if (++*at >= argc)
+            return missing_file("-n");
+        context->netd_file = argv[*at];
+        context->netd_file_given = true;
+    } else {
+        return -1;
+    }
+    return -2;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli_context context = {.agent_file = DEFAULT_AGENT_FILE, .netd_file = DEFAULT_NETD_FILE};
+    int kept = 0;
+    bool literal = false;
+    (void)signal(SIGPIPE, SIG_DFL); /* `sallyport watch | head` ends quietly */
+    for (int at = 1; at < argc; at++) {
+        if (!literal && strcmp(argv[at], "--") == 0) {
+            literal = true;
+            continue;
+        }
+        int outcome = literal ? -1 : take_shared(&context, argc, argv, &at);
+        if (outcome >= 0)
+            return outcome;
+        if (outcome == -1)
+            argv[kept++] = argv[at];
+    }
+    argv[kept] = NULL;
+    if (kept == 0) {
+        (void)print_help(stderr);
+        return CLI_USAGE;
+    }
+    const struct cli_command *command = find(argv[0]);
+    if (!command) {
+        (void)fprintf(stderr, "sallyport: there is no command \"%s\"; see sallyport --help\n",
+                      argv[0]);
+        return CLI_USAGE;
+    }
+    int code = command->run(&context, kept, argv);
+    if (fflush(stdout) != 0 && code == CLI_DONE)
+        code = CLI_FAILED;
+    return code;
+}
