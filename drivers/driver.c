@@ -1,0 +1,23 @@
+/* The list of drivers, and the way from a loaded bus to its driver. Constants only; any thread. */
+#include "drivers/driver.h"
+
+#include "drivers/driver_table.h"
+
+#include <assert.h>
+
+const char *const driver_table_names[] = {"coil", "discrete", "input", "holding", NULL};
+
+const struct config_driver *const *drivers_for_config(void)
+{
+    return drivers_all_config;
+}
+
+const struct driver *driver_of(const struct config_driver *config)
+{
+    for (size_t i = 0; drivers_all[i]; i++) {
+        if (&drivers_all[i]->config == config)
+            return drivers_all[i];
+    }
+    assert(!"a loaded bus names a driver of this build");
+    return NULL;
+}
