@@ -18,7 +18,7 @@ struct queue {
     pthread_mutex_t lock;
     union slot *ring;
     size_t capacity;   /* slots, a power of two */
-    size_t head, tail; /* slots ever written, slots ever read */
+    size_t head, tail; /* slots written and read since the queue was last empty */
     bool signalled;    /* the eventfd is readable */
     int event;
     atomic_ullong refused;
@@ -88,6 +88,8 @@ size_t queue_pop(struct queue *queue, union slot *slots, size_t room)
         memcpy(slots, queue->ring + at, first * sizeof(*slots));
         memcpy(slots + first, queue->ring, (n_slots - first) * sizeof(*slots));
         queue->tail += n_slots;
+        if (queue->tail == queue->head)
+            queue->head = queue->tail = 0; /* a calm queue touches few pages of memory */
     }
     pthread_mutex_unlock(&queue->lock);
     return n_slots;
@@ -110,6 +112,16 @@ void queue_acknowledge(struct queue *queue)
     (void)eventfd_read(queue->event, &count); /* first: a push after it must signal again */
     queue->signalled = false;
     pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_signal(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool wake = !queue->signalled;
+    queue->signalled = true;
+    pthread_mutex_unlock(&queue->lock);
+    if (wake)
+        (void)eventfd_write(queue->event, 1);
 }
 
 uint64_t queue_refused(const struct queue *queue)

@@ -29,6 +29,9 @@ size_t queue_capacity(const struct queue *queue);
 int queue_descriptor(const struct queue *queue);
 void queue_acknowledge(struct queue *queue);
 
+/* Reader only: makes the descriptor readable again, for a reader that stops before the end. */
+void queue_signal(struct queue *queue);
+
 /* Any thread: how many batches were refused since the start. */
 uint64_t queue_refused(const struct queue *queue);
 

@@ -63,6 +63,9 @@ struct uplink *uplink_free(struct uplink *uplink); /* accepts NULL, returns NULL
 int uplink_publish(struct uplink *uplink, const char *topic, const void *payload, size_t length,
                    bool retained, uint64_t tag);
 
+/* How many messages the window takes now; 0 when it is full or the session is down. */
+size_t uplink_room(const struct uplink *uplink);
+
 struct uplink_health {
     enum uplink_phase phase;
     const char *server;      /* of the session or of the last attempt; "" before the first */
