@@ -122,12 +122,8 @@ static void line_event(void *context, enum line_event event, size_t owner, int64
         fields[n_fields++] = (struct event_field){.key = "device", .text = device->name};
     if (bad)
         fields[n_fields++] = (struct event_field){.key = "reason", .text = reason};
-    (void)pipeline_event(gateway->pipeline, name, fields, n_fields);
-    log_write(bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "line", "%s line=%s%s%s%s%s", name,
-              config->buses[bus].name, device ? " device=" : "", device ? device->name : "",
-              bad ? ": " : "", bad ? reason : "");
-    status_soon(gateway);
-    (void)timestamp_ms;
+    (void)pipeline_event(gateway->pipeline, name, timestamp_ms, fields, n_fields);
+    status_soon(gateway); /* the worker has logged it */
 }
 
 /* --- the uplink reaches up ---------------------------------------------------------------- */
@@ -411,7 +407,8 @@ static int open_control(struct gateway *gateway)
 static void started(struct gateway *gateway)
 {
     const struct event_field fields[] = {{.key = "version", .text = SALLYPORT_VERSION}};
-    (void)pipeline_event(gateway->pipeline, "started", fields, ARRAY_LENGTH(fields));
+    (void)pipeline_event(gateway->pipeline, "started", clock_wall_ms(), fields,
+                         ARRAY_LENGTH(fields));
     log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
              SALLYPORT_VERSION, gateway->config->gateway.site, gateway->config->gateway.id,
              outbox_stream(gateway->outbox), gateway->config->n_buses, gateway->config->n_devices);
@@ -490,7 +487,7 @@ static bool say_goodbye(struct gateway *gateway)
     if (gateway->pipeline) {
         while (pipeline_drain(gateway->pipeline, BATCHES_A_PASS) > 0)
             ;
-        (void)pipeline_event(gateway->pipeline, "stopping", NULL, 0);
+        (void)pipeline_event(gateway->pipeline, "stopping", clock_wall_ms(), NULL, 0);
         pipeline_report_losses(gateway->pipeline);
         (void)outbox_commit(gateway->outbox, now_ms());
     }
