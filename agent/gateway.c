@@ -126,6 +126,20 @@ static void check_certificates(struct gateway *gateway, int64_t at_ms)
 
 /* --- the lines reach up ------------------------------------------------------------------- */
 
+/* Why a line or, DEVICE given, a unit failed last. REASON holds 160 bytes. */
+static void read_reason(struct line *line, const size_t *device, char *reason)
+{
+    struct line_health of_line;
+    struct unit_health of_unit;
+    if (device) {
+        line_get_unit_health(line, *device, &of_unit);
+        memcpy(reason, of_unit.error, sizeof(of_unit.error));
+    } else {
+        line_get_health(line, &of_line);
+        memcpy(reason, of_line.error, sizeof(of_line.error));
+    }
+}
+
 static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
 {
     struct gateway *gateway = context;
@@ -143,15 +157,8 @@ static void line_event(void *context, enum line_event event, size_t owner, int64
         return;
     bool bad = event == LINE_EVENT_DOWN || event == LINE_EVENT_UNIT_TRIPPED;
     char reason[160] = "";
-    if (bad && about_line) {
-        struct line_health health;
-        line_get_health(gateway->lines[bus], &health);
-        memcpy(reason, health.error, sizeof(reason));
-    } else if (bad) {
-        struct unit_health health;
-        line_get_unit_health(gateway->lines[bus], owner, &health);
-        memcpy(reason, health.error, sizeof(reason));
-    }
+    if (bad && gateway->lines[bus]) /* not any more while stopping */
+        read_reason(gateway->lines[bus], about_line ? NULL : &owner, reason);
     struct event_field fields[4];
     size_t n_fields = 0;
     fields[n_fields++] = (struct event_field){.key = "line", .text = config->buses[bus].name};
