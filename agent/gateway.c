@@ -8,11 +8,11 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "agent/certificate.h"
 #include "agent/control.h"
 #include "agent/encode.h"
 #include "agent/health.h"
 #include "agent/live_view.h"
+#include "agent/notice.h"
 #include "agent/outbox.h"
 #include "agent/pipeline.h"
 #include "agent/publisher.h"
@@ -32,7 +32,6 @@
 #define STUCK_MS 60000
 #define TIMER_ACCURACY_US 5000
 #define CERTIFICATE_PERIOD_MS (24 * INT64_C(3600000))
-#define CERTIFICATE_NOTICE_DAYS 30
 #define NEVER_MS INT64_MAX
 
 struct gateway {
@@ -92,82 +91,13 @@ static void publish_status(struct gateway *gateway)
     gateway->status_due_ms = now_ms() + (outcome == -EAGAIN ? STATUS_SETTLE_MS : STATUS_PERIOD_MS);
 }
 
-/* --- certificates --------------------------------------------------------------------------- */
-
-static void check_certificate(struct gateway *gateway, const char *path)
-{
-    char subject[256];
-    int64_t left_s;
-    int problem =
-        certificate_time_left(path, clock_wall_ms() / 1000, &left_s, subject, sizeof(subject));
-    if (problem < 0 || left_s > CERTIFICATE_NOTICE_DAYS * INT64_C(86400))
-        return; /* a file that cannot be read is the uplink's to report */
-    int64_t days = left_s / 86400;
-    const struct event_field fields[] = {{.key = "file", .text = path},
-                                         {.key = "subject", .text = subject},
-                                         {.key = "days_left", .number = days}};
-    (void)pipeline_event(gateway->pipeline, "certificate_expiring", clock_wall_ms(), fields,
-                         ARRAY_LENGTH(fields));
-    log_warning("uplink",
-                "file=%s subject=%s days_left=%lld: renew it by replacing the file; it "
-                "is read anew at each connection",
-                path, subject, (long long)days);
-}
-
-static void check_certificates(struct gateway *gateway, int64_t at_ms)
-{
-    const struct config_uplink *uplink = &gateway->config->uplink;
-    gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
-    if (uplink->certificate)
-        check_certificate(gateway, uplink->certificate);
-    if (strcmp(uplink->ca, "system") != 0)
-        check_certificate(gateway, uplink->ca);
-}
-
 /* --- the lines reach up ------------------------------------------------------------------- */
-
-/* Why a line or, DEVICE given, a unit failed last. REASON holds 160 bytes. */
-static void read_reason(struct line *line, const size_t *device, char *reason)
-{
-    struct line_health of_line;
-    struct unit_health of_unit;
-    if (device) {
-        line_get_unit_health(line, *device, &of_unit);
-        memcpy(reason, of_unit.error, sizeof(of_unit.error));
-    } else {
-        line_get_health(line, &of_line);
-        memcpy(reason, of_line.error, sizeof(of_line.error));
-    }
-}
 
 static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
 {
     struct gateway *gateway = context;
-    const struct config *config = gateway->config;
-    bool about_line = event == LINE_EVENT_DOWN || event == LINE_EVENT_UP;
-    const struct config_device *device = about_line ? NULL : &config->devices[owner];
-    size_t bus = about_line ? owner : device->bus;
-    static const char *const names[] = {[LINE_EVENT_NONE] = NULL,
-                                        [LINE_EVENT_DOWN] = "line_down",
-                                        [LINE_EVENT_UP] = "line_up",
-                                        [LINE_EVENT_UNIT_TRIPPED] = "unit_tripped",
-                                        [LINE_EVENT_UNIT_RECOVERED] = "unit_recovered"};
-    const char *name = names[event];
-    if (!name)
-        return;
-    bool bad = event == LINE_EVENT_DOWN || event == LINE_EVENT_UNIT_TRIPPED;
-    char reason[160] = "";
-    if (bad && gateway->lines[bus]) /* not any more while stopping */
-        read_reason(gateway->lines[bus], about_line ? NULL : &owner, reason);
-    struct event_field fields[4];
-    size_t n_fields = 0;
-    fields[n_fields++] = (struct event_field){.key = "line", .text = config->buses[bus].name};
-    if (device)
-        fields[n_fields++] = (struct event_field){.key = "device", .text = device->name};
-    if (bad)
-        fields[n_fields++] = (struct event_field){.key = "reason", .text = reason};
-    (void)pipeline_event(gateway->pipeline, name, timestamp_ms, fields, n_fields);
-    status_soon(gateway); /* the worker has logged it */
+    notice_line(gateway->pipeline, gateway->config, gateway->lines, event, owner, timestamp_ms);
+    status_soon(gateway);
 }
 
 /* --- the uplink reaches up ---------------------------------------------------------------- */
@@ -257,8 +187,10 @@ static int settle(sd_event_source *source, void *userdata)
         publish_status(gateway);
     if (at_ms >= gateway->tick_due_ms)
         gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
-    if (at_ms >= gateway->certificate_due_ms)
-        check_certificates(gateway, at_ms);
+    if (at_ms >= gateway->certificate_due_ms) {
+        gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
+        notice_certificates(gateway->pipeline, &gateway->config->uplink);
+    }
     const int64_t due_ms[] = {gateway->tick_due_ms, gateway->pump_due_ms, gateway->status_due_ms,
                               gateway->certificate_due_ms};
     int64_t first_ms = NEVER_MS;
@@ -407,9 +339,7 @@ static int open_control(struct gateway *gateway)
 
 static void started(struct gateway *gateway)
 {
-    const struct event_field fields[] = {{.key = "version", .text = SALLYPORT_VERSION}};
-    (void)pipeline_event(gateway->pipeline, "started", clock_wall_ms(), fields,
-                         ARRAY_LENGTH(fields));
+    notice_text(gateway->pipeline, "started", "version", SALLYPORT_VERSION);
     log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
              SALLYPORT_VERSION, gateway->config->gateway.site, gateway->config->gateway.id,
              outbox_stream(gateway->outbox), gateway->config->n_buses, gateway->config->n_devices);
@@ -537,9 +467,7 @@ bool gateway_stop(struct gateway *gateway)
 
 void gateway_reject(struct gateway *gateway, const char *why)
 {
-    const struct event_field fields[] = {{.key = "reason", .text = why}};
-    (void)pipeline_event(gateway->pipeline, "config_rejected", clock_wall_ms(), fields,
-                         ARRAY_LENGTH(fields));
+    notice_text(gateway->pipeline, "config_rejected", "reason", why);
     log_error("gateway", "reload refused, the running configuration stays: %s", why);
 }
 
@@ -585,9 +513,7 @@ int gateway_reload(struct gateway *gateway, struct config *fresh)
     if (problem < 0)
         return problem;
     log_set_level((enum log_level)fresh->gateway.log_level);
-    const struct event_field fields[] = {{.key = "changes", .text = strbuf_text(&changes)}};
-    (void)pipeline_event(gateway->pipeline, "config_reloaded", clock_wall_ms(), fields,
-                         ARRAY_LENGTH(fields));
+    notice_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&changes));
     log_info("gateway", "configuration reloaded buses=%zu devices=%zu", fresh->n_buses,
              fresh->n_devices);
     status_soon(gateway);
