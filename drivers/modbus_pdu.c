@@ -224,15 +224,11 @@ enum verdict rtu_find(const struct driver_request *request, const uint8_t *bytes
 
 size_t rtu_missing(const struct driver_request *request, const uint8_t *bytes, size_t length)
 {
-    size_t least = RTU_EXCEPTION_BYTES; /* a frame that has not begun yet */
     for (size_t at = 0; at < length; at++) {
         struct pdu_reply ignored;
         size_t have = length - at;
-        if (rtu_check(request, bytes + at, have, &ignored) != VERDICT_INCOMPLETE)
-            continue;
-        size_t frame = have > 1 ? frame_bytes(request, bytes[at + 1]) : RTU_EXCEPTION_BYTES;
-        if (frame - have < least)
-            least = frame - have;
+        if (rtu_check(request, bytes + at, have, &ignored) == VERDICT_INCOMPLETE)
+            return (have > 1 ? frame_bytes(request, bytes[at + 1]) : RTU_EXCEPTION_BYTES) - have;
     }
-    return least;
+    return RTU_EXCEPTION_BYTES;
 }

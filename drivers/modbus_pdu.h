@@ -88,7 +88,10 @@ enum verdict rtu_check(const struct driver_request *request, const uint8_t *byte
 enum verdict rtu_find(const struct driver_request *request, const uint8_t *bytes, size_t length,
                       size_t *ret_end, struct pdu_reply *ret_reply);
 
-/* How many bytes have to come at least before rtu_find() can say GOOD or EXCEPTION; 1 or more. */
+/*
+ * How many bytes are worth waiting for before rtu_find() is asked again: the rest of the first
+ * frame that looks like the reply, else the shortest reply. 1 or more.
+ */
 size_t rtu_missing(const struct driver_request *request, const uint8_t *bytes, size_t length);
 
 #endif
