@@ -60,7 +60,7 @@ struct config_outbox {
 };
 
 struct config_bus {
-    char *name;
+    char *name, *driver_name;
     const struct config_driver *driver; /* what `driver = "..."` named */
     void *options;                      /* the driver's struct: driver->bus */
     struct where where;
@@ -83,7 +83,7 @@ struct config_tag {
 };
 
 struct config_device {
-    char *name;
+    char *name, *bus_name;
     size_t bus; /* index into buses */
     int64_t interval_ms;
     int report; /* enum report_mode */
@@ -123,10 +123,17 @@ struct config_driver {
 
     /*
      * Checks one device with its tags after all keys were read, and fills what depends on other
-     * keys (the default type of a coil). Adds to FINDINGS with the tag's `where`. May be NULL.
+     * keys (the default type of a coil). May be NULL. Adds to FINDINGS with the `where` of the tag
+     * or device; as key the bare name ("address", "") will do: the loader completes it to
+     * "devices.boiler.tags.alarm.address", and moves the line to where that key stands. Tags with
+     * a mistake of their own are not among device->tags, and no device is passed that lacks a
+     * required key; so every member is as its row says.
      */
     void (*check_device)(const struct config_bus *bus, struct config_device *device,
                          struct findings *findings);
+
+    /* The same for a bus, also one without devices. May be NULL. */
+    void (*check_bus)(const struct config_bus *bus, struct findings *findings);
 };
 
 /* The general tables, in the order of the example file. */
@@ -143,6 +150,12 @@ bool config_tag_has(const struct config_tag *tag, const char *key);
  */
 int config_load(const char *path, const struct config_driver *const *drivers,
                 struct findings *findings, struct config **ret_config);
+
+/*
+ * What `sallyport check` asks beyond that: do the files exist which the configuration names, and
+ * are the secret ones closed to others? As the caller's user sees it.
+ */
+void config_check_files(const struct config *config, struct findings *findings);
 
 /* Always returns NULL; accepts NULL. Wipes nothing: secrets stay in their own files. */
 struct config *config_free(struct config *config);
