@@ -166,16 +166,11 @@ static void check_type(const struct check *check, uint8_t table)
         refuse(check, "order", "a bool has no order of bytes; leave out `order`");
 }
 
-static void check_meaning(const struct check *check)
+static void check_length(const struct check *check)
 {
     const struct config_tag *tag = check->tag;
-    bool number = tag->type != VALUE_BOOL && tag->type != VALUE_STRING;
-    if (!number && (tag->scale != 1 || tag->offset != 0))
-        refuse(check, tag->scale != 1 ? "scale" : "offset", "a %s cannot be scaled",
-               value_type_names[tag->type]);
-    if (tag->type == VALUE_STRING && (tag->length < 1 || tag->length > TEXT_MAX_BYTES))
-        refuse(check, "length", "a string needs its length, 1 to %d bytes, 2 for each register",
-               TEXT_MAX_BYTES);
+    if (tag->type == VALUE_STRING && tag->length > TEXT_MAX_BYTES)
+        refuse(check, "length", "a unit delivers no more than %d bytes at once", TEXT_MAX_BYTES);
 }
 
 static void check_extent(const struct check *check, uint8_t table, uint16_t address)
@@ -200,7 +195,7 @@ static void check_tag(const struct check *check)
     if (!check_place(check, &table, &address))
         return;
     check_type(check, table);
-    check_meaning(check);
+    check_length(check);
     check_extent(check, table, address);
     if (check->tag->writable && (table == DRIVER_DISCRETE || table == DRIVER_INPUT))
         refuse(check, "writable", "the %s table can only be read", driver_table_names[table]);

@@ -7,7 +7,6 @@
 #include "drivers/plan.h"
 #include "drivers/tag.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define EXTRA_REQUESTS 24 /* of one poll, to find guilty tags; halving 2000 bits takes 22 */
@@ -196,9 +195,8 @@ static bool ask(struct run *run, const struct plan_block *block, struct pdu_repl
 /* A gateway answered in place of a unit that is silent: the other requests would fare the same. */
 static void note_gateway(struct run *run, uint8_t exception)
 {
-    (void)snprintf(run->error->text, sizeof(run->error->text),
-                   "the gateway gets no answer from unit %u (exception %u)", run->poll->unit,
-                   exception);
+    driver_explain(run->error, "the gateway gets no answer from unit %u (exception %u)",
+                   run->poll->unit, exception);
     run->outcome = OUTCOME_TIMEOUT;
     run->ended = true;
     run->quality = QUALITY_EXCEPTION;
@@ -292,8 +290,7 @@ enum outcome modbus_request_once(modbus_exchange exchange, void *line,
                                  struct driver_error *error)
 {
     if (!pdu_valid(request)) {
-        (void)snprintf(error->text, sizeof(error->text),
-                       "ask for 1 to %u values that end at address 65535 or before",
+        driver_explain(error, "ask for 1 to %u values that end at address 65535 or before",
                        pdu_is_bits(request->table) ? PDU_MAX_BITS : PDU_MAX_REGISTERS);
         return OUTCOME_UNSUPPORTED;
     }

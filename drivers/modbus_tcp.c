@@ -5,8 +5,9 @@
  * reply could not be told from the right one; its receive accepts a reply from another unit; its
  * connect takes only IPv4 literals. What is left of TCP is a socket, and that is handled here.
  *
- * Every request has a transaction identifier of its own. Whatever else goes wrong, the connection
+ * Every request has a transaction identifier of its own. When anything goes wrong, the connection
  * is closed at once and the next request dials again: a new connection cannot carry an old reply.
+ * Repeating a request whose connection broke is up to the line.
  */
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
@@ -20,7 +21,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@
 
 struct modbus_tcp_bus {
     char *host;
-    int64_t port, timeout_ms, retries;
+    int64_t port, timeout_ms;
 };
 
 struct tcp_line {
@@ -42,20 +42,6 @@ struct tcp_line {
     uint8_t bytes[1024];     /* what came and was not dropped yet */
     enum verdict remembered; /* what was wrong with a frame that was passed over */
 };
-
-/* How one attempt at a request ended, when it did not succeed. */
-enum attempt {
-    ATTEMPT_DONE,   /* the outcome stands */
-    ATTEMPT_BROKEN, /* the stream broke or was out of step: worth another, on a new connection */
-};
-
-static PRINTF_LIKE(2, 3) void explain(struct driver_error *error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
-    va_end(arguments);
-}
 
 static int tcp_create(const struct driver_host *host, void **ret_line)
 {
@@ -161,27 +147,26 @@ static enum outcome not_in_time(struct tcp_line *line, const struct driver_reque
                                 struct driver_error *error)
 {
     if (line->used == 0 && line->remembered == VERDICT_INCOMPLETE) {
-        explain(error, "unit %u did not answer within %lld ms", request->unit,
-                (long long)line->options->timeout_ms);
+        driver_explain(error, "unit %u did not answer within %lld ms", request->unit,
+                       (long long)line->options->timeout_ms);
         return OUTCOME_TIMEOUT;
     }
     enum verdict verdict = line->used ? VERDICT_INCOMPLETE : line->remembered;
-    explain(error, "unit %u: %s, then nothing for %lld ms", request->unit, verdict_text(verdict),
-            (long long)line->options->timeout_ms);
+    driver_explain(error, "unit %u: %s, then nothing for %lld ms", request->unit,
+                   verdict_text(verdict), (long long)line->options->timeout_ms);
     return OUTCOME_BAD_REPLY;
 }
 
 static enum outcome broken(struct driver_error *error, int problem)
 {
-    explain(error, "the connection broke: %s",
-            problem == EPIPE ? "closed by the device" : strerror(problem));
+    driver_explain(error, "the connection broke: %s",
+                   problem == EPIPE ? "closed by the device" : strerror(problem));
     return OUTCOME_DISCONNECTED;
 }
 
 /* Waits for the reply to the request that has just been sent. */
 static enum outcome receive(struct tcp_line *line, const struct driver_request *request,
-                            struct pdu_reply *reply, struct driver_error *error,
-                            enum attempt *ret_attempt)
+                            struct pdu_reply *reply, struct driver_error *error)
 {
     int64_t deadline_ns = clock_mono_ns() + line->options->timeout_ms * CLOCK_NS_PER_MS;
     for (;;) {
@@ -191,24 +176,20 @@ static enum outcome receive(struct tcp_line *line, const struct driver_request *
         ssize_t got = ready < 0 ? ready : take_bytes(line);
         if (got == -EAGAIN || got == -EINTR)
             continue;
-        if (got < 0) {
-            *ret_attempt = got == -ECANCELED ? ATTEMPT_DONE : ATTEMPT_BROKEN;
+        if (got < 0)
             return broken(error, (int)-got);
-        }
         enum verdict verdict = judge(line, request, reply);
         if (verdict == VERDICT_GOOD || verdict == VERDICT_EXCEPTION)
             return OUTCOME_OK;
         if (verdict == VERDICT_INCOMPLETE)
             continue;
-        *ret_attempt = verdict == VERDICT_NOT_MODBUS ? ATTEMPT_BROKEN : ATTEMPT_DONE;
-        explain(error, "unit %u: %s", request->unit, verdict_text(verdict));
+        driver_explain(error, "unit %u: %s", request->unit, verdict_text(verdict));
         return OUTCOME_BAD_REPLY;
     }
 }
 
 static enum outcome ask(struct tcp_line *line, const struct driver_request *request,
-                        struct pdu_reply *reply, struct driver_error *error,
-                        enum attempt *ret_attempt)
+                        struct pdu_reply *reply, struct driver_error *error)
 {
     if (line->socket >= 0 && !stream_is_clean(line, request))
         hang_up(line);
@@ -218,26 +199,18 @@ static enum outcome ask(struct tcp_line *line, const struct driver_request *requ
     line->remembered = VERDICT_INCOMPLETE;
     tcp_encode(request, ++line->transaction, frame);
     ssize_t sent = send(line->socket, frame, sizeof(frame), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent != (ssize_t)sizeof(frame)) { /* 12 bytes go as a whole unless the peer is stuck */
-        *ret_attempt = ATTEMPT_BROKEN;
+    if (sent != (ssize_t)sizeof(frame)) /* 12 bytes go as a whole unless the peer is stuck */
         return broken(error, sent < 0 ? errno : EAGAIN);
-    }
-    return receive(line, request, reply, error, ret_attempt);
+    return receive(line, request, reply, error);
 }
 
 static enum outcome tcp_exchange(void *instance, const struct driver_request *request,
                                  struct pdu_reply *reply, struct driver_error *error)
 {
-    struct tcp_line *line = instance;
-    for (int64_t attempts_left = line->options->retries;; attempts_left--) {
-        enum attempt attempt = ATTEMPT_DONE;
-        enum outcome outcome = ask(line, request, reply, error, &attempt);
-        if (outcome == OUTCOME_OK)
-            return outcome;
-        hang_up(line);
-        if (attempt == ATTEMPT_DONE || attempts_left == 0)
-            return outcome;
-    }
+    enum outcome outcome = ask(instance, request, reply, error);
+    if (outcome != OUTCOME_OK)
+        hang_up(instance);
+    return outcome;
 }
 
 static int tcp_prepare(void *instance, const struct config_device *device, const uint16_t *tags,
@@ -308,15 +281,6 @@ static const struct option bus_rows[] = {
      .reload = RELOAD_LINE,
      .offset = offsetof(struct modbus_tcp_bus, timeout_ms),
      .help = "How long to wait for a reply, and for a connection."},
-    {.key = "retries",
-     .type = OPTION_INT,
-     .min = 0,
-     .max = 3,
-     .fallback = "1",
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct modbus_tcp_bus, retries),
-     .help = "How often a request is repeated at once, on a new connection, after the old one "
-             "broke; a unit that is silent is not asked again before its next poll."},
 };
 
 const struct driver modbus_tcp_driver = {
