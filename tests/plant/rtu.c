@@ -46,6 +46,7 @@ struct rtu {
     uint8_t said[4096];
     size_t n_said, n_delivered;
     int64_t said_begin_ns;
+    bool said_is_noise;
     struct timer delivery;
 
     int64_t quiet_since_ns; /* end of the last request or reply; noise does not count */
@@ -139,8 +140,10 @@ static int64_t say(struct rtu *rtu, const uint8_t *bytes, size_t length, int64_t
     bool busy = rtu->n_said > 0;
     if (length == 0 || rtu->n_said + length > sizeof(rtu->said))
         return at_ns;
-    if (!busy)
+    if (!busy) {
         rtu->said_begin_ns = at_ns;
+        rtu->said_is_noise = false;
+    }
     memcpy(rtu->said + rtu->n_said, bytes, length);
     rtu->n_said += length;
     plan_delivery(rtu);
@@ -257,10 +260,11 @@ static void begin_frame(struct rtu *rtu, int64_t now_ns)
     int64_t earliest_ns = rtu->quiet_since_ns + rtu->gap_ns;
     rtu->heard_early = now_ns < earliest_ns;
     rtu->heard_spoiled = rtu->n_said > 0 && now_ns < said_end(rtu);
-    rtu->count.collisions += rtu->heard_spoiled;
+    rtu->exchange_hit = rtu->heard_spoiled && rtu->said_is_noise;
+    rtu->count.noise_hits += rtu->exchange_hit;
+    rtu->count.collisions += rtu->heard_spoiled && !rtu->said_is_noise;
     rtu->count.early += rtu->heard_early;
     rtu->heard_end_ns = rtu->heard_early ? earliest_ns : now_ns;
-    rtu->exchange_hit = false;
 }
 
 static void hear(struct rtu *rtu, const uint8_t *bytes, size_t length, int64_t now_ns)
@@ -319,6 +323,7 @@ static void make_noise(struct rtu *rtu, uint32_t length)
             rtu->said[rtu->n_delivered + i] ^= bytes[i] | 1;
     } else {
         (void)say(rtu, bytes, length, now_ns);
+        rtu->said_is_noise = true;
     }
 }
 
