@@ -27,19 +27,24 @@ DEADLINE_S = 60  # for anything that has to happen; nothing here measures time
 failures = []
 
 
-def enter():
-    """Returns the build folder's absolute path, inside namespaces of our own."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: %s BUILD-FOLDER" % sys.argv[0])
-    build = os.path.abspath(sys.argv[1])
+def isolate():
+    """Runs this program again inside namespaces of its own; returns there."""
     if os.environ.get("SALLYPORT_SCENARIO") != "inside":
         os.environ["SALLYPORT_SCENARIO"] = "inside"
         os.execvp("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child",
-                              "--mount-proc", sys.executable, os.path.abspath(sys.argv[0]), build])
+                              "--mount-proc", sys.executable, os.path.abspath(sys.argv[0]),
+                              *sys.argv[1:]])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     os.environ.pop("http_proxy", None)
     os.environ.pop("https_proxy", None)
-    return build
+
+
+def enter():
+    """For a scenario: isolates it and returns the build folder's absolute path."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: %s BUILD-FOLDER" % sys.argv[0])
+    isolate()
+    return os.path.abspath(sys.argv[1])
 
 
 def say(text):
@@ -75,6 +80,9 @@ class Place:
         self.build = build
         self.folder = tempfile.mkdtemp(prefix="sallyport-scenario-")
         os.chmod(self.folder, 0o755)
+        self.runtime = os.path.join(self.folder, "run")  # in memory, as /run is
+        os.mkdir(self.runtime)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.runtime], check=True)
         self.processes = []
 
     def path(self, *names):
@@ -112,6 +120,7 @@ class Place:
                 if name.endswith(".log"):
                     say("--- %s" % name)
                     say(self.log(name[:-4])[-6000:])
+        subprocess.run(["umount", self.runtime], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -178,10 +187,10 @@ PREFIX = "sallyport/site/gw-1"
 class Broker:
     """mosquitto: TLS with password and ACL for the agent, plain on loopback for the judge."""
 
-    def __init__(self, place, authority, certificate=None, extra="", acl=None, port=TLS_PORT):
+    def __init__(self, place, authority, certificate=None, extra="", acl=None,
+                 log="log_type all\nconnection_messages true\n"):
         self.place = place
         self.process = None
-        self.port = port
         pem, key = certificate or authority.issue("localhost", "DNS:localhost,IP:127.0.0.1")
         passwords = place.path("passwords")
         open(passwords, "w", encoding="ascii").close()
@@ -198,9 +207,7 @@ autosave_interval 5
 max_queued_messages 0
 max_inflight_messages 1000
 set_tcp_nodelay true
-log_type all
-connection_messages true
-listener %d %s
+%slistener %d %s
 cafile %s
 certfile %s
 keyfile %s
@@ -210,7 +217,7 @@ acl_file %s
 %s
 listener %d %s
 allow_anonymous true
-""" % (folder, port, HOST, authority.certificate, pem, key, passwords, place.path("acl"), extra,
+""" % (folder, log, TLS_PORT, HOST, authority.certificate, pem, key, passwords, place.path("acl"), extra,
        PLAIN_PORT, HOST))
 
     def start(self):
@@ -367,7 +374,7 @@ class Agent:
         self.password_file = place.write(name + "-password", PASSWORD + "\n", 0o600)
         settings = {
             "gateway": {"id": "gw-1", "site": "site", "state_dir": place.path(name, "state"),
-                        "runtime_dir": place.path(name, "run"), **(gateway or {})},
+                        "runtime_dir": os.path.join(place.runtime, name), **(gateway or {})},
             "uplink": {"servers": ["mqtts://localhost:%d" % TLS_PORT],
                        "ca": authority.certificate, "username": USER,
                        "password_file": self.password_file, "reconnect_min_ms": 100,
