@@ -212,13 +212,11 @@ static void check_tag_names(const struct loading *loading, size_t index)
     find_doubles(names, length, &(struct tag_place){loading, index, 0}, report_double_tag);
 }
 
-/* Keys that mean nothing for values which are no numbers. */
 static void check_not_a_number(const struct tag_place *place, const struct config_tag *tag)
 {
-    static const char *const keys[] = {"scale", "offset", "decimals", "deadband", "min", "max"};
-    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
-        if (config_tag_has(tag, keys[i]))
-            report_tag(place, FINDING_ERROR, keys[i], "does not apply to a %s",
+    for (size_t i = 0; config_number_keys[i]; i++) {
+        if (config_tag_has(tag, config_number_keys[i]))
+            report_tag(place, FINDING_ERROR, config_number_keys[i], "does not apply to a %s",
                        value_type_names[tag->type]);
     }
 }

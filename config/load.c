@@ -127,6 +127,9 @@ static void read_main(struct loading *loading)
     read_group(&loading->gateway, &root, &config_gateway_table, &config->gateway);
     read_group(&loading->uplink, &root, &config_uplink_table, &config->uplink);
     read_group(&loading->outbox, &root, &config_outbox_table, &config->outbox);
+    for (size_t i = 0; i < config_uplink_table.n_rows; i++)
+        config->uplink_lines[i] =
+            section_where(&loading->uplink.section, config_uplink_table.rows[i].key).line;
     if (!config->uplink.client_id && config->gateway.id)
         config->uplink.client_id = memory_text(config->gateway.id);
 }

@@ -214,6 +214,9 @@ const struct option_table config_tag_table = {
     .help = "The values of a device, also as columns of its tags_file.",
     TABLE(tag_rows, config_tag)};
 
+const char *const config_number_keys[] = {"scale", "offset", "decimals", "deadband",
+                                          "min",   "max",    NULL};
+
 bool config_tag_has(const struct config_tag *tag, const char *key)
 {
     return (tag->present & option_bit(&config_tag_table, key)) != 0;
