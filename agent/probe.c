@@ -18,6 +18,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -688,8 +689,31 @@ static void clean_up(struct probe *probe)
     strbuf_free(&probe->text);
 }
 
+/* OpenSSL writes without MSG_NOSIGNAL, and not every caller ignores SIGPIPE. */
+static void hold_back_sigpipe(sigset_t *ret_before)
+{
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, ret_before);
+}
+
+static void let_sigpipe(const sigset_t *before)
+{
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    if (!sigismember(before, SIGPIPE)) {
+        const struct timespec at_once = {0};
+        (void)sigtimedwait(&pipe, NULL, &at_once); /* the one that came, if any */
+    }
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 enum probe_result probe_run(const struct probe_target *target, char *sentence, size_t size)
 {
+    sigset_t before;
+    hold_back_sigpipe(&before);
     struct probe probe = {
         .target = target,
         .deadline_ns = clock_mono_ns() + target->timeout_ms * CLOCK_NS_PER_MS,
@@ -706,5 +730,6 @@ enum probe_result probe_run(const struct probe_target *target, char *sentence, s
         (void)snprintf(sentence, size, "%s: %s", target->server, strbuf_text(&probe.text));
     }
     clean_up(&probe);
+    let_sigpipe(&before);
     return result;
 }
