@@ -212,15 +212,16 @@ static enum outcome tcp_exchange(void *instance, const struct driver_request *re
 {
     struct tcp_line *line = instance;
     for (bool repeated = false;; repeated = true) {
+        struct driver_error problem;
         line->out_of_step = false;
-        enum outcome outcome = ask(line, request, reply, error);
-        if (outcome == OUTCOME_OK) {
-            error->text[0] = '\0'; /* of the first attempt */
+        enum outcome outcome = ask(line, request, reply, &problem);
+        if (outcome == OUTCOME_OK)
             return outcome;
-        }
         hang_up(line);
-        if (!line->out_of_step || repeated)
-            return outcome;
+        if (line->out_of_step && !repeated)
+            continue;
+        *error = problem;
+        return outcome;
     }
 }
 
