@@ -80,7 +80,7 @@ struct dial *dial_free(struct dial *dial)
 static int ask_resolver(const char *host, const char *port, int flags, struct addrinfo **ret_list)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG | flags};
+                             .ai_flags = AI_NUMERICSERV | flags};
     return getaddrinfo(host, port, &hints, ret_list);
 }
 
