@@ -13,8 +13,10 @@ static void explain_row(const struct topic *topic, const struct option *row, str
     option_print_type(row, out);
     strbuf_add(out, "\n  default: ");
     option_print_default(topic->table, row, out);
-    if (row->example)
-        strbuf_addf(out, "\n  example: %s", row->example);
+    if (row->example) {
+        strbuf_add(out, "\n  example: ");
+        value_print_literal(row, row->example, out);
+    }
     strbuf_addf(out, "\n  reload:  %s\n", option_reload_text(row));
 }
 
