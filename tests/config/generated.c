@@ -1,6 +1,7 @@
 /* The documents made from the tables of keys, and those tables with all real drivers. */
 #include "config/topic.h"
 #include "drivers/driver.h"
+#include "tests/support/dictionary.h"
 #include "tests/support/test.h"
 
 #include "agent/base/descriptor.h"
@@ -15,26 +16,33 @@ static void check_fresh(const char *name, const struct strbuf *expected)
 {
     CLEANUP(strbuf_free) struct strbuf actual = STRBUF_EMPTY;
     char path[512];
-    (void)snprintf(path, sizeof(path), SOURCE_FOLDER "/config/%s", name);
+    (void)snprintf(path, sizeof(path), SOURCE_FOLDER "/%s", name);
     CU_ASSERT_EQUAL_FATAL(file_read(path, 1 << 20, &actual), 0);
     int fresh = strcmp(strbuf_text(&actual), strbuf_text(expected)) == 0;
     CU_ASSERT_TRUE(fresh);
     if (!fresh)
-        printf("\nconfig/%s is stale: build the target generate-docs\n", name);
+        printf("\n%s is stale: build the target generate-docs\n", name);
 }
 
 static void test_example(void)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     config_example(drivers_for_config(), &text);
-    check_fresh("sallyport.conf", &text);
+    check_fresh("config/sallyport.conf", &text);
 }
 
 static void test_reference(void)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     config_reference(drivers_for_config(), &text);
-    check_fresh("REFERENCE.md", &text);
+    check_fresh("config/REFERENCE.md", &text);
+}
+
+static void test_dictionary(void)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    dictionary_print(&text);
+    check_fresh("tests/fuzz/config.dict", &text);
 }
 
 static void test_example_loads(void)
@@ -105,5 +113,6 @@ static void test_apart(void)
 
 TEST_MAIN("generated", {"config/sallyport.conf is fresh", test_example},
           {"config/REFERENCE.md is fresh", test_reference},
+          {"tests/fuzz/config.dict is fresh", test_dictionary},
           {"config/sallyport.conf loads without a finding", test_example_loads},
           {"every row is sound", test_rows}, {"no driver repeats a general key", test_apart})
