@@ -10,7 +10,7 @@
 
 #define MEMBER(owner, name) .key = #name, .offset = offsetof(struct owner, name)
 #define TABLE(names, owner)                                                                        \
-    .rows = names, .n_rows = ARRAY_LENGTH(names), .size = sizeof(struct owner)
+    .rows = (names), .n_rows = ARRAY_LENGTH(names), .size = sizeof(struct owner)
 
 const char *const value_type_names[] = {"bool",   "int16",   "uint16",  "int32",  "uint32", "int64",
                                         "uint64", "float32", "float64", "string", NULL};

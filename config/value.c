@@ -6,6 +6,7 @@
 #include "config/text.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -360,14 +361,33 @@ int value_store_text(const struct option *row, const char *text, const char *fol
     return value_store(row, &given, folder, values, ret_problem);
 }
 
+/* Resolves the escape behind the backslash at AT into *RET; returns how many bytes it takes. */
+static size_t resolve_escape(const char *at, char *ret)
+{
+    const char *letter = at[1] ? strchr(escape_letters, at[1]) : NULL;
+    unsigned code;
+    if (letter) {
+        *ret = escape_plain[letter - escape_letters];
+        return 2;
+    }
+    if (at[1] == 'x' && isxdigit((unsigned char)at[2]) && isxdigit((unsigned char)at[3]) &&
+        sscanf(at + 2, "%2x", &code) == 1) {
+        *ret = (char)code;
+        return 4;
+    }
+    *ret = *at; /* libconfig leaves the others alone, too */
+    return 1;
+}
+
 /* Drops the opening quote of TEXT and resolves its escapes, in place. */
 static void unescape(char *text)
 {
     char *out = text;
-    for (const char *at = text + 1; *at; at++) {
-        const char *escaped = *at == '\\' && at[1] ? strchr(escape_letters, at[1]) : NULL;
-        *out++ = escaped ? escape_plain[escaped - escape_letters] : *at;
-        at += escaped != NULL;
+    for (const char *at = text + 1; *at; out++) {
+        if (*at == '\\')
+            at += resolve_escape(at, out);
+        else
+            *out = *at++;
     }
     *out = '\0';
 }
