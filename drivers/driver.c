@@ -20,7 +20,7 @@ const struct driver *driver_of(const struct config_driver *config)
         if (&drivers_all[i]->config == config)
             return drivers_all[i];
     }
-    assert(!"a loaded bus names a driver of this build");
+    assert(false && "a loaded bus names a driver of this build");
     return NULL;
 }
 

@@ -39,7 +39,7 @@ static const struct option pump_rows[] = {
     {.key = "line_end",
      .type = OPTION_BYTES,
      .max = 8,
-     .fallback = "\"\\r\\n\"",
+     .fallback = "\"\\x0D\\n\"",
      .offset = offsetof(struct pump, line_end),
      .help = "Bytes."},
     {.key = "running",
@@ -285,6 +285,7 @@ static void test_hostile(void)
                   "p.conf:257: too many keys in one group; the limit is 256\n");
     TEST_TEXT_EQUAL(complaints("a = 1;\nb = \x01\x02;"),
                     "p.conf:2: not a text file: byte 0x01 (binary, or not UTF-8?)\n");
+    TEST_CONTAINS(complaints("a = 1;\v"), "p.conf:1: not a text file: byte 0x0b");
     TEST_TEXT_EQUAL(complaints("a = \"\\x00\";"), "p.conf:1: a text cannot contain \\x00\n");
 }
 
