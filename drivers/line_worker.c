@@ -132,7 +132,7 @@ static void dial(struct line *line)
     int result = line->driver->connect(line->instance, &error);
     if (result < 0) {
         if (!error.text[0])
-            (void)snprintf(error.text, sizeof(error.text), "cannot connect: %s", strerror(-result));
+            driver_explain(&error, "cannot connect: %s", strerror(-result));
         if (!atomic_load(&line->stop))
             go_down(line, &error);
         return;
@@ -276,8 +276,8 @@ static enum outcome ask(struct line *line, const struct driver_request *request,
                         struct driver_reply *reply, struct driver_error *error)
 {
     if (!line->driver->request) {
-        (void)snprintf(error->text, sizeof(error->text),
-                       "the driver %s has no registers to ask for", line->driver->config.name);
+        driver_explain(error, "the driver %s has no registers to ask for",
+                       line->driver->config.name);
         return OUTCOME_UNSUPPORTED;
     }
     if (!line->connected)
