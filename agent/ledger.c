@@ -30,6 +30,7 @@ static void list_append(struct span_list *list, const struct span *span)
         list->room = list->room ? list->room * 2 : 8;
         list->spans = memory_resize(list->spans, list->room, sizeof(*list->spans));
     }
+    assert(list->spans);
     list->spans[list->n++] = *span;
 }
 

@@ -106,7 +106,8 @@ bool uplink_step(struct uplink *uplink, enum uplink_input input)
     enum uplink_phase before = uplink->state.phase;
     uint32_t random = 0; /* if the kernel has none yet, early at boot: the shortest wait */
     int64_t wait_ms = 0;
-    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = 0;
     if (uplink_state_step(&uplink->state, input, random, &wait_ms) < 0) {
         log_debug("uplink", "phase=%s input=%d: it came late; ignored", uplink_phase_name(before),
                   (int)input);

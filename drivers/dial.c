@@ -9,6 +9,7 @@
 #include "agent/base/memory.h"
 #include "drivers/wait.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
@@ -79,8 +80,7 @@ struct dial *dial_free(struct dial *dial)
 
 static int ask_resolver(const char *host, const char *port, int flags, struct addrinfo **ret_list)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV | flags};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
     return getaddrinfo(host, port, &hints, ret_list);
 }
 
@@ -124,6 +124,7 @@ static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bo
                          int *ret_code)
 {
     struct lookup *lookup = dial->lookup;
+    assert(lookup);
     int ready = wait_for(lookup->event, POLLIN, deadline_ns, stop);
     if (ready <= 0)
         return ready == 0 ? -ETIMEDOUT : ready;
