@@ -189,6 +189,26 @@ static void test_recovers(void)
     driven_close(&driven);
 }
 
+/* A unit that was reprogrammed: what was refused for long comes back with what was refused lately.
+ */
+static void test_recover_together(void)
+{
+    begin_row("", "holding", 40, 0, 1);
+    unit.illegal[0] = 5;
+    unit.n_illegal = 1;
+    for (int i = 0; i < 200; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    unit.illegal[1] = 30;
+    unit.n_illegal = 2;
+    CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    TEST_TEXT_EQUAL(values(), row(40, 0, 1, UINT64_C(1) << 5 | UINT64_C(1) << 30));
+    unit.n_illegal = 0;
+    for (int i = 0; i < 13; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    TEST_TEXT_EQUAL(values(), row(40, 0, 1, 0));
+    driven_close(&driven);
+}
+
 static void test_many_guilty(void)
 {
     begin_row("", "holding", 60, 0, 2);
@@ -282,48 +302,51 @@ static void test_other_exceptions(void)
     driven_close(&driven);
 }
 
-/* Three requests: t0; t1; t2. */
-static void begin_three(void)
+/* Four requests: t0; t1; t2; t3. */
+static void begin_four(void)
 {
-    begin_row("", "input", 3, 0, 100);
+    begin_row("", "input", 4, 0, 100);
 }
 
 static void test_gateway(void)
 {
-    begin_three();
+    begin_four();
     unit.exception = 11; /* the gateway gets no answer */
     CU_ASSERT_EQUAL(poll(), OUTCOME_TIMEOUT);
     CU_ASSERT_EQUAL(unit.requests, 1);
-    TEST_TEXT_EQUAL(values(), "t0=exception-11 t1=exception-11 t2=exception-11");
+    TEST_TEXT_EQUAL(values(), "t0=exception-11 t1=exception-11 t2=exception-11 t3=exception-11");
     TEST_CONTAINS(driven.error.text, "unit 5");
     driven_close(&driven);
 }
 
-static void expect_after(enum outcome first, enum outcome second, enum outcome expected,
-                         const char *text)
+static void expect_after(enum outcome first, enum outcome second, enum outcome third,
+                         enum outcome expected, const char *text)
 {
-    begin_three();
+    begin_four();
     unit.outcomes[0] = first;
     unit.outcomes[1] = second;
-    unit.n_outcomes = 2;
+    unit.outcomes[2] = third;
+    unit.n_outcomes = 3;
     CU_ASSERT_EQUAL(poll(), expected);
     TEST_TEXT_EQUAL(values(), text);
     CU_ASSERT_STRING_EQUAL(driven.error.text, "as told");
     unit.n_outcomes = 0;
     CU_ASSERT_EQUAL(poll(), OUTCOME_OK); /* nothing stays behind */
-    TEST_TEXT_EQUAL(values(), "t0=1000 t1=1100 t2=1200");
+    TEST_TEXT_EQUAL(values(), "t0=1000 t1=1100 t2=1200 t3=1300");
     driven_close(&driven);
 }
 
 static void test_failures(void)
 {
-    expect_after(OUTCOME_TIMEOUT, OUTCOME_OK, OUTCOME_TIMEOUT, "t0=timeout t1=timeout t2=timeout");
-    expect_after(OUTCOME_OK, OUTCOME_TIMEOUT, OUTCOME_TIMEOUT, "t0=1000 t1=timeout t2=timeout");
-    expect_after(OUTCOME_BAD_REPLY, OUTCOME_OK, OUTCOME_BAD_REPLY, "t0=bad-reply t1=1100 t2=1200");
-    expect_after(OUTCOME_BAD_REPLY, OUTCOME_BAD_REPLY, OUTCOME_BAD_REPLY,
-                 "t0=bad-reply t1=bad-reply t2=bad-reply");
-    expect_after(OUTCOME_OK, OUTCOME_DISCONNECTED, OUTCOME_DISCONNECTED,
-                 "t0=1000 t1=disconnected t2=disconnected");
+    const enum outcome ok = OUTCOME_OK, bad = OUTCOME_BAD_REPLY, silent = OUTCOME_TIMEOUT,
+                       gone = OUTCOME_DISCONNECTED;
+    expect_after(silent, ok, ok, silent, "t0=timeout t1=timeout t2=timeout t3=timeout");
+    expect_after(ok, silent, ok, silent, "t0=1000 t1=timeout t2=timeout t3=timeout");
+    expect_after(bad, ok, ok, bad, "t0=bad-reply t1=1100 t2=1200 t3=1300");
+    expect_after(bad, ok, bad, bad, "t0=bad-reply t1=1100 t2=bad-reply t3=1300");
+    expect_after(bad, bad, ok, bad, "t0=bad-reply t1=bad-reply t2=bad-reply t3=bad-reply");
+    expect_after(bad, silent, ok, silent, "t0=bad-reply t1=timeout t2=timeout t3=timeout");
+    expect_after(ok, gone, ok, gone, "t0=1000 t1=disconnected t2=disconnected t3=disconnected");
 }
 
 /* The search for a guilty tag is cut short by silence; each tag still gets its one sample. */
@@ -368,6 +391,7 @@ static void test_request(void)
 TEST_MAIN("modbus_poll", {"tags of all tables arrive with as few requests as can be", test_tables},
           {"one guilty tag is found in the same poll and costs nobody else", test_one_guilty},
           {"a tag left out is tried ever more rarely, and comes back", test_recovers},
+          {"what comes back draws the others with it", test_recover_together},
           {"many guilty tags are found within a few polls", test_many_guilty},
           {"a hole between two tags keeps them apart", test_gap},
           {"a unit that delivers less at once is asked for less", test_too_many_at_once},

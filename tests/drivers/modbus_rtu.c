@@ -21,8 +21,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define PATIENT_MS 5000 /* a timeout that no case waits for */
-#define SHORT_MS 700    /* one that some do */
+#define PATIENT_MS 20000 /* a timeout that no case waits for */
+#define SHORT_MS 700     /* one that some do */
 
 enum step {
     GOOD,
@@ -40,6 +40,7 @@ enum step {
     NOISE_INSTEAD,
     FOREIGN_BEFORE, /* a whole frame of another unit */
     NOISE_AROUND,
+    SLOW, /* begins in time, ends later */
 };
 
 struct plant {
@@ -47,7 +48,7 @@ struct plant {
     int master, slave; /* the slave is held open, as a plugged adapter is there */
     int timeout_ms;
     int64_t silence_ns;
-    bool echo;
+    atomic_bool echo;
     atomic_bool stop;
     atomic_int requests, early, too_soon_after_late;
     enum step script[4];
@@ -171,6 +172,11 @@ static void play(enum step step, const uint8_t *request)
         other[0] ^= 0x08;
         put(other, answer(other, other));
         put(reply, length);
+        break;
+    case SLOW:
+        put(reply, length / 2);
+        usleep((useconds_t)plant.timeout_ms * 1200);
+        put(reply + length / 2, length - length / 2);
         break;
     case NOISE_AROUND:
         put_noise();
@@ -399,21 +405,20 @@ static void test_echo(void)
 /* The echo of this request has the form and the checksum of a reply to it. */
 static void test_echo_like_reply(void)
 {
-    begin(PATIENT_MS, "");
-    plant.echo = true;
     static struct driver_reply reply;
     struct driver_error error = {""};
-    struct driver_request request = {
+    const struct driver_request request = {
         .unit = 1, .table = DRIVER_COIL, .address = 0x0302, .count = 20};
-    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &request, &reply, &error), OUTCOME_OK);
-    for (unsigned i = 0; i < 20; i++)
-        CU_ASSERT_EQUAL(reply.values[i], (0x0302 + i) % 3 == 0);
-    plant.echo = false;
-    driven.driver->disconnect(driven.line); /* and without an echo it is read as well */
-    expect_first();
-    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &request, &reply, &error), OUTCOME_OK);
-    for (unsigned i = 0; i < 20; i++)
-        CU_ASSERT_EQUAL(reply.values[i], (0x0302 + i) % 3 == 0);
+    begin(PATIENT_MS, "");
+    for (int round = 0; round < 4; round++) {
+        driven.driver->disconnect(driven.line); /* another adapter may be plugged in */
+        plant.echo = round % 2;
+        if (round < 2)
+            expect_first();
+        CU_ASSERT_EQUAL(driven.driver->request(driven.line, &request, &reply, &error), OUTCOME_OK);
+        for (unsigned i = 0; i < 20; i++)
+            CU_ASSERT_EQUAL(reply.values[i], (0x0302 + i) % 3 == 0);
+    }
     end();
 }
 
@@ -491,6 +496,19 @@ static void test_gone(void)
     end();
 }
 
+/* 255 characters take longer than the timeout, which is about the first one. */
+static void test_long_reply(void)
+{
+    begin(SHORT_MS, "baud = 1200;");
+    static struct driver_reply reply;
+    struct driver_error error = {""};
+    struct driver_request request = {.unit = 1, .table = DRIVER_INPUT, .count = 125};
+    script(SLOW, GOOD);
+    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &request, &reply, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(reply.values[124], 1124);
+    end();
+}
+
 static void *raise_stop(void *nothing)
 {
     while (atomic_load(&plant.requests) == 0)
@@ -555,6 +573,7 @@ TEST_MAIN("modbus_rtu", {"values arrive", test_good},
           {"the echo of an adapter is removed", test_echo},
           {"even an echo that looks like a reply", test_echo_like_reply},
           {"no request begins before 3.5 characters of silence", test_keeps_silence},
+          {"a long reply on a slow line has the time it needs", test_long_reply},
           {"times on the wire are those of the standard", test_timing},
           {"the port is set up as configured", test_port_settings},
           {"an adapter may be unplugged and come back", test_gone},
