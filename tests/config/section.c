@@ -226,6 +226,8 @@ static void test_missing(void)
     TEST_TEXT_EQUAL(complaints("\n\npump: { };"),
                     "p.conf:3: pump.name: missing; it is required: The pump.\n");
     TEST_TEXT_EQUAL(complaints(""), "p.conf:1: pump.name: missing; it is required: The pump.\n");
+    TEST_TEXT_EQUAL(complaints("pump: { name = \"p\"; };\npump: { };"),
+                    "p.conf:2: pump: given twice in the same group; first on line 1\n");
     TEST_TEXT_EQUAL(complaints("\npump = ( );"),
                     "p.conf:2: pump: expected a group { ... }, found a list ( )\n");
 }
