@@ -163,6 +163,12 @@ static inline void box_in_killed_child(struct box *box, void (*work)(struct box 
     CU_ASSERT_FATAL(child >= 0);
     if (child == 0) {
         work(box);
+        const struct CU_FailureRecord *failure = CU_get_failure_list();
+        for (unsigned i = 0; failure; failure = failure->pNext) {
+            if (i++ >= failures) /* CUnit would print them only at the end of the test */
+                printf("\n    in a child: %s:%u: %s", failure->strFileName, failure->uiLineNumber,
+                       failure->strCondition);
+        }
         (void)fflush(stdout);
         _exit(CU_get_number_of_failures() > failures ? 1 : 0);
     }
