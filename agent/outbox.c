@@ -138,11 +138,12 @@ static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below, str
         read_tier(outbox, &outbox->live, max_u64(from, outbox->boundary), below, into);
 }
 
-/* What the ledger says about a message must be in custody before the message shows it. */
+/* Which messages are historical must be in custody before one is handed out as such. */
 static bool may_hand_out(const struct outbox *outbox)
 {
-    return outbox->link_up && (outbox->live.ledger_version == outbox->ledger.version ||
-                               outbox->disk.ledger_version == outbox->ledger.version);
+    uint64_t needed = outbox->ledger.historical_version;
+    return outbox->link_up &&
+           (outbox->live.ledger_version >= needed || outbox->disk.ledger_version >= needed);
 }
 
 static void hand_out(struct outbox *outbox, struct parcels *from,
@@ -360,6 +361,8 @@ static int64_t next_due(const struct outbox *outbox, int64_t now_ms)
 
 static void fold_rate(struct rate *rate, int64_t now_ms)
 {
+    if (!rate->started)
+        *rate = (struct rate){.started = true, .last_ms = now_ms};
     double seconds = (double)(now_ms - rate->last_ms) / 1000.0;
     if (seconds < 1.0)
         return;

@@ -53,6 +53,7 @@ struct mark {
 };
 
 struct rate { /* of bytes taken, forgetting with a time constant */
+    bool started;
     double bytes, seconds;
     uint64_t since; /* bytes since `last_ms` */
     int64_t last_ms;
