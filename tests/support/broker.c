@@ -67,8 +67,9 @@ static void write_configuration(const struct broker *broker, const struct broker
     (void)snprintf(certificate, sizeof(certificate), "%s.pem", name);
     (void)snprintf(key, sizeof(key), "%s.key", name);
     strbuf_addf(&text,
-                "user root\nper_listener_settings true\npersistence false\nlog_dest file %s.log\n"
-                "set_tcp_nodelay true\nmax_queued_messages 0\n"
+                "user root\nper_listener_settings true\npersistence false\nlog_type all\nlog_dest "
+                "file %s.log\n"
+                "set_tcp_nodelay true\n"
                 "listener %u 127.0.0.1\nallow_anonymous true\n"
                 "listener %u 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\n",
                 broker->configuration, broker->plain_port, broker->port, pki_path("ca.pem"),
