@@ -104,10 +104,10 @@ struct mqtt_client *uplink_client(const struct uplink *uplink)
 bool uplink_step(struct uplink *uplink, enum uplink_input input)
 {
     enum uplink_phase before = uplink->state.phase;
-    uint32_t random = 0; /* if the kernel has none yet, early at boot: the shortest wait */
+    uint32_t random = 0;
     int64_t wait_ms = 0;
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = 0;
+        random = 0; /* the kernel has none yet, early at boot: the shortest wait */
     if (uplink_state_step(&uplink->state, input, random, &wait_ms) < 0) {
         log_debug("uplink", "phase=%s input=%d: it came late; ignored", uplink_phase_name(before),
                   (int)input);
