@@ -16,7 +16,7 @@ static void test_numbers_go_on(void)
     CU_ASSERT_EQUAL(strspn(stream, "0123456789abcdef"), 8);
     CU_ASSERT_EQUAL(box_take(&box, 3, 100), 3);
     box_close(&box);
-    box_lose_live(&box); /* a reboot: the clean stop left everything on disk */
+    box_power_cut(&box); /* a reboot: the clean stop left everything on disk */
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 4);
@@ -137,7 +137,7 @@ static void test_flags_stay(void)
     box_link(&box, true);
     expect_flags(&box);
     box_close(&box); /* all moves to disk */
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     box_link(&box, true);
     expect_flags(&box);
@@ -164,7 +164,7 @@ static void test_flags_survive_power_cut(void)
     struct box box;
     box_init(&box);
     box_in_killed_child(&box, slow_broker_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     box_link(&box, true);
     box_expect(&box, outbox_next_backlog, 1, 4, false, true);
@@ -207,6 +207,7 @@ static void test_no_flash_while_up(void)
     box_link(&box, true);
     usleep(20000); /* the clock of the file system is coarse: a later write must show */
     struct files before = look_at(box.state_dir);
+    unsigned long syncs_before = syncs;
     for (uint64_t seq = 1; seq <= 20000; seq += 2) {
         box_take(&box, 2, 1000);
         box_expect(&box, outbox_next_live, seq, seq + 1, false, true);
@@ -215,6 +216,7 @@ static void test_no_flash_while_up(void)
     }
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
+    CU_ASSERT_EQUAL(syncs, syncs_before);
     CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
     CU_ASSERT_EQUAL(after.blocks, before.blocks);
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
@@ -287,7 +289,7 @@ static void test_power_cut(void)
     (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
     box_close(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
@@ -321,7 +323,7 @@ static void test_power_cuts_in_a_row(void)
     box_init(&box);
     for (int i = 0; i < 5; i++) {
         box_in_killed_child(&box, cut_work);
-        box_lose_live(&box);
+        box_power_cut(&box);
         box_open(&box);
         uint64_t next = box_next_seq(&box);
         CU_ASSERT(next >= cut_next + 3);
@@ -376,7 +378,7 @@ static void test_gap_is_reported_once(void)
     struct outbox_gap gap;
     box_init(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box.settings.spill_after_ms = 1999;
     box_in_killed_child(&box, report_work); /* killed before the commit: neither */
     box.settings.spill_after_ms = 2000;
@@ -397,9 +399,9 @@ static void test_lost_report_is_repeated(void)
     struct outbox_gap gap;
     box_init(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_in_killed_child(&box, report_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
     CU_ASSERT_EQUAL(gap.first, 11);

@@ -354,7 +354,7 @@ static void run_seed(uint32_t seed)
         }
         if (random_below(4) == 0) {
             model->power_cut = true;
-            box_lose_live(&box);
+            box_power_cut(&box);
             model_killed();
         }
     }
