@@ -231,13 +231,13 @@ static inline void keep_synced_copy(int file)
     syncs++;
 }
 
-int fdatasync(int file)
+__attribute__((visibility("default"))) int fdatasync(int file)
 {
     keep_synced_copy(file);
     return 0;
 }
 
-int fsync(int file)
+__attribute__((visibility("default"))) int fsync(int file)
 {
     keep_synced_copy(file);
     return 0;
