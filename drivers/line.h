@@ -44,7 +44,7 @@ struct line_health {
                                         a tripped unit or a lost connection prevented do not count */
     uint64_t batches_refused;        /* deliver() had no room */
     uint64_t heartbeat;              /* rises while the worker moves: every 2 s when idle, and else
-                                        after two connects and two reads at the longest */
+                                        after one connect or one read at the longest */
     char error[160];                 /* why it was last down, "" for never */
 };
 
