@@ -140,17 +140,26 @@ void uplink_secrets_wipe(struct uplink_secrets *secrets)
     strbuf_free(&secrets->problem);
 }
 
+static const char *secret_problem(int error)
+{
+    switch (error) {
+    case -EPERM:
+    case -EACCES:
+        return "this service must be able to read it, and others must not (chmod o=)";
+    case -ENODATA:
+        return "it is empty";
+    default:
+        return strerror(-error);
+    }
+}
+
 static int read_secret(const char *key, const char *path, struct strbuf *secret,
                        struct strbuf *problem)
 {
     int result = path ? config_read_secret(path, secret) : 0;
     if (result == 0)
         return 0;
-    const char *reason = result == -EPERM || result == -EACCES
-                             ? "this service must be able to read it, and others must not "
-                               "(chmod o=)"
-                             : strerror(-result);
-    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, reason);
+    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, secret_problem(result));
     return -EINVAL;
 }
 
