@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -547,6 +548,14 @@ static void test_refused(void)
     begin(PATIENT_MS, "rs485 = \"on\";"); /* a pseudo terminal has no transceiver */
     CU_ASSERT_TRUE(driven.driver->connect(driven.line, &error) < 0);
     TEST_CONTAINS(error.text, "cannot be switched to rs485 = \"on\"");
+    end();
+    begin(PATIENT_MS, "");
+    int other = open(test_path("tty"), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(flock(other, LOCK_EX), 0);
+    CU_ASSERT_EQUAL(driven.driver->connect(driven.line, &error), -EBUSY);
+    TEST_CONTAINS(error.text, "another program uses it");
+    close(other);
+    expect_first();
     end();
     begin(PATIENT_MS, "");
     (void)unlink(test_path("tty"));
