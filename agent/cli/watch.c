@@ -32,7 +32,7 @@ static struct screen measure(const struct watch *watch)
     struct winsize size;
     if (!watch->in_place || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4)
         return (struct screen){0, 0};
-    size_t others = 20 + 24 + 8 + 12 + 4; /* the other columns of print_row() and their blanks */
+    size_t others = 16 + 20 + 8 + 12 + 4; /* the other columns of print_row() and their blanks */
     return (struct screen){size.ws_row,
                            size.ws_col > others + 20 ? (size_t)size.ws_col - others : 20};
 }
@@ -79,7 +79,7 @@ static void print_row(const struct watch *watch, size_t columns, const char *dev
     CLEANUP(memory_free_pointer)
     char *value = error ? memory_printf("(%s)", error) : memory_text(ask_text(tag, "value", "?"));
     tame(value, columns);
-    (void)printf("%-20.20s %-24.24s %*s%s %s%*s %s.%03lld%s\n", device, ask_text(tag, "tag", "?"),
+    (void)printf("%-16.16s %-20.20s %*s%s %s%*s %s.%03lld%s\n", device, ask_text(tag, "tag", "?"),
                  padding(value, 20), "", value, unit, padding(unit, 8), "", when,
                  timestamp_ms % 1000, watch->in_place ? "\033[K" : "");
 }
@@ -90,8 +90,8 @@ static void print_table(const struct watch *watch, const json_t *devices)
     size_t used = 1, hidden = 0, i, j;
     json_t *device, *tag;
     if (watch->in_place)
-        (void)fputs("\033[H", stdout); /* home; every line clears its own rest */
-    (void)printf("%-20s %-24s %20s %-8s %s%s\n", "DEVICE", "TAG", "VALUE", "UNIT", "READ AT",
+        (void)fputs("\033[?7l\033[H", stdout); /* home; lines are cut, not wrapped */
+    (void)printf("%-16s %-20s %20s %-8s %s%s\n", "DEVICE", "TAG", "VALUE", "UNIT", "READ AT",
                  watch->in_place ? "\033[K" : "");
     json_array_foreach(devices, i, device)
     {
@@ -107,7 +107,7 @@ static void print_table(const struct watch *watch, const json_t *devices)
     }
     if (hidden)
         (void)printf("... and %zu more: name a device\033[K\n", hidden);
-    (void)fputs(watch->in_place ? "\033[J" : "\n", stdout);
+    (void)fputs(watch->in_place ? "\033[J\033[?7h" : "\n", stdout);
     (void)fflush(stdout);
 }
 
