@@ -37,6 +37,12 @@ static struct screen measure(const struct watch *watch)
                            size.ws_col > others + 20 ? (size_t)size.ws_col - others : 20};
 }
 
+/* Before a line and not behind it: there the cursor may stand on its last character. */
+static const char *clear_line(const struct watch *watch)
+{
+    return watch->in_place ? "\033[K" : "";
+}
+
 /*
  * Makes TEXT, well-formed UTF-8, fit to be shown: at most COLUMNS characters (0: no limit), and
  * none that would command the terminal, for texts come from devices.
@@ -79,9 +85,9 @@ static void print_row(const struct watch *watch, size_t columns, const char *dev
     CLEANUP(memory_free_pointer)
     char *value = error ? memory_printf("(%s)", error) : memory_text(ask_text(tag, "value", "?"));
     tame(value, columns);
-    (void)printf("%-16.16s %-20.20s %*s%s %s%*s %s.%03lld%s\n", device, ask_text(tag, "tag", "?"),
-                 padding(value, 20), "", value, unit, padding(unit, 8), "", when,
-                 timestamp_ms % 1000, watch->in_place ? "\033[K" : "");
+    (void)printf("%s%-16.16s %-20.20s %*s%s %s%*s %s.%03lld\n", clear_line(watch), device,
+                 ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit, padding(unit, 8),
+                 "", when, timestamp_ms % 1000);
 }
 
 static void print_table(const struct watch *watch, const json_t *devices)
@@ -90,9 +96,9 @@ static void print_table(const struct watch *watch, const json_t *devices)
     size_t used = 1, hidden = 0, i, j;
     json_t *device, *tag;
     if (watch->in_place)
-        (void)fputs("\033[?7l\033[H", stdout); /* home; lines are cut, not wrapped */
-    (void)printf("%-16s %-20s %20s %-8s %s%s\n", "DEVICE", "TAG", "VALUE", "UNIT", "READ AT",
-                 watch->in_place ? "\033[K" : "");
+        (void)fputs("\033[?7l\033[H", stdout); /* lines are cut, not wrapped; home */
+    (void)printf("%s%-16s %-20s %20s %-8s %s\n", clear_line(watch), "DEVICE", "TAG", "VALUE",
+                 "UNIT", "READ AT");
     json_array_foreach(devices, i, device)
     {
         json_array_foreach(json_object_get(device, "tags"), j, tag)
@@ -106,7 +112,7 @@ static void print_table(const struct watch *watch, const json_t *devices)
         }
     }
     if (hidden)
-        (void)printf("... and %zu more: name a device\033[K\n", hidden);
+        (void)printf("\033[K... and %zu more: name a device\n", hidden);
     (void)fputs(watch->in_place ? "\033[J\033[?7h" : "\n", stdout);
     (void)fflush(stdout);
 }
