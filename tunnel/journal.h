@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_LINE_BYTES 2047 /* the longest line; longer ones are cut in their last value */
+#define JOURNAL_LINE_BYTES 4095 /* the longest line; a longer one is refused (-E2BIG) */
 
 struct journal; /* opaque */
 

@@ -17,7 +17,7 @@ enum session_state {
     SESSION_CLOSED,        /* nothing is open; the reason of the last end is kept */
     SESSION_WAIT_APPROVAL, /* asked for; somebody on site has to agree within 15 minutes */
     SESSION_OPENING,       /* interface, handshake, lease; no lease yet */
-    SESSION_OPEN,          /* the lease is in the kernel */
+    SESSION_OPEN,          /* the lease is, or is just being put, in the kernel */
     SESSION_CLOSING,       /* everything is being removed; tried again until it is */
 };
 extern const char *const session_state_names[]; /* "closed", "waiting", "opening", ... */
@@ -64,7 +64,7 @@ extern const char *const session_refusal_names[];
 
 /* The site's limits; from netd.conf, checked there, checked again here. */
 struct session_limits {
-    int64_t max_ttl_s, idle_close_s;
+    int64_t max_ttl_s, idle_close_s; /* positive, or every request is refused */
     bool needs_approval;
 };
 
@@ -72,18 +72,17 @@ struct session {
     enum session_state state;
     enum session_end last_end; /* of the session before; while CLOSING: of this one */
     int64_t ttl_s;             /* as asked for: counts from the moment the lease is there */
-    int64_t asked_ms, opened_ms;
-    int64_t deadline_ms; /* of the present state: approval, opening, the lease */
-    int64_t limit_ms;    /* OPEN: no extension passes it */
-    int64_t active_ms;   /* OPEN: when payload passed last */
-    uint64_t bytes;      /* OPEN: payload so far, as last reported */
+    int64_t opened_ms;         /* 0: not opened (yet) */
+    int64_t deadline_ms;       /* of the present state: approval, opening, the lease */
+    int64_t limit_ms;          /* OPEN: no extension passes it */
+    int64_t active_ms;         /* OPEN: when payload passed last */
+    uint64_t bytes;            /* OPEN: payload so far, as last reported */
 };
 
 enum session_input {
     SESSION_ASK,     /* a checked request to open: signed and verified, or local */
     SESSION_APPROVE, /* somebody on site agrees */
-    SESSION_READY,   /* handshake done: the lease may go in */
-    SESSION_LEASED,  /* the lease is in the kernel */
+    SESSION_READY,   /* handshake done: the lease goes in, and the time begins */
     SESSION_EXTEND,
     SESSION_END,     /* with the end in `end`: closed, tampered, shutdown, failed, unreachable */
     SESSION_TICK,    /* time has passed */
@@ -102,7 +101,7 @@ struct session_event {
 enum session_action {
     SESSION_ACT_NOTHING,
     SESSION_ACT_BRING_UP, /* resolve, interface, handshake; then READY or END */
-    SESSION_ACT_LEASE,    /* add leases until `next.deadline_ms`; then LEASED or END */
+    SESSION_ACT_LEASE,    /* add leases until `next.deadline_ms`; END if that fails */
     SESSION_ACT_RELEASE,  /* give the leases `next.deadline_ms` */
     SESSION_ACT_REMOVE,   /* remove leases and interface; then GONE */
 };

@@ -21,7 +21,7 @@
 #define WIRE_MAX_SERVICES 16
 #define WIRE_NAME_BYTES 65      /* with the NUL */
 #define WIRE_REASON_BYTES 804   /* 200 characters of UTF-8, the NUL, rounded up */
-#define WIRE_LINE_BYTES 2048    /* one journal line with its NUL */
+#define WIRE_LINE_BYTES 4096    /* one journal line with its NUL */
 #define WIRE_SIGNED_BYTES 8192  /* a signed command with its signature */
 #define WIRE_CHALLENGE_BYTES 68 /* 64 hex digits, the NUL, rounded up */
 
@@ -153,7 +153,7 @@ struct wire_line {
     uint32_t starts_file; /* 1: the first line of a file: its `previous` cannot be looked up */
     char line[WIRE_LINE_BYTES];
 };
-_Static_assert(sizeof(struct wire_line) == 2064, "wire format");
+_Static_assert(sizeof(struct wire_line) == 4112, "wire format");
 
 struct wire_challenge {
     char challenge[WIRE_CHALLENGE_BYTES];
