@@ -20,6 +20,7 @@ enum option_type {
     OPTION_ID,        /* char *: [A-Za-z0-9_-]{1,64}, fit for one level of an MQTT topic */
     OPTION_PATH,      /* char *, made absolute: relative to the folder of the file that names it */
     OPTION_TEXT_LIST, /* struct text_list, min..max elements of 1 to 1024 bytes */
+    OPTION_BYTES,     /* char *, min..max bytes long, any but NUL: what goes over a serial line */
 };
 
 enum option_flag {
@@ -41,14 +42,21 @@ struct text_list {
     size_t length;
 };
 
+/*
+ * A number may be optional without a default: let its maker (or a fallback) set it to a value
+ * outside of min..max, -1 or NaN. Such a value means "unset" and is never shown. A text is unset
+ * when it is NULL. OPTION_TEXT, OPTION_BYTES and OPTION_PATH without bounds: up to 1024 bytes.
+ */
 struct option {
     const char *key;
     enum option_type type;
     unsigned flags;           /* of enum option_flag */
     const char *unit;         /* "ms", "s", "MiB"; NULL for none */
     double min, max;          /* both inclusive; of the value, the length or the element count */
-    const char *const *names; /* OPTION_ENUM: NULL-terminated; the value is the index */
-    const char *fallback;     /* the default, as it would be written in the file; NULL for unset */
+    const char *const *names; /* OPTION_ENUM: NULL-terminated; the value is the index. OPTION_PATH:
+                                 words that are no file name and stay as they are, or NULL */
+    const char *fallback;     /* the default, as it would be written in the file (quotes may be left
+                                 out); NULL for unset: the member keeps what its maker put there */
     enum reload_class reload;
     size_t offset;       /* of the member in the table's struct */
     const char *help;    /* one sentence for a person, ending with a full stop */
