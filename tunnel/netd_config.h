@@ -6,13 +6,14 @@
 #define SALLYPORT_TUNNEL_NETD_CONFIG_H
 
 #include "config/finding.h"
-#include "config/option.h"
 #include "tunnel/address.h"
 
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct option_table; /* config/option.h */
 
 #define NETD_MAX_INTERFACES 16 /* wan and plant, each */
 #define NETD_MAX_EXCEPTIONS 64

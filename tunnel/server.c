@@ -125,6 +125,12 @@ static void handle(struct peer *peer, const struct wire_message *request)
     peer->waiting_id = request->header.id;
 }
 
+/* Whether its answer may have to wait for the hub. */
+static bool is_slow(enum wire_verb verb)
+{
+    return verb == WIRE_OPEN_LOCAL || verb == WIRE_APPROVE || verb == WIRE_SIGNED;
+}
+
 static const char *find_breach(const struct peer *peer, const struct wire_message *request,
                                ssize_t length)
 {
@@ -135,7 +141,7 @@ static const char *find_breach(const struct peer *peer, const struct wire_messag
         return "not allowed to this peer";
     if (!peer->is_greeted != (verb == WIRE_HELLO))
         return "hello comes first, and once";
-    return peer->waiting_verb ? "one request at a time" : NULL;
+    return peer->waiting_verb && is_slow(verb) ? "one opening at a time" : NULL;
 }
 
 static int on_request(sd_event_source *source, int socket, uint32_t events, void *context)
