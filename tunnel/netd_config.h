@@ -132,4 +132,10 @@ extern const struct option_table *const netd_config_tables[];
 /* Appends the commented example file; what config/netd.conf must equal. */
 void netd_config_example(struct strbuf *out);
 
+/*
+ * Appends the reference of KEY ("tunnel.max_ttl_s"; a group's name lists its keys; NULL:
+ * everything). Returns 0, or -ENOENT after appending the nearest match.
+ */
+int netd_config_explain(const char *key, struct strbuf *out);
+
 #endif
