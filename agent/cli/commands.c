@@ -3,7 +3,7 @@
 
 const struct cli_command cli_commands[] = {
     {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status},
-    {"watch", "[DEVICE]", "live table of values", cli_watch},
+    {"watch", "[DEVICE] [--interval MS] [--count N]", "live table of values", cli_watch},
     {"read",
      "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
      "[--order O]",
