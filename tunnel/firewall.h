@@ -43,10 +43,10 @@ struct firewall_lease_state {
 
 enum firewall_state {
     FIREWALL_OFF,    /* nothing of ours is loaded: only before the first apply, or if that fails */
-    FIREWALL_LOCKED, /* loaded, verified, no exception, no lease */
+    FIREWALL_LOCKED, /* loaded, verified, no exception; leases are counted beside it */
     FIREWALL_EXCEPTED, /* loaded and verified; configured exceptions keep ports open */
     FIREWALL_TAMPERED, /* somebody else changed it; ours is loaded again; latched */
-    FIREWALL_FIGHTING, /* reloaded three times within a minute: enforcing, but no longer undoing */
+    FIREWALL_FIGHTING, /* three repairs within a minute: from then on one in 10 s; latched */
 };
 extern const char *const firewall_state_names[]; /* "off", "locked", ... same order */
 
@@ -145,6 +145,14 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
 int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
                        int64_t timeout_ms);
 int firewall_forget_hub(struct firewall *firewall);
+
+/*
+ * The same for any destination of the gateway itself, PROTOCOL IPPROTO_TCP or IPPROTO_UDP: the
+ * address of a name, for as long as the answer is good. Giving it again renews it. At most 64 at
+ * once (-E2BIG). -EINVAL for anything but a unicast address with a port.
+ */
+int firewall_allow_egress(struct firewall *firewall, const struct sockaddr_storage *address,
+                          uint8_t protocol, int64_t timeout_ms);
 
 /* Compares the kernel with what we loaded, now. 0: as it should be; 1: it was not, and was mended;
  * a negative errno. Updates the posture; calls the hooks. */
