@@ -207,11 +207,16 @@ static void start_read(struct client *client, const json_t *object)
     pending->request = request;
     int outcome =
         control->callbacks.read(control->callbacks.context, bus, &request, read_done, pending);
+    if (outcome == -ENOENT) {
+        free(pending);
+        strbuf_add(&client->out, "{\"result\":\"failed\",\"absent\":true,"
+                                 "\"reason\":\"the agent has no such line\"}\n");
+        return;
+    }
     if (outcome < 0) {
         free(pending);
-        refuse(client, outcome == -ENOENT  ? "there is no such bus with devices"
-                       : outcome == -EBUSY ? "another request is under way on this line"
-                                           : "the line cannot take a request now");
+        refuse(client, outcome == -EBUSY ? "another request is under way on this line"
+                                         : "the line cannot take a request now");
         return;
     }
     client->pending = pending;

@@ -6,7 +6,8 @@
  *   {"command":"values","device":"boiler"}  -> {"result":"ok","values":[{...},...]}
  *   {"command":"read","bus":"plc1","unit":1,"table":"holding","address":0,"count":2}
  *                                           -> {"result":"ok","values":[17,4]}
- *   anything refused                        -> {"result":"failed","reason":"..."}
+ *   anything refused                        -> {"result":"failed","reason":"..."}, and
+ *                                              "absent":true when the agent has no such line
  *
  * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
  * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.

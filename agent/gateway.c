@@ -11,6 +11,8 @@
 #include "agent/control.h"
 #include "agent/encode.h"
 #include "agent/health.h"
+#include "agent/live_view.h"
+#include "agent/notice.h"
 #include "agent/outbox.h"
 #include "agent/pipeline.h"
 #include "agent/publisher.h"
@@ -29,10 +31,12 @@
 #define STOP_TIMEOUT_MS 3000
 #define STUCK_MS 60000
 #define TIMER_ACCURACY_US 5000
+#define CERTIFICATE_PERIOD_MS (24 * INT64_C(3600000))
 #define NEVER_MS INT64_MAX
 
 struct gateway {
-    struct config *config;
+    struct config *config; /* the generation in force */
+    struct config *first;  /* the one that the uplink was made from; may be the same */
     sd_event *loop;
     const struct encoder *encoder;
     struct outbox *outbox;
@@ -45,9 +49,9 @@ struct gateway {
     char *prefix, *status_topic;
     struct strbuf status; /* reused */
     int64_t started_mono_ns;
-    int64_t status_due_ms, tick_due_ms, pump_due_ms; /* monotonic */
-    int64_t timer_ms;                                /* what the timer is set to */
-    uint64_t watchdog_us;                            /* 0: no watchdog */
+    int64_t status_due_ms, tick_due_ms, pump_due_ms, certificate_due_ms; /* monotonic */
+    int64_t timer_ms;     /* what the timer is set to */
+    uint64_t watchdog_us; /* 0: no watchdog */
     sd_event_source *queue_source, *timer_source, *settle_source, *watchdog_source;
 };
 
@@ -92,42 +96,8 @@ static void publish_status(struct gateway *gateway)
 static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
 {
     struct gateway *gateway = context;
-    const struct config *config = gateway->config;
-    bool about_line = event == LINE_EVENT_DOWN || event == LINE_EVENT_UP;
-    const struct config_device *device = about_line ? NULL : &config->devices[owner];
-    size_t bus = about_line ? owner : device->bus;
-    static const char *const names[] = {[LINE_EVENT_NONE] = NULL,
-                                        [LINE_EVENT_DOWN] = "line_down",
-                                        [LINE_EVENT_UP] = "line_up",
-                                        [LINE_EVENT_UNIT_TRIPPED] = "unit_tripped",
-                                        [LINE_EVENT_UNIT_RECOVERED] = "unit_recovered"};
-    const char *name = names[event];
-    if (!name)
-        return;
-    bool bad = event == LINE_EVENT_DOWN || event == LINE_EVENT_UNIT_TRIPPED;
-    char reason[160] = "";
-    if (bad && about_line) {
-        struct line_health health;
-        line_get_health(gateway->lines[bus], &health);
-        memcpy(reason, health.error, sizeof(reason));
-    } else if (bad) {
-        struct unit_health health;
-        line_get_unit_health(gateway->lines[bus], owner, &health);
-        memcpy(reason, health.error, sizeof(reason));
-    }
-    struct event_field fields[4];
-    size_t n_fields = 0;
-    fields[n_fields++] = (struct event_field){.key = "line", .text = config->buses[bus].name};
-    if (device)
-        fields[n_fields++] = (struct event_field){.key = "device", .text = device->name};
-    if (bad)
-        fields[n_fields++] = (struct event_field){.key = "reason", .text = reason};
-    (void)pipeline_event(gateway->pipeline, name, fields, n_fields);
-    log_write(bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "line", "%s line=%s%s%s%s%s", name,
-              config->buses[bus].name, device ? " device=" : "", device ? device->name : "",
-              bad ? ": " : "", bad ? reason : "");
+    notice_line(gateway->pipeline, gateway->config, gateway->lines, event, owner, timestamp_ms);
     status_soon(gateway);
-    (void)timestamp_ms;
 }
 
 /* --- the uplink reaches up ---------------------------------------------------------------- */
@@ -166,55 +136,10 @@ static void control_status(void *context, struct strbuf *out)
     health_status(&view, true, out);
 }
 
-static void add_value(struct strbuf *out, const struct config_tag *tag, const union slot *sample,
-                      int64_t timestamp_ms)
-{
-    char name[24];
-    strbuf_addf(out, "{\"tag\":\"%s\",\"timestamp\":%lld,", tag->name, (long long)timestamp_ms);
-    if (sample->sample.quality == QUALITY_GOOD) {
-        strbuf_add(out, "\"value\":");
-        json_add_sample(out, sample);
-    } else {
-        strbuf_addf(out, "\"error\":\"%s\"",
-                    quality_name((enum quality)sample->sample.quality, sample->sample.code, name));
-    }
-    if (tag->unit) {
-        strbuf_add(out, ",\"unit\":");
-        json_add_string(out, tag->unit, strlen(tag->unit));
-    }
-    strbuf_add_char(out, '}');
-}
-
-static void add_device_values(const struct gateway *gateway, size_t index, struct strbuf *out)
-{
-    const struct config_device *device = &gateway->config->devices[index];
-    const char *separator = "";
-    strbuf_addf(out, "{\"device\":\"%s\",\"tags\":[", device->name);
-    for (size_t tag = 0; tag < device->n_tags; tag++) {
-        int64_t timestamp_ms;
-        const union slot *sample =
-            value_table_get(pipeline_values(gateway->pipeline), index, tag, &timestamp_ms);
-        if (!sample)
-            continue;
-        strbuf_add(out, separator);
-        separator = ",";
-        add_value(out, &device->tags[tag], sample, timestamp_ms);
-    }
-    strbuf_add(out, "]}");
-}
-
 static int control_values(void *context, const char *device, struct strbuf *out)
 {
     struct gateway *gateway = context;
-    size_t found = 0;
-    for (size_t i = 0; i < gateway->config->n_devices; i++) {
-        if (device && strcmp(gateway->config->devices[i].name, device) != 0)
-            continue;
-        if (found++ > 0)
-            strbuf_add_char(out, ',');
-        add_device_values(gateway, i, out);
-    }
-    return device && !found ? -ENOENT : 0;
+    return live_view(gateway->config, pipeline_values(gateway->pipeline), device, out);
 }
 
 static int control_read(void *context, const char *bus, const struct driver_request *request,
@@ -262,12 +187,16 @@ static int settle(sd_event_source *source, void *userdata)
         publish_status(gateway);
     if (at_ms >= gateway->tick_due_ms)
         gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
-    int64_t due_ms = gateway->tick_due_ms;
-    if (gateway->pump_due_ms < due_ms)
-        due_ms = gateway->pump_due_ms;
-    if (gateway->status_due_ms < due_ms)
-        due_ms = gateway->status_due_ms;
-    set_timer(gateway, due_ms);
+    if (at_ms >= gateway->certificate_due_ms) {
+        gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
+        notice_certificates(gateway->pipeline, &gateway->config->uplink);
+    }
+    const int64_t due_ms[] = {gateway->tick_due_ms, gateway->pump_due_ms, gateway->status_due_ms,
+                              gateway->certificate_due_ms};
+    int64_t first_ms = NEVER_MS;
+    for (size_t i = 0; i < ARRAY_LENGTH(due_ms); i++)
+        first_ms = due_ms[i] < first_ms ? due_ms[i] : first_ms;
+    set_timer(gateway, first_ms);
     return 0;
 }
 
@@ -410,8 +339,7 @@ static int open_control(struct gateway *gateway)
 
 static void started(struct gateway *gateway)
 {
-    const struct event_field fields[] = {{.key = "version", .text = SALLYPORT_VERSION}};
-    (void)pipeline_event(gateway->pipeline, "started", fields, ARRAY_LENGTH(fields));
+    notice_text(gateway->pipeline, "started", "version", SALLYPORT_VERSION);
     log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
              SALLYPORT_VERSION, gateway->config->gateway.site, gateway->config->gateway.id,
              outbox_stream(gateway->outbox), gateway->config->n_buses, gateway->config->n_devices);
@@ -460,6 +388,7 @@ int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_ga
 {
     struct gateway *gateway = memory_zeroed(1, sizeof(*gateway));
     gateway->config = config;
+    gateway->first = config;
     gateway->loop = sd_event_ref(loop);
     gateway->started_mono_ns = clock_mono_ns();
     gateway->lines = memory_zeroed(config->n_buses, sizeof(struct line *));
@@ -490,7 +419,7 @@ static bool say_goodbye(struct gateway *gateway)
     if (gateway->pipeline) {
         while (pipeline_drain(gateway->pipeline, BATCHES_A_PASS) > 0)
             ;
-        (void)pipeline_event(gateway->pipeline, "stopping", NULL, 0);
+        (void)pipeline_event(gateway->pipeline, "stopping", clock_wall_ms(), NULL, 0);
         pipeline_report_losses(gateway->pipeline);
         (void)outbox_commit(gateway->outbox, now_ms());
     }
@@ -527,7 +456,66 @@ bool gateway_stop(struct gateway *gateway)
     free(gateway->prefix);
     free(gateway->status_topic);
     sd_event_unref(gateway->loop);
+    if (gateway->first != gateway->config)
+        config_free(gateway->first);
     config_free(gateway->config);
     free(gateway);
     return true;
+}
+
+/* --- reload ------------------------------------------------------------------------------- */
+
+void gateway_reject(struct gateway *gateway, const char *why)
+{
+    notice_text(gateway->pipeline, "config_rejected", "reason", why);
+    log_error("gateway", "reload refused, the running configuration stays: %s", why);
+}
+
+/* The lines and all that is sized by them are made anew; store and session are not touched. */
+static int change_plant(struct gateway *gateway, struct config *fresh)
+{
+    const struct pipeline_callbacks callbacks = {.line_event = line_event, .context = gateway};
+    struct config *old = gateway->config;
+    stop_lines(gateway);
+    while (pipeline_drain(gateway->pipeline, BATCHES_A_PASS) > 0)
+        ;
+    pipeline_report_losses(gateway->pipeline);
+    gateway->queue_source = sd_event_source_disable_unref(gateway->queue_source);
+    pipeline_free(gateway->pipeline);
+    free(gateway->lines);
+    health_watch_free(gateway->watch);
+    gateway->config = fresh;
+    gateway->lines = memory_zeroed(fresh->n_buses, sizeof(struct line *));
+    gateway->watch = health_watch_new(fresh->n_buses);
+    gateway->pipeline = pipeline_new(fresh, gateway->encoder, gateway->outbox, &callbacks);
+    if (old != gateway->first)
+        config_free(old);
+    int problem =
+        sd_event_add_io(gateway->loop, &gateway->queue_source,
+                        pipeline_descriptor(gateway->pipeline), EPOLLIN, on_queue, gateway);
+    if (problem >= 0)
+        problem = make_lines(gateway);
+    return problem < 0 ? problem : start_lines(gateway);
+}
+
+int gateway_reload(struct gateway *gateway, struct config *fresh)
+{
+    CLEANUP(strbuf_free) struct strbuf changes = STRBUF_EMPTY;
+    enum reload_class class = config_diff(gateway->config, fresh, NULL, &changes);
+    if (class >= RELOAD_UPLINK) {
+        CLEANUP(memory_free_pointer)
+        char *why = memory_printf("restart the agent for these changes: %s", strbuf_text(&changes));
+        gateway_reject(gateway, why);
+        config_free(fresh);
+        return 0;
+    }
+    int problem = change_plant(gateway, fresh);
+    if (problem < 0)
+        return problem;
+    log_set_level((enum log_level)fresh->gateway.log_level);
+    notice_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&changes));
+    log_info("gateway", "configuration reloaded buses=%zu devices=%zu", fresh->n_buses,
+             fresh->n_devices);
+    status_soon(gateway);
+    return 0;
 }

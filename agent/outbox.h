@@ -27,6 +27,9 @@
 
 struct outbox; /* opaque */
 
+/* The longest body that is taken. */
+#define OUTBOX_BODY_MAX_BYTES ((size_t)1 << 20)
+
 struct outbox_settings {
     const char *state_dir, *runtime_dir; /* made when missing */
     uint64_t max_bytes;                  /* of both tiers, bodies and their overhead */

@@ -140,11 +140,11 @@ size_t pipeline_drain(struct pipeline *pipeline, size_t most)
     return moved;
 }
 
-uint64_t pipeline_event(struct pipeline *pipeline, const char *name,
+uint64_t pipeline_event(struct pipeline *pipeline, const char *name, int64_t timestamp_ms,
                         const struct event_field *fields, size_t n_fields)
 {
     strbuf_reset(&pipeline->body);
-    pipeline->encoder->event(name, clock_wall_ms(), fields, n_fields, &pipeline->body);
+    pipeline->encoder->event(name, timestamp_ms, fields, n_fields, &pipeline->body);
     return take(pipeline, "event");
 }
 
@@ -156,7 +156,7 @@ static void report_refused(struct pipeline *pipeline)
     int64_t messages = (int64_t)(refused - pipeline->refused);
     const struct event_field fields[] = {{.key = "reason", .text = "overload"},
                                          {.key = "messages", .number = messages}};
-    if (!pipeline_event(pipeline, "gap", fields, 2))
+    if (!pipeline_event(pipeline, "gap", clock_wall_ms(), fields, 2))
         return;
     log_warning("pipeline",
                 "lost=%lld: the main loop was held up longer than the queue lasts; "
@@ -177,7 +177,7 @@ void pipeline_report_losses(struct pipeline *pipeline)
             {.key = "to", .number = gap.to_ms},
             {.key = "reason", .text = gap.reason},
         };
-        if (!pipeline_event(pipeline, "gap", fields, 5))
+        if (!pipeline_event(pipeline, "gap", clock_wall_ms(), fields, 5))
             return; /* the store cannot take it now; the record stays */
         log_warning("outbox",
                     "first=%llu last=%llu reason=%s: these messages may never arrive; "

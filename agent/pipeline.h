@@ -36,8 +36,11 @@ int pipeline_descriptor(const struct pipeline *pipeline);
  */
 size_t pipeline_drain(struct pipeline *pipeline, size_t most);
 
-/* Takes an event into custody: NAME and FIELDS as for struct encoder. Returns its number or 0. */
-uint64_t pipeline_event(struct pipeline *pipeline, const char *name,
+/*
+ * Takes an event of TIMESTAMP_MS (wall clock) into custody: NAME and FIELDS as for struct encoder.
+ * Returns its number, or 0 when the store cannot take it.
+ */
+uint64_t pipeline_event(struct pipeline *pipeline, const char *name, int64_t timestamp_ms,
                         const struct event_field *fields, size_t n_fields);
 
 /*

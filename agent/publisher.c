@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define ELAPSED_MAX_MS 1000000
+
 struct publisher {
     char *prefix;
     size_t reserved; /* room in the window that the backlog leaves to live messages */
@@ -56,13 +58,13 @@ static bool publish(struct publisher *publisher, const struct outbox_message *me
                           publisher->message.length, false, message->seq) == 0;
 }
 
-/* At most one second's worth may be saved up. */
+/* At most one second's worth may be saved up; a debt is paid off in full. */
 static void refill(struct publisher *publisher, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - publisher->refilled_ms;
     publisher->refilled_ms = now_ms;
-    if (elapsed_ms > 1000)
-        elapsed_ms = 1000;
+    if (elapsed_ms > ELAPSED_MAX_MS)
+        elapsed_ms = ELAPSED_MAX_MS; /* keeps the product below within 64 bits */
     publisher->allowance += (int64_t)publisher->rate * elapsed_ms / 1000;
     if (publisher->allowance > (int64_t)publisher->rate)
         publisher->allowance = (int64_t)publisher->rate;

@@ -60,7 +60,7 @@ struct config_outbox {
 };
 
 struct config_bus {
-    char *name;
+    char *name, *driver_name;
     const struct config_driver *driver; /* what `driver = "..."` named */
     void *options;                      /* the driver's struct: driver->bus */
     struct where where;
@@ -83,7 +83,7 @@ struct config_tag {
 };
 
 struct config_device {
-    char *name;
+    char *name, *bus_name;
     size_t bus; /* index into buses */
     int64_t interval_ms;
     int report; /* enum report_mode */
@@ -110,6 +110,7 @@ struct config {
     size_t n_devices;
     char **files; /* every file read, absolute; `where` points into these */
     size_t n_files;
+    unsigned uplink_lines[64]; /* where the keys of `uplink` stand in files[0], by row */
 };
 
 /*
@@ -123,15 +124,25 @@ struct config_driver {
 
     /*
      * Checks one device with its tags after all keys were read, and fills what depends on other
-     * keys (the default type of a coil). Adds to FINDINGS with the tag's `where`. May be NULL.
+     * keys (the default type of a coil). May be NULL. Adds to FINDINGS with the `where` of the tag
+     * or device; as key the bare name ("address", "") will do: the loader completes it to
+     * "devices.boiler.tags.alarm.address", and moves the line to where that key stands. Tags with
+     * a mistake of their own are not among device->tags, and no device is passed that lacks a
+     * required key; so every member is as its row says.
      */
     void (*check_device)(const struct config_bus *bus, struct config_device *device,
                          struct findings *findings);
+
+    /* The same for a bus, also one without devices. May be NULL. */
+    void (*check_bus)(const struct config_bus *bus, struct findings *findings);
 };
 
 /* The general tables, in the order of the example file. */
 extern const struct option_table config_gateway_table, config_uplink_table, config_outbox_table,
     config_bus_table, config_device_table, config_tag_table;
+
+/* The keys of a tag that apply to numbers only; NULL-terminated. */
+extern const char *const config_number_keys[];
 
 /* Whether the file gave KEY for this tag (a default does not count). */
 bool config_tag_has(const struct config_tag *tag, const char *key);
@@ -144,6 +155,12 @@ bool config_tag_has(const struct config_tag *tag, const char *key);
 int config_load(const char *path, const struct config_driver *const *drivers,
                 struct findings *findings, struct config **ret_config);
 
+/*
+ * What `sallyport check` asks beyond that: do the files exist which the configuration names, and
+ * are the secret ones closed to others? As the caller's user sees it.
+ */
+void config_check_files(const struct config *config, struct findings *findings);
+
 /* Always returns NULL; accepts NULL. Wipes nothing: secrets stay in their own files. */
 struct config *config_free(struct config *config);
 
@@ -152,8 +169,10 @@ void config_dump(const struct config *config, struct strbuf *out);
 
 /*
  * What a change from OLD to FRESH asks for: the highest reload_class of the changed keys, and a
- * line "key: old -> new" per change appended to OUT (secrets redacted). LINES, when not NULL, is
- * an array of FRESH->n_buses flags: set where the line's worker has to be made anew.
+ * line "key: old -> new" per change appended to OUT (secrets redacted). Buses, devices and tags are
+ * told apart by name. LINES, when not NULL, is an array of FRESH->n_buses flags: set where the
+ * line's worker has to be made anew, because a key of the line changed, or the index of the bus, of
+ * a device on it, or of a tag, by which running lines and their samples go.
  */
 enum reload_class config_diff(const struct config *old, const struct config *fresh, bool *lines,
                               struct strbuf *out);
@@ -165,13 +184,17 @@ enum reload_class config_diff(const struct config *old, const struct config *fre
  */
 int config_explain(const char *key, const struct config_driver *const *drivers, struct strbuf *out);
 
+/* Appends the reference of all keys in Markdown; what config/REFERENCE.md must equal. */
+void config_reference(const struct config_driver *const *drivers, struct strbuf *out);
+
 /* Appends the commented example file; what config/sallyport.conf must equal. */
 void config_example(const struct config_driver *const *drivers, struct strbuf *out);
 
 /*
  * Reads the file at PATH that holds one secret (a password) into SECRET, without the line end.
- * Refuses an empty file, more than 1024 bytes, and a file that others may read (mode & 0007).
- * Returns 0 or a negative errno; the caller wipes SECRET.
+ * Refuses an empty file (-ENODATA), more than 1024 bytes (-EFBIG), a NUL byte (-EILSEQ), anything
+ * but a regular file (-EINVAL), and a file that others may use (mode & 0007: -EPERM). Returns 0 or
+ * a negative errno, SECRET untouched; the caller wipes SECRET.
  */
 int config_read_secret(const char *path, struct strbuf *secret);
 

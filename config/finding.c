@@ -22,6 +22,11 @@ void findings_free(struct findings *findings)
 void findings_add(struct findings *findings, enum severity severity, struct where where,
                   const char *key, const char *format, ...)
 {
+    findings->errors += severity == FINDING_ERROR;
+    if (findings->length == FINDINGS_MAX) {
+        findings->dropped++;
+        return;
+    }
     if (findings->length == findings->capacity) {
         findings->capacity = findings->capacity ? 2 * findings->capacity : 16;
         findings->items =
@@ -36,31 +41,32 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
         if ((unsigned char)*at < 0x20)
             *at = '?'; /* a value quoted from the file must not break the line */
     }
-    findings->items[findings->length++] = (struct finding){
+    findings->items[findings->length] = (struct finding){
         .severity = severity,
         .file = memory_text(where.file ? where.file : ""),
         .line = where.line,
         .key = memory_text(key ? key : ""),
         .text = memory_text(text),
+        .order = findings->length,
     };
-    findings->errors += severity == FINDING_ERROR;
+    findings->length++;
 }
 
-static bool comes_after(const struct finding *a, const struct finding *b)
+static int compare(const void *left, const void *right)
 {
+    const struct finding *a = left, *b = right;
     int order = strcmp(a->file, b->file);
-    return order > 0 || (order == 0 && a->line > b->line);
+    if (order)
+        return order;
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
 }
 
 void findings_sort(struct findings *findings)
 {
-    for (size_t i = 1; i < findings->length; i++) { /* insertion: stable, and the list is short */
-        struct finding moved = findings->items[i];
-        size_t at = i;
-        for (; at > 0 && comes_after(&findings->items[at - 1], &moved); at--)
-            findings->items[at] = findings->items[at - 1];
-        findings->items[at] = moved;
-    }
+    if (findings->length)
+        qsort(findings->items, findings->length, sizeof(*findings->items), compare);
 }
 
 void findings_print(const struct findings *findings, struct strbuf *out)
@@ -73,4 +79,6 @@ void findings_print(const struct findings *findings, struct strbuf *out)
         strbuf_addf(out, "%s%s\n", finding->severity == FINDING_WARNING ? "warning: " : "",
                     finding->text);
     }
+    if (findings->dropped)
+        strbuf_addf(out, "... and %zu more\n", findings->dropped);
 }

@@ -26,19 +26,23 @@ struct finding {
     enum severity severity;
     char *file; /* owned copy */
     unsigned line;
-    char *key;  /* the full key, "devices.boiler.tags.alarm.bit"; "" when none applies */
-    char *text; /* what is wrong and what to do, one line */
+    char *key;    /* the full key, "devices.boiler.tags.alarm.bit"; "" when none applies */
+    char *text;   /* what is wrong and what to do, one line */
+    size_t order; /* of discovery */
 };
 
 struct findings {
     struct finding *items; /* in the order they were found */
     size_t length, capacity;
-    size_t errors; /* how many of them are FINDING_ERROR */
+    size_t errors;  /* how many of them are FINDING_ERROR */
+    size_t dropped; /* found beyond FINDINGS_MAX; the errors among them count */
 };
+
+#define FINDINGS_MAX 1000 /* more is no help to anybody */
 
 #define FINDINGS_EMPTY                                                                             \
     {                                                                                              \
-        NULL, 0, 0, 0                                                                              \
+        NULL, 0, 0, 0, 0                                                                           \
     }
 
 void findings_free(struct findings *findings); /* fit for CLEANUP() */
@@ -48,7 +52,10 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
 /* Orders by file and line, keeping the order of discovery among equals. */
 void findings_sort(struct findings *findings);
 
-/* Appends "FILE:LINE: key: text\n" for each; warnings say "warning: " before the text. */
+/*
+ * Appends "FILE:LINE: key: text\n" for each; warnings say "warning: " before the text. A last line
+ * tells how many were dropped.
+ */
 void findings_print(const struct findings *findings, struct strbuf *out);
 
 #endif

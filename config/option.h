@@ -26,6 +26,7 @@ enum option_type {
 enum option_flag {
     OPTION_REQUIRED = 1 << 0, /* no default; a file without it is refused */
     OPTION_SECRET = 1 << 1,   /* never printed: dumps show "(secret)" */
+    OPTION_SHOWN = 1 << 2,    /* not commented out in the example file, although optional */
 };
 
 /* What has to be restarted when the value changes while the agent runs. */

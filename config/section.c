@@ -107,7 +107,7 @@ static bool is_in(const char *const *names, const char *name)
     return false;
 }
 
-static size_t member_count(const struct section *section)
+size_t section_length(const struct section *section)
 {
     return section->setting ? (size_t)config_setting_length(section->setting) : 0;
 }
@@ -133,7 +133,7 @@ static void report_unknown(const struct section *section, const struct part *par
 
 void section_expect(const struct section *section, const char *const *names)
 {
-    for (size_t i = 0; i < member_count(section); i++) {
+    for (size_t i = 0; i < section_length(section); i++) {
         const config_setting_t *member = member_at(section, i);
         const char *name = config_setting_name(member);
         if (!is_in(names, name) && !is_double(name))
@@ -299,7 +299,7 @@ void section_read(const struct section *section, struct part *parts, size_t n_pa
 {
     for (size_t i = 0; i < n_parts; i++)
         table_set_defaults(parts[i].table, parts[i].values);
-    for (size_t i = 0; i < member_count(section); i++) {
+    for (size_t i = 0; i < section_length(section); i++) {
         const config_setting_t *member = member_at(section, i);
         const char *name = config_setting_name(member);
         struct part *part;

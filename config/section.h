@@ -70,6 +70,9 @@ bool section_element(const struct section *section, const char *name, size_t ind
 void section_read(const struct section *section, struct part *parts, size_t n_parts,
                   const char *const *others);
 
+/* How many members the group has. */
+size_t section_length(const struct section *section);
+
 /* The text of KEY, or NULL when it is absent or no text; nothing is reported. */
 const char *section_peek(const struct section *section, const char *key);
 

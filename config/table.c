@@ -117,14 +117,24 @@ void parts_unknown_key(const struct part *parts, size_t n_parts, const char *con
         findings_add(findings, FINDING_ERROR, where, whole_key, "unknown key \"%.64s\"", key);
 }
 
+static bool is_in(const char *const *keys, const char *key)
+{
+    for (; keys && *keys; keys++) {
+        if (strcmp(*keys, key) == 0)
+            return true;
+    }
+    return false;
+}
+
 void table_print(const struct option_table *table, const void *values, const char *indent,
-                 struct strbuf *out)
+                 const char *const *skipped, struct strbuf *out)
 {
     for (size_t i = 0; values && i < table->n_rows; i++) {
-        if (!value_is_set(&table->rows[i], values))
+        const struct option *row = &table->rows[i];
+        if (!value_is_set(row, values) || is_in(skipped, row->key))
             continue;
-        strbuf_addf(out, "%s%s = ", indent, table->rows[i].key);
-        value_print(&table->rows[i], values, out);
+        strbuf_addf(out, "%s%s = ", indent, row->key);
+        value_print(row, values, out);
         strbuf_add(out, ";\n");
     }
 }

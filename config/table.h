@@ -54,9 +54,9 @@ void parts_unknown_key(const struct part *parts, size_t n_parts, const char *con
                        const char *key, struct where where, const char *full_key,
                        struct findings *findings);
 
-/* Appends "INDENTkey = value;\n" for each key that is set. */
+/* Appends "INDENTkey = value;\n" for each key that is set and not in SKIPPED (or NULL). */
 void table_print(const struct option_table *table, const void *values, const char *indent,
-                 struct strbuf *out);
+                 const char *const *skipped, struct strbuf *out);
 
 /*
  * Appends "PREFIX.key: old -> new\n" for each difference (secrets redacted). Returns the highest

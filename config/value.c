@@ -104,11 +104,7 @@ static int out_of_range(const struct option *row, double number, struct problem 
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     value_print_number(number, &text);
     strbuf_add(&text, " is out of range; allowed is ");
-    value_print_number(row->min, &text);
-    strbuf_add(&text, " to ");
-    value_print_number(row->max, &text);
-    if (row->unit)
-        strbuf_addf(&text, " %s", row->unit);
+    value_print_range(row, &text);
     return refuse(problem, "%s", strbuf_text(&text));
 }
 
@@ -561,6 +557,22 @@ void value_print_text(const char *text, struct strbuf *out)
             strbuf_add_char(out, *text);
     }
     strbuf_add_char(out, '"');
+}
+
+void value_print_range(const struct option *row, struct strbuf *out)
+{
+    if (isfinite(row->min))
+        value_print_number(row->min, out);
+    if (isfinite(row->min) && isfinite(row->max))
+        strbuf_add(out, " to ");
+    if (!isfinite(row->min) && isfinite(row->max))
+        strbuf_add(out, "up to ");
+    if (isfinite(row->max))
+        value_print_number(row->max, out);
+    else
+        strbuf_add(out, isfinite(row->min) ? " or more" : "any");
+    if (row->unit)
+        strbuf_addf(out, " %s", row->unit);
 }
 
 void value_print_number(double number, struct strbuf *out)

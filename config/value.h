@@ -55,6 +55,9 @@ bool value_equal(const struct option *row, const void *a, const void *b);
 /* Appends the value as a configuration file would say it; secrets as "(secret)". */
 void value_print(const struct option *row, const void *values, struct strbuf *out);
 
+/* Appends the bounds of a number: "1 to 1024 messages", "0 or more". */
+void value_print_range(const struct option *row, struct strbuf *out);
+
 /* Appends TEXT quoted and escaped as libconfig reads it. */
 void value_print_text(const char *text, struct strbuf *out);
 

@@ -4,6 +4,8 @@
 #include "drivers/driver_table.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 const char *const driver_table_names[] = {"coil", "discrete", "input", "holding", NULL};
 
@@ -20,4 +22,12 @@ const struct driver *driver_of(const struct config_driver *config)
     }
     assert(!"a loaded bus names a driver of this build");
     return NULL;
+}
+
+void driver_explain(struct driver_error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
+    va_end(arguments);
 }

@@ -35,6 +35,9 @@ struct driver_error {
     char text[160];
 };
 
+/* Fills ERROR, cut to its size. */
+void driver_explain(struct driver_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* What a line gives to its driver. Valid as long as the instance. */
 struct driver_host {
     const struct config_bus *bus;
@@ -92,7 +95,8 @@ struct driver {
 
     /*
      * Several units share one wire, so one unit's failure never ends the connection (serial).
-     * Where 0, a timeout closes the connection and the next poll dials again (TCP).
+     * Where 0, a timeout closes the connection and the next poll dials again (TCP). A driver that
+     * closes by itself after a timeout or a bad reply also dials by itself when it is asked next.
      */
     bool shared_wire;
 };

@@ -11,7 +11,9 @@
 
 #include "agent/base/strbuf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define HELPER_NFT "/usr/sbin/nft"
 #define HELPER_WG "/usr/bin/wg"
@@ -25,5 +27,15 @@
  */
 int helper_run(const char *const *arguments, const void *input, size_t input_length,
                struct strbuf *output);
+
+/*
+ * Starts ARGUMENTS and lets them run: with CAP_NET_ADMIN if IS_PRIVILEGED, else with no capability
+ * at all. With RET_OUTPUT its standard output is a pipe whose other end, non-blocking, the caller
+ * owns; else it is our standard error. Returns a pidfd that the caller owns, or a negative errno.
+ */
+int helper_start(const char *const *arguments, bool is_privileged, int *ret_output, pid_t *ret_pid);
+
+/* Ends PID and reaps it: SIGTERM, and SIGKILL when it is still there after 500 ms. */
+void helper_stop(pid_t pid);
 
 #endif

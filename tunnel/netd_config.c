@@ -20,6 +20,12 @@
 
 /* ---- Single values ---- */
 
+/* Whether the name or pattern TEXT, PLAIN characters without its *, matches NAME. */
+static bool takes_in(const char *text, size_t plain, bool is_pattern, const char *name)
+{
+    return is_pattern ? strncmp(text, name, plain) == 0 : strcmp(text, name) == 0;
+}
+
 static void read_pattern(const struct section *section, const char *key, const char *text,
                          bool wildcard, struct interface_pattern *ret_pattern)
 {
@@ -29,8 +35,8 @@ static void read_pattern(const struct section *section, const char *key, const c
     if (plain == 0 || plain + is_pattern >= IFNAMSIZ || (text[plain] && !is_pattern))
         FAIL(section, key, "\"%s\" is no interface name%s", text,
              wildcard ? "; a pattern is the start of a name and a * at its end" : "");
-    else if (strcmp(text, "lo") == 0 ||
-             strncmp(text, "spt", plain < 3 && is_pattern ? plain : 3) == 0)
+    else if (takes_in(text, plain, is_pattern, "lo") || strncmp(text, "spt", 3) == 0 ||
+             takes_in(text, plain, is_pattern, "spt0"))
         FAIL(section, key, "\"%s\" would take in loopback or the tunnel itself", text);
     else
         (void)memccpy(ret_pattern->text, text, '\0', sizeof(ret_pattern->text));

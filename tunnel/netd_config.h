@@ -6,13 +6,14 @@
 #define SALLYPORT_TUNNEL_NETD_CONFIG_H
 
 #include "config/finding.h"
-#include "config/option.h"
 #include "tunnel/address.h"
 
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct option_table; /* config/option.h */
 
 #define NETD_MAX_INTERFACES 16 /* wan and plant, each */
 #define NETD_MAX_EXCEPTIONS 64
@@ -130,5 +131,11 @@ extern const struct option_table *const netd_config_tables[];
 
 /* Appends the commented example file; what config/netd.conf must equal. */
 void netd_config_example(struct strbuf *out);
+
+/*
+ * Appends the reference of KEY ("tunnel.max_ttl_s"; a group's name lists its keys; NULL:
+ * everything). Returns 0, or -ENOENT after appending the nearest match.
+ */
+int netd_config_explain(const char *key, struct strbuf *out);
 
 #endif

@@ -152,11 +152,16 @@ static void ready(const struct session_limits *limits, const struct session_even
 static void extend(const struct session_limits *limits, const struct session_event *event,
                    int64_t now_ms, struct session_decision *decision)
 {
-    int64_t deadline_ms = now_ms + event->ttl_s * 1000;
     if (now_ms >= decision->next.deadline_ms) {
         refuse(decision, REFUSAL_NOT_OPEN);
-    } else if (!ttl_is_fit(limits, event->ttl_s) || deadline_ms > decision->next.limit_ms ||
-               deadline_ms <= decision->next.deadline_ms) {
+        return;
+    }
+    if (!ttl_is_fit(limits, event->ttl_s)) {
+        refuse(decision, REFUSAL_BAD_TTL);
+        return;
+    }
+    int64_t deadline_ms = now_ms + event->ttl_s * 1000;
+    if (deadline_ms > decision->next.limit_ms || deadline_ms <= decision->next.deadline_ms) {
         refuse(decision, REFUSAL_BAD_TTL);
     } else {
         decision->next.deadline_ms = deadline_ms;

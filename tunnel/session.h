@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define SESSION_APPROVAL_MS (15 * 60 * 1000)
-#define SESSION_OPENING_MS 20000 /* to a handshake with the hub */
+#define SESSION_OPENING_MS 18000 /* to a handshake with the hub; the answer comes within 20 s */
 
 enum session_state {
     SESSION_CLOSED,        /* nothing is open; the reason of the last end is kept */

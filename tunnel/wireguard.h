@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#define WIREGUARD_ENDPOINT_BYTES 72
+
 struct wireguard; /* opaque: the interface and, in user space, the process behind it */
 
 struct wireguard *wireguard_new(const struct tunnel_config *config);
@@ -23,6 +25,12 @@ struct wireguard *wireguard_free(struct wireguard *wireguard); /* removes nothin
  */
 int wireguard_up(struct wireguard *wireguard, const struct sockaddr_storage *hub,
                  struct strbuf *problem);
+
+/* Points the interface at another address of the hub. 0 or a negative errno. */
+int wireguard_set_hub(struct wireguard *wireguard, const struct sockaddr_storage *hub);
+
+/* Readable when the process behind the interface has ended; -1: the kernel does it. Not owned. */
+int wireguard_descriptor(const struct wireguard *wireguard);
 
 /* Seconds since 1970 of the last handshake with the hub; 0: none yet. Negative errno. */
 int64_t wireguard_last_handshake_s(struct wireguard *wireguard);
@@ -38,5 +46,9 @@ int wireguard_remove_leftovers(void);
  * PUBLIC_KEY. Returns 0 or a negative errno.
  */
 int wireguard_ensure_key(const char *path, struct strbuf *public_key);
+
+/* "ADDRESS:PORT" or "[ADDRESS]:PORT", as wg reads it. Returns TEXT. */
+const char *wireguard_endpoint(const struct sockaddr_storage *hub,
+                               char text[WIREGUARD_ENDPOINT_BYTES]);
 
 #endif

@@ -42,17 +42,32 @@ int cli_fail(int code, const char *name, const char *format, ...)
 /* Prints the usage line of the command called NAME on stderr; returns CLI_USAGE. */
 int cli_usage(const char *name);
 
+/* One long option of a subcommand, "--NAME VALUE"; exactly one of the targets is set. */
+struct cli_option {
+    const char *name;  /* with its dashes */
+    const char **text; /* takes any text */
+    long long *number; /* takes a whole number within min..max, decimal or 0x hexadecimal */
+    long long min, max;
+    bool *flag; /* takes no value: set to true */
+};
+
 /*
- * Parses a whole decimal (or 0x hexadecimal) number within MIN..MAX. Returns false, with a message
- * that names WHAT on stderr, when it is none.
+ * Takes the options out of ARGV, wherever they stand, and moves the other words to the front,
+ * behind argv[0]. OPTIONS ends with a row without a name. Returns how many words are left, or -1
+ * after a message on stderr.
  */
-bool cli_number(const char *name, const char *what, const char *text, long long min, long long max,
-                long long *ret_value);
+int cli_options(int argc, char **argv, const struct cli_option *options);
+
+/* Parses a whole number within MIN..MAX, decimal or 0x hexadecimal. */
+bool cli_parse_number(const char *text, long long min, long long max, long long *ret_value);
 
 int cli_check(const struct cli_context *context, int argc, char **argv);
 int cli_explain(const struct cli_context *context, int argc, char **argv);
 int cli_status(const struct cli_context *context, int argc, char **argv);
 int cli_watch(const struct cli_context *context, int argc, char **argv);
 int cli_read(const struct cli_context *context, int argc, char **argv);
+int cli_tunnel(const struct cli_context *context, int argc, char **argv);
+int cli_firewall(const struct cli_context *context, int argc, char **argv);
+int cli_journal(const struct cli_context *context, int argc, char **argv);
 
 #endif

@@ -3,11 +3,17 @@
 
 const struct cli_command cli_commands[] = {
     {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status},
-    {"watch", "[DEVICE]", "live table of values", cli_watch},
+    {"watch", "[DEVICE] [--interval MS] [--count N]", "live table of values", cli_watch},
     {"read",
      "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
      "[--order O]",
      "reads registers or coils, through the running agent where it owns the line", cli_read},
+    {"tunnel",
+     "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h | approve | status",
+     "the maintenance session", cli_tunnel},
+    {"firewall", "status | verify | apply --confirm SECONDS | confirm | acknowledge",
+     "what is open, whether it is as it should be, and new rules on trial", cli_firewall},
+    {"journal", "[--verify]", "the audit trail", cli_journal},
     {"check", "[-c FILE] [-n FILE]", "every finding in the configuration; seconds per poll cycle",
      cli_check},
     {"explain", "[KEY]", "the reference of a configuration key", cli_explain},

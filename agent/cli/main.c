@@ -1,11 +1,9 @@
 /* `sallyport`: takes the shared options out of the arguments and calls one subcommand. */
 #include "agent/cli/cli.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_AGENT_FILE "/etc/sallyport/sallyport.conf"
@@ -36,22 +34,6 @@ int cli_usage(const char *name)
     const struct cli_command *command = find(name);
     (void)fprintf(stderr, "usage: sallyport %s %s\n", name, command ? command->usage : "");
     return CLI_USAGE;
-}
-
-bool cli_number(const char *name, const char *what, const char *text, long long min, long long max,
-                long long *ret_value)
-{
-    char *end;
-    errno = 0;
-    int base = strncmp(text, "0x", 2) == 0 ? 16 : 10;
-    long long value = strtoll(text, &end, base);
-    if (errno || end == text || *end || value < min || value > max) {
-        (void)cli_fail(CLI_USAGE, name, "%s: \"%s\" is not a whole number from %lld to %lld", what,
-                       text, min, max);
-        return false;
-    }
-    *ret_value = value;
-    return true;
 }
 
 static int print_help(FILE *out)

@@ -326,7 +326,7 @@ static void test_print(void)
     read_pump("pump: { name = \"p\"; label = \"abc\"; factor = 0.1; speed = 3000000000; hosts = "
               "[ \"a\\\"b\" ]; };",
               &pump);
-    table_print(&pump_table, &pump, "  ", &out);
+    table_print(&pump_table, &pump, "  ", NULL, &out);
     TEST_TEXT_EQUAL(strbuf_text(&out), "  name = \"p\";\n"
                                        "  label = \"(secret)\";\n"
                                        "  line_end = \"\\r\\n\";\n"

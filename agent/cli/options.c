@@ -1,0 +1,68 @@
+/* The long options of subcommands. */
+#include "agent/cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool cli_parse_number(const char *text, long long min, long long max, long long *ret_value)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+    if (errno || end == text || *end || value < min || value > max)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+static const struct cli_option *find(const struct cli_option *options, const char *name)
+{
+    for (; options->name; options++) {
+        if (strcmp(options->name, name) == 0)
+            return options;
+    }
+    return NULL;
+}
+
+/* Takes the value of OPTION; returns false after a message. */
+static bool take(const char *command, const struct cli_option *option, const char *value)
+{
+    if (option->text) {
+        *option->text = value;
+        return true;
+    }
+    if (cli_parse_number(value, option->min, option->max, option->number))
+        return true;
+    (void)cli_fail(CLI_USAGE, command, "%s: \"%s\" is not a whole number from %lld to %lld",
+                   option->name, value, option->min, option->max);
+    return false;
+}
+
+int cli_options(int argc, char **argv, const struct cli_option *options)
+{
+    int kept = 1;
+    for (int at = 1; at < argc; at++) {
+        if (strncmp(argv[at], "--", 2) != 0) {
+            argv[kept++] = argv[at];
+            continue;
+        }
+        const struct cli_option *option = find(options, argv[at]);
+        if (!option) {
+            (void)cli_fail(CLI_USAGE, argv[0], "unknown option %s", argv[at]);
+            return -1;
+        }
+        if (option->flag) {
+            *option->flag = true;
+            continue;
+        }
+        if (at + 1 >= argc) {
+            (void)cli_fail(CLI_USAGE, argv[0], "%s needs a value", argv[at]);
+            return -1;
+        }
+        if (!take(argv[0], option, argv[++at]))
+            return -1;
+    }
+    argv[kept] = NULL;
+    return kept;
+}

@@ -1,0 +1,252 @@
+/*
+ * `sallyport read`: registers or coils, now. Through the running agent where it owns the line, so
+ * that two programs never talk on one wire; directly otherwise.
+ */
+#include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+#include "agent/cli/ask.h"
+#include "agent/cli/cli.h"
+#include "agent/encode.h"
+#include "drivers/driver.h"
+#include "drivers/tag.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 70000 /* longer than the longest timeout of a bus */
+
+struct reading {
+    const char *bus;
+    long long unit, address, count;
+    size_t table, type, order; /* of driver_table, value_type, tag_order */
+    struct driver_request request;
+};
+
+/* The index of TEXT in the NULL-terminated NAMES; false after a message that lists them. */
+static bool choose(const char *option, const char *text, const char *const *names, size_t *ret)
+{
+    CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY;
+    for (size_t i = 0; names[i]; i++) {
+        if (text && strcmp(text, names[i]) == 0) {
+            *ret = i;
+            return true;
+        }
+        strbuf_addf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    (void)cli_fail(CLI_USAGE, "read", "%s: one of %s", option, strbuf_text(&list));
+    return false;
+}
+
+static bool is_bits(const struct reading *reading)
+{
+    return reading->table == DRIVER_COIL || reading->table == DRIVER_DISCRETE;
+}
+
+/* Registers of one value; a text has `count` registers and is one value. */
+static unsigned width_of(const struct reading *reading)
+{
+    if (is_bits(reading) || reading->type == VALUE_BOOL || reading->type == VALUE_STRING)
+        return 1;
+    return tag_registers((enum value_type)reading->type, 0);
+}
+
+static bool make_request(struct reading *reading)
+{
+    if (is_bits(reading) != (reading->type == VALUE_BOOL)) {
+        (void)cli_fail(CLI_USAGE, "read", "--type: a %s holds %s",
+                       driver_table_names[reading->table],
+                       is_bits(reading) ? "bool, nothing else" : "registers, not bool");
+        return false;
+    }
+    long long total = reading->count * width_of(reading);
+    long long most = is_bits(reading) ? 2000 : 125;
+    if (total > most || reading->address + total > 65536) {
+        (void)cli_fail(CLI_USAGE, "read",
+                       "--count: %lld %s from address %lld are too many: at most "
+                       "%lld in one request, none beyond address 65535",
+                       total, is_bits(reading) ? "bits" : "registers", reading->address, most);
+        return false;
+    }
+    reading->request = (struct driver_request){.unit = (uint8_t)reading->unit,
+                                               .table = (uint8_t)reading->table,
+                                               .address = (uint16_t)reading->address,
+                                               .count = (uint16_t)total};
+    return true;
+}
+
+static bool parse(int argc, char **argv, struct reading *reading)
+{
+    const char *table = NULL, *type = NULL, *order = "ABCD";
+    const struct cli_option options[] = {
+        {.name = "--unit", .number = &reading->unit, .min = 0, .max = 255},
+        {.name = "--address", .number = &reading->address, .min = 0, .max = 65535},
+        {.name = "--count", .number = &reading->count, .min = 1, .max = 2000},
+        {.name = "--table", .text = &table},
+        {.name = "--type", .text = &type},
+        {.name = "--order", .text = &order},
+        {.name = NULL},
+    };
+    if (cli_options(argc, argv, options) != 2 || reading->unit < 0 || reading->address < 0 ||
+        !table) {
+        (void)cli_usage("read");
+        return false;
+    }
+    reading->bus = argv[1];
+    if (!choose("--table", table, driver_table_names, &reading->table))
+        return false;
+    if (!type)
+        type = value_type_names[is_bits(reading) ? VALUE_BOOL : VALUE_UINT16];
+    return choose("--type", type, value_type_names, &reading->type) &&
+           choose("--order", order, tag_order_names, &reading->order) && make_request(reading);
+}
+
+static const struct config_bus *find_bus(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_buses; i++) {
+        if (strcmp(config->buses[i].name, name) == 0)
+            return &config->buses[i];
+    }
+    return NULL;
+}
+
+/* Reads without an agent. Returns an enum cli_exit after a message on failure. */
+static int read_directly(const struct config_bus *bus, const struct reading *reading,
+                         struct driver_reply *reply)
+{
+    const struct driver *driver = driver_of(bus->driver);
+    atomic_bool stop = false;
+    const struct driver_host host = {.bus = bus, .stop = &stop};
+    struct driver_error error = {""};
+    void *line = NULL;
+    if (!driver->request)
+        return cli_fail(CLI_FAILED, "read", "bus %s: driver %s has no registers", bus->name,
+                        driver->config.name);
+    int problem = driver->create(&host, &line);
+    if (problem < 0)
+        return cli_fail(CLI_FAILED, "read", "bus %s: %s", bus->name, strerror(-problem));
+    enum outcome outcome = OUTCOME_DISCONNECTED;
+    if (driver->connect(line, &error) == 0)
+        outcome = driver->request(line, &reading->request, reply, &error);
+    driver->free(line);
+    if (outcome == OUTCOME_OK && reply->exception)
+        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: exception-%u", bus->name,
+                        reading->unit, reply->exception);
+    if (outcome != OUTCOME_OK)
+        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: %s", bus->name, reading->unit,
+                        error.text);
+    return CLI_DONE;
+}
+
+/* Reads through the agent. *RET_OWNED is false when the agent has no such line. */
+static int read_through(int agent, const struct reading *reading, struct driver_reply *reply,
+                        bool *ret_owned)
+{
+    json_t *answer = ask(
+        agent, "read",
+        json_pack("{s:s,s:s,s:I,s:s,s:I,s:i}", "command", "read", "bus", reading->bus, "unit",
+                  (json_int_t)reading->unit, "table", driver_table_names[reading->table], "address",
+                  (json_int_t)reading->address, "count", (int)reading->request.count),
+        TIMEOUT_MS);
+    int code = CLI_FAILED;
+    json_t *values = json_object_get(answer, "values");
+    *ret_owned = !json_is_true(json_object_get(answer, "absent"));
+    if (answer && *ret_owned && ask_is_ok(answer, "read") &&
+        json_array_size(values) == reading->request.count) {
+        for (size_t i = 0; i < reading->request.count; i++)
+            reply->values[i] = (uint16_t)json_integer_value(json_array_get(values, i));
+        code = CLI_DONE;
+    }
+    json_decref(answer);
+    return code;
+}
+
+/* Decodes value number INDEX as JSON text. */
+static void add_value(const struct reading *reading, const struct driver_reply *reply, size_t index,
+                      struct strbuf *out)
+{
+    if (is_bits(reading)) {
+        strbuf_add(out, reply->values[index] ? "true" : "false");
+        return;
+    }
+    uint8_t wire[250];
+    union slot slots[40];
+    char name[24];
+    struct batch batch = {.slots = slots, .capacity = ARRAY_LENGTH(slots)};
+    unsigned width = reading->type == VALUE_STRING ? reading->request.count : width_of(reading);
+    for (size_t i = 0; i < width; i++) {
+        wire[2 * i] = (uint8_t)(reply->values[index * width + i] >> 8);
+        wire[2 * i + 1] = (uint8_t)reply->values[index * width + i];
+    }
+    const struct config_tag tag = {
+        .type = (int)reading->type, .scale = 1, .decimals = -1, .length = 2 * (int64_t)width};
+    const struct tag_codec codec = tag_codec_make(&tag, (enum tag_order)reading->order, -1);
+    batch_begin(&batch, 0);
+    tag_decode(&codec, wire, &batch, 0);
+    if (slots[1].sample.quality == QUALITY_GOOD)
+        json_add_sample(out, &slots[1]);
+    else
+        strbuf_addf(
+            out, "\"%s\"",
+            quality_name((enum quality)slots[1].sample.quality, slots[1].sample.code, name));
+}
+
+static void print(const struct cli_context *context, const struct reading *reading,
+                  const struct driver_reply *reply)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    size_t n_values = reading->type == VALUE_STRING ? 1 : (size_t)reading->count;
+    if (context->json)
+        strbuf_addf(&out,
+                    "{\"bus\":\"%s\",\"unit\":%lld,\"table\":\"%s\",\"address\":%lld,"
+                    "\"type\":\"%s\",\"values\":[",
+                    reading->bus, reading->unit, driver_table_names[reading->table],
+                    reading->address, value_type_names[reading->type]);
+    for (size_t i = 0; i < n_values; i++) {
+        if (context->json)
+            strbuf_add(&out, i > 0 ? "," : "");
+        else
+            strbuf_addf(&out, "%-6lld ", reading->address + (long long)(i * width_of(reading)));
+        add_value(reading, reply, i, &out);
+        if (!context->json)
+            strbuf_add_char(&out, '\n');
+    }
+    strbuf_add(&out, context->json ? "]}\n" : "");
+    (void)fputs(strbuf_text(&out), stdout);
+}
+
+static int run(const struct cli_context *context, const struct config *config,
+               const struct reading *reading)
+{
+    struct driver_reply reply = {.exception = 0};
+    bool owned = false;
+    const struct config_bus *bus = find_bus(config, reading->bus);
+    if (!bus)
+        return cli_fail(CLI_FAILED, "read", "%s has no bus \"%s\"", context->agent_file,
+                        reading->bus);
+    CLEANUP(descriptor_close) int agent = ask_connect(config);
+    if (agent < 0 && agent != -ENOENT && agent != -ECONNREFUSED)
+        return ask_unreachable("read", config, agent);
+    int code = CLI_FAILED;
+    if (agent >= 0)
+        code = read_through(agent, reading, &reply, &owned);
+    if (!owned)
+        code = read_directly(bus, reading, &reply);
+    if (code == CLI_DONE)
+        print(context, reading, &reply);
+    return code;
+}
+
+int cli_read(const struct cli_context *context, int argc, char **argv)
+{
+    struct reading reading = {.unit = -1, .address = -1, .count = 1};
+    if (!parse(argc, argv, &reading))
+        return CLI_USAGE;
+    struct config *config = ask_load(context);
+    if (!config)
+        return CLI_FAILED;
+    int code = run(context, config, &reading);
+    config_free(config);
+    return code;
+}

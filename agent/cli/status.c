@@ -1,0 +1,141 @@
+/* `sallyport status`: one screen of how the gateway is. */
+#include "agent/base/descriptor.h"
+#include "agent/cli/ask.h"
+#include "agent/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define TIMEOUT_MS 10000
+
+static const char *duration(long long seconds, char *text, size_t size)
+{
+    if (seconds < 120)
+        (void)snprintf(text, size, "%lld s", seconds);
+    else if (seconds < 7200)
+        (void)snprintf(text, size, "%lld min", seconds / 60);
+    else if (seconds < 172800)
+        (void)snprintf(text, size, "%lld h %lld min", seconds / 3600, seconds / 60 % 60);
+    else
+        (void)snprintf(text, size, "%lld days", seconds / 86400);
+    return text;
+}
+
+static const char *bytes(long long count, char *text, size_t size)
+{
+    if (count < 10240)
+        (void)snprintf(text, size, "%lld B", count);
+    else if (count < 10485760)
+        (void)snprintf(text, size, "%.1f KiB", (double)count / 1024);
+    else
+        (void)snprintf(text, size, "%.1f MiB", (double)count / 1048576);
+    return text;
+}
+
+static void print_uplink(const json_t *uplink)
+{
+    char when[32] = "";
+    time_t since = (time_t)(ask_number(uplink, "since") / 1000);
+    struct tm local;
+    if (since > 0 && localtime_r(&since, &local))
+        (void)strftime(when, sizeof(when), "%F %T", &local);
+    (void)printf("uplink    %-10s %s  since %s\n", ask_text(uplink, "state", "unknown"),
+                 ask_text(uplink, "server", ""), when);
+    const char *reason = ask_text(uplink, "reason", "");
+    if (reason[0])
+        (void)printf("          %s; next attempt in %.1f s\n", reason,
+                     (double)ask_number(uplink, "next_attempt_ms") / 1000);
+    (void)printf("          %lld published, %lld acknowledged, %lld in flight, %lld connects\n",
+                 ask_number(uplink, "published"), ask_number(uplink, "acknowledged"),
+                 ask_number(uplink, "in_flight"), ask_number(uplink, "connects"));
+}
+
+static void print_outbox(const json_t *outbox)
+{
+    char used[32], most[32];
+    (void)printf("outbox    %lld messages, %s of %s", ask_number(outbox, "messages"),
+                 bytes(ask_number(outbox, "bytes"), used, sizeof(used)),
+                 bytes(ask_number(outbox, "max_bytes"), most, sizeof(most)));
+    const json_t *runway = json_object_get(outbox, "runway_h");
+    if (json_is_number(runway))
+        (void)printf(", lasts %.1f h without the broker", json_number_value(runway));
+    if (ask_number(outbox, "dropped") > 0)
+        (void)printf(", %lld dropped", ask_number(outbox, "dropped"));
+    (void)printf("; stream %s\n", ask_text(outbox, "stream", "?"));
+    const char *problem = ask_text(outbox, "problem", "");
+    if (problem[0])
+        (void)printf("          %s\n", problem);
+}
+
+static void print_lines(json_t *lines)
+{
+    const char *line_name, *unit_name;
+    json_t *line, *unit;
+    (void)printf("\n%-26s %-11s %10s %8s %8s %9s\n", "LINE / device", "state", "polls", "failed",
+                 "skipped", "last ms");
+    json_object_foreach(lines, line_name, line)
+    {
+        (void)printf("%-26s %-11s %10lld %8lld %8lld\n", line_name,
+                     ask_text(line, "state", "unknown"), ask_number(line, "polls_ok"),
+                     ask_number(line, "polls_failed"), ask_number(line, "polls_skipped"));
+        const char *problem = ask_text(line, "error", "");
+        if (problem[0])
+            (void)printf("    %s\n", problem);
+        json_object_foreach(json_object_get(line, "units"), unit_name, unit)
+        {
+            (void)printf("  %-24s %-11s %10lld %8lld %8s %9.3f\n", unit_name,
+                         ask_text(unit, "state", "unknown"), ask_number(unit, "polls_ok"),
+                         ask_number(unit, "polls_failed"), "",
+                         json_number_value(json_object_get(unit, "last_ms")));
+            problem = ask_text(unit, "error", "");
+            if (problem[0])
+                (void)printf("    %s\n", problem);
+        }
+    }
+}
+
+static void print_status(const json_t *status)
+{
+    char age[32];
+    (void)printf("gateway   %s  sallyport %s  up %s\n", ask_text(status, "gateway", "?"),
+                 ask_text(status, "version", "?"),
+                 duration(ask_number(status, "uptime_s"), age, sizeof(age)));
+    print_uplink(json_object_get(status, "uplink"));
+    print_outbox(json_object_get(status, "outbox"));
+    (void)printf("firewall  %s\n",
+                 ask_text(json_object_get(status, "firewall"), "state", "unknown"));
+    (void)printf("tunnel    %s\n", ask_text(json_object_get(status, "tunnel"), "state", "unknown"));
+    print_lines(json_object_get(status, "lines"));
+}
+
+static int show(const struct cli_context *context, int agent)
+{
+    json_t *answer = ask(agent, "status", json_pack("{s:s}", "command", "status"), TIMEOUT_MS);
+    if (!answer || !ask_is_ok(answer, "status")) {
+        json_decref(answer);
+        return CLI_FAILED;
+    }
+    json_t *status = json_object_get(answer, "status");
+    if (context->json) {
+        (void)json_dumpf(status, stdout, JSON_INDENT(2));
+        (void)putchar('\n');
+    } else {
+        print_status(status);
+    }
+    json_decref(answer);
+    return CLI_DONE;
+}
+
+int cli_status(const struct cli_context *context, int argc, char **argv)
+{
+    if (argc > 1)
+        return cli_usage(argv[0]);
+    struct config *config = ask_load(context);
+    if (!config)
+        return CLI_FAILED;
+    CLEANUP(descriptor_close) int agent = ask_connect(config);
+    int code = agent < 0 ? ask_unreachable("status", config, agent) : show(context, agent);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,18 @@
+/*
+ * The latest values as JSON, for `sallyport watch`. Main loop only.
+ */
+#ifndef SALLYPORT_AGENT_LIVE_VIEW_H
+#define SALLYPORT_AGENT_LIVE_VIEW_H
+
+#include "agent/base/strbuf.h"
+#include "agent/value_table.h"
+#include "config/config.h"
+
+/*
+ * Appends one object for each device, separated by commas; DEVICE: only the one of that name, NULL
+ * for all. Tags that were never read are left out. Returns 0, or -ENOENT: no such device.
+ */
+int live_view(const struct config *config, const struct value_table *values, const char *device,
+              struct strbuf *out);
+
+#endif

@@ -1,0 +1,108 @@
+/* The files that a configuration names: whether they are there, and the secrets inside. */
+#include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_MAX_BYTES 1024
+
+/* Opens PATH if it is a regular file, and closed to others where that matters. */
+static int open_regular(const char *path, bool secret)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat about;
+    if (file < 0)
+        return -errno;
+    int result = fstat(file, &about) < 0               ? -errno
+                 : !S_ISREG(about.st_mode)             ? -EINVAL
+                 : secret && (about.st_mode & S_IRWXO) ? -EPERM
+                                                       : 0;
+    if (result == 0)
+        return file;
+    close(file);
+    return result;
+}
+
+static void check_file(const struct config *config, const char *key, const char *path, bool secret,
+                       struct findings *findings)
+{
+    const struct option *row = option_find(&config_uplink_table, key);
+    struct where where = {config->files[0], config->uplink_lines[row - config_uplink_table.rows]};
+    char full_key[80] = "uplink.";
+    if (!path)
+        return;
+    strncat(full_key, key, sizeof(full_key) - sizeof("uplink."));
+    CLEANUP(descriptor_close) int file = open_regular(path, secret);
+    if (file == -EPERM)
+        findings_add(findings, FINDING_ERROR, where, full_key,
+                     "every user of this machine can use %s; run: chmod 640 %s", path, path);
+    else if (file == -EINVAL)
+        findings_add(findings, FINDING_ERROR, where, full_key, "%s is not a regular file", path);
+    else if (file < 0)
+        findings_add(findings, FINDING_ERROR, where, full_key, "%s cannot be read: %s", path,
+                     strerror(-file));
+}
+
+void config_check_files(const struct config *config, struct findings *findings)
+{
+    const struct config_uplink *uplink = &config->uplink;
+    if (strcmp(uplink->ca, "system") != 0)
+        check_file(config, "ca", uplink->ca, false, findings);
+    check_file(config, "certificate", uplink->certificate, false, findings);
+    check_file(config, "key", uplink->key, true, findings);
+    check_file(config, "key_password_file", uplink->key_password_file, true, findings);
+    check_file(config, "password_file", uplink->password_file, true, findings);
+}
+
+/* Reads up to SIZE bytes. Returns how many, or a negative errno. */
+static ssize_t read_all(int file, char *bytes, size_t size)
+{
+    size_t length = 0;
+    while (length < size) {
+        ssize_t got = read(file, bytes + length, size - length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        length += (size_t)got;
+    }
+    return (ssize_t)length;
+}
+
+static int take_secret(int file, char *bytes, size_t size, struct strbuf *secret)
+{
+    ssize_t got = read_all(file, bytes, size);
+    if (got < 0)
+        return (int)got;
+    size_t length = (size_t)got;
+    if (length > 0 && bytes[length - 1] == '\n')
+        length--;
+    if (length > 0 && bytes[length - 1] == '\r')
+        length--;
+    if (length > SECRET_MAX_BYTES)
+        return -EFBIG;
+    if (length == 0)
+        return -ENODATA;
+    if (memchr(bytes, '\0', length))
+        return -EILSEQ;
+    strbuf_append(secret, bytes, length);
+    return 0;
+}
+
+int config_read_secret(const char *path, struct strbuf *secret)
+{
+    char bytes[SECRET_MAX_BYTES + 3]; /* a line end more, and one byte that is too much */
+    CLEANUP(descriptor_close) int file = open_regular(path, true);
+    if (file < 0)
+        return file;
+    int result = take_secret(file, bytes, sizeof(bytes), secret);
+    memory_wipe(bytes, sizeof(bytes));
+    return result;
+}

@@ -1,0 +1,223 @@
+/*
+ * Every general key of sallyport.conf, one row each: the single declaration that everything else
+ * is derived from. The keys of a driver stand with the driver.
+ */
+#include "config/config.h"
+
+#include "agent/base/macros.h"
+
+#include <math.h>
+
+#define MEMBER(owner, name) .key = #name, .offset = offsetof(struct owner, name)
+#define TABLE(names, owner)                                                                        \
+    .rows = names, .n_rows = ARRAY_LENGTH(names), .size = sizeof(struct owner)
+
+const char *const value_type_names[] = {"bool",   "int16",   "uint16",  "int32",  "uint32", "int64",
+                                        "uint64", "float32", "float64", "string", NULL};
+
+static const char *const log_level_names[] = {"error", "warning", "info", "debug", NULL};
+static const char *const format_names[] = {"json", "sparkplug", NULL};
+static const char *const report_names[] = {"always", "change", NULL};
+static const char *const ca_words[] = {"system", NULL};
+
+static const struct option gateway_rows[] = {
+    {MEMBER(config_gateway, id), .type = OPTION_ID, .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART, .example = "\"gw-0042\"",
+     .help = "The name of this gateway, unique within its site; a level of every topic."},
+    {MEMBER(config_gateway, site), .type = OPTION_ID, .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART, .example = "\"plant-7\"",
+     .help = "The name of the site it stands at; a level of every topic."},
+    {MEMBER(config_gateway, state_dir), .type = OPTION_PATH, .fallback = "\"/var/lib/sallyport\"",
+     .reload = RELOAD_RESTART, .help = "The folder of what must survive a power cut."},
+    {MEMBER(config_gateway, runtime_dir), .type = OPTION_PATH, .fallback = "\"/run/sallyport\"",
+     .reload = RELOAD_RESTART,
+     .help = "The folder in memory, with the live store and the socket of the command line."},
+    {MEMBER(config_gateway, netd_socket), .type = OPTION_PATH,
+     .fallback = "\"/run/sallyport-netd/netd.sock\"", .reload = RELOAD_RESTART,
+     .help = "The socket of the warden, sallyport-netd."},
+    {MEMBER(config_gateway, log_level), .type = OPTION_ENUM, .names = log_level_names,
+     .fallback = "\"info\"", .reload = RELOAD_LIVE,
+     .help = "The chattiest kind of message that is still logged."},
+};
+
+static const struct option uplink_rows[] = {
+    {MEMBER(config_uplink, servers), .type = OPTION_TEXT_LIST, .flags = OPTION_REQUIRED, .min = 1,
+     .max = 16, .reload = RELOAD_UPLINK,
+     .example = "[ \"mqtts://broker.example.com:8883\", \"mqtts://broker.example.com:443\" ]",
+     .help = "The brokers, mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH; tried in order, the last "
+             "good one first."},
+    {MEMBER(config_uplink, ca), .type = OPTION_PATH, .names = ca_words, .flags = OPTION_REQUIRED,
+     .reload = RELOAD_UPLINK, .example = "\"/etc/sallyport/tls/ca.pem\"",
+     .help =
+         "The file of the authorities that may sign the broker's certificate, or \"system\" for "
+         "those of the machine; the check itself cannot be switched off."},
+    {MEMBER(config_uplink, certificate), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/gateway.pem\"",
+     .help = "The certificate that this gateway shows to the broker; goes with `key`."},
+    {MEMBER(config_uplink, key), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/gateway.key\"",
+     .help = "The private key of that certificate."},
+    {MEMBER(config_uplink, key_password_file), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/gateway.key-password\"",
+     .help = "The file with the password of an encrypted `key`."},
+    {MEMBER(config_uplink, username), .type = OPTION_TEXT, .min = 1, .max = 256,
+     .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",
+     .help = "The name this gateway logs in with."},
+    {MEMBER(config_uplink, password_file), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/mqtt-password\"",
+     .help = "The file with the password that belongs to `username`."},
+    {MEMBER(config_uplink, client_id), .type = OPTION_TEXT, .min = 1, .max = 256,
+     .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",
+     .help = "The MQTT client identifier, unique at the broker; gateway.id unless given."},
+    {MEMBER(config_uplink, format), .type = OPTION_ENUM, .names = format_names,
+     .fallback = "\"json\"", .reload = RELOAD_RESTART, .help = "The form of topics and payloads."},
+    {MEMBER(config_uplink, prefix), .type = OPTION_TEXT, .min = 1, .max = 128,
+     .fallback = "\"sallyport\"", .reload = RELOAD_RESTART,
+     .help = "The first level of all topics of the JSON format."},
+    {MEMBER(config_uplink, keepalive_s), .type = OPTION_INT, .unit = "s", .min = 5, .max = 3600,
+     .fallback = "30", .reload = RELOAD_UPLINK,
+     .help = "After so much silence the broker is asked whether it is still there."},
+    {MEMBER(config_uplink, connect_timeout_s), .type = OPTION_INT, .unit = "s", .min = 1,
+     .max = 300, .fallback = "10", .reload = RELOAD_UPLINK,
+     .help = "How long one attempt to connect may take."},
+    {MEMBER(config_uplink, ack_timeout_s), .type = OPTION_INT, .unit = "s", .min = 1, .max = 600,
+     .fallback = "15", .reload = RELOAD_UPLINK,
+     .help = "A broker that has not acknowledged a message after this time is disconnected."},
+    {MEMBER(config_uplink, window), .type = OPTION_INT, .unit = "messages", .min = 1, .max = 1024,
+     .fallback = "64", .reload = RELOAD_UPLINK,
+     .help = "How many messages may be on their way without an acknowledgement."},
+    {MEMBER(config_uplink, alpn), .type = OPTION_TEXT, .min = 1, .max = 255,
+     .reload = RELOAD_UPLINK, .example = "\"mqtt\"",
+     .help = "The protocol name offered in the TLS handshake (ALPN), for brokers behind port 443."},
+    {MEMBER(config_uplink, proxy), .type = OPTION_TEXT, .flags = OPTION_SECRET, .min = 1,
+     .max = 512, .reload = RELOAD_UPLINK, .example = "\"http://proxy.example:3128\"",
+     .help = "The HTTP proxy to go through, http://[USER:PASSWORD@]HOST:PORT."},
+    {MEMBER(config_uplink, reconnect_min_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
+     .max = 3600000, .fallback = "1000", .reload = RELOAD_UPLINK,
+     .help = "The longest wait before the first new attempt; it doubles with each failure."},
+    {MEMBER(config_uplink, reconnect_max_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
+     .max = 3600000, .fallback = "60000", .reload = RELOAD_UPLINK,
+     .help = "Where the doubling ends; the wait itself is drawn at random up to the limit."},
+};
+
+static const struct option outbox_rows[] = {
+    {MEMBER(config_outbox, max_mib), .type = OPTION_INT, .unit = "MiB", .min = 1, .max = 1048576,
+     .fallback = "256", .reload = RELOAD_RESTART,
+     .help = "The size of the store on disk; when it is full the oldest messages go, and a gap is "
+             "reported."},
+    {MEMBER(config_outbox, spill_after_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
+     .max = 600000, .fallback = "2000", .reload = RELOAD_RESTART,
+     .help = "A message that is not acknowledged after this time goes from memory to disk."},
+    {MEMBER(config_outbox, sync_ms), .type = OPTION_INT, .unit = "ms", .min = 10, .max = 600000,
+     .fallback = "1000", .reload = RELOAD_RESTART,
+     .help = "While the link is down the disk is written at most this often; a power cut loses no "
+             "more than that."},
+    {MEMBER(config_outbox, backlog_rate_kib_s), .type = OPTION_INT, .unit = "KiB/s", .min = 0,
+     .max = 1048576, .fallback = "0", .reload = RELOAD_RESTART,
+     .help = "How fast stored messages are sent once the link is back; 0 sets no limit."},
+};
+
+static const struct option bus_rows[] = {
+    {MEMBER(config_bus, name), .type = OPTION_NAME, .flags = OPTION_REQUIRED, .reload = RELOAD_LINE,
+     .example = "\"bus1\"", .help = "The name of the line, unique; devices refer to it."},
+    {.key = "driver",
+     .offset = offsetof(struct config_bus, driver_name),
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = 64,
+     .reload = RELOAD_LINE,
+     .help = "How the line is spoken to; the driver adds keys of its own."},
+};
+
+static const struct option device_rows[] = {
+    {MEMBER(config_device, name), .type = OPTION_NAME, .flags = OPTION_REQUIRED,
+     .reload = RELOAD_LINE, .example = "\"device1\"",
+     .help = "The name of the device, unique; the last level of its topic."},
+    {.key = "bus",
+     .offset = offsetof(struct config_device, bus_name),
+     .type = OPTION_NAME,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_LINE,
+     .example = "\"bus1\"",
+     .help = "The name of the line it is connected to."},
+    {MEMBER(config_device, interval_ms), .type = OPTION_INT, .unit = "ms", .min = 1,
+     .max = 86400000, .fallback = "1000", .reload = RELOAD_LINE,
+     .help = "How often its tags are read."},
+    {MEMBER(config_device, report), .type = OPTION_ENUM, .names = report_names,
+     .fallback = "\"always\"", .reload = RELOAD_LINE,
+     .help =
+         "Whether every reading is sent, or only a tag that changed by more than its deadband."},
+    {MEMBER(config_device, heartbeat_s), .type = OPTION_INT, .unit = "s", .min = 1, .max = 86400,
+     .fallback = "900", .reload = RELOAD_LINE,
+     .help = "With report = \"change\": a tag that did not change is sent after this time anyway."},
+    {MEMBER(config_device, tags_file), .type = OPTION_PATH, .reload = RELOAD_LINE,
+     .example = "\"boiler.csv\"",
+     .help = "A CSV file with more tags; its first row names the keys of the columns."},
+};
+
+static const struct option tag_rows[] = {
+    {MEMBER(config_tag, name), .type = OPTION_NAME, .flags = OPTION_REQUIRED, .reload = RELOAD_LINE,
+     .example = "\"tag1\"", .help = "The name of the value, unique within its device."},
+    {MEMBER(config_tag, type), .type = OPTION_ENUM, .names = value_type_names,
+     .fallback = "\"uint16\"", .reload = RELOAD_LINE,
+     .help = "The type of the value in the device; bool unless given where the address is a single "
+             "bit."},
+    {MEMBER(config_tag, scale), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
+     .fallback = "1", .reload = RELOAD_LINE,
+     .help = "The value sent is the raw one times this, plus `offset`."},
+    {MEMBER(config_tag, offset), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
+     .fallback = "0", .reload = RELOAD_LINE, .help = "What is added after scaling."},
+    {MEMBER(config_tag, decimals), .type = OPTION_INT, .min = 0, .max = 15, .fallback = "-1",
+     .reload = RELOAD_LINE, .example = "2",
+     .help = "How many places behind the point are kept; not rounded unless given."},
+    {MEMBER(config_tag, unit), .type = OPTION_TEXT, .min = 1, .max = 32, .reload = RELOAD_LINE,
+     .example = "\"degC\"", .help = "The unit of the value, for people."},
+    {MEMBER(config_tag, deadband), .type = OPTION_FLOAT, .min = 0, .max = INFINITY, .fallback = "0",
+     .reload = RELOAD_LINE,
+     .help = "With report = \"change\": a change up to this size is not sent."},
+    {MEMBER(config_tag, interval_ms), .type = OPTION_INT, .unit = "ms", .min = 1, .max = 86400000,
+     .fallback = "0", .reload = RELOAD_LINE, .example = "60000",
+     .help = "How often this tag is read; the device's interval unless given."},
+    {MEMBER(config_tag, length), .type = OPTION_INT, .unit = "bytes", .min = 1, .max = 250,
+     .fallback = "0", .reload = RELOAD_LINE, .example = "16",
+     .help = "The size of a string, which must be given for type = \"string\" and only there; a "
+             "register holds two bytes."},
+    {MEMBER(config_tag, writable), .type = OPTION_BOOL, .fallback = "false", .reload = RELOAD_LINE,
+     .help = "Whether `sallyport write` may change the value in the device."},
+    {MEMBER(config_tag, min), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
+     .reload = RELOAD_LINE, .example = "10.0",
+     .help = "The smallest value that may be written, after scaling."},
+    {MEMBER(config_tag, max), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
+     .reload = RELOAD_LINE, .example = "80.0",
+     .help = "The largest value that may be written, after scaling."},
+};
+
+const struct option_table config_gateway_table = {
+    .path = "gateway", .help = "Who this gateway is.", TABLE(gateway_rows, config_gateway)};
+const struct option_table config_uplink_table = {
+    .path = "uplink",
+    .help = "The one outbound session to the broker: MQTT over TLS.",
+    TABLE(uplink_rows, config_uplink)};
+const struct option_table config_outbox_table = {
+    .path = "outbox",
+    .help = "The store that keeps every message until the broker has acknowledged it.",
+    TABLE(outbox_rows, config_outbox)};
+const struct option_table config_bus_table = {
+    .path = "buses",
+    .help = "The lines: TCP endpoints and serial ports with the devices behind them.",
+    TABLE(bus_rows, config_bus)};
+const struct option_table config_device_table = {
+    .path = "devices", .help = "What is read, and how often.", TABLE(device_rows, config_device)};
+const struct option_table config_tag_table = {
+    .path = "devices.tags",
+    .help = "The values of a device, also as columns of its tags_file.",
+    TABLE(tag_rows, config_tag)};
+
+const char *const config_number_keys[] = {"scale", "offset", "decimals", "deadband",
+                                          "min",   "max",    NULL};
+
+bool config_tag_has(const struct config_tag *tag, const char *key)
+{
+    return (tag->present & option_bit(&config_tag_table, key)) != 0;
+}

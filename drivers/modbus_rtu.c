@@ -1,0 +1,364 @@
+/*
+ * The driver `modbus_rtu`: a serial port, opened and set up by libmodbus, with up to 247 units on
+ * one pair of wires. What happens on the wire is rtu_wire.c.
+ */
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "drivers/driver.h"
+#include "drivers/modbus_options.h"
+#include "drivers/modbus_poll.h"
+#include "drivers/rtu_wire.h"
+
+#include <errno.h>
+#include <linux/serial.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+struct modbus_rtu_bus {
+    char *device;
+    int64_t baud, data_bits, stop_bits;
+    int parity; /* enum parity */
+    int rs485;  /* enum rs485 */
+    int64_t timeout_ms, turnaround_ms;
+};
+
+enum parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
+static const char *const parity_names[] = {"none", "even", "odd", NULL};
+
+enum rs485 { RS485_OFF, RS485_ON };
+static const char *const rs485_names[] = {"off", "on", NULL};
+
+/* What termios and libmodbus both know. */
+static const struct {
+    int64_t baud;
+    speed_t speed;
+} speeds[] = {
+    {1200, B1200},     {2400, B2400},     {4800, B4800},     {9600, B9600},     {19200, B19200},
+    {38400, B38400},   {57600, B57600},   {115200, B115200}, {230400, B230400}, {460800, B460800},
+    {500000, B500000}, {576000, B576000}, {921600, B921600},
+};
+
+struct rtu_line {
+    const struct modbus_rtu_bus *options;
+    struct rtu_timing timing;
+    struct rtu_wire *wire;
+    modbus_t *modbus;
+    bool connected;
+};
+
+static const speed_t *speed_of(int64_t baud)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(speeds); i++) {
+        if (speeds[i].baud == baud)
+            return &speeds[i].speed;
+    }
+    return NULL;
+}
+
+static int rtu_create(const struct driver_host *host, void **ret_line)
+{
+    const struct modbus_rtu_bus *options = host->bus->options;
+    static const char parity_letters[] = {'N', 'E', 'O'};
+    struct rtu_line *line = memory_zeroed(1, sizeof(*line));
+    line->options = options;
+    line->modbus =
+        modbus_new_rtu(options->device, (int)options->baud, parity_letters[options->parity],
+                       (int)options->data_bits, (int)options->stop_bits);
+    if (!line->modbus) {
+        int problem = errno;
+        free(line);
+        return -problem;
+    }
+    (void)modbus_set_error_recovery(line->modbus, MODBUS_ERROR_RECOVERY_NONE);
+    int64_t bits = 1 + options->data_bits + (options->parity != PARITY_NONE) + options->stop_bits;
+    line->timing =
+        rtu_timing_make(options->baud, bits, options->timeout_ms, options->turnaround_ms);
+    line->wire = rtu_wire_new(&line->timing, host->stop);
+    *ret_line = line;
+    return 0;
+}
+
+static void rtu_disconnect(void *instance)
+{
+    struct rtu_line *line = instance;
+    if (line->connected)
+        modbus_close(line->modbus);
+    line->connected = false;
+}
+
+static void rtu_free(void *instance)
+{
+    struct rtu_line *line = instance;
+    if (!line)
+        return;
+    rtu_disconnect(line);
+    modbus_free(line->modbus);
+    rtu_wire_free(line->wire);
+    free(line);
+}
+
+/* Lets the kernel switch the direction of an RS-485 transceiver: user space would be too slow. */
+static int set_rs485(int file, bool on)
+{
+    struct serial_rs485 mode;
+    memset(&mode, 0, sizeof(mode));
+    if (ioctl(file, TIOCGRS485, &mode) < 0)
+        return on ? -errno : 0;
+    if (!on && !(mode.flags & SER_RS485_ENABLED))
+        return 0;
+    mode.flags = on ? SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND : 0;
+    if (ioctl(file, TIOCSRS485, &mode) < 0 || ioctl(file, TIOCGRS485, &mode) < 0)
+        return -errno;
+    return on == ((mode.flags & SER_RS485_ENABLED) != 0) ? 0 : -EOPNOTSUPP;
+}
+
+/* Some USB adapters hold back what they receive for 16 ms unless they are asked not to. */
+static void ask_for_low_latency(int file)
+{
+    struct serial_struct settings;
+    if (ioctl(file, TIOCGSERIAL, &settings) < 0)
+        return;
+    settings.flags = (int)((unsigned)settings.flags | ASYNC_LOW_LATENCY);
+    (void)ioctl(file, TIOCSSERIAL, &settings); /* a wish: not every driver has it */
+}
+
+static const char *advice(int problem)
+{
+    switch (problem) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+        return "is the adapter plugged in?";
+    case EACCES:
+    case EPERM:
+        return "the agent's user must be in the group that owns the device (dialout)";
+    case ENOTTY:
+    case EINVAL:
+        return "is it a serial port?";
+    default:
+        return "is another program using it?";
+    }
+}
+
+/* What libmodbus leaves unsaid. Returns 0, or a negative errno with ERROR filled. */
+static int set_up(const struct rtu_line *line, struct driver_error *error)
+{
+    int file = modbus_get_socket(line->modbus);
+    const struct modbus_rtu_bus *options = line->options;
+    struct termios port;
+    const speed_t *speed = speed_of(options->baud);
+    if (tcgetattr(file, &port) < 0 || !speed || cfgetospeed(&port) != *speed) {
+        driver_explain(error, "%s does not do %lld baud", options->device,
+                       (long long)options->baud);
+        return -EINVAL;
+    }
+    int result = set_rs485(file, options->rs485 == RS485_ON);
+    if (result < 0) {
+        (void)snprintf(error->text, sizeof(error->text),
+                       "%s cannot be switched to rs485 = \"%s\": %s; most USB adapters switch by "
+                       "themselves and want \"off\"",
+                       options->device, rs485_names[options->rs485], strerror(-result));
+        return result;
+    }
+    ask_for_low_latency(file);
+    return 0;
+}
+
+static int rtu_connect(void *instance, struct driver_error *error)
+{
+    struct rtu_line *line = instance;
+    if (line->connected)
+        return 0;
+    if (modbus_connect(line->modbus) < 0) {
+        int problem = errno;
+        driver_explain(error, "cannot open %s: %s; %s", line->options->device, strerror(problem),
+                       advice(problem));
+        return -problem;
+    }
+    line->connected = true;
+    int result = set_up(line, error);
+    if (result < 0) {
+        rtu_disconnect(line);
+        return result;
+    }
+    rtu_wire_attach(line->wire, line->modbus);
+    return 0;
+}
+
+static enum outcome rtu_exchange(void *instance, const struct driver_request *request,
+                                 struct pdu_reply *reply, struct driver_error *error)
+{
+    struct rtu_line *line = instance;
+    if (rtu_connect(line, error) < 0)
+        return OUTCOME_DISCONNECTED;
+    enum outcome outcome = rtu_wire_exchange(line->wire, request, reply, error);
+    if (outcome == OUTCOME_DISCONNECTED)
+        rtu_disconnect(line);
+    return outcome;
+}
+
+static int rtu_prepare(void *instance, const struct config_device *device, const uint16_t *tags,
+                       size_t n_tags, void **ret_poll)
+{
+    (void)instance;
+    *ret_poll = modbus_poll_new(device, tags, n_tags);
+    return 0;
+}
+
+static void rtu_poll_free(void *poll)
+{
+    modbus_poll_free(poll);
+}
+
+static enum outcome rtu_read(void *instance, void *poll, struct batch *batch,
+                             struct driver_error *error)
+{
+    return modbus_poll_read(poll, rtu_exchange, instance, clock_mono_ns(), batch, error);
+}
+
+static enum outcome rtu_request(void *instance, const struct driver_request *request,
+                                struct driver_reply *reply, struct driver_error *error)
+{
+    return modbus_request_once(rtu_exchange, instance, request, reply, error);
+}
+
+static int64_t rtu_cost_us(void *instance, const void *poll)
+{
+    const struct rtu_line *line = instance;
+    struct driver_request request;
+    int64_t total_ns = 0;
+    for (size_t i = 0; modbus_poll_request(poll, i, &request); i++)
+        total_ns += rtu_exchange_ns(&line->timing, &request);
+    return total_ns / CLOCK_NS_PER_US;
+}
+
+/* Adds a finding about the bus, once, though every device on it is checked. */
+static void report_bus(const struct config_bus *bus, struct findings *findings,
+                       enum severity severity, const char *name, const char *text)
+{
+    char key[128];
+    (void)snprintf(key, sizeof(key), "buses.%s.%s", bus->name, name);
+    for (size_t i = 0; i < findings->length; i++) {
+        if (strcmp(findings->items[i].key, key) == 0)
+            return;
+    }
+    findings_add(findings, severity, bus->where, key, "%s", text);
+}
+
+static void check_device(const struct config_bus *bus, struct config_device *device,
+                         struct findings *findings)
+{
+    const struct modbus_rtu_bus *options = bus->options;
+    if (!speed_of(options->baud))
+        report_bus(bus, findings, FINDING_ERROR, "baud",
+                   "must be 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, "
+                   "500000, 576000 or 921600");
+    if (options->data_bits != 8)
+        report_bus(bus, findings, FINDING_WARNING, "data_bits",
+                   "Modbus RTU needs 8; with 7 the highest bit of every byte is lost");
+    modbus_check_device(bus, device, findings);
+}
+
+static const struct option bus_rows[] = {
+    {.key = "device",
+     .type = OPTION_PATH,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, device),
+     .help = "The serial port; a name under /dev/serial/by-id stays the same when adapters are "
+             "plugged in another order.",
+     .example = "/dev/ttyS1"},
+    {.key = "baud",
+     .type = OPTION_INT,
+     .unit = "Bd",
+     .min = 1200,
+     .max = 921600,
+     .fallback = "19200",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, baud),
+     .help = "Speed, one of the usual rates."},
+    {.key = "parity",
+     .type = OPTION_ENUM,
+     .names = parity_names,
+     .fallback = "even",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, parity),
+     .help = "Parity bit: none, even or odd; even is what the Modbus standard asks for."},
+    {.key = "data_bits",
+     .type = OPTION_INT,
+     .min = 7,
+     .max = 8,
+     .fallback = "8",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, data_bits),
+     .help = "Data bits of a character."},
+    {.key = "stop_bits",
+     .type = OPTION_INT,
+     .min = 1,
+     .max = 2,
+     .fallback = "1",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, stop_bits),
+     .help = "Stop bits of a character."},
+    {.key = "rs485",
+     .type = OPTION_ENUM,
+     .names = rs485_names,
+     .fallback = "off",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, rs485),
+     .help = "on: the kernel switches the direction of an RS-485 transceiver with the RTS line; "
+             "off: the adapter does it by itself, or the line is RS-232."},
+    {.key = "timeout_ms",
+     .type = OPTION_INT,
+     .unit = "ms",
+     .min = 10,
+     .max = 60000,
+     .fallback = "1000",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, timeout_ms),
+     .help = "How long a unit may take to begin its reply."},
+    {.key = "turnaround_ms",
+     .type = OPTION_INT,
+     .unit = "ms",
+     .min = 0,
+     .max = 10000,
+     .fallback = "20",
+     .reload = RELOAD_LINE,
+     .offset = offsetof(struct modbus_rtu_bus, turnaround_ms),
+     .help = "The least pause after a request that was not answered. The 3.5 characters of "
+             "silence before every request are kept in any case."},
+};
+
+const struct driver modbus_rtu_driver = {
+    .config = {.name = "modbus_rtu",
+               .help = "Modbus RTU: a serial line with one or more units.",
+               .bus = {.path = "buses.modbus_rtu",
+                       .help = "A serial line with Modbus RTU units.",
+                       .rows = bus_rows,
+                       .n_rows = ARRAY_LENGTH(bus_rows),
+                       .size = sizeof(struct modbus_rtu_bus)},
+               .device = {.path = "devices.modbus_rtu",
+                          .help = "A device on a modbus_rtu bus.",
+                          .rows = modbus_rtu_device_rows,
+                          .n_rows = MODBUS_DEVICE_ROWS,
+                          .size = sizeof(struct modbus_device)},
+               .tag = {.path = "devices.tags.modbus_rtu",
+                       .help = "A tag of a device on a modbus_rtu bus.",
+                       .rows = modbus_tag_rows,
+                       .n_rows = MODBUS_TAG_ROWS,
+                       .size = sizeof(struct modbus_tag)},
+               .check_device = check_device},
+    .create = rtu_create,
+    .free = rtu_free,
+    .prepare = rtu_prepare,
+    .poll_free = rtu_poll_free,
+    .connect = rtu_connect,
+    .disconnect = rtu_disconnect,
+    .read = rtu_read,
+    .request = rtu_request,
+    .cost_us = rtu_cost_us,
+    .shared_wire = true,
+};

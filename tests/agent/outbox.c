@@ -1,0 +1,422 @@
+/* Custody of messages: numbers, lanes, history, gaps, and what reaches the flash. */
+#include "tests/support/outbox_fixture.h"
+
+#include <errno.h>
+
+static void test_numbers_go_on(void)
+{
+    struct box box;
+    char stream[16];
+    box_init(&box);
+    box_open(&box);
+    TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    CU_ASSERT_EQUAL(strlen(stream), 8);
+    CU_ASSERT_EQUAL(strspn(stream, "0123456789abcdef"), 8);
+    CU_ASSERT_EQUAL(box_take(&box, 3, 100), 3);
+    box_close(&box);
+    box_lose_live(&box); /* a reboot: the clean stop left everything on disk */
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 4);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 4);
+    struct outbox_gap gap;
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 4, true, true);
+    box_close(&box);
+    box_open(&box);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 5);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    box_done(&box);
+}
+
+static void test_two_stores_differ(void)
+{
+    struct box one, two;
+    box_init(&one);
+    box_init(&two);
+    box_open(&one);
+    box_open(&two);
+    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(one.outbox), outbox_stream(two.outbox));
+    box_done(&one);
+    box_done(&two);
+}
+
+static void test_not_before_commit(void)
+{
+    struct box box;
+    struct outbox_message message;
+    box_init(&box);
+    box_open(&box);
+    box_link(&box, true);
+    uint64_t seq = outbox_take(box.outbox, "event", "{}", 2, box.now_ms, WALL_MS);
+    CU_ASSERT_EQUAL(seq, 1);
+    box_expect_empty(&box, outbox_next_live);
+    CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+    CU_ASSERT_TRUE_FATAL(outbox_next_live(box.outbox, &message));
+    CU_ASSERT_EQUAL(message.seq, 1);
+    CU_ASSERT_EQUAL(message.wall_ms, WALL_MS);
+    CU_ASSERT_EQUAL(message.body_length, 2);
+    CU_ASSERT_FALSE(message.historical);
+    TEST_TEXT_EQUAL(outbox_topic(box.outbox, message.topic), "event");
+    box_expect_empty(&box, outbox_next_live); /* once only */
+    outbox_release(box.outbox, 1);
+    outbox_release(box.outbox, 1);  /* a second acknowledgement does no harm */
+    outbox_release(box.outbox, 77); /* nor does a wrong one */
+    CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT_EQUAL(box_stats(&box).released, 1);
+    box_done(&box);
+}
+
+/* Live before backlog, each in order; what was in flight when the link broke comes again. */
+static void test_lanes(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_take(&box, 5, 300); /* 1..5: before the first session */
+    box_expect_empty(&box, outbox_next_live);
+    box_expect_empty(&box, outbox_next_backlog); /* the link is down */
+    box_link(&box, true);
+    box_take(&box, 4, 300); /* 6..9 */
+    box_expect(&box, outbox_next_live, 6, 7, false, false);
+    box_expect(&box, outbox_next_backlog, 1, 2, true, true);
+    box_expect(&box, outbox_next_live, 8, 8, false, false);
+    outbox_release(box.outbox, 7);
+    box_link(&box, false); /* 6 and 8 in flight, 9 not yet handed out, 3..5 not either */
+    box_take(&box, 1, 300);
+    box_link(&box, true);
+    box_take(&box, 1, 300);
+    box_expect(&box, outbox_next_live, 11, 11, false, true);
+    box_expect_empty(&box, outbox_next_live);
+    box_expect(&box, outbox_next_backlog, 3, 5, true, true);
+    box_expect(&box, outbox_next_backlog, 6, 6, false, true); /* it may have arrived like this */
+    box_expect(&box, outbox_next_backlog, 8, 8, false, true);
+    box_expect(&box, outbox_next_backlog, 9, 10, true, true);
+    box_expect_empty(&box, outbox_next_backlog);
+    box_pass(&box, 5000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT_EQUAL(box_stats(&box).released, 11);
+    box_done(&box);
+}
+
+static void flag_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 2, 50); /* 1, 2: down */
+    box_link(box, true);
+    box_take(box, 3, 50); /* 3, 4, 5: up */
+    box_expect(box, outbox_next_live, 3, 3, false, false);
+    box_link(box, false); /* 4, 5 were never handed out */
+    box_take(box, 1, 50); /* 6: down */
+    box_link(box, true);
+    box_take(box, 2, 50); /* 7, 8: up, and may have been handed out as such when the kill came */
+}
+
+static void expect_flags(struct box *box)
+{
+    box_expect(box, outbox_next_backlog, 1, 2, true, false);
+    box_expect(box, outbox_next_backlog, 3, 3, false, false);
+    box_expect(box, outbox_next_backlog, 4, 6, true, false);
+    box_expect(box, outbox_next_backlog, 7, 8, false, false);
+    box_expect(box, outbox_next_backlog, 9, 9, true, false);
+    box_expect_empty(box, outbox_next_backlog);
+}
+
+static void test_flags_stay(void)
+{
+    struct box box;
+    box_init(&box);
+    box_in_killed_child(&box, flag_work);
+    box_open(&box);
+    box_take(&box, 1, 50); /* 9: down */
+    box_link(&box, true);
+    expect_flags(&box);
+    box_close(&box); /* all moves to disk */
+    box_lose_live(&box);
+    box_open(&box);
+    box_link(&box, true);
+    expect_flags(&box);
+    box_done(&box);
+}
+
+/* Spilled while the link was up and the broker slow, never handed out, then the power fails. */
+static void slow_broker_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 10, 500);
+    box_expect(box, outbox_next_live, 1, 4, false, false);
+    box_pass(box, 3000); /* all ten are on disk now, and none is historical */
+    CU_ASSERT_EQUAL_FATAL(box_stats(box).disk_messages, 10);
+    box_link(box, false);
+    box_link(box, true); /* 5..10 may be handed out as historical from here on */
+    box_expect(box, outbox_next_backlog, 1, 4, false, false);
+    box_expect(box, outbox_next_backlog, 5, 10, true, false);
+}
+
+static void test_flags_survive_power_cut(void)
+{
+    struct box box;
+    box_init(&box);
+    box_in_killed_child(&box, slow_broker_work);
+    box_lose_live(&box);
+    box_open(&box);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 4, false, true);
+    box_expect(&box, outbox_next_backlog, 5, 10, true, true);
+    box_done(&box);
+}
+
+struct files {
+    uint64_t blocks;
+    int64_t modified_ns;
+    uint64_t bytes;
+};
+
+static struct files look_at(const char *folder)
+{
+    struct files files = {0, 0, 0};
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(entries);
+    while ((entry = readdir(entries))) {
+        char path[600];
+        struct stat about;
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] == '.' || stat(path, &about) < 0)
+            continue;
+        int64_t modified = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec;
+        files.modified_ns = modified > files.modified_ns ? modified : files.modified_ns;
+        files.blocks += (uint64_t)about.st_blocks;
+        files.bytes += (uint64_t)about.st_size;
+    }
+    closedir(entries);
+    return files;
+}
+
+static void test_no_flash_while_up(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_link(&box, true);
+    usleep(20000); /* the clock of the file system is coarse: a later write must show */
+    struct files before = look_at(box.state_dir);
+    for (uint64_t seq = 1; seq <= 20000; seq += 2) {
+        box_take(&box, 2, 1000);
+        box_expect(&box, outbox_next_live, seq, seq + 1, false, true);
+        box.now_ms += 50;
+        (void)outbox_tick(box.outbox, box.now_ms);
+    }
+    box_pass(&box, 10000);
+    struct files after = look_at(box.state_dir);
+    CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
+    CU_ASSERT_EQUAL(after.blocks, before.blocks);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT(look_at(box.runtime_dir).bytes < 4 << 20); /* nor does the live tier pile up */
+    box_done(&box);
+}
+
+static void test_late_acknowledgements_spill(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_link(&box, true);
+    box_take(&box, 10, 1000);
+    box_expect(&box, outbox_next_live, 1, 10, false, false);
+    box_pass(&box, 1900);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 0);
+    for (uint64_t seq = 1; seq <= 7; seq++)
+        outbox_release(box.outbox, seq);
+    box_take(&box, 1, 1000); /* 11: young */
+    box_pass(&box, 150);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 3);
+    CU_ASSERT_EQUAL(box_stats(&box).live_messages, 1);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 3000);
+    for (uint64_t seq = 8; seq <= 10; seq++)
+        outbox_release(box.outbox, seq);
+    box_expect(&box, outbox_next_live, 11, 11, false, true);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    box_pass(&box, 3000);
+    box_close(&box);
+    box_open(&box);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    box_done(&box);
+}
+
+/* Link down: at most sync_ms of messages is not on disk. */
+static void test_outage_goes_to_disk(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    for (int i = 0; i < 100; i++) {
+        box_take(&box, 1, 200);
+        box_pass(&box, 100);
+        CU_ASSERT(box_stats(&box).live_messages <= 10);
+    }
+    box_pass(&box, 1000);
+    CU_ASSERT_EQUAL(box_stats(&box).live_messages, 0);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 100);
+    box_done(&box);
+}
+
+static void power_cut_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 10, 100);
+    box_pass(box, 1100);
+    CU_ASSERT_EQUAL_FATAL(box_stats(box).disk_messages, 10);
+    box_take(box, 5, 100); /* in the live tier only */
+}
+
+static void test_power_cut(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    char stream[16];
+    box_init(&box);
+    box_open(&box);
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_close(&box);
+    box_in_killed_child(&box, power_cut_work);
+    box_lose_live(&box);
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "power-loss");
+    CU_ASSERT_EQUAL(gap.first, 11); /* 1..10 are safe */
+    uint64_t next = box_next_seq(&box);
+    CU_ASSERT_EQUAL(gap.last, next - 1);
+    CU_ASSERT(next > 15); /* 11..15 were used, and may have been published */
+    CU_ASSERT(gap.from_ms > WALL_MS && gap.from_ms <= gap.to_ms);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, true);
+    box_expect_empty(&box, outbox_next_backlog);
+    box_take(&box, 1, 100);
+    box_expect(&box, outbox_next_live, next, next, false, true);
+    box_done(&box);
+}
+
+/* Power cuts in a row: a number is never used twice. */
+static uint64_t cut_next;
+
+static void cut_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 3, 100);
+}
+
+static void test_power_cuts_in_a_row(void)
+{
+    struct box box;
+    box_init(&box);
+    for (int i = 0; i < 5; i++) {
+        box_in_killed_child(&box, cut_work);
+        box_lose_live(&box);
+        box_open(&box);
+        uint64_t next = box_next_seq(&box);
+        CU_ASSERT(next >= cut_next + 3);
+        cut_next = box_take(&box, 2, 100) + 1;
+        box_close(&box);
+    }
+    box_done(&box);
+}
+
+static void kill_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 100, 100);
+    box_expect(box, outbox_next_live, 1, 50, false, true);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+}
+
+static void test_kill_leaves_no_gap(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, kill_work);
+    box_open(&box);
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(box_stats(&box).next_seq, 101);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 50);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 51, 100, false, true);
+    box_expect_empty(&box, outbox_next_backlog);
+    box_done(&box);
+}
+
+static void report_work(struct box *box)
+{
+    box_open(box);
+    struct outbox_gap gap;
+    CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
+    box_take(box, 0, 0);
+    CU_ASSERT_FATAL(outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) > 0);
+    outbox_gap_reported(box->outbox);
+    CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap));
+    if (box->settings.spill_after_ms == 2000)
+        CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+}
+
+/* The report and the end of the gap become durable together. */
+static void test_gap_is_reported_once(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, power_cut_work);
+    box_lose_live(&box);
+    box.settings.spill_after_ms = 1999;
+    box_in_killed_child(&box, report_work); /* killed before the commit: neither */
+    box.settings.spill_after_ms = 2000;
+    box_in_killed_child(&box, report_work); /* after it: both */
+    box_open(&box);
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 11);
+    box_close(&box);
+    box_open(&box);
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    box_done(&box);
+}
+
+/* The report was in the live tier when the power failed: the gap is reported again. */
+static void test_lost_report_is_repeated(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, power_cut_work);
+    box_lose_live(&box);
+    box_in_killed_child(&box, report_work);
+    box_lose_live(&box);
+    box_open(&box);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(gap.first, 11);
+    box_done(&box);
+}
+
+TEST_MAIN("outbox",
+          {"numbers and stream go on after a clean stop and a reboot", test_numbers_go_on},
+          {"two stores have two streams", test_two_stores_differ},
+          {"nothing is handed out before it is committed, and once only", test_not_before_commit},
+          {"live first, backlog in order, in flight comes again", test_lanes},
+          {"what is historical is decided once, through kill and stop", test_flags_stay},
+          {"and through a power cut", test_flags_survive_power_cut},
+          {"no write reaches the state folder while the link is up", test_no_flash_while_up},
+          {"what is not acknowledged in time goes to disk", test_late_acknowledgements_spill},
+          {"everything goes to disk while the link is down", test_outage_goes_to_disk},
+          {"a power cut is a gap, and no number is used again", test_power_cut},
+          {"power cuts in a row", test_power_cuts_in_a_row},
+          {"a kill is no gap", test_kill_leaves_no_gap},
+          {"a gap is reported once", test_gap_is_reported_once},
+          {"a report that was lost is repeated", test_lost_report_is_repeated})

@@ -1,0 +1,183 @@
+/*
+ * What the tests of the outbox share: one outbox in folders of its own, with a clock that the test
+ * moves by hand. Included once by each of those programs.
+ */
+#ifndef SALLYPORT_TESTS_SUPPORT_OUTBOX_FIXTURE_H
+#define SALLYPORT_TESTS_SUPPORT_OUTBOX_FIXTURE_H
+
+#include "agent/base/memory.h"
+#include "agent/outbox.h"
+#include "tests/support/test.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WALL_MS INT64_C(1795343987000)
+
+struct box {
+    char state_dir[256], runtime_dir[256];
+    struct outbox_settings settings;
+    struct outbox *outbox;
+    struct strbuf warning;
+    int64_t now_ms;
+};
+
+static inline void box_init(struct box *box)
+{
+    static unsigned number;
+    memset(box, 0, sizeof(*box));
+    (void)snprintf(box->state_dir, sizeof(box->state_dir), "%s/state-%u", test_folder(), number);
+    (void)snprintf(box->runtime_dir, sizeof(box->runtime_dir), "%s/run-%u", test_folder(),
+                   number++);
+    box->settings = (struct outbox_settings){.state_dir = box->state_dir,
+                                             .runtime_dir = box->runtime_dir,
+                                             .max_bytes = UINT64_C(64) << 20,
+                                             .spill_after_ms = 2000,
+                                             .sync_ms = 1000};
+    box->now_ms = 1000000;
+}
+
+static inline int box_try_open(struct box *box)
+{
+    return outbox_open(&box->settings, WALL_MS + box->now_ms, &box->warning, &box->outbox);
+}
+
+static inline void box_open(struct box *box)
+{
+    CU_ASSERT_EQUAL_FATAL(box_try_open(box), 0);
+}
+
+static inline void box_close(struct box *box)
+{
+    box->outbox = outbox_close(box->outbox);
+}
+
+static inline void box_done(struct box *box)
+{
+    box_close(box);
+    strbuf_free(&box->warning);
+}
+
+/* The body of message SEQ: its number and a filling that follows from it. */
+static inline size_t box_body(uint64_t seq, size_t length, char *body)
+{
+    int n = snprintf(body, 32, "<%" PRIu64 ">", seq);
+    for (size_t i = (size_t)n; i < length; i++)
+        body[i] = (char)('a' + (seq + i) % 26);
+    return length > (size_t)n ? length : (size_t)n;
+}
+
+static inline uint64_t box_next_seq(struct box *box)
+{
+    struct outbox_stats stats;
+    outbox_get_stats(box->outbox, box->now_ms, &stats);
+    return stats.next_seq;
+}
+
+/* Takes N messages of LENGTH bytes, each with the content of its number; commits once. */
+static inline uint64_t box_take(struct box *box, size_t n, size_t length)
+{
+    static char body[2 << 20];
+    uint64_t seq = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t expected = seq ? seq + 1 : box_next_seq(box);
+        size_t size = box_body(expected, length, body);
+        const char *topic = expected % 2 ? "data/odd" : "data/even";
+        seq = outbox_take(box->outbox, topic, body, size, box->now_ms, WALL_MS + box->now_ms);
+        CU_ASSERT_EQUAL_FATAL(seq, expected);
+    }
+    CU_ASSERT_EQUAL_FATAL(outbox_commit(box->outbox, box->now_ms), 0);
+    return seq;
+}
+
+/* Whether a message that was handed out is what box_take() put in. */
+static inline bool box_content_good(const struct box *box, const struct outbox_message *message)
+{
+    static char body[2 << 20];
+    size_t length = box_body(message->seq, message->body_length, body);
+    const char *topic = message->seq % 2 ? "data/odd" : "data/even";
+    return message->body_length == length && memcmp(message->body, body, length) == 0 &&
+           strcmp(outbox_topic(box->outbox, message->topic), topic) == 0;
+}
+
+/* Moves the clock by MS in steps, with all that becomes due on the way. */
+static inline void box_pass(struct box *box, int64_t ms)
+{
+    int64_t end = box->now_ms + ms;
+    for (;;) {
+        int64_t due = outbox_tick(box->outbox, box->now_ms);
+        CU_ASSERT_FATAL(due > box->now_ms);
+        if (box->now_ms >= end)
+            break;
+        box->now_ms = due < end ? due : end;
+    }
+}
+
+static inline void box_link(struct box *box, bool up)
+{
+    outbox_link(box->outbox, up, box->now_ms);
+}
+
+typedef bool box_lane(struct outbox *outbox, struct outbox_message *ret_message);
+
+/* Asserts that LANE hands out exactly FIRST..LAST, in order and whole. RELEASE: acknowledges. */
+static inline void box_expect(struct box *box, box_lane *lane, uint64_t first, uint64_t last,
+                              bool historical, bool release)
+{
+    struct outbox_message message;
+    for (uint64_t seq = first; seq <= last; seq++) {
+        CU_ASSERT_FATAL(lane(box->outbox, &message));
+        CU_ASSERT_EQUAL_FATAL(message.seq, seq);
+        CU_ASSERT_EQUAL(message.historical, historical);
+        CU_ASSERT_TRUE(box_content_good(box, &message));
+        if (release)
+            outbox_release(box->outbox, seq);
+    }
+}
+
+static inline void box_expect_empty(struct box *box, box_lane *lane)
+{
+    struct outbox_message message;
+    CU_ASSERT_FALSE(lane(box->outbox, &message));
+}
+
+static inline struct outbox_stats box_stats(struct box *box)
+{
+    struct outbox_stats stats;
+    outbox_get_stats(box->outbox, box->now_ms, &stats);
+    return stats;
+}
+
+/* What SIGKILL does: a child works on the outbox, and is gone without a word. */
+static inline void box_in_killed_child(struct box *box, void (*work)(struct box *box))
+{
+    (void)fflush(stdout);
+    pid_t child = fork();
+    CU_ASSERT_FATAL(child >= 0);
+    if (child == 0) {
+        work(box);
+        (void)fflush(stdout);
+        _exit(CU_get_number_of_failures() ? 1 : 0);
+    }
+    int status = -1;
+    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+}
+
+/* What a power cut does to the runtime folder. */
+static inline void box_lose_live(const struct box *box)
+{
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/live.db", box->runtime_dir);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof(path), "%s/live.db-wal", box->runtime_dir);
+    (void)unlink(path);
+}
+
+#endif
