@@ -332,11 +332,14 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
 static void write_output(const struct firewall_config *config, struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
+    /* What gets in and finds nobody listening, a DHCP reply say, gets no answer either. */
     strbuf_addf(out,
                 "\tchain output_lock {\n"
                 "\t\ttype filter hook output priority filter - 5; policy %s;\n"
                 "\t\toifname \"lo\" accept\n"
-                "\t\toifname \"spt*\" goto tunnel_out\n",
+                "\t\toifname \"spt*\" goto tunnel_out\n"
+                "\t\ticmp type destination-unreachable counter name dropped_out drop\n"
+                "\t\ticmpv6 type destination-unreachable counter name dropped_out drop\n",
                 is_strict ? "drop" : "accept");
     if (is_strict)
         write_strict(config, out);
