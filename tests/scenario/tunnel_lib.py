@@ -113,6 +113,17 @@ class Client:
         lib.end(self.process)
 
 
+def silence_hub():
+    """The hub hears nothing from now on, as behind a firewall that drops."""
+    run("ip", "netns", "exec", "hub", "nft", "add table inet deaf; "
+        "add chain inet deaf input { type filter hook input priority 0; }; "
+        "add rule inet deaf input udp dport 443 drop")
+
+
+def let_hub_hear():
+    run("ip", "netns", "exec", "hub", "nft", "delete", "table", "inet", "deaf")
+
+
 def reaches(address, port, where="hub", connect_s=1):
     client = Client(address, port, connect_s, where=where)
     client.end()
