@@ -151,8 +151,8 @@ static bool step(struct uplink *uplink, enum uplink_input input)
     enum uplink_phase before = uplink->state.phase;
     uint32_t random = 0;
     int64_t wait_ms = 0;
-    (void)getrandom(&random, sizeof(random),
-                    GRND_NONBLOCK); /* before the pool is ready: no jitter */
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = 0; /* before the pool is ready: no jitter */
     if (uplink_state_step(&uplink->state, input, random, &wait_ms) < 0) {
         log_debug("uplink", "phase=%s input=%d ignored: it came late", uplink_phase_name(before),
                   (int)input);

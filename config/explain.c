@@ -100,8 +100,8 @@ static void explain_nearest(const struct topics *topics, const char *key, struct
 
 int config_explain(const char *key, const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(topics_free) struct topics topics;
-    topics_make(drivers, &topics);
+    CLEANUP(topic_list_free) struct topics topics;
+    topic_list_make(drivers, &topics);
     for (size_t i = 0; !key && i < topics.length; i++) {
         strbuf_add(out, i ? "\n" : "");
         explain_topic(&topics.items[i], out);

@@ -38,8 +38,8 @@ static void print_reference_row(const struct topic *topic, const struct option *
 
 void config_reference(const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(topics_free) struct topics topics;
-    topics_make(drivers, &topics);
+    CLEANUP(topic_list_free) struct topics topics;
+    topic_list_make(drivers, &topics);
     strbuf_add(out, "# Keys of sallyport.conf\n\n"
                     "Made from the tables in the source; `sallyport explain KEY` says the same.\n"
                     "The keys of a driver stand in the same group as the general ones.\n");

@@ -29,7 +29,7 @@ static void add_with_drivers(struct topics *topics, const struct option_table *g
     }
 }
 
-void topics_make(const struct config_driver *const *drivers, struct topics *ret_topics)
+void topic_list_make(const struct config_driver *const *drivers, struct topics *ret_topics)
 {
     size_t n_drivers = 0;
     while (drivers[n_drivers])
@@ -46,7 +46,7 @@ void topics_make(const struct config_driver *const *drivers, struct topics *ret_
     add_with_drivers(ret_topics, &config_tag_table, drivers, offsetof(struct config_driver, tag));
 }
 
-void topics_free(struct topics *topics)
+void topic_list_free(struct topics *topics)
 {
     free(topics->items);
     *topics = (struct topics){NULL, 0};

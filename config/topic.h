@@ -19,8 +19,8 @@ struct topics {
     size_t length;
 };
 
-void topics_make(const struct config_driver *const *drivers, struct topics *ret_topics);
-void topics_free(struct topics *topics); /* fit for CLEANUP() */
+void topic_list_make(const struct config_driver *const *drivers, struct topics *ret_topics);
+void topic_list_free(struct topics *topics); /* fit for CLEANUP() */
 
 /* What is known of one key, in words for a person. All append to OUT. */
 void option_print_type(const struct option *row, struct strbuf *out);

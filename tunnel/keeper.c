@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define MAX_TRAFFIC_INTERVAL_MS 10000
+#define LAST_TRAFFIC_MS 300 /* before the deadline */
 
 struct keeper {
     const struct netd_config *config;
@@ -284,15 +285,24 @@ static void on_failed(void *context, enum session_end end, const char *detail)
     (void)step(keeper, (struct session_event){.input = SESSION_END, .end = end}, NULL, &problem);
 }
 
+/* When the payload is looked at next: often enough for the idle time, and shortly before the end,
+ * when the counters are still there. */
+static int64_t next_traffic_ms(const struct keeper *keeper, int64_t now_ms)
+{
+    int64_t interval_ms = keeper->limits.idle_close_s * 1000 / 4;
+    int64_t next_ms =
+        now_ms + (interval_ms < MAX_TRAFFIC_INTERVAL_MS ? interval_ms : MAX_TRAFFIC_INTERVAL_MS);
+    int64_t last_ms = keeper->session.deadline_ms - LAST_TRAFFIC_MS;
+    return now_ms < last_ms && last_ms < next_ms ? last_ms : next_ms;
+}
+
 /* The sum over the leases; SESSION_TRAFFIC takes any change for traffic. */
 static void read_traffic(struct keeper *keeper)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     int n_leases = firewall_list_leases(keeper->firewall, leases, ARRAY_LENGTH(leases));
-    int64_t interval_ms = keeper->limits.idle_close_s * 1000 / 4;
-    keeper->traffic_ms =
-        boot_ms() + (interval_ms < MAX_TRAFFIC_INTERVAL_MS ? interval_ms : MAX_TRAFFIC_INTERVAL_MS);
+    keeper->traffic_ms = next_traffic_ms(keeper, boot_ms());
     if (n_leases < 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
@@ -444,6 +454,8 @@ enum session_refusal keeper_close(struct keeper *keeper, enum session_end end, c
                                   struct strbuf *problem)
 {
     keeper->detail[0] = '\0';
+    if (keeper->session.state == SESSION_OPEN)
+        read_traffic(keeper);
     enum session_refusal refusal =
         step(keeper, (struct session_event){.input = SESSION_END, .end = end}, who, problem);
     if (refusal != REFUSAL_NONE)

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,17 +241,19 @@ static int set_addresses(const struct tunnel_config *config, struct strbuf *prob
     return status < 0 ? status : -EIO;
 }
 
-/* wireguard-go takes orders as soon as its socket is there. */
+/* wireguard-go takes orders as soon as its socket is there; it may also give up before. */
 static int await_user_space(const struct wireguard *wireguard)
 {
     int64_t deadline_ns = clock_mono_ns() + USER_SPACE_START_MS * CLOCK_NS_PER_MS;
+    struct pollfd ended = {.fd = wireguard->watched, .events = POLLIN};
     struct stat about;
     while (stat(USER_SPACE_SOCKET, &about) < 0 || !S_ISSOCK(about.st_mode)) {
         if (clock_mono_ns() > deadline_ns)
             return -ETIMEDOUT;
-        clock_sleep_until(clock_mono_ns() + 2 * CLOCK_NS_PER_MS);
+        if (poll(&ended, 1, 2) != 0)
+            return -ECHILD;
     }
-    return wireguard->process > 0 ? 0 : -ECHILD;
+    return 0;
 }
 
 static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
@@ -267,8 +270,9 @@ static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
     wireguard->watched = watched;
     int result = await_user_space(wireguard);
     if (result < 0)
-        strbuf_add(problem, "wireguard-go did not come up; is there /dev/net/tun, and may this "
-                            "user write to /run/wireguard?");
+        strbuf_add(problem,
+                   "wireguard-go did not come up; may this user use /dev/net/tun and write to "
+                   "/run/wireguard?");
     return result;
 }
 

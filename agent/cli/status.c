@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define TIMEOUT_MS 10000
+#define HOURS_A_YEAR 8760
 
 static const char *duration(long long seconds, char *text, size_t size)
 {
@@ -58,7 +59,9 @@ static void print_outbox(const json_t *outbox)
                  bytes(ask_number(outbox, "bytes"), used, sizeof(used)),
                  bytes(ask_number(outbox, "max_bytes"), most, sizeof(most)));
     const json_t *runway = json_object_get(outbox, "runway_h");
-    if (json_is_number(runway))
+    if (json_is_number(runway) && json_number_value(runway) > HOURS_A_YEAR)
+        (void)printf(", lasts more than a year without the broker");
+    else if (json_is_number(runway))
         (void)printf(", lasts %.1f h without the broker", json_number_value(runway));
     if (ask_number(outbox, "dropped") > 0)
         (void)printf(", %lld dropped", ask_number(outbox, "dropped"));

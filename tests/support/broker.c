@@ -38,7 +38,7 @@ static void run_tool(const char *const *arguments, int timeout_ms, struct strbuf
 
 static void add_login(struct strbuf *text, const char *prefix, const char *login)
 {
-    char user[100], file[512];
+    char user[100], file[1024];
     struct strbuf output = STRBUF_EMPTY;
     (void)snprintf(user, sizeof(user), "%.*s", (int)strcspn(login, ":"), login);
     (void)snprintf(file, sizeof(file), "%s.passwords", prefix);
@@ -51,7 +51,7 @@ static void add_login(struct strbuf *text, const char *prefix, const char *login
 
 static void add_access(struct strbuf *text, const char *prefix, const char *access)
 {
-    char name[512];
+    char name[1024];
     (void)snprintf(name, sizeof(name), "%s.acl", prefix);
     FILE *file = fopen(name, "w");
     if (!file || fputs(access, file) < 0 || fclose(file) != 0)

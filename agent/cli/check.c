@@ -1,0 +1,153 @@
+/*
+ * `sallyport check`: everything that is wrong with the configuration, in one go, and what each
+ * line will need. Touches no device and no network.
+ */
+#include "agent/base/memory.h"
+#include "agent/cli/cli.h"
+#include "config/config.h"
+#include "drivers/line.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool deliver_nothing(void *context, const union slot *slots, size_t n_slots)
+{
+    (void)context, (void)slots, (void)n_slots;
+    return true;
+}
+
+/* The budget of one line; false, after a finding, when it cannot be planned. */
+static bool get_budget(const struct config *config, size_t bus, struct findings *findings,
+                       struct line_budget *ret_budget)
+{
+    static const struct line_callbacks callbacks = {.deliver = deliver_nothing};
+    struct line *line = NULL;
+    int result = line_new(config, bus, &callbacks, 0, 1, &line);
+    if (result < 0) {
+        char key[80];
+        (void)snprintf(key, sizeof(key), "buses.%s", config->buses[bus].name);
+        findings_add(findings, FINDING_ERROR, config->buses[bus].where, key,
+                     "the line cannot be set up: %s", strerror(-result));
+        return false;
+    }
+    line_get_budget(line, ret_budget);
+    line_free(line);
+    return true;
+}
+
+struct report {
+    struct findings findings;
+    struct config *config;       /* NULL: it has errors */
+    struct line_budget *budgets; /* of each bus; cycle_s is negative where there is none */
+};
+
+static void warn_overload(const struct config_bus *bus, const struct line_budget *budget,
+                          struct findings *findings)
+{
+    char key[80];
+    (void)snprintf(key, sizeof(key), "buses.%s", bus->name);
+    if (budget->load > 1)
+        findings_add(findings, FINDING_WARNING, bus->where, key,
+                     "the intervals ask for %.0f %% of what the line can carry; its units will be "
+                     "served in turn, and polls skipped",
+                     100 * budget->load);
+}
+
+static void plan_lines(struct report *report)
+{
+    const struct config *config = report->config;
+    report->budgets = memory_zeroed(config->n_buses, sizeof(*report->budgets));
+    for (size_t i = 0; i < config->n_buses; i++) {
+        struct line_budget *budget = &report->budgets[i];
+        if (!get_budget(config, i, &report->findings, budget))
+            budget->cycle_s = -1;
+        else
+            warn_overload(&config->buses[i], budget, &report->findings);
+    }
+}
+
+static void make_report(const struct cli_context *context, struct report *report)
+{
+    struct findings *findings = &report->findings;
+    if (config_load(context->agent_file, drivers_for_config(), findings, &report->config) == 0) {
+        config_check_files(report->config, findings);
+        plan_lines(report);
+    }
+    if (context->netd_file_given)
+        findings_add(findings, FINDING_ERROR, (struct where){context->netd_file, 0}, "",
+                     "not checked: this program cannot read netd.conf yet; run "
+                     "`sallyport-netd -t -c %s`",
+                     context->netd_file);
+    findings_sort(findings);
+}
+
+static void print_budget(const struct config_bus *bus, const struct line_budget *budget)
+{
+    if (budget->cycle_s < 0)
+        return;
+    if (budget->cycle_s == 0) {
+        (void)printf("%s: seconds per poll cycle unknown\n", bus->name);
+        return;
+    }
+    (void)printf("%s: %.3f seconds per poll cycle, %.3f with one unit silent; %.0f %% of the line "
+                 "used\n",
+                 bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
+}
+
+static void print_text(const struct report *report)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    findings_print(&report->findings, &out);
+    (void)fputs(strbuf_text(&out), stdout);
+    for (size_t i = 0; report->config && i < report->config->n_buses; i++)
+        print_budget(&report->config->buses[i], &report->budgets[i]);
+}
+
+static json_t *finding_json(const struct finding *finding)
+{
+    return json_pack("{s:s, s:s%, s:i, s:s%, s:s%}", "severity",
+                     finding->severity == FINDING_WARNING ? "warning" : "error", "file",
+                     finding->file, strlen(finding->file), "line", (int)finding->line, "key",
+                     finding->key, strlen(finding->key), "text", finding->text,
+                     strlen(finding->text));
+}
+
+static void print_json(const struct report *report)
+{
+    json_t *findings = json_array(), *lines = json_array();
+    for (size_t i = 0; i < report->findings.length; i++)
+        json_array_append_new(findings, finding_json(&report->findings.items[i]));
+    for (size_t i = 0; report->config && i < report->config->n_buses; i++) {
+        const struct line_budget *budget = &report->budgets[i];
+        if (budget->cycle_s < 0)
+            continue;
+        json_array_append_new(lines, json_pack("{s:s, s:f, s:f, s:f}", "bus",
+                                               report->config->buses[i].name, "cycle_s",
+                                               budget->cycle_s, "one_unit_silent_s",
+                                               budget->dead_one_s, "load", budget->load));
+    }
+    json_t *document = json_pack("{s:I, s:o, s:o}", "errors", (json_int_t)report->findings.errors,
+                                 "findings", findings, "lines", lines);
+    (void)json_dumpf(document, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(document);
+}
+
+int cli_check(const struct cli_context *context, int argc, char **argv)
+{
+    struct report report = {.findings = FINDINGS_EMPTY};
+    if (argc > 1)
+        return cli_usage(argv[0]);
+    make_report(context, &report);
+    if (context->json)
+        print_json(&report);
+    else
+        print_text(&report);
+    int code = report.findings.errors > 0 ? CLI_FAILED : CLI_DONE;
+    findings_free(&report.findings);
+    free(report.budgets);
+    config_free(report.config);
+    return code;
+}

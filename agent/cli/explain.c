@@ -1,0 +1,66 @@
+/* `sallyport explain`: the reference of configuration keys. */
+#include "agent/cli/cli.h"
+#include "config/topic.h"
+#include "drivers/driver.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *row_json(const struct topic *topic, const struct option *row)
+{
+    CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
+    char key[256];
+    (void)snprintf(key, sizeof(key), "%s.%s", topic->path, row->key);
+    option_print_type(row, &type);
+    option_print_default(topic->table, row, &fallback);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s?}", "key", key, "meaning", row->help,
+                     "type", strbuf_text(&type), "default", strbuf_text(&fallback), "required",
+                     (row->flags & OPTION_REQUIRED) != 0, "reload", option_reload_text(row), "unit",
+                     row->unit);
+}
+
+/* Whether KEY means this row: the topic it is in, its full key, or its last word. */
+static bool is_meant(const char *key, const struct topic *topic, const struct option *row)
+{
+    char full_key[256];
+    (void)snprintf(full_key, sizeof(full_key), "%s.%s", topic->path, row->key);
+    return !key || strcmp(key, topic->path) == 0 || strcmp(key, full_key) == 0 ||
+           strcmp(key, row->key) == 0;
+}
+
+static void print_json(const char *key)
+{
+    CLEANUP(topic_list_free) struct topics topics;
+    json_t *keys = json_array();
+    topic_list_make(drivers_for_config(), &topics);
+    for (size_t i = 0; i < topics.length; i++) {
+        const struct option_table *table = topics.items[i].table;
+        for (size_t j = 0; j < table->n_rows; j++) {
+            if (is_meant(key, &topics.items[i], &table->rows[j]))
+                json_array_append_new(keys, row_json(&topics.items[i], &table->rows[j]));
+        }
+    }
+    json_t *document = json_pack("{s:o}", "keys", keys);
+    (void)json_dumpf(document, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(document);
+}
+
+int cli_explain(const struct cli_context *context, int argc, char **argv)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    if (argc > 2)
+        return cli_usage(argv[0]);
+    if (config_explain(argv[1], drivers_for_config(), &out) < 0) {
+        char *newline = strchr(out.data, '\n');
+        *newline = '\0';
+        return cli_fail(CLI_FAILED, argv[0], "%s", strbuf_text(&out));
+    }
+    if (context->json)
+        print_json(argv[1]);
+    else
+        (void)fputs(strbuf_text(&out), stdout);
+    return CLI_DONE;
+}
