@@ -11,13 +11,13 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "tunnel/conntrack.h"
+#include "tunnel/egress.h"
 #include "tunnel/forwarding.h"
 #include "tunnel/journal.h"
 #include "tunnel/nft_listing.h"
 #include "tunnel/rules.h"
 #include "tunnel/tamper.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -76,48 +76,6 @@ static void set_problem(struct firewall *firewall, const char *text)
 
 /* ---- Leases ---- */
 
-/* Where the machine routes anyway, an interface is left as it is. */
-static void stop_forwarding(const char *interface)
-{
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_forward", "re");
-    int digit = file ? fgetc(file) : '0';
-    if (file)
-        (void)fclose(file);
-    if (digit != '1')
-        (void)forwarding_set(interface, false); /* gone with its interface, or already off */
-}
-
-static void stop_all_forwarding(const struct netd_config *config)
-{
-    const struct tunnel_config *tunnel = &config->tunnel;
-    bool is_behind = false;
-    for (size_t i = 0; i < tunnel->n_services; i++) {
-        if (!tunnel->services[i].is_behind)
-            continue;
-        stop_forwarding(tunnel->services[i].interface.text);
-        is_behind = true;
-    }
-    if (is_behind)
-        stop_forwarding(TUNNEL_INTERFACE);
-}
-
-static int start_forwarding(const struct firewall_lease *leases, size_t n_leases,
-                            struct strbuf *problem)
-{
-    for (size_t i = 0; i < n_leases; i++) {
-        const char *const both[] = {leases[i].interface, TUNNEL_INTERFACE};
-        for (size_t j = 0; leases[i].interface[0] && j < 2; j++) {
-            int result = forwarding_set(both[j], true);
-            if (result < 0) {
-                strbuf_addf(problem, "forwarding of %s cannot be switched on: %s", both[j],
-                            strerror(-result));
-                return result;
-            }
-        }
-    }
-    return 0;
-}
-
 /* Forgets the connections of LEASES; that packets stop does not depend on it. */
 static void forget_connections(const struct firewall_lease_state *states, size_t n)
 {
@@ -174,7 +132,7 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
     size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
     firewall->hub.port = 0;
     int result = rules_load(firewall->rules, firewall->config, false, problem);
-    stop_all_forwarding(firewall->config);
+    forwarding_stop(&firewall->config->tunnel);
     forget_connections(leases, n_leases);
     return result;
 }
@@ -329,7 +287,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
         return result;
     }
     firewall->is_loaded = true;
-    stop_all_forwarding(firewall->config);
+    forwarding_stop(&firewall->config->tunnel);
     forget_connections(listing.leases, leftovers);
     if (!firewall->tamper)
         result = tamper_new("/proc/sys", &firewall->tamper);
@@ -364,11 +322,11 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
             return -EINVAL;
         states[n++] = (struct firewall_lease_state){.lease = leases[i], .remaining_ms = timeout_ms};
     }
-    int result = start_forwarding(leases, n_leases, problem);
+    int result = forwarding_start(leases, n_leases, problem);
     if (result == 0)
         result = rules_set_leases(firewall->rules, states, n, problem);
     if (result < 0 && n == n_leases)
-        stop_all_forwarding(firewall->config);
+        forwarding_stop(&firewall->config->tunnel);
     return result;
 }
 
@@ -401,7 +359,7 @@ int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
     int result = rules_set_leases(firewall->rules, NULL, 0, problem);
     if (result < 0)
         return result;
-    stop_all_forwarding(firewall->config);
+    forwarding_stop(&firewall->config->tunnel);
     forget_connections(leases, n_leases);
     return 0;
 }
@@ -421,68 +379,22 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
 
 /* ---- egress = "strict" ---- */
 
-static int set_egress(struct firewall *firewall, const struct egress_lease *drop,
-                      const struct egress_lease *add)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    struct egress_lease egress[RULESET_MAX_EGRESS];
-    size_t n = rules_egress(firewall->rules, egress, ARRAY_LENGTH(egress)), kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (memcmp(&egress[i].destination, &drop->destination, sizeof(drop->destination)) != 0 ||
-            egress[i].protocol != drop->protocol || egress[i].port != drop->port)
-            egress[kept++] = egress[i];
-    }
-    if (add && kept == ARRAY_LENGTH(egress))
-        return -E2BIG;
-    if (add)
-        egress[kept++] = *add;
-    int result = rules_set_egress(firewall->rules, egress, kept, &problem);
-    if (result < 0)
-        set_problem(firewall, strbuf_text(&problem));
-    return result;
-}
-
-static int read_socket_address(const struct sockaddr_storage *address, struct egress_lease *lease)
-{
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    if (address->ss_family == AF_INET) {
-        memcpy(&v4, address, sizeof(v4));
-        memcpy(lease->destination.bytes, &v4.sin_addr, 4);
-        lease->port = ntohs(v4.sin_port);
-    } else if (address->ss_family == AF_INET6) {
-        memcpy(&v6, address, sizeof(v6));
-        memcpy(lease->destination.bytes, &v6.sin6_addr, 16);
-        lease->port = ntohs(v6.sin6_port);
-    }
-    lease->destination.family = address->ss_family;
-    lease->destination.prefix = address->ss_family == AF_INET ? 32 : 128;
-    return ip_network_is_unicast_host(&lease->destination) && lease->port ? 0 : -EINVAL;
-}
-
 int firewall_allow_egress(struct firewall *firewall, const struct sockaddr_storage *address,
                           uint8_t protocol, int64_t timeout_ms)
 {
-    struct egress_lease lease = {.protocol = protocol, .remaining_ms = timeout_ms};
+    struct egress_lease lease;
     if (firewall->config->firewall.egress != EGRESS_STRICT)
         return 0;
-    if (timeout_ms <= 0 || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) ||
-        read_socket_address(address, &lease) < 0)
-        return -EINVAL;
-    return set_egress(firewall, &lease, &lease);
+    int result = egress_read(address, protocol, timeout_ms, &lease);
+    return result < 0 ? result : egress_allow(firewall->rules, &lease);
 }
 
 int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
                        int64_t timeout_ms)
 {
-    struct egress_lease lease = {.protocol = IPPROTO_UDP};
-    if (firewall->config->firewall.egress != EGRESS_STRICT)
-        return 0;
-    if (read_socket_address(hub, &lease) < 0)
-        return -EINVAL;
     int result = firewall_allow_egress(firewall, hub, IPPROTO_UDP, timeout_ms);
-    if (result == 0)
-        firewall->hub = lease;
+    if (result == 0 && firewall->config->firewall.egress == EGRESS_STRICT)
+        result = egress_read(hub, IPPROTO_UDP, timeout_ms, &firewall->hub);
     return result;
 }
 
@@ -490,7 +402,7 @@ int firewall_forget_hub(struct firewall *firewall)
 {
     if (firewall->hub.port == 0 || firewall->config->firewall.egress != EGRESS_STRICT)
         return 0;
-    int result = set_egress(firewall, &firewall->hub, NULL);
+    int result = egress_forget(firewall->rules, &firewall->hub);
     if (result == 0)
         firewall->hub.port = 0;
     return result;

@@ -87,7 +87,8 @@ int firewall_write_boot_file(const struct netd_config *config, const char *path,
 
 /*
  * Loads PATH (at most 1 MiB) or, if that is missing or broken, the panic set. Returns 0 for the
- * file, 1 for the panic set, a negative errno when neither could be loaded; why goes to PROBLEM.
+ * file, 1 for the panic set, a negative errno when neither could be loaded; what is wrong with the
+ * file goes to PROBLEM.
  */
 int firewall_lockdown(const char *path, struct strbuf *problem);
 

@@ -47,7 +47,7 @@ static const char *read_boot_file(const char *path, struct strbuf *file, struct 
     char hex[SHA256_HEX_BYTES];
     int result = file_read(path, BOOT_MAX_BYTES, file);
     if (result < 0) {
-        strbuf_addf(problem, "%s cannot be read: %s", path, strerror(-result));
+        strbuf_addf(problem, "it cannot be read: %s", strerror(-result));
         return NULL;
     }
     const char *text = strbuf_text(file);
@@ -57,7 +57,7 @@ static const char *read_boot_file(const char *path, struct strbuf *file, struct 
         if (memcmp(text + header, hex, SHA256_HEX_BYTES - 1) == 0)
             return text + whole;
     }
-    strbuf_addf(problem, "%s is damaged: it is not what was written", path);
+    strbuf_add(problem, "it is damaged: not what was written");
     return NULL;
 }
 
@@ -67,10 +67,10 @@ int firewall_lockdown(const char *path, struct strbuf *problem)
     const char *rules = read_boot_file(path, &file, problem);
     if (rules && nft_load(rules, problem) == 0)
         return 0;
-    strbuf_add(problem, "; loading the built-in rules: ");
+    strbuf_add(problem, "; ");
     int result = nft_load(firewall_panic_text, problem);
     if (result < 0)
         return result;
-    strbuf_add(problem, "done");
+    problem->data[problem->length -= 2] = '\0';
     return 1;
 }
