@@ -152,6 +152,22 @@ const char *mqtt_client_refusal(int code)
     }
 }
 
+/* Paho 1.3.12 obeys these silently: proxies for every scheme and host, and traces to stdout. */
+static void clean_environment(void)
+{
+    static const char *const names[] = {
+        "http_proxy",          "https_proxy",
+        "all_proxy",           "no_proxy",
+        "HTTP_PROXY",          "HTTPS_PROXY",
+        "ALL_PROXY",           "NO_PROXY",
+        "MQTT_C_CLIENT_TRACE", "MQTT_C_CLIENT_TRACE_LEVEL",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (getenv(names[i])) /* writing is not safe beside threads, and is needed only once */
+            (void)unsetenv(names[i]);
+    }
+}
+
 int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
                     struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
@@ -161,6 +177,7 @@ int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
     options.maxBufferedMessages = (int)max_messages; /* counts while connected too */
     struct mqtt_client *client = memory_zeroed(1, sizeof(*client));
     client->ring = ring;
+    clean_environment();
     (void)signal(SIGPIPE, SIG_IGN); /* Paho does it anyway; so it is done on purpose */
     /* The address here only chooses the transport; each attempt names its own. */
     int code = MQTTAsync_createWithOptions(&client->handle,

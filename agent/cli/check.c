@@ -88,7 +88,9 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
     if (budget->cycle_s < 0)
         return;
     if (budget->cycle_s == 0) {
-        (void)printf("%s: seconds per poll cycle unknown\n", bus->name);
+        (void)printf("%s: seconds per poll cycle: only as long as the device takes to answer; "
+                     "%.3f with one unit silent\n",
+                     bus->name, budget->dead_one_s);
         return;
     }
     (void)printf("%s: %.3f seconds per poll cycle, %.3f with one unit silent; %.0f %% of the line "

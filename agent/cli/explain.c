@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *row_json(const struct topic *topic, const struct option *row)
+static json_t *row_json(const struct key_topic *topic, const struct option *row)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
     char key[256];
@@ -22,7 +22,7 @@ static json_t *row_json(const struct topic *topic, const struct option *row)
 }
 
 /* Whether KEY means this row: the topic it is in, its full key, or its last word. */
-static bool is_meant(const char *key, const struct topic *topic, const struct option *row)
+static bool is_meant(const char *key, const struct key_topic *topic, const struct option *row)
 {
     char full_key[256];
     (void)snprintf(full_key, sizeof(full_key), "%s.%s", topic->path, row->key);
@@ -32,9 +32,9 @@ static bool is_meant(const char *key, const struct topic *topic, const struct op
 
 static void print_json(const char *key)
 {
-    CLEANUP(topic_list_free) struct topics topics;
+    CLEANUP(key_topics_free) struct key_topics topics;
     json_t *keys = json_array();
-    topic_list_make(drivers_for_config(), &topics);
+    key_topics_make(drivers_for_config(), &topics);
     for (size_t i = 0; i < topics.length; i++) {
         const struct option_table *table = topics.items[i].table;
         for (size_t j = 0; j < table->n_rows; j++) {

@@ -119,7 +119,7 @@ class Place:
             for name in sorted(os.listdir(self.folder)):
                 if name.endswith(".log"):
                     say("--- %s" % name)
-                    say(self.log(name[:-4])[-6000:])
+                    say("\n".join(self.log(name[:-4]).splitlines()[-25:]))
         subprocess.run(["umount", self.runtime], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -152,7 +152,7 @@ class Authority:
         self.certificate = os.path.join(self.folder, "ca.pem")
         self.key = os.path.join(self.folder, "ca.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-days", "30", "-subj", "/CN=%s of this test" % name, "-keyout", self.key,
+                "-days", "365", "-subj", "/CN=%s of this test" % name, "-keyout", self.key,
                 "-out", self.certificate)
         open(os.path.join(self.folder, "index.txt"), "w", encoding="ascii").close()
         with open(os.path.join(self.folder, "ca.conf"), "w", encoding="ascii") as file:
@@ -161,7 +161,7 @@ class Authority:
                        "policy = any\nunique_subject = no\n[any]\ncommonName = supplied\n"
                        % (self.folder, self.folder))
 
-    def issue(self, name, alternative, from_days=-1, to_days=30):
+    def issue(self, name, alternative, from_days=-1, to_days=90):
         """Returns (certificate, key): valid between two days counted from today."""
         base = os.path.join(self.folder, name)
         with open(base + ".ext", "w", encoding="ascii") as file:

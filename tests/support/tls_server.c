@@ -153,12 +153,14 @@ static bool serve_packet(struct visitor *visitor, unsigned char type, const unsi
                          size_t length)
 {
     struct tls_server *server = visitor->server;
+    unsigned char granted;
     switch (type & 0xf0) {
     case 0x10: /* CONNECT */
         return answer(visitor, (const unsigned char[]){0x20, 2, 0, 0}, 4);
     case 0x80: /* SUBSCRIBE */
+        granted = server->options.manner == TLS_SERVER_MQTT_DENY ? 0x80 : 1;
         return length >= 2 &&
-               answer(visitor, (const unsigned char[]){0x90, 3, body[0], body[1], 1}, 5);
+               answer(visitor, (const unsigned char[]){0x90, 3, body[0], body[1], granted}, 5);
     case 0xc0: /* PINGREQ */
         return answer(visitor, (const unsigned char[]){0xd0, 0}, 2);
     case 0x30: { /* PUBLISH, always QoS 1 here */
@@ -266,6 +268,7 @@ static void serve(struct visitor *visitor)
     case TLS_SERVER_RECORD:
     case TLS_SERVER_MQTT:
     case TLS_SERVER_MQTT_MUTE:
+    case TLS_SERVER_MQTT_DENY:
     case TLS_SERVER_WEBSOCKET:
         serve_tls(visitor);
         break;

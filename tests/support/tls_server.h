@@ -15,6 +15,7 @@ enum tls_server_manner {
     TLS_SERVER_BANNER,    /* greets like some other service, without TLS */
     TLS_SERVER_MQTT,      /* a broker that accepts every login and subscription, and acknowledges */
     TLS_SERVER_MQTT_MUTE, /* the same, but never acknowledges a message */
+    TLS_SERVER_MQTT_DENY, /* the same, but refuses every subscription */
     TLS_SERVER_WEBSOCKET, /* TLS_SERVER_MQTT in WebSocket frames, at the path /mqtt */
 };
 
