@@ -29,7 +29,7 @@ struct mqtt_client {
     struct operation operations[CONTEXTS]; /* generation % CONTEXTS */
     uint32_t generation;
     atomic_uint current;     /* the generation, for callbacks that belong to the client */
-    unsigned char alpn[256]; /* in wire format; Paho keeps only the pointer */
+    unsigned char alpn[257]; /* in wire format; Paho keeps only the pointer */
 };
 
 /* --- callbacks: on Paho's threads, with its locks held ---------------------------------------- */
@@ -206,7 +206,7 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client)
 static unsigned int put_alpn(struct mqtt_client *client, const char *alpn)
 {
     size_t length = strlen(alpn);
-    assert(length > 0 && length <= 254); /* the caller has checked it */
+    assert(length > 0 && length <= 255); /* the caller has checked it */
     memset(client->alpn, 0, sizeof(client->alpn));
     client->alpn[0] = (unsigned char)length; /* RFC 7301, section 3.1 */
     memcpy(client->alpn + 1, alpn, length);
@@ -248,7 +248,7 @@ static struct operation *ongoing(struct mqtt_client *client)
     return &client->operations[client->generation % CONTEXTS];
 }
 
-static char *uri_of(const struct server_url *server)
+static char *uri_of(const struct server *server)
 {
     return memory_printf("%s://%s:%u%s", server->websocket ? "wss" : "ssl", server->host,
                          server->port, server->path);

@@ -7,7 +7,8 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/probe.h"
-#include "agent/server_url.h"
+#include "agent/proxy_url.h"
+#include "config/server.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 /* One run. `text` is what stands behind "HOST:PORT: ". */
 struct probe {
     const struct probe_target *target;
-    struct server_url server;
+    struct server server;
     struct proxy_url proxy;
     bool by_proxy;
     int64_t deadline_ns;

@@ -25,7 +25,7 @@ struct uplink {
     sd_event_source *wake_source, *timer_source;
     int64_t armed_ns; /* when the timer fires; INT64_MAX when it is off */
     struct uplink_ring *ring;
-    struct mqtt_client *clients[2]; /* by server_url.websocket; NULL when no server needs it */
+    struct mqtt_client *clients[2]; /* by server.websocket; NULL when no server needs it */
 
     struct uplink_state state;
     struct uplink_window window;

@@ -3,6 +3,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/proxy_url.h"
 #include "agent/tls_policy.h"
 
 #include <errno.h>
@@ -56,9 +57,16 @@ static int read_servers(struct uplink_settings *settings)
     const struct text_list *list = &settings->config.servers;
     settings->servers = memory_zeroed(list->length, sizeof(*settings->servers));
     for (size_t i = 0; i < list->length; i++) {
-        const char *problem = NULL;
-        if (server_url_parse(list->items[i], &settings->servers[i], &problem) < 0) {
-            log_error("uplink", "server %s: %s", list->items[i], problem);
+        struct problem problem;
+        if (server_parse(list->items[i], &settings->servers[i], &problem) < 0) {
+            log_error("uplink", "server %s: %s", list->items[i], problem.text);
+            return -EINVAL;
+        }
+        if (strchr(settings->servers[i].host, ':')) { /* Paho 1.3.12 asks for "[" in it */
+            log_error("uplink",
+                      "server %s: the MQTT library cannot compare an IPv6 address with a "
+                      "certificate; give the host a name",
+                      list->items[i]);
             return -EINVAL;
         }
     }
@@ -89,8 +97,8 @@ static int check_limits(const struct config_uplink *config)
         problem = "servers is empty";
     else if (!config->ca)
         problem = "ca is missing: name a file, or \"system\"";
-    else if (alpn == 0 || alpn > 254)
-        problem = "alpn must have 1 to 254 bytes";
+    else if (alpn == 0 || alpn > 255)
+        problem = "alpn must have 1 to 255 bytes";
     else if (config->window < 1 || config->window > 65000) /* packet ids have 16 bits */
         problem = "window must be 1 to 65000";
     else if (config->keepalive_s < 1 || config->keepalive_s > UINT16_MAX)
@@ -140,17 +148,26 @@ void uplink_secrets_wipe(struct uplink_secrets *secrets)
     strbuf_free(&secrets->problem);
 }
 
+static const char *secret_problem(int error)
+{
+    switch (error) {
+    case -EPERM:
+    case -EACCES:
+        return "this service must be able to read it, and others must not (chmod o=)";
+    case -ENODATA:
+        return "it is empty";
+    default:
+        return strerror(-error);
+    }
+}
+
 static int read_secret(const char *key, const char *path, struct strbuf *secret,
                        struct strbuf *problem)
 {
     int result = path ? config_read_secret(path, secret) : 0;
     if (result == 0)
         return 0;
-    const char *reason = result == -EPERM || result == -EACCES
-                             ? "this service must be able to read it, and others must not "
-                               "(chmod o=)"
-                             : strerror(-result);
-    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, reason);
+    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, secret_problem(result));
     return -EINVAL;
 }
 

@@ -2,7 +2,6 @@
 #include "agent/uplink.h"
 
 #include "agent/base/clock.h"
-#include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tests/support/broker.h"
 #include "tests/support/connect_proxy.h"
@@ -27,21 +26,6 @@
 #define DEADLINE_MS 30000
 #define MAX_SERVERS 3
 #define WILL "{\"state\":\"offline\"}"
-
-/* Until the loader of the configuration brings the real one. */
-__attribute__((weak)) int config_read_secret(const char *path, struct strbuf *secret)
-{
-    struct stat about;
-    if (stat(path, &about) < 0)
-        return -errno;
-    if (about.st_mode & 0007)
-        return -EPERM;
-    int problem = file_read(path, 1024, secret);
-    secret->length = problem ? 0 : strcspn(strbuf_text(secret), "\n");
-    if (!problem)
-        secret->data[secret->length] = '\0';
-    return problem;
-}
 
 /* One uplink with its loop, and what it told its owner. */
 struct bench {
@@ -368,9 +352,25 @@ static void test_login(void)
     CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
     CU_ASSERT_EQUAL(chmod(password, 0644), 0);
     broker_kill(&broker);
-    CU_ASSERT_TRUE(UNTIL(&bench, strstr(health(&bench).reason, "nobody else") != NULL));
+    CU_ASSERT_TRUE(UNTIL(&bench, strstr(health(&bench).reason, "chmod o=") != NULL));
     TEST_CONTAINS(health(&bench).reason, password);
     bench_stop(&bench);
+}
+
+/* Brokers count failed logins, and lock out who has too many. */
+static void test_one_login(void)
+{
+    struct bench bench;
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT_REFUSE});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", tls_server_port(server), NULL);
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures == 2));
+    CU_ASSERT_EQUAL(tls_server_logins(server), 2);
+    CU_ASSERT_EQUAL(tls_server_connections(server), 2); /* and nothing to probe */
+    bench_stop(&bench);
+    tls_server_stop(server);
 }
 
 static void test_client_certificate(void)
@@ -594,6 +594,31 @@ static void test_will(void)
         broker_listen(&broker, status, 10000, &seen);
     }
     TEST_TEXT_EQUAL(strbuf_text(&seen), "1 sallyport/plant-7/gw-0042/status " WILL);
+    bench_stop(&bench);
+    broker_kill(&broker);
+}
+
+/* Nobody but the broker can say that we are gone when the session is given up. */
+static void test_will_of_broken_session(void)
+{
+    struct broker broker;
+    struct bench bench;
+    struct strbuf seen CLEANUP(strbuf_free) = STRBUF_EMPTY;
+    broker_start(&broker, &(struct broker_options){0});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", broker.port, NULL);
+    bench.config.ack_timeout_s = 1;
+    bench.config.reconnect_min_ms = bench.config.reconnect_max_ms = 60000;
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    broker_pause(&broker);
+    CU_ASSERT_EQUAL(uplink_publish(bench.uplink, "t", "x", 1, false, 1), 0);
+    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    TEST_CONTAINS(bench.reason, "no acknowledgement for 1 s");
+    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).phase == UPLINK_WAITING));
+    broker_continue(&broker);
+    broker_listen(&broker, "sallyport/+/+/status", 10000, &seen);
+    TEST_CONTAINS(strbuf_text(&seen), WILL);
     bench_stop(&bench);
     broker_kill(&broker);
 }
@@ -851,6 +876,7 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
            test_unverified},
           {"over a verified one it is", test_verified}, {"a broker by its address", test_address},
           {"a bad password, a good one, and one that all may read", test_login},
+          {"one login for each attempt", test_one_login},
           {"client certificates: missing, refused, locked, good", test_client_certificate},
           {"plain port, closed port, unknown name, missing file", test_unreachable},
           {"a server that stalls; stopping meanwhile", test_stalled},
@@ -858,6 +884,7 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
           {"a denied message is acknowledged all the same", test_denied_message},
           {"the next server when one dies, the last good one first", test_servers},
           {"the will speaks at an abrupt end only", test_will},
+          {"the will speaks for a session that is given up", test_will_of_broken_session},
           {"a clean stop waits for what is in flight", test_farewell},
           {"a broker that does not acknowledge loses the session", test_acknowledgement_deadline},
           {"TCP options of the connection", test_socket},

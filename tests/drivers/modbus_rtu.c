@@ -478,6 +478,20 @@ static void test_port_settings(void)
     }
 }
 
+/* An agent that was killed leaves the port as it had set it up. */
+static void test_left_as_it_was(void)
+{
+    begin(PATIENT_MS, "");
+    expect_first();
+    struct termios port;
+    CU_ASSERT_EQUAL(tcgetattr(plant.slave, &port), 0);
+    driven.driver->disconnect(driven.line); /* puts back what it found; undo that */
+    CU_ASSERT_EQUAL(tcsetattr(plant.slave, TCSANOW, &port), 0);
+    expect_first();
+    expect_second();
+    end();
+}
+
 static void test_gone(void)
 {
     begin(PATIENT_MS, "");
@@ -576,6 +590,7 @@ TEST_MAIN("modbus_rtu", {"values arrive", test_good},
           {"a long reply on a slow line has the time it needs", test_long_reply},
           {"times on the wire are those of the standard", test_timing},
           {"the port is set up as configured", test_port_settings},
+          {"a port that was left behind set up is opened again", test_left_as_it_was},
           {"an adapter may be unplugged and come back", test_gone},
           {"a stopped line does not wait", test_stop},
           {"a port that cannot be used is told with what to do", test_refused},

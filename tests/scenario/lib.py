@@ -8,7 +8,6 @@ that one of them failed.
 import datetime
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -242,7 +241,8 @@ class Subscriber:
 
     def __init__(self, topic="sallyport/#", name="judge"):
         self.lock = threading.Lock()
-        self.all = []  # (topic, payload as parsed, retained)
+        self.all = []  # (topic, payload as parsed), in order of arrival
+        self.by_topic = {}
         self.subscribed = threading.Event()
         self.topic = topic
         self.client = mqtt.Client(name, clean_session=False)
@@ -267,25 +267,27 @@ class Subscriber:
         except ValueError:
             payload = text
         with self.lock:
-            self.all.append((message.topic, payload, message.retain))
+            self.all.append((message.topic, payload))
+            self.by_topic.setdefault(message.topic, []).append(payload)
 
-    def take(self, pattern):
-        """The payloads of all topics that match, in order of arrival."""
+    def take(self, topic):
+        """What came under one topic, in order of arrival."""
         with self.lock:
-            return [payload for topic, payload, _ in self.all if re.fullmatch(pattern, topic)]
+            return list(self.by_topic.get(PREFIX + "/" + topic, ()))
 
-    def data(self, device="[^/]+"):
-        return self.take(PREFIX + "/data/" + device)
+    def data(self, device):
+        return self.take("data/" + device)
 
-    def events(self):
-        return self.take(PREFIX + "/event")
+    def events(self, name=None):
+        return [e for e in self.take("event") if name in (None, e["event"])]
 
     def numbered(self):
-        return self.take(PREFIX + "/(data/[^/]+|event)")
+        """Everything that carries a number: data and events, in order of arrival."""
+        with self.lock:
+            return [p for t, p in self.all if t.startswith((PREFIX + "/data/", PREFIX + "/event"))]
 
     def status(self):
-        all_of_them = self.take(PREFIX + "/status")
-        return all_of_them[-1] if all_of_them else None
+        return (self.take("status") or [None])[-1]
 
     def stop(self):
         self.client.loop_stop()
