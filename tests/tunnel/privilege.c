@@ -73,8 +73,9 @@ static int check_children(void)
 {
     static const char *const status[] = {"/usr/bin/cat", "/proc/self/status", NULL};
     CLEANUP(strbuf_free)
-    struct strbuf bare = STRBUF_EMPTY,
-                  helper = STRBUF_EMPTY, after = STRBUF_EMPTY;
+    struct strbuf bare = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf helper = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf after = STRBUF_EMPTY;
     const struct child_job job = {
         .arguments = status, .output_max_bytes = 8192, .timeout_ms = 10000};
     int failed = expect(privilege_reduce() == 0 && privilege_filter() == 0, "reduced");
