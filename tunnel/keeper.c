@@ -303,7 +303,7 @@ static void read_traffic(struct keeper *keeper)
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     int n_leases = firewall_list_leases(keeper->firewall, leases, ARRAY_LENGTH(leases));
     keeper->traffic_ms = next_traffic_ms(keeper, boot_ms());
-    if (n_leases < 0)
+    if (n_leases <= 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
     for (int i = 0; i < n_leases; i++)

@@ -259,6 +259,19 @@ static void write_exceptions(const struct firewall_config *config, struct strbuf
     }
 }
 
+/*
+ * A connection that outlived its session must not come to life in the next one, nor keep it from
+ * being idle: what is no reply to, and no part of, a connection of this session begins with a SYN.
+ */
+static void write_fresh_only(const char *counter, struct strbuf *out)
+{
+    strbuf_addf(
+        out,
+        "\t\tct state invalid counter name %s drop\n"
+        "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn counter name %s drop\n",
+        counter, counter);
+}
+
 static void write_input(const struct firewall_config *config, struct strbuf *out)
 {
     strbuf_add(out, "\tchain input_lock {\n"
@@ -288,8 +301,9 @@ static void write_input(const struct firewall_config *config, struct strbuf *out
                     "\t\ticmpv6 type nd-router-advert ip6 hoplimit 255 limit rate 10/second "
                     "accept\n"
                     "\t}\n"
-                    "\tchain tunnel_in {\n"
-                    "\t\tiifname . ip saddr . ip daddr . meta l4proto . th dport "
+                    "\tchain tunnel_in {\n");
+    write_fresh_only("dropped_in", out);
+    strbuf_add(out, "\t\tiifname . ip saddr . ip daddr . meta l4proto . th dport "
                     "@" RULESET_LEASE_IN " accept\n"
                     "\t\tcounter name dropped_in drop\n"
                     "\t}\n");
@@ -300,13 +314,15 @@ static void write_forward(struct strbuf *out)
     strbuf_add(out, "\tchain forward_lock {\n"
                     "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
                     "\t\tiifname \"spt*\" goto tunnel_through\n"
-                    "\t\toifname \"spt*\" ip daddr . ip saddr . meta l4proto . th sport . iifname "
-                    "@" RULESET_LEASE_THROUGH " ct direction reply accept\n");
+                    "\t\toifname \"spt*\" ct direction reply "
+                    "ip daddr . ip saddr . meta l4proto . th sport . iifname "
+                    "@" RULESET_LEASE_THROUGH " accept\n");
     write_log("forward", out);
     strbuf_add(out, "\t\tcounter name dropped_forward\n"
                     "\t}\n"
-                    "\tchain tunnel_through {\n"
-                    "\t\tip saddr . ip daddr . meta l4proto . th dport . oifname "
+                    "\tchain tunnel_through {\n");
+    write_fresh_only("dropped_forward", out);
+    strbuf_add(out, "\t\tip saddr . ip daddr . meta l4proto . th dport . oifname "
                     "@" RULESET_LEASE_THROUGH " accept\n"
                     "\t\tcounter name dropped_forward drop\n"
                     "\t}\n");
@@ -348,12 +364,14 @@ static void write_output(const struct firewall_config *config, struct strbuf *ou
                 is_strict ? "drop" : "accept");
     if (is_strict)
         write_strict(config, out);
-    strbuf_add(out, "\t}\n"
-                    "\tchain tunnel_out {\n"
-                    "\t\toifname . ip daddr . ip saddr . meta l4proto . th sport "
-                    "@" RULESET_LEASE_IN " ct direction reply accept\n"
-                    "\t\tcounter name dropped_out drop\n"
-                    "\t}\n");
+    /* The direction comes first: a look-up counts its packet as payload of the lease. */
+    strbuf_add(out,
+               "\t}\n"
+               "\tchain tunnel_out {\n"
+               "\t\tct direction reply oifname . ip daddr . ip saddr . meta l4proto . th sport "
+               "@" RULESET_LEASE_IN " accept\n"
+               "\t\tcounter name dropped_out drop\n"
+               "\t}\n");
 }
 
 static void write_departure(const struct tunnel_config *tunnel, struct strbuf *out)

@@ -1,6 +1,7 @@
 /* The warden's socket. */
 #include "tunnel/server.h"
 
+#include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
@@ -18,6 +19,7 @@
 #define MAX_PEERS 16
 #define MAX_AGENT_PEERS 4 /* of these: a wild agent must not keep the people on site out */
 #define MAX_GROUPS 256
+#define MAX_COMPLAINTS 20       /* lines in the log about bad peers, a minute */
 #define REQUESTS_PER_SECOND 500 /* of one connection; a legitimate one stays far below */
 
 struct peer {
@@ -40,7 +42,22 @@ struct server {
     sd_event_source *source;
     struct peer peers[MAX_PEERS];
     uint64_t refused, ended;
+    int64_t complaints_since_ns; /* the minute that `complaints` counts in */
+    unsigned complaints;
 };
+
+/* Whether one more line about a bad peer may go to the log: a wild agent must not fill the disk. */
+static bool may_complain(struct server *server)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (now_ns - server->complaints_since_ns > 60 * CLOCK_NS_PER_S) {
+        server->complaints_since_ns = now_ns;
+        server->complaints = 0;
+    }
+    if (++server->complaints == MAX_COMPLAINTS)
+        log_warning("netd", "more of these within a minute are counted, not logged");
+    return server->complaints < MAX_COMPLAINTS;
+}
 
 /* ---- Who is it ---- */
 
@@ -93,7 +110,8 @@ static void drop(struct peer *peer)
 static void end_for_breach(struct peer *peer, const char *why)
 {
     peer->server->ended++;
-    log_warning("netd", "peer=%s breach=\"%s\"; the connection is closed", peer->name, why);
+    if (may_complain(peer->server))
+        log_warning("netd", "peer=%s breach=\"%s\"; the connection is closed", peer->name, why);
     drop(peer);
 }
 
@@ -193,9 +211,10 @@ static int on_connection(sd_event_source *source, int listening, uint32_t events
     struct peer *peer = role == WIRE_ROLE_NONE ? NULL : find_place(server, role);
     if (!peer) {
         server->refused++;
-        log_warning("netd", "peer=%s refused=\"%s\"", name,
-                    role == WIRE_ROLE_NONE ? "neither the agent nor in the admin group"
-                                           : "too many connections");
+        if (may_complain(server))
+            log_warning("netd", "peer=%s refused=\"%s\"", name,
+                        role == WIRE_ROLE_NONE ? "neither the agent nor in the admin group"
+                                               : "too many connections");
         return 0;
     }
     *peer = (struct peer){.server = server, .socket = socket, .who = {.role = role}};

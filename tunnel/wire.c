@@ -88,8 +88,8 @@ static const struct verb verbs[WIRE_VERB_COUNT] = {
     [WIRE_JOURNAL_READ] = {AGENT | ADMIN, BODY(wire_cursor), TEXTS(wire_line, line_fields)},
     [WIRE_SUBSCRIBE] = {AGENT | ADMIN, NO_BODY, NO_BODY},
     [WIRE_CHANGED] = {0, NO_BODY, NO_BODY},
-    [WIRE_CHALLENGE] = {AGENT, NO_BODY, TEXTS(wire_challenge, challenge_fields)},
-    [WIRE_SIGNED] = {AGENT, BODY(wire_signed), TEXTS(wire_signed_reply, signed_fields)},
+    [WIRE_CHALLENGE] = {AGENT | ADMIN, NO_BODY, TEXTS(wire_challenge, challenge_fields)},
+    [WIRE_SIGNED] = {AGENT | ADMIN, BODY(wire_signed), TEXTS(wire_signed_reply, signed_fields)},
 };
 
 static bool is_verb(unsigned verb)
