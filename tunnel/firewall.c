@@ -300,6 +300,18 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
 
 /* ---- Leases, in public ---- */
 
+/* Those that have time left. */
+static size_t present_leases(const struct firewall *firewall,
+                             struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
+{
+    size_t n = rules_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (leases[i].remaining_ms > 0)
+            leases[kept++] = leases[i];
+    }
+    return kept;
+}
+
 int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *leases,
                         size_t n_leases, int64_t timeout_ms, struct strbuf *problem)
 {
@@ -314,7 +326,7 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
                             "run `sallyport firewall verify` on site");
         return -ETXTBSY;
     }
-    size_t n = rules_leases(firewall->rules, states, ARRAY_LENGTH(states));
+    size_t n = present_leases(firewall, states);
     if (n_leases > ARRAY_LENGTH(states) - n)
         return -E2BIG;
     for (size_t i = 0; i < n_leases; i++) {
@@ -330,9 +342,20 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     return result;
 }
 
-/* Only those that are still in the kernel: one that ran out is over. */
+static bool is_in_kernel(const struct nft_listing *listing, const struct firewall_lease *lease)
+{
+    for (size_t i = 0; i < listing->n_leases; i++) {
+        if (firewall_lease_equal(&listing->leases[i].lease, lease))
+            return true;
+    }
+    return false;
+}
+
+/* Only those that we gave (not what somebody slipped in), and that are still there: one that ran
+ * out is over. */
 int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct strbuf *problem)
 {
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct nft_listing listing;
     if (timeout_ms <= 0)
         return -EINVAL;
@@ -341,13 +364,15 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
     int result = rules_list(firewall->rules, &listing, problem);
     if (result < 0)
         return result;
-    if (listing.n_leases > FIREWALL_MAX_LEASES)
-        return -E2BIG;
-    for (size_t i = 0; i < listing.n_leases; i++) {
-        listing.leases[i].remaining_ms = timeout_ms;
-        listing.leases[i].bytes = 0;
+    size_t n = present_leases(firewall, leases), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_in_kernel(&listing, &leases[i].lease))
+            continue;
+        leases[kept] = leases[i];
+        leases[kept].remaining_ms = timeout_ms;
+        leases[kept++].bytes = 0;
     }
-    return rules_set_leases(firewall->rules, listing.leases, listing.n_leases, problem);
+    return rules_set_leases(firewall->rules, leases, kept, problem);
 }
 
 int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
@@ -445,9 +470,8 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
         .reloads = firewall->repairs,
         .changed_by_pid = firewall->changed_by_pid,
     };
-    size_t n = firewall->rules ? rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases)) : 0;
-    for (size_t i = 0; i < n; i++)
-        posture.leases += leases[i].remaining_ms > 0;
+    if (firewall->rules)
+        posture.leases = (uint32_t)present_leases(firewall, leases);
     memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
     memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
     if (firewall->rules)

@@ -75,6 +75,9 @@ struct firewall_counters {
 void firewall_text(const struct netd_config *config, const struct firewall_lease_state *leases,
                    size_t n_leases, struct strbuf *out);
 
+/* Whether two leases have the same key, and the same interface behind the gateway. */
+bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b);
+
 /* The built-in set of six rules: replies and neighbour discovery in, nothing else; loads on 5.10.
  */
 extern const char firewall_panic_text[];

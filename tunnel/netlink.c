@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define ANSWER_MS 2000
+#define DRAIN_DATAGRAMS 1024 /* then others get their turn */
 
 /* The kernel's NLA_ and NLMSG_ macros are in signed arithmetic. */
 #define ATTRIBUTE_BYTES sizeof(struct nlattr)
@@ -239,12 +240,13 @@ int netlink_drain(int socket, netlink_handler *handler, void *context)
 {
     struct counted counted = {.handler = handler, .context = context};
     _Alignas(struct nlmsghdr) uint8_t buffer[NETLINK_REPLY_BYTES];
-    for (;;) {
+    for (unsigned i = 0; i < DRAIN_DATAGRAMS; i++) {
         ssize_t got = receive(socket, buffer, sizeof(buffer));
         if (got < 0)
             return (int)got;
         if (got == 0)
-            return counted.count;
+            break;
         take_datagram(buffer, (size_t)got, hand_and_count, &counted);
     }
+    return counted.count;
 }

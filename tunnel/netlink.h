@@ -50,8 +50,8 @@ int netlink_ask(int socket, struct netlink_request *request, netlink_handler *ha
                 void *context);
 
 /*
- * Hands every message that is waiting to HANDLER. Returns how many there were, or a negative errno;
- * -ENOBUFS: some were lost.
+ * Hands every message that is waiting (of a flood, its beginning) to HANDLER. Returns how many
+ * there were, or a negative errno; -ENOBUFS: some were lost.
  */
 int netlink_drain(int socket, netlink_handler *handler, void *context);
 

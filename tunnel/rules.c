@@ -171,14 +171,6 @@ const char *rules_hash(const struct rules *rules)
 
 /* ---- Comparing ---- */
 
-static bool is_same_lease(const struct firewall_lease *a, const struct firewall_lease *b)
-{
-    return memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
-           memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
-           a->protocol == b->protocol && a->port == b->port &&
-           strcmp(a->interface, b->interface) == 0;
-}
-
 static bool is_same_egress(const struct egress_lease *a, const struct egress_lease *b)
 {
     return memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
@@ -189,7 +181,7 @@ static const struct firewall_lease_state *find_lease(const struct firewall_lease
                                                      size_t n, const struct firewall_lease *lease)
 {
     for (size_t i = 0; i < n; i++) {
-        if (is_same_lease(&leases[i].lease, lease))
+        if (firewall_lease_equal(&leases[i].lease, lease))
             return &leases[i];
     }
     return NULL;

@@ -52,6 +52,11 @@ static bool is_same_place(const struct firewall_lease *a, const struct firewall_
            strcmp(a->interface, b->interface) == 0;
 }
 
+bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b)
+{
+    return is_same_place(a, b) && memcmp(&a->source, &b->source, sizeof(a->source)) == 0;
+}
+
 bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
 {
     const struct firewall_lease *lease = &leases[at].lease;
@@ -135,13 +140,13 @@ static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
 {
     strbuf_add(out, "\tset " RULESET_LEASE_IN " {\n"
                     "\t\ttypeof iifname . ip saddr . ip daddr . meta l4proto . th dport\n"
-                    "\t\tsize 256\n\t\tflags interval, timeout\n\t\tcounter\n");
+                    "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
     if (add_leases(out, ruleset->leases, ruleset->n_leases, false, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     /* Five fields, because nft 1.0.6 cannot print a sixth; "spt*" is matched by the rules. */
     strbuf_add(out, "\t}\n\tset " RULESET_LEASE_THROUGH " {\n"
                     "\t\ttypeof ip saddr . ip daddr . meta l4proto . th dport . oifname\n"
-                    "\t\tsize 256\n\t\tflags interval, timeout\n\t\tcounter\n");
+                    "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
     if (add_leases(out, ruleset->leases, ruleset->n_leases, true, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     strbuf_add(out, "\t}\n");
@@ -149,12 +154,12 @@ static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
         return;
     strbuf_add(out, "\tset " RULESET_EGRESS4 " {\n"
                     "\t\ttypeof ip daddr . meta l4proto . th dport\n"
-                    "\t\tsize 128\n\t\tflags timeout\n");
+                    "\t\tsize 256\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     strbuf_add(out, "\t}\n\tset " RULESET_EGRESS6 " {\n"
                     "\t\ttypeof ip6 daddr . meta l4proto . th dport\n"
-                    "\t\tsize 128\n\t\tflags timeout\n");
+                    "\t\tsize 256\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET6, IN_SET_FIRST,
                        IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);

@@ -190,6 +190,49 @@ static void test_refused_leases(void)
     stop(&rig);
 }
 
+/* Every service for every source, given and given again: a set must not fill up with what ended. */
+static void test_many_leases(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease leases[FIREWALL_MAX_LEASES];
+    char source[32];
+    start(&rig);
+    for (size_t i = 0; i < FIREWALL_MAX_LEASES; i++) {
+        (void)snprintf(source, sizeof(source), "10.254.%zu.0/24", i % NETD_MAX_SOURCES);
+        leases[i] = lease(source, (uint16_t)(1000 + i / NETD_MAX_SOURCES));
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        CU_ASSERT_EQUAL(
+            firewall_add_leases(rig.firewall, leases, FIREWALL_MAX_LEASES, 60000, &rig.problem), 0);
+        CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, leases, 1, 60000, &rig.problem), -E2BIG);
+        for (unsigned i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 90000, &rig.problem), 0);
+        CU_ASSERT_EQUAL(count_leases(&rig, NULL), FIREWALL_MAX_LEASES);
+        CU_ASSERT_EQUAL(firewall_try(rig.firewall, rig.config, &rig.problem), 0);
+        CU_ASSERT_EQUAL(firewall_confirm(rig.firewall), 0);
+        CU_ASSERT_EQUAL(count_leases(&rig, NULL), FIREWALL_MAX_LEASES);
+        CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+        CU_ASSERT_EQUAL(firewall_remove_leases(rig.firewall, &rig.problem), 0);
+    }
+    stop(&rig);
+}
+
+/* An element that somebody slipped in is not taken for ours because ours is extended. */
+static void test_extending_adopts_nothing(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease_state first;
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL(test_nft("add element inet sallyport lease_in "
+                             "{ \"spt0\" . 10.254.0.9 . 10.254.1.42 . tcp . 23 timeout 1h }\n"),
+                    0);
+    CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 70000, &rig.problem), 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, &first), 1);
+    CU_ASSERT_EQUAL(first.lease.port, 22);
+    stop(&rig);
+}
+
 static void test_leftovers(void)
 {
     struct rig rig = {.config = make_config()};
@@ -422,17 +465,21 @@ static void test_forwarding(void)
 static void test_fighting(void)
 {
     struct rig rig = {.config = make_config()};
+    struct firewall_posture posture;
     start(&rig);
     for (unsigned i = 1; i <= 3; i++) {
         CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
         run_until_tampered(&rig, i, 10000);
         CU_ASSERT_EQUAL(rig.seen.tampered, i);
     }
+    int64_t third_ns = clock_mono_ns();
     CU_ASSERT_EQUAL(state(&rig), FIREWALL_FIGHTING);
     CU_ASSERT_TRUE(table_contains("input_lock"));
     CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
     run_until_tampered(&rig, 4, 1500);
     CU_ASSERT_EQUAL(rig.seen.tampered, 3);
+    firewall_get_posture(rig.firewall, &posture);
+    CU_ASSERT_TRUE(posture.reloads == 3 || clock_mono_ns() - third_ns > 9 * CLOCK_NS_PER_S);
     int64_t deadline_ns = clock_mono_ns() + 20 * CLOCK_NS_PER_S;
     while (!table_contains("input_lock") && clock_mono_ns() < deadline_ns)
         CU_ASSERT_TRUE_FATAL(sd_event_run(rig.loop, 50000) >= 0);
@@ -497,6 +544,8 @@ int main(void)
         {"a lease is added, extended and removed", test_lease},
         {"a lease runs out by itself and stays out", test_lease_runs_out},
         {"a lease that is none is refused", test_refused_leases},
+        {"as many leases as can be, again and again", test_many_leases},
+        {"extending adopts nothing of others", test_extending_adopts_nothing},
         {"leases of an earlier run are removed at the start", test_leftovers},
         {"tried rules keep leases and their time, and can be undone", test_try},
         {"counters never go down", test_counters},
