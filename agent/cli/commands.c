@@ -8,6 +8,12 @@ const struct cli_command cli_commands[] = {
      "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
      "[--order O]",
      "reads registers or coils, through the running agent where it owns the line", cli_read},
+    {"tunnel",
+     "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h | approve | status",
+     "the maintenance session", cli_tunnel},
+    {"firewall", "status | verify | apply --confirm SECONDS | confirm | acknowledge",
+     "what is open, whether it is as it should be, and new rules on trial", cli_firewall},
+    {"journal", "[--verify]", "the audit trail", cli_journal},
     {"check", "[-c FILE] [-n FILE]", "every finding in the configuration; seconds per poll cycle",
      cli_check},
     {"explain", "[KEY]", "the reference of a configuration key", cli_explain},

@@ -2,6 +2,7 @@
 #include "agent/cli/cli.h"
 #include "config/topic.h"
 #include "drivers/driver.h"
+#include "tunnel/netd_config.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -42,25 +43,47 @@ static void print_json(const char *key)
                 json_array_append_new(keys, row_json(&topics.items[i], &table->rows[j]));
         }
     }
+    for (size_t i = 0; netd_config_tables[i]; i++) {
+        struct key_topic topic = {.table = netd_config_tables[i]};
+        (void)snprintf(topic.path, sizeof(topic.path), "%s", topic.table->path);
+        for (size_t j = 0; j < topic.table->n_rows; j++) {
+            if (is_meant(key, &topic, &topic.table->rows[j]))
+                json_array_append_new(keys, row_json(&topic, &topic.table->rows[j]));
+        }
+    }
     json_t *document = json_pack("{s:o}", "keys", keys);
     (void)json_dumpf(document, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(document);
 }
 
+/* Whether KEY begins with a group of netd.conf: then its nearest keys are meant. */
+static bool names_netd_group(const char *key)
+{
+    for (size_t i = 0; netd_config_tables[i]; i++) {
+        const char *path = netd_config_tables[i]->path;
+        size_t length = strlen(path);
+        if (strncmp(key, path, length) == 0 && key[length] == '.')
+            return true;
+    }
+    return false;
+}
+
 int cli_explain(const struct cli_context *context, int argc, char **argv)
 {
-    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY, netd = STRBUF_EMPTY;
     if (argc > 2)
         return cli_usage(argv[0]);
-    if (config_explain(argv[1], drivers_for_config(), &out) < 0) {
-        char *newline = strchr(out.data, '\n');
-        *newline = '\0';
-        return cli_fail(CLI_FAILED, argv[0], "%s", strbuf_text(&out));
+    bool is_agents = config_explain(argv[1], drivers_for_config(), &out) == 0;
+    bool is_wardens = netd_config_explain(argv[1], &netd) == 0;
+    if (!is_agents && !is_wardens) {
+        const char *text = strbuf_text(names_netd_group(argv[1]) ? &netd : &out);
+        return cli_fail(CLI_FAILED, argv[0], "%.*s", (int)strcspn(text, "\n"), text);
     }
     if (context->json)
         print_json(argv[1]);
     else
-        (void)fputs(strbuf_text(&out), stdout);
+        (void)printf("%s%s%s", is_agents ? strbuf_text(&out) : "",
+                     is_agents && is_wardens ? "\n" : "", is_wardens ? strbuf_text(&netd) : "");
     return CLI_DONE;
 }

@@ -1,0 +1,181 @@
+/* `sallyport firewall`: what is open, whether it is as it should be, and new rules on trial. */
+#include "agent/cli/cli.h"
+#include "agent/cli/warden.h"
+
+#include "agent/base/macros.h"
+#include "tunnel/firewall.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME "firewall"
+#define ANSWER_MS 30000 /* a whole ruleset is loaded, perhaps three times */
+
+static int ask(const struct warden *warden, enum wire_verb verb, struct wire_message *message)
+{
+    wire_begin(message, verb, 2);
+    return warden_ask(warden, message, ANSWER_MS);
+}
+
+static json_t *status_json(const struct wire_status *status, const struct wire_counters *counters)
+{
+    json_t *document = json_pack(
+        "{s:s, s:i, s:i, s:{s:I, s:I, s:I, s:I}}", "state",
+        firewall_state_names[status->firewall_state], "exceptions",
+        (int)status->firewall_exceptions, "reloads", (int)status->firewall_reloads, "dropped", "in",
+        (json_int_t)counters->dropped_in, "forward", (json_int_t)counters->dropped_forward, "out",
+        (json_int_t)counters->dropped_out, "spoofed", (json_int_t)counters->spoofed);
+    if (status->firewall_changed_by_pid)
+        json_object_set_new(document, "changed_by",
+                            json_pack("{s:i, s:s}", "pid", (int)status->firewall_changed_by_pid,
+                                      "program", status->firewall_changed_by));
+    if (status->firewall_problem[0])
+        json_object_set_new(document, "problem", json_string(status->firewall_problem));
+    if (status->is_trying)
+        json_object_set_new(document, "undone_in_s", json_integer(status->is_trying));
+    return document;
+}
+
+static void print_status(const struct wire_status *status, const struct wire_counters *counters)
+{
+    (void)printf("firewall  %s", firewall_state_names[status->firewall_state]);
+    if (status->firewall_exceptions)
+        (void)printf(", %u exception%s in netd.conf", status->firewall_exceptions,
+                     status->firewall_exceptions == 1 ? "" : "s");
+    if (status->is_trying)
+        (void)printf(", new rules on trial for another %u s", status->is_trying);
+    (void)printf("\n          dropped: %llu in, %llu forwarded, %llu out, %llu spoofed\n",
+                 (unsigned long long)counters->dropped_in,
+                 (unsigned long long)counters->dropped_forward,
+                 (unsigned long long)counters->dropped_out, (unsigned long long)counters->spoofed);
+    if (status->firewall_reloads)
+        (void)printf("          loaded again %u times; last changed by %s (pid %d)\n",
+                     status->firewall_reloads,
+                     status->firewall_changed_by[0] ? status->firewall_changed_by : "somebody",
+                     status->firewall_changed_by_pid);
+    if (status->firewall_problem[0])
+        (void)printf("          %s\n", status->firewall_problem);
+}
+
+static int show_status(const struct warden *warden, long long confirm_s)
+{
+    struct wire_message status, counters;
+    (void)confirm_s;
+    int code = ask(warden, WIRE_STATUS, &status);
+    if (code == CLI_DONE)
+        code = ask(warden, WIRE_COUNTERS, &counters);
+    if (code != CLI_DONE)
+        return code;
+    if (warden->json)
+        return warden_print_json(status_json(&status.body.status, &counters.body.counters));
+    print_status(&status.body.status, &counters.body.counters);
+    return CLI_DONE;
+}
+
+/* Exit code 1 unless the rules were, before the check, what they should be. */
+static int verify(const struct warden *warden, long long confirm_s)
+{
+    struct wire_message message;
+    (void)confirm_s;
+    int code = ask(warden, WIRE_VERIFY_FIREWALL, &message);
+    if (code != CLI_DONE)
+        return code;
+    const struct wire_verdict *verdict = &message.body.verdict;
+    const char *state = firewall_state_names[verdict->firewall_state];
+    bool is_good = message.header.result == REFUSAL_NONE && !verdict->was_mended &&
+                   (verdict->firewall_state == FIREWALL_LOCKED ||
+                    verdict->firewall_state == FIREWALL_EXCEPTED);
+    if (warden->json)
+        (void)warden_print_json(json_pack("{s:b, s:s, s:b, s:s}", "good", is_good, "state", state,
+                                          "mended", (int)verdict->was_mended, "detail",
+                                          verdict->text));
+    else if (is_good)
+        (void)printf("the rules in the kernel are the ones that belong there (%s)\n", state);
+    if (is_good)
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, NAME, "%s%s%s%s", state,
+                    verdict->was_mended ? "; the rules had been changed and were loaded again" : "",
+                    verdict->text[0] ? ": " : "", verdict->text);
+}
+
+static int simple(const struct warden *warden, enum wire_verb verb)
+{
+    struct wire_message message;
+    int code = ask(warden, verb, &message);
+    return code == CLI_DONE ? warden_report(warden, &message) : code;
+}
+
+static int confirm(const struct warden *warden, long long confirm_s)
+{
+    (void)confirm_s;
+    return simple(warden, WIRE_FIREWALL_KEEP);
+}
+
+static int acknowledge(const struct warden *warden, long long confirm_s)
+{
+    (void)confirm_s;
+    return simple(warden, WIRE_ACKNOWLEDGE);
+}
+
+/* Whether the person at the terminal says yes in time: then this connection has survived. */
+static bool says_yes(long long confirm_s)
+{
+    char line[16];
+    struct pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN};
+    (void)printf("The new rules are loaded, and undone in %lld s. Keep them? Type yes: ",
+                 confirm_s);
+    (void)fflush(stdout);
+    return poll(&wait, 1, (int)(confirm_s * 1000)) == 1 && fgets(line, sizeof(line), stdin) &&
+           strcmp(line, "yes\n") == 0;
+}
+
+static int apply(const struct warden *warden, long long confirm_s)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_FIREWALL_TRY, 2);
+    message.body.try.confirm_s = (uint32_t)confirm_s;
+    int code = warden_ask(warden, &message, ANSWER_MS);
+    if (code == CLI_DONE)
+        code = warden_report(warden, &message);
+    if (code != CLI_DONE || warden->json)
+        return code;
+    if (!isatty(STDIN_FILENO)) {
+        (void)printf("the new rules are loaded, and undone in %lld s without `sallyport firewall "
+                     "confirm`\n",
+                     confirm_s);
+        return CLI_DONE;
+    }
+    return says_yes(confirm_s) ? confirm(warden, 0)
+                               : cli_fail(CLI_FAILED, NAME,
+                                          "not confirmed; the rules before come back by "
+                                          "themselves");
+}
+
+static const struct {
+    const char *name;
+    bool needs_confirm;
+    int (*run)(const struct warden *warden, long long confirm_s);
+} actions[] = {
+    {"status", false, show_status}, {"verify", false, verify},           {"apply", true, apply},
+    {"confirm", false, confirm},    {"acknowledge", false, acknowledge},
+};
+
+int cli_firewall(const struct cli_context *context, int argc, char **argv)
+{
+    long long confirm_s = 0;
+    const struct cli_option options[] = {
+        {.name = "--confirm", .number = &confirm_s, .min = 1, .max = 3600}, {0}};
+    int words = cli_options(argc, argv, options);
+    for (size_t i = 0; words == 2 && i < ARRAY_LENGTH(actions); i++) {
+        if (strcmp(argv[1], actions[i].name) != 0)
+            continue;
+        if (actions[i].needs_confirm != (confirm_s > 0))
+            return cli_usage(NAME);
+        CLEANUP(warden_end) struct warden warden = {.socket = -1};
+        int code = warden_begin(context, NAME, &warden);
+        return code == CLI_DONE ? actions[i].run(&warden, confirm_s) : code;
+    }
+    return cli_usage(NAME);
+}

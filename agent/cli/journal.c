@@ -1,0 +1,124 @@
+/* `sallyport journal`: the audit trail of the warden, and whether its chain holds. */
+#include "agent/cli/cli.h"
+#include "agent/cli/warden.h"
+
+#include "agent/base/macros.h"
+#include "agent/base/strbuf.h"
+#include "tunnel/journal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NAME "journal"
+#define ANSWER_MS 10000
+
+struct reading {
+    const struct warden *warden;
+    struct journal_chain chain;
+    const char *wrong; /* what the first bad line is, NULL while the chain holds */
+    uint64_t wrong_at; /* counts lines from 1 */
+    uint64_t lines;
+    json_t *entries; /* with --json and without --verify */
+    bool is_verifying;
+};
+
+/* SEQ TIME EVENT KEY=VALUE ... hash=HEX as one object; values are texts. */
+static json_t *line_json(const char *line)
+{
+    json_t *entry = json_object();
+    char seq[24], when[40];
+    CLEANUP(strbuf_free) struct strbuf event = STRBUF_EMPTY;
+    if (sscanf(line, "%23s %39s", seq, when) == 2) {
+        json_object_set_new(entry, "number", json_string(seq));
+        json_object_set_new(entry, "time", json_string(when));
+    }
+    if (journal_line_event(line, &event))
+        json_object_set_new(entry, "event", json_string(strbuf_text(&event)));
+    for (const char *at = strchr(line, '='); at; at = strchr(at + 1, '=')) {
+        const char *begin = at;
+        while (begin > line && begin[-1] != ' ')
+            begin--;
+        CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY, value = STRBUF_EMPTY;
+        strbuf_append(&key, begin, (size_t)(at - begin));
+        if (!strpbrk(strbuf_text(&key), "\"\\") &&
+            journal_line_value(line, strbuf_text(&key), &value))
+            json_object_set_new(entry, strbuf_text(&key), json_string(strbuf_text(&value)));
+    }
+    return entry;
+}
+
+static void take(struct reading *reading, const struct wire_line *line)
+{
+    reading->lines++;
+    if (reading->is_verifying) {
+        const char *wrong = journal_chain_check(&reading->chain, line->line, line->length);
+        if (wrong && !reading->wrong) {
+            reading->wrong = wrong;
+            reading->wrong_at = reading->lines;
+        }
+        return;
+    }
+    if (reading->entries)
+        json_array_append_new(reading->entries, line_json(line->line));
+    else
+        (void)puts(line->line);
+}
+
+static int read_all(struct reading *reading)
+{
+    struct wire_message message;
+    uint64_t cursor = 0;
+    for (uint32_t id = 2;; id++) {
+        wire_begin(&message, WIRE_JOURNAL_READ, id);
+        message.body.cursor.cursor = cursor;
+        int code = warden_ask(reading->warden, &message, ANSWER_MS);
+        if (code != CLI_DONE)
+            return code;
+        if (message.header.result != REFUSAL_NONE)
+            return cli_fail(CLI_FAILED, NAME, "the warden cannot read its journal");
+        if (message.body.line.length == 0)
+            return CLI_DONE;
+        cursor = message.body.line.next;
+        take(reading, &message.body.line);
+    }
+}
+
+static int report(const struct reading *reading)
+{
+    if (reading->warden->json) {
+        json_t *document = json_pack("{s:b, s:I, s:s}", "good", reading->wrong == NULL, "lines",
+                                     (json_int_t)reading->lines, "hash", reading->chain.hash);
+        if (reading->wrong)
+            json_object_set_new(document, "bad_line", json_integer((json_int_t)reading->wrong_at));
+        (void)warden_print_json(document);
+    } else if (!reading->wrong) {
+        (void)printf("the chain holds: %llu lines, the last hash is %s\n",
+                     (unsigned long long)reading->lines, reading->chain.hash);
+    }
+    if (reading->wrong)
+        return cli_fail(CLI_FAILED, NAME, "line %llu %s", (unsigned long long)reading->wrong_at,
+                        reading->wrong);
+    return CLI_DONE;
+}
+
+int cli_journal(const struct cli_context *context, int argc, char **argv)
+{
+    bool is_verifying = false;
+    const struct cli_option options[] = {{.name = "--verify", .flag = &is_verifying}, {0}};
+    if (cli_options(argc, argv, options) != 1)
+        return cli_usage(NAME);
+    CLEANUP(warden_end) struct warden warden = {.socket = -1};
+    int code = warden_begin(context, NAME, &warden);
+    if (code != CLI_DONE)
+        return code;
+    struct reading reading = {.warden = &warden, .is_verifying = is_verifying};
+    journal_chain_init(&reading.chain);
+    if (warden.json && !is_verifying)
+        reading.entries = json_array();
+    code = read_all(&reading);
+    if (is_verifying)
+        return code == CLI_DONE ? report(&reading) : code;
+    if (reading.entries && warden_print_json(reading.entries) != CLI_DONE)
+        return CLI_FAILED;
+    return code;
+}

@@ -1,0 +1,247 @@
+/* `sallyport tunnel`: opens, extends, closes, approves and shows the maintenance session. */
+#include "agent/cli/cli.h"
+#include "agent/cli/warden.h"
+
+#include "agent/base/macros.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME "tunnel"
+#define ANSWER_MS 10000
+#define OPENING_MS 30000 /* the hub has 20 s to answer */
+
+struct options {
+    const char *ttl, *reason;
+    char **words; /* what is left: the services */
+    size_t n_words;
+};
+
+/* "1h", "90m", "1h30m", "45s", "3600": seconds; whether the site allows it is the warden's affair.
+ */
+static bool parse_ttl(const char *text, uint32_t *ret_seconds)
+{
+    static const struct {
+        char letter;
+        unsigned long seconds;
+    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}, {'\0', 1}};
+    unsigned long total = 0;
+    do {
+        char *end;
+        if (*text < '0' || *text > '9')
+            return false;
+        unsigned long number = strtoul(text, &end, 10), seconds = 0;
+        for (size_t i = 0; i < ARRAY_LENGTH(units); i++)
+            seconds = units[i].letter == *end ? units[i].seconds : seconds;
+        if (seconds == 0 || number > UINT32_MAX / 86400 || total > UINT32_MAX / 2)
+            return false;
+        total += number * seconds;
+        text = *end ? end + 1 : end;
+    } while (*text);
+    *ret_seconds = (uint32_t)total;
+    return total <= UINT32_MAX;
+}
+
+static const char *clock_text(int64_t wall_ms, char text[32])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm local;
+    if (!localtime_r(&seconds, &local) || strftime(text, 32, "%F %T", &local) == 0)
+        text[0] = '\0';
+    return text;
+}
+
+static const char *left_text(int64_t left_ms, char text[32])
+{
+    int64_t seconds = (left_ms + 500) / 1000;
+    if (seconds < 120)
+        (void)snprintf(text, 32, "%lld s", (long long)seconds);
+    else
+        (void)snprintf(text, 32, "%lld min", (long long)(seconds + 30) / 60);
+    return text;
+}
+
+/* Where an operator behind the hub reaches what is open. */
+static void print_services(const struct warden *warden, const struct wire_status *status)
+{
+    for (uint32_t i = 0; i < status->n_services; i++) {
+        const struct tunnel_service *service =
+            warden->config ? netd_config_service(warden->config, status->services[i]) : NULL;
+        char address[IP_NETWORK_TEXT_BYTES];
+        if (!service)
+            (void)printf("          %s\n", status->services[i]);
+        else
+            (void)printf("          %-16s %s port %u/%s\n", service->name,
+                         service->is_behind ? ip_network_format(&service->target, address)
+                                            : status->gateway_address,
+                         service->port, service->protocol == IPPROTO_UDP ? "udp" : "tcp");
+    }
+}
+
+static void print_status(const struct warden *warden, const struct wire_status *status)
+{
+    char text[32];
+    (void)printf("tunnel    %s", session_state_names[status->session_state]);
+    if (status->session_state == SESSION_CLOSED) {
+        if (status->session_end != SESSION_END_NONE)
+            (void)printf("; the last session ended: %s", session_end_names[status->session_end]);
+        (void)printf("\n%s%s%s", status->detail[0] ? "          " : "", status->detail,
+                     status->detail[0] ? "\n" : "");
+        return;
+    }
+    (void)printf(", %s left", left_text(status->remaining_ms, text));
+    if (status->session_state == SESSION_OPEN) {
+        (void)printf(", closes when idle for another %s", left_text(status->idle_left_ms, text));
+        (void)printf("\n          open since %s, %llu bytes so far",
+                     clock_text(status->opened_wall_ms, text), (unsigned long long)status->bytes);
+    }
+    (void)printf("\n          by %s: %s\n", status->opener, status->reason);
+    if (status->hub[0])
+        (void)printf("          hub %s, this gateway is %s\n", status->hub,
+                     status->gateway_address);
+    print_services(warden, status);
+}
+
+static json_t *status_json(const struct wire_status *status)
+{
+    json_t *services = json_array();
+    for (uint32_t i = 0; i < status->n_services; i++)
+        json_array_append_new(services, json_string(status->services[i]));
+    json_t *document =
+        json_pack("{s:s, s:o, s:s, s:s}", "state", session_state_names[status->session_state],
+                  "services", services, "address", status->gateway_address, "last_end",
+                  session_end_names[status->session_end]);
+    if (status->detail[0])
+        json_object_set_new(document, "detail", json_string(status->detail));
+    if (status->session_state == SESSION_CLOSED)
+        return document;
+    json_object_set_new(document, "by", json_string(status->opener));
+    json_object_set_new(document, "reason", json_string(status->reason));
+    json_object_set_new(document, "hub", json_string(status->hub));
+    json_object_set_new(document, "remaining_ms", json_integer(status->remaining_ms));
+    if (status->session_state != SESSION_OPEN)
+        return document;
+    json_object_set_new(document, "opened", json_integer(status->opened_wall_ms));
+    json_object_set_new(document, "idle_left_ms", json_integer(status->idle_left_ms));
+    json_object_set_new(document, "limit_left_ms", json_integer(status->limit_left_ms));
+    json_object_set_new(document, "bytes", json_integer((json_int_t)status->bytes));
+    return document;
+}
+
+static int show_status(const struct warden *warden)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_STATUS, 3);
+    int code = warden_ask(warden, &message, ANSWER_MS);
+    if (code != CLI_DONE)
+        return code;
+    if (warden->json)
+        return warden_print_json(status_json(&message.body.status));
+    print_status(warden, &message.body.status);
+    return CLI_DONE;
+}
+
+/* After an opening a person wants to know how to connect; a program asks for the status. */
+static int report_opening(const struct warden *warden, const struct wire_message *reply)
+{
+    int code = warden_report(warden, reply);
+    if (code != CLI_DONE || warden->json || reply->body.text.text[0])
+        return code;
+    return show_status(warden);
+}
+
+static int open_session(const struct warden *warden, const struct options *options)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_OPEN_LOCAL, 2);
+    struct wire_open *body = &message.body.open;
+    if (options->n_words == 0 || options->n_words > WIRE_MAX_SERVICES || !options->ttl ||
+        !options->reason)
+        return cli_usage(NAME);
+    if (!parse_ttl(options->ttl, &body->ttl_s))
+        return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+                        options->ttl);
+    body->n_services = (uint32_t)options->n_words;
+    for (size_t i = 0; i < options->n_words; i++)
+        wire_put_text(body->services[i], sizeof(body->services[i]), options->words[i]);
+    wire_put_text(body->reason, sizeof(body->reason), options->reason);
+    if (wire_check_request(&message, wire_request_size(WIRE_OPEN_LOCAL)) < 0)
+        return cli_fail(CLI_USAGE, NAME,
+                        "the names of services are 1 to 64 of A-Z a-z 0-9 _ . -, "
+                        "the reason 1 to 200 printable characters");
+    int code = warden_ask(warden, &message, OPENING_MS);
+    return code == CLI_DONE ? report_opening(warden, &message) : code;
+}
+
+static int extend_session(const struct warden *warden, const struct options *options)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_EXTEND, 2);
+    if (options->n_words > 0 || !options->ttl)
+        return cli_usage(NAME);
+    if (!parse_ttl(options->ttl, &message.body.extend.ttl_s))
+        return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+                        options->ttl);
+    wire_put_text(message.body.extend.reason, sizeof(message.body.extend.reason),
+                  options->reason ? options->reason : "extended on site");
+    if (wire_check_request(&message, wire_request_size(WIRE_EXTEND)) < 0)
+        return cli_fail(CLI_USAGE, NAME, "the reason must be 1 to 200 printable characters");
+    int code = warden_ask(warden, &message, ANSWER_MS);
+    return code == CLI_DONE ? report_opening(warden, &message) : code;
+}
+
+static int close_session(const struct warden *warden, const struct options *options)
+{
+    struct wire_message message;
+    (void)options;
+    wire_begin(&message, WIRE_CLOSE, 2);
+    int code = warden_ask(warden, &message, ANSWER_MS);
+    return code == CLI_DONE ? warden_report(warden, &message) : code;
+}
+
+static int approve_session(const struct warden *warden, const struct options *options)
+{
+    struct wire_message message;
+    (void)options;
+    wire_begin(&message, WIRE_APPROVE, 2);
+    int code = warden_ask(warden, &message, OPENING_MS);
+    return code == CLI_DONE ? report_opening(warden, &message) : code;
+}
+
+static int session_status(const struct warden *warden, const struct options *options)
+{
+    (void)options;
+    return show_status(warden);
+}
+
+static const struct {
+    const char *name;
+    bool takes_options;
+    int (*run)(const struct warden *warden, const struct options *options);
+} actions[] = {
+    {"open", true, open_session},      {"extend", true, extend_session},
+    {"close", false, close_session},   {"approve", false, approve_session},
+    {"status", false, session_status},
+};
+
+int cli_tunnel(const struct cli_context *context, int argc, char **argv)
+{
+    struct options options = {.words = argv + 2};
+    const struct cli_option accepted[] = {{.name = "--ttl", .text = &options.ttl},
+                                          {.name = "--reason", .text = &options.reason},
+                                          {0}};
+    int words = cli_options(argc, argv, accepted);
+    for (size_t i = 0; words > 1 && i < ARRAY_LENGTH(actions); i++) {
+        if (strcmp(argv[1], actions[i].name) != 0)
+            continue;
+        options.n_words = (size_t)words - 2;
+        if (!actions[i].takes_options && (words > 2 || options.ttl || options.reason))
+            return cli_usage(NAME);
+        CLEANUP(warden_end) struct warden warden = {.socket = -1};
+        int code = warden_begin(context, NAME, &warden);
+        return code == CLI_DONE ? actions[i].run(&warden, &options) : code;
+    }
+    return cli_usage(NAME);
+}

@@ -1,0 +1,437 @@
+/*
+ * sallyport-netd, the warden: owns the firewall and the tunnel. Starts in order, runs, stops in
+ * reverse; the rules stay loaded when it leaves. Keeps CAP_NET_ADMIN and nothing else, parses no
+ * JSON, no TLS and no DNS, opens no internet socket, and starts no shell.
+ */
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "tunnel/netd.h"
+#include "tunnel/privilege.h"
+#include "tunnel/resolve.h"
+#include "tunnel/wireguard.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define BOOT_FILE "/var/lib/sallyport-netd/lockdown.nft"
+#define JOURNAL_FILE_BYTES (1024 * 1024)
+#define JOURNAL_FILES 16
+
+enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
+
+struct call {
+    enum mode mode;
+    const char *config_path;
+    const char *boot_file;
+};
+
+/* ---- The command line ---- */
+
+static void print_help(void)
+{
+    puts("usage: sallyport-netd [-c FILE] [-t]\n"
+         "       sallyport-netd --lockdown [RULES]\n\n"
+         "  -c FILE      configuration (default " NETD_CONFIG_DEFAULT_PATH ")\n"
+         "  -t           check the configuration and exit\n"
+         "  --lockdown   load RULES (default " BOOT_FILE "), or six built-in\n"
+         "               rules when that is missing or broken, and exit\n"
+         "  -h, -V       this help; the version");
+}
+
+/* Returns 0 to go on, or 1 + the exit code. */
+static int read_call(int argc, char **argv, struct call *call)
+{
+    static const struct option options[] = {{"lockdown", no_argument, NULL, 'L'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "c:thV", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            call->config_path = optarg;
+            break;
+        case 't':
+            call->mode = MODE_CHECK;
+            break;
+        case 'L':
+            call->mode = MODE_LOCKDOWN;
+            break;
+        case 'h':
+            print_help();
+            return 1;
+        case 'V':
+            puts("sallyport-netd " SALLYPORT_VERSION);
+            return 1;
+        default:
+            return 1 + 2;
+        }
+    }
+    if (call->mode == MODE_LOCKDOWN && optind < argc)
+        call->boot_file = argv[optind++];
+    if (optind == argc)
+        return 0;
+    (void)fprintf(stderr, "sallyport-netd: unexpected argument \"%s\"\n", argv[optind]);
+    return 1 + 2;
+}
+
+/* ---- The three things it can be asked to do ---- */
+
+static struct netd_config *load(const char *path)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct netd_config *config = NULL;
+    (void)netd_config_load(path, &findings, &config);
+    findings_sort(&findings);
+    findings_print(&findings, &text);
+    (void)fputs(strbuf_text(&text), stderr);
+    return config;
+}
+
+static int check(const struct call *call)
+{
+    struct netd_config *config = load(call->config_path);
+    if (!config)
+        return EXIT_FAILURE;
+    netd_config_free(config);
+    printf("%s: no errors\n", call->config_path);
+    return EXIT_SUCCESS;
+}
+
+static int lockdown(const struct call *call)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int result = privilege_reduce();
+    if (result < 0) {
+        log_error("lockdown", "CAP_NET_ADMIN is needed: %s; nothing is loaded", strerror(-result));
+        return EXIT_FAILURE;
+    }
+    result = firewall_lockdown(call->boot_file, &problem);
+    if (result < 0)
+        log_error("lockdown", "no rules could be loaded: %s; this machine is open",
+                  strbuf_text(&problem));
+    else if (result > 0)
+        log_warning("lockdown", "file=%s %s; the six built-in rules are loaded instead",
+                    call->boot_file, strbuf_text(&problem));
+    else
+        log_info("lockdown", "file=%s loaded", call->boot_file);
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- The parts of the running warden ---- */
+
+void netd_journal(struct netd *netd, const char *event, const char *detail)
+{
+    int problem = netd->journal
+                      ? journal_write(netd->journal, event, detail, clock_wall_ms())
+                      : -ENODEV; /* while starting: what closes does not wait for the journal */
+    if (problem < 0)
+        log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
+                  event, strerror(-problem));
+    if (netd->server)
+        server_notify(netd->server);
+}
+
+void netd_write_boot_file(const struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    const struct netd_config *rules = netd->rules ? netd->rules : netd->config;
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/lockdown.nft", netd->config->paths.state_dir);
+    int result = firewall_write_boot_file(rules, path, &problem);
+    if (result < 0)
+        log_error("firewall",
+                  "file=%s %s %s; the next boot loads what is there, or the built-in "
+                  "rules",
+                  path, strerror(-result), strbuf_text(&problem));
+}
+
+void netd_end_trial(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
+    if (!netd->trial)
+        return;
+    int result = firewall_rollback(netd->firewall, &problem);
+    if (result < 0)
+        log_error("firewall", "the rules before cannot be loaded: %s %s", strerror(-result),
+                  strbuf_text(&problem));
+    netd->trial = netd_config_free(netd->trial);
+    netd_journal(netd, "firewall_rolled_back", "");
+}
+
+static void on_tampered(void *context, const char *detail)
+{
+    struct netd *netd = context;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    log_error("firewall",
+              "event=tampered %s; an open session is closed, none is opened until "
+              "`sallyport firewall acknowledge`",
+              detail);
+    netd_journal(netd, "firewall_tampered", detail);
+    if (netd->keeper)
+        (void)keeper_close(netd->keeper, SESSION_END_TAMPERED, "sallyport-netd", &problem);
+}
+
+static void on_repaired(void *context, const char *detail)
+{
+    log_warning("firewall", "event=repaired %s", detail);
+    netd_journal(context, "firewall_repaired", detail);
+}
+
+static void on_changed(void *context)
+{
+    struct netd *netd = context;
+    if (netd->server)
+        server_notify(netd->server);
+}
+
+static void on_opened(void *context, enum session_refusal refusal, const char *text)
+{
+    struct netd *netd = context;
+    if (netd->server)
+        server_answer_waiting(netd->server, refusal, text);
+}
+
+/* ---- Starting ---- */
+
+static int make_folders(const struct netd *netd)
+{
+    int problem = folder_make(netd->config->paths.state_dir);
+    if (!problem)
+        problem = folder_make(netd->config->paths.runtime_dir);
+    /* The agent and the people on site have to reach the socket in it. */
+    if (!problem && chmod(netd->config->paths.runtime_dir, 0755) < 0 && errno != EPERM)
+        problem = -errno;
+    if (problem < 0)
+        log_error("netd", "state_dir=%s runtime_dir=%s cannot be made: %s",
+                  netd->config->paths.state_dir, netd->config->paths.runtime_dir,
+                  strerror(-problem));
+    return problem;
+}
+
+static int start_journal(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    CLEANUP(memory_free_pointer)
+    char *folder = memory_printf("%s/journal", netd->config->paths.state_dir);
+    const struct journal_settings settings = {
+        .folder = folder, .file_bytes = JOURNAL_FILE_BYTES, .files = JOURNAL_FILES};
+    int result = journal_open(&settings, clock_wall_ms(), &problem, &netd->journal);
+    if (result < 0)
+        log_error("journal", "%s; the warden does not start without it", strbuf_text(&problem));
+    return result;
+}
+
+/* What an earlier run left: how many leases and interfaces there were. */
+struct leftovers {
+    int leases, interfaces;
+};
+
+/* Closes whatever an earlier run left, before anything else can happen: also without a journal. */
+static int start_firewall(struct netd *netd, struct leftovers *ret_left)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    netd->firewall =
+        firewall_new(netd->config, &(struct firewall_hooks){on_tampered, on_repaired, netd});
+    ret_left->leases = firewall_start(netd->firewall, &problem);
+    ret_left->interfaces = wireguard_remove_leftovers();
+    if (ret_left->leases < 0)
+        log_error("firewall", "the rules cannot be loaded: %s", strbuf_text(&problem));
+    if (ret_left->interfaces < 0)
+        log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
+                  strerror(-ret_left->interfaces));
+    return ret_left->leases < 0 ? ret_left->leases : 0;
+}
+
+static void note_leftovers(struct netd *netd, const struct leftovers *left)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (left->leases <= 0 && left->interfaces <= 0)
+        return;
+    journal_add_i64(&detail, "leases", left->leases);
+    journal_add_i64(&detail, "interfaces", left->interfaces);
+    netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
+}
+
+static void show_key(const struct tunnel_config *tunnel)
+{
+    CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
+    if (!tunnel->is_configured)
+        return;
+    int problem = wireguard_ensure_key(tunnel->private_key_file, &key);
+    if (problem < 0)
+        log_error("tunnel", "private_key_file=%s: %s; no session can be opened",
+                  tunnel->private_key_file, strerror(-problem));
+    else
+        log_info("tunnel", "public_key=%s", strbuf_text(&key));
+}
+
+static bool parse_id(const char *text, unsigned *ret_id)
+{
+    if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
+        return false;
+    *ret_id = (unsigned)strtoul(text, NULL, 10);
+    return true;
+}
+
+static uid_t find_agent(const char *name)
+{
+    unsigned id;
+    if (parse_id(name, &id))
+        return id;
+    const struct passwd *user = getpwnam(name);
+    if (!user)
+        log_warning("netd", "agent_user=%s does not exist; no agent can connect", name);
+    return user ? user->pw_uid : SERVER_NOBODY;
+}
+
+static gid_t find_admins(const char *name)
+{
+    unsigned id;
+    if (parse_id(name, &id))
+        return id;
+    const struct group *group = getgrnam(name);
+    if (!group)
+        log_warning("netd", "admin_group=%s does not exist; only root may open", name);
+    return group ? group->gr_gid : (gid_t)-1;
+}
+
+static int start_server(struct netd *netd)
+{
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
+    const struct server_settings settings = {
+        .socket_path = path,
+        .agent_uid = find_agent(netd->config->access.agent_user),
+        .admin_gid = find_admins(netd->config->access.admin_group),
+        .handle = netd_handle,
+        .context = netd,
+    };
+    int problem = server_new(&settings, netd->loop, &netd->server);
+    if (problem < 0)
+        log_error("netd", "socket=%s %s", path, strerror(-problem));
+    return problem;
+}
+
+static int start_loop(struct netd *netd)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int problem = sd_event_new(&netd->loop);
+    if (!problem)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGTERM, NULL, NULL);
+    if (problem >= 0)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGINT, NULL, NULL);
+    if (problem >= 0)
+        (void)sd_event_set_watchdog(netd->loop, 1);
+    return problem < 0 ? problem : 0;
+}
+
+static int give_up_privileges(void)
+{
+    int problem = privilege_reduce();
+    if (!problem)
+        problem = privilege_filter();
+    if (problem < 0)
+        log_error("netd",
+                  "cannot reduce the privileges: %s; CAP_NET_ADMIN is needed, and nothing "
+                  "else",
+                  strerror(-problem));
+    return problem;
+}
+
+static int start(struct netd *netd)
+{
+    const struct keeper_hooks hooks = {on_changed, on_opened, netd};
+    struct leftovers left = {0};
+    int problem = give_up_privileges();
+    if (!problem)
+        problem = make_folders(netd);
+    if (!problem)
+        problem = start_loop(netd);
+    if (!problem)
+        problem = start_firewall(netd, &left);
+    if (!problem)
+        problem = start_journal(netd);
+    if (problem < 0)
+        return problem;
+    note_leftovers(netd, &left);
+    netd_write_boot_file(netd);
+    problem = firewall_watch(netd->firewall, netd->loop);
+    if (problem < 0)
+        return problem;
+    show_key(&netd->config->tunnel);
+    netd->keeper = keeper_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
+    netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
+    return start_server(netd);
+}
+
+static void stop(struct netd *netd)
+{
+    netd->keeper = keeper_free(netd->keeper);
+    netd->server = server_free(netd->server);
+    sd_event_source_disable_unref(netd->trial_ends);
+    if (netd->trial)
+        netd_end_trial(netd);
+    if (netd->journal)
+        netd_journal(netd, "netd_stopped", "");
+    firewall_free(netd->firewall);
+    journal_close(netd->journal);
+    sd_event_unref(netd->loop);
+    netd_config_free(netd->rules);
+    netd_config_free(netd->config);
+}
+
+static int run(const struct call *call)
+{
+    struct netd netd = {.config_path = call->config_path};
+    netd.config = load(call->config_path);
+    if (!netd.config)
+        return EXIT_FAILURE;
+    int problem = start(&netd);
+    if (!problem) {
+        log_info("netd", "version=" SALLYPORT_VERSION " ready");
+        (void)sd_notify(0, "READY=1");
+        problem = sd_event_loop(netd.loop);
+        (void)sd_notify(0, "STOPPING=1");
+    }
+    stop(&netd);
+    return problem < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct call call = {.config_path = NETD_CONFIG_DEFAULT_PATH, .boot_file = BOOT_FILE};
+    if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
+        return resolve_main(argv[2], argv[3]);
+    int result = read_call(argc, argv, &call);
+    if (result)
+        return result - 1;
+    log_open(LOG_LEVEL_INFO);
+    (void)umask(0027);
+    switch (call.mode) {
+    case MODE_CHECK:
+        return check(&call);
+    case MODE_LOCKDOWN:
+        return lockdown(&call);
+    case MODE_RUN:
+        return run(&call);
+    }
+    return EXIT_FAILURE;
+}

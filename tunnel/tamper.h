@@ -1,0 +1,51 @@
+/*
+ * Notices what others do to this machine's packet rules: who changed tables, new hooks at devices,
+ * forwarding switched on. It notices and names; firewall.c decides. Warden only, main thread only.
+ */
+#ifndef SALLYPORT_TUNNEL_TAMPER_H
+#define SALLYPORT_TUNNEL_TAMPER_H
+
+#include "agent/base/strbuf.h"
+#include "tunnel/nft.h"
+#include "tunnel/rules.h"
+
+#include <stdbool.h>
+
+struct tamper; /* opaque */
+
+/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. 0 or a negative errno. */
+int tamper_new(const char *proc_folder, struct tamper **ret_tamper);
+struct tamper *tamper_free(struct tamper *tamper); /* accepts NULL, returns NULL */
+
+/* What stands now is what is right: hooks at devices, and switches. */
+void tamper_accept(struct tamper *tamper);
+
+/* Readable when somebody changed rules. */
+int tamper_descriptor(const struct tamper *tamper);
+
+/*
+ * Takes the waiting events. Returns true when there were changes that were not made by RULES, or
+ * when events were lost.
+ */
+bool tamper_take_events(struct tamper *tamper, const struct rules *rules);
+
+/*
+ * The latest change by others since the last tamper_forget(): one that touched our table if there
+ * was one. NULL for none.
+ */
+const struct nft_change *tamper_culprit(const struct tamper *tamper);
+void tamper_forget(struct tamper *tamper);
+
+/*
+ * Looks at the kernel's switches; each that was turned on since tamper_accept() is turned off
+ * again and told in DETAIL ("key=value key=value"). Returns how many.
+ */
+size_t tamper_look_at_switches(struct tamper *tamper, struct strbuf *detail);
+
+/*
+ * Looks for hooks at devices and flowtables that were not there at the last look; they are told in
+ * DETAIL and known from then on. Returns how many, or a negative errno with the reason in PROBLEM.
+ */
+int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem);
+
+#endif
