@@ -26,7 +26,7 @@ static bool is_candidate(int descriptor, uint16_t port)
 {
     int type = 0;
     socklen_t size = sizeof(type);
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof(peer);
     if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
         return false;

@@ -30,6 +30,7 @@ static void list_append(struct span_list *list, const struct span *span)
         list->room = list->room ? list->room * 2 : 8;
         list->spans = memory_resize(list->spans, list->room, sizeof(*list->spans));
     }
+    assert(list->spans);
     list->spans[list->n++] = *span;
 }
 
@@ -59,6 +60,7 @@ void ledger_copy(struct ledger *to, const struct ledger *from)
     list_copy(&to->historical, &from->historical);
     list_copy(&to->gaps, &from->gaps);
     to->version = from->version;
+    to->historical_version = from->historical_version;
 }
 
 void ledger_add(struct ledger *ledger, const struct span *span)
@@ -76,7 +78,7 @@ void ledger_outage_begins(struct ledger *ledger, uint64_t first)
         newest->last = SPAN_OPEN;
     else if (list->n < LEDGER_MAX_SPANS) /* beyond: not marked, which harms no promise */
         list_append(list, &(struct span){SPAN_HISTORICAL, first, SPAN_OPEN, 0, 0, 0});
-    ledger->version++;
+    ledger->historical_version = ++ledger->version;
 }
 
 void ledger_outage_ends(struct ledger *ledger, uint64_t below)
@@ -89,7 +91,7 @@ void ledger_outage_ends(struct ledger *ledger, uint64_t below)
         list->n--;
     else
         newest->last = below - 1;
-    ledger->version++;
+    ledger->historical_version = ++ledger->version;
 }
 
 bool ledger_is_historical(const struct ledger *ledger, uint64_t seq)

@@ -42,6 +42,7 @@ struct ledger {
     struct span_list historical; /* ascending, disjoint */
     struct span_list gaps;       /* as they happened */
     uint64_t version;            /* rises with every change */
+    uint64_t historical_version; /* the last one that changed what is historical */
 };
 
 /* Runs of either sort are merged, or forgotten in favour of the newest gaps, beyond this many. */

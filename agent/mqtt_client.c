@@ -29,7 +29,7 @@ struct mqtt_client {
     struct operation operations[CONTEXTS]; /* generation % CONTEXTS */
     uint32_t generation;
     atomic_uint current;     /* the generation, for callbacks that belong to the client */
-    unsigned char alpn[256]; /* in wire format; Paho keeps only the pointer */
+    unsigned char alpn[257]; /* in wire format; Paho keeps only the pointer */
 };
 
 /* --- callbacks: on Paho's threads, with its locks held ---------------------------------------- */
@@ -152,6 +152,22 @@ const char *mqtt_client_refusal(int code)
     }
 }
 
+/* Paho 1.3.12 obeys these silently: proxies for every scheme and host, and traces to stdout. */
+static void clean_environment(void)
+{
+    static const char *const names[] = {
+        "http_proxy",          "https_proxy",
+        "all_proxy",           "no_proxy",
+        "HTTP_PROXY",          "HTTPS_PROXY",
+        "ALL_PROXY",           "NO_PROXY",
+        "MQTT_C_CLIENT_TRACE", "MQTT_C_CLIENT_TRACE_LEVEL",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (getenv(names[i])) /* writing is not safe beside threads, and is needed only once */
+            (void)unsetenv(names[i]);
+    }
+}
+
 int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
                     struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
@@ -161,6 +177,7 @@ int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
     options.maxBufferedMessages = (int)max_messages; /* counts while connected too */
     struct mqtt_client *client = memory_zeroed(1, sizeof(*client));
     client->ring = ring;
+    clean_environment();
     (void)signal(SIGPIPE, SIG_IGN); /* Paho does it anyway; so it is done on purpose */
     /* The address here only chooses the transport; each attempt names its own. */
     int code = MQTTAsync_createWithOptions(&client->handle,
@@ -189,7 +206,7 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client)
 static unsigned int put_alpn(struct mqtt_client *client, const char *alpn)
 {
     size_t length = strlen(alpn);
-    assert(length > 0 && length <= 254); /* the caller has checked it */
+    assert(length > 0 && length <= 255); /* the caller has checked it */
     memset(client->alpn, 0, sizeof(client->alpn));
     client->alpn[0] = (unsigned char)length; /* RFC 7301, section 3.1 */
     memcpy(client->alpn + 1, alpn, length);
@@ -231,7 +248,7 @@ static struct operation *ongoing(struct mqtt_client *client)
     return &client->operations[client->generation % CONTEXTS];
 }
 
-static char *uri_of(const struct server_url *server)
+static char *uri_of(const struct server *server)
 {
     return memory_printf("%s://%s:%u%s", server->websocket ? "wss" : "ssl", server->host,
                          server->port, server->path);

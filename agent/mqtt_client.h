@@ -11,8 +11,8 @@
 #ifndef SALLYPORT_AGENT_MQTT_CLIENT_H
 #define SALLYPORT_AGENT_MQTT_CLIENT_H
 
-#include "agent/server_url.h"
 #include "agent/uplink_ring.h"
+#include "config/server.h"
 
 struct mqtt_client; /* opaque */
 
@@ -32,7 +32,7 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client);
 
 /* Everything is copied during the call. NULL: unset. */
 struct mqtt_attempt {
-    const struct server_url *server;
+    const struct server *server;
     const char *ca, *certificate, *key, *key_password; /* as struct tls_files */
     const char *username, *password;
     const char *alpn, *proxy;

@@ -13,8 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IDLE_MS 60000 /* nothing in custody: nothing can become due before something is taken */
-#define WATCH_MS 1000 /* something in custody: an acknowledgement may have to be written */
+#define WATCH_MS 1000      /* longest time between two ticks */
 #define RATE_SECONDS 600.0 /* how fast the rate of taking forgets */
 #define RATE_KNOWN_SECONDS 10.0
 
@@ -139,11 +138,12 @@ static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below, str
         read_tier(outbox, &outbox->live, max_u64(from, outbox->boundary), below, into);
 }
 
-/* What the ledger says about a message must be in custody before the message shows it. */
+/* Which messages are historical must be in custody before one is handed out as such. */
 static bool may_hand_out(const struct outbox *outbox)
 {
-    return outbox->link_up && (outbox->live.ledger_version == outbox->ledger.version ||
-                               outbox->disk.ledger_version == outbox->ledger.version);
+    uint64_t needed = outbox->ledger.historical_version;
+    return outbox->link_up &&
+           (outbox->live.ledger_version >= needed || outbox->disk.ledger_version >= needed);
 }
 
 static void hand_out(struct outbox *outbox, struct parcels *from,
@@ -321,7 +321,7 @@ static struct disk_job find_disk_job(struct outbox *outbox, int64_t now_ms)
         job.move_below = outbox->committed_below;
     bool reserve = outbox->reserved_below != SEQ_LIMIT &&
                    outbox->reserved_below < outbox->next_seq + RESERVE_BLOCK / 2;
-    job.durable = job.move_below > 0 || reserve;
+    job.durable = job.move_below > 0 || reserve || (routine && outbox->disk_unsynced);
     job.due =
         job.durable || (routine && outbox->disk.released.n > 0) || (routine && outbox->disk.error);
     return job;
@@ -338,25 +338,31 @@ static void work(struct outbox *outbox, int64_t now_ms)
     outbox->sync_at_ms = now_ms + outbox->sync_ms;
 }
 
+static int64_t smallest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whatever is taken or acknowledged after this tick is done in time by the next one. */
 static int64_t next_due(const struct outbox *outbox, int64_t now_ms)
 {
-    bool holds = outbox->committed_below < outbox->next_seq || live_has_messages(outbox) ||
-                 (outbox->disk.store && store_messages(outbox->disk.store) > 0);
-    int64_t due = now_ms + (holds || outbox->disk.error ? WATCH_MS : IDLE_MS);
-    int64_t other = due;
+    int64_t pause_ms =
+        smallest(outbox->link_up ? outbox->spill_after_ms : outbox->sync_ms, WATCH_MS);
+    int64_t due_ms = now_ms + pause_ms;
     if (outbox->link_up && outbox->n_marks)
-        other = outbox->marks[0].time_ms + outbox->spill_after_ms;
+        due_ms = smallest(due_ms, outbox->marks[0].time_ms + outbox->spill_after_ms);
     else if (!outbox->link_up && live_has_messages(outbox))
-        other = outbox->sync_at_ms;
-    if (outbox->disk.error && other < outbox->disk.retry_at_ms)
-        other = outbox->disk.retry_at_ms;
-    if (other < due)
-        due = other;
-    return due > now_ms ? due : now_ms + 1;
+        due_ms = smallest(due_ms, outbox->sync_at_ms);
+    bool waits = outbox->disk.error && due_ms < outbox->disk.retry_at_ms;
+    if (due_ms <= now_ms || waits)
+        due_ms = now_ms + pause_ms;
+    return due_ms;
 }
 
 static void fold_rate(struct rate *rate, int64_t now_ms)
 {
+    if (!rate->started)
+        *rate = (struct rate){.started = true, .last_ms = now_ms};
     double seconds = (double)(now_ms - rate->last_ms) / 1000.0;
     if (seconds < 1.0)
         return;
@@ -381,7 +387,7 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
     const struct span *gap = ledger_next_gap(&outbox->ledger);
-    if (!gap)
+    if (!gap || outbox->commit_error) /* a report could not be taken either */
         return false;
     *ret_gap = (struct outbox_gap){.first = gap->first,
                                    .last = gap->last,

@@ -96,7 +96,10 @@ void outbox_release(struct outbox *outbox, uint64_t seq);
 /* The link came up or went down. Down: what was handed out will be handed out again. */
 void outbox_link(struct outbox *outbox, bool up, int64_t now_ms);
 
-/* Does what is due (spill, sync, checkpoint); returns NOW_MS of the next time to call it. */
+/*
+ * Does what is due (spill, sync, drop, try again what failed); returns NOW_MS of the next time to
+ * call it, at most a second later, whatever is taken in between.
+ */
 int64_t outbox_tick(struct outbox *outbox, int64_t now_ms);
 
 /*

@@ -123,11 +123,12 @@ static int fill_disk(struct outbox *outbox, const struct disk_job *job, struct m
     return r;
 }
 
-static void note_done(struct outbox *outbox, const struct disk_job *job, const struct move *move,
-                      const struct outcome *outcome)
+static void note_done(struct outbox *outbox, const struct disk_job *job, bool durable,
+                      const struct move *move, const struct outcome *outcome)
 {
     outbox->disk.error = 0;
     outbox->disk.ledger_version = outbox->ledger.version;
+    outbox->disk_unsynced = !durable && (outbox->disk_unsynced || job->with_pending);
     outbox->previous_stream[0] = '\0';
     outbox->live_stale |= outcome->boundary > outbox->boundary;
     outbox->live_state_stale = true;
@@ -161,13 +162,14 @@ static int try_disk(struct outbox *outbox, const struct disk_job *job)
         outcome.reserved_below = outbox->next_seq + RESERVE_BLOCK;
     ledger_copy(&outbox->undo, &outbox->ledger);
     uint64_t dropped_before = outbox->dropped;
-    int r = store_begin(store, job->durable || reserve || job->clean);
+    bool durable = job->durable || reserve || job->clean;
+    int r = store_begin(store, durable);
     if (r == 0)
         r = fill_disk(outbox, job, &move, &outcome);
     if (r == 0)
         r = store_commit(store);
     if (r == 0) {
-        note_done(outbox, job, &move, &outcome);
+        note_done(outbox, job, durable, &move, &outcome);
         return 0;
     }
     store_rollback(store);

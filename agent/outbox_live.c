@@ -140,16 +140,30 @@ static void renew_live(struct outbox *outbox, int64_t now_ms)
         (void)tiers_failed(live, r, now_ms);
 }
 
+/* The live tier does not work: into the disk tier, safe from a kill at once. */
 static int commit_around_live(struct outbox *outbox, int64_t now_ms)
 {
     bool retry = now_ms >= outbox->live.retry_at_ms;
-    const struct disk_job job = {.move_below = outbox->committed_below,
-                                 .with_pending = true,
-                                 .durable = now_ms >= outbox->sync_at_ms};
+    const struct disk_job job = {.move_below = outbox->committed_below, .with_pending = true};
     int r = tiers_work_on_disk(outbox, &job, now_ms);
     if (r == 0 && retry)
         renew_live(outbox, now_ms);
     return r;
+}
+
+static int try_live(struct outbox *outbox, int64_t now_ms)
+{
+    struct tier *live = &outbox->live;
+    if (live->error && now_ms < live->retry_at_ms)
+        return live->error;
+    int r = commit_live(outbox);
+    if (r == -EBADMSG)
+        tiers_replace_damaged(outbox, live, now_ms);
+    else if (r == -ENOSPC && live->store)
+        (void)store_checkpoint(live->store); /* makes room in its log */
+    else
+        return r;
+    return commit_live(outbox);
 }
 
 int tiers_commit(struct outbox *outbox, int64_t now_ms)
@@ -158,21 +172,16 @@ int tiers_commit(struct outbox *outbox, int64_t now_ms)
     if (outbox->committed_below == outbox->next_seq && live->released.n == 0 &&
         live->ledger_version == outbox->ledger.version && !outbox->live_state_stale)
         return 0;
-    int r = live->error && now_ms < live->retry_at_ms ? live->error : commit_live(outbox);
-    if (r == -EBADMSG)
-        tiers_replace_damaged(outbox, live, now_ms);
-    else if (r == -ENOSPC && live->store)
-        (void)store_checkpoint(live->store); /* makes room in its log */
-    if (r == -EBADMSG || r == -ENOSPC)
-        r = commit_live(outbox);
-    if (r == 0) {
+    int live_r = try_live(outbox, now_ms), r = live_r;
+    if (live_r == 0) {
         (void)bound_live(outbox);
-        return 0;
+    } else {
+        if (live->error == 0)
+            live->retry_at_ms = now_ms; /* the first failure: it is made anew at once */
+        r = commit_around_live(outbox, now_ms);
+        if (r < 0)
+            (void)tiers_failed(live, live_r, now_ms);
     }
-    if (live->error == 0)
-        live->retry_at_ms = now_ms; /* the first failure: renew it at once */
-    r = commit_around_live(outbox, now_ms);
-    if (r < 0)
-        (void)tiers_failed(live, r, now_ms);
+    outbox->commit_error = r;
     return r;
 }

@@ -53,10 +53,15 @@ static int set_aside(struct outbox *outbox, struct tier *tier, struct strbuf *wa
     return 0;
 }
 
-static int open_tier(struct outbox *outbox, struct tier *tier, enum store_kind kind,
-                     struct strbuf *warning, struct found *found)
+static int open_tier(struct outbox *outbox, struct tier *tier, const char *folder,
+                     enum store_kind kind, struct strbuf *warning, struct found *found)
 {
-    int r = store_open(kind, tier->path, &found->state, &tier->store);
+    int r = folder_make(folder);
+    if (r < 0) {
+        warn_failure(warning, folder, r);
+        return tiers_failed(tier, r, 0);
+    }
+    r = store_open(kind, tier->path, &found->state, &tier->store);
     if (r == -EBADMSG) {
         struct store_state fresh;
         found->damaged = true;
@@ -73,14 +78,6 @@ static int open_tier(struct outbox *outbox, struct tier *tier, enum store_kind k
     }
     found->known = !found->damaged && found->state.stream[0] != '\0';
     return 0;
-}
-
-static int make_folder(const char *path, struct strbuf *warning)
-{
-    int r = folder_make(path);
-    if (r < 0)
-        warn_failure(warning, path, r);
-    return r;
 }
 
 /* --- who goes on where ----------------------------------------------------------------------- */
@@ -308,11 +305,10 @@ int outbox_open(const struct outbox_settings *settings, int64_t wall_ms, struct 
     struct outbox *outbox = outbox_new(settings, wall_ms);
     struct found live = {.first = 0}, disk = {.first = 0};
     strbuf_reset(warning);
-    (void)make_folder(settings->state_dir, warning);
-    (void)make_folder(settings->runtime_dir, warning);
-    int disk_r = open_tier(outbox, &outbox->disk, STORE_DISK, warning, &disk);
-    int live_r =
-        disk_r == -EBUSY ? 0 : open_tier(outbox, &outbox->live, STORE_LIVE, warning, &live);
+    int disk_r = open_tier(outbox, &outbox->disk, settings->state_dir, STORE_DISK, warning, &disk);
+    int live_r = disk_r == -EBUSY ? 0
+                                  : open_tier(outbox, &outbox->live, settings->runtime_dir,
+                                              STORE_LIVE, warning, &live);
     int r = disk_r == -EBUSY || live_r == -EBUSY ? -EBUSY : disk_r < 0 && live_r < 0 ? disk_r : 0;
     if (r < 0) {
         (void)outbox_free(outbox);

@@ -53,6 +53,7 @@ struct mark {
 };
 
 struct rate { /* of bytes taken, forgetting with a time constant */
+    bool started;
     double bytes, seconds;
     uint64_t since; /* bytes since `last_ms` */
     int64_t last_ms;
@@ -64,8 +65,10 @@ struct outbox {
     int64_t spill_after_ms, sync_ms;
 
     struct tier live, disk;
+    int commit_error;           /* of the last commit */
     bool live_stale;            /* the live tier still has rows below the boundary */
     bool live_state_stale;      /* its row of state must be written with the next commit */
+    bool disk_unsynced;         /* a power cut may take back what it was given */
     uint64_t disk_first;        /* no number below is on disk */
     uint64_t next_seq;          /* of the next message taken */
     uint64_t committed_below;   /* numbers below may be handed out */

@@ -55,8 +55,8 @@ static const char *const statement_texts[] = {
     [ST_RANGE] = "SELECT (SELECT min(seq) FROM message), (SELECT max(seq) FROM message)",
     [ST_PAGES] = "PRAGMA page_count",
     [ST_FREE_PAGES] = "PRAGMA freelist_count",
-    [ST_STATE_SAVE] = "INSERT OR REPLACE INTO state "
-                      "VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [ST_STATE_SAVE] = ("INSERT OR REPLACE INTO state "
+                       "VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
     [ST_LEDGER_CLEAR] = "DELETE FROM span",
     [ST_LEDGER_ADD] = "INSERT INTO span VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6)",
     [ST_LEDGER_LOAD] = "SELECT * FROM span ORDER BY id",

@@ -106,16 +106,6 @@ void uplink_ring_acknowledge(struct uplink_ring *ring)
     pthread_mutex_unlock(&ring->lock);
 }
 
-void uplink_ring_wake(struct uplink_ring *ring)
-{
-    pthread_mutex_lock(&ring->lock);
-    bool wake = !ring->signalled;
-    ring->signalled = true;
-    pthread_mutex_unlock(&ring->lock);
-    if (wake)
-        (void)eventfd_write(ring->event, 1);
-}
-
 uint64_t uplink_ring_take_dropped(struct uplink_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);

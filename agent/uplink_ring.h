@@ -49,7 +49,6 @@ bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event);
 /* Readable while events wait; uplink_ring_acknowledge() before the reader empties the ring. */
 int uplink_ring_descriptor(const struct uplink_ring *ring);
 void uplink_ring_acknowledge(struct uplink_ring *ring);
-void uplink_ring_wake(struct uplink_ring *ring); /* any thread: the loop should look around */
 
 /* How many acknowledgements and messages were dropped since the last call. */
 uint64_t uplink_ring_take_dropped(struct uplink_ring *ring);

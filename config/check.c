@@ -4,79 +4,15 @@
  * driver.
  */
 #include "agent/base/memory.h"
+#include "config/check_uplink.h"
 #include "config/loading.h"
 #include "config/nearest.h"
-#include "config/server.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Whether KEY was given and accepted. */
-static bool has(const struct loading_group *group, const char *key)
-{
-    uint64_t bit = option_bit(group->part.table, key);
-    return (group->part.present & bit) && !(group->part.refused & bit);
-}
-
-static void check_servers(const struct loading_group *uplink, const struct text_list *servers)
-{
-    for (size_t i = 0; i < servers->length; i++) {
-        struct server server;
-        struct problem problem;
-        if (server_parse(servers->items[i], &server, &problem) < 0)
-            section_report(&uplink->section, FINDING_ERROR, "servers", "%s", problem.text);
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(servers->items[j], servers->items[i]) == 0)
-                section_report(&uplink->section, FINDING_WARNING, "servers",
-                               "\"%.60s\" is listed twice", servers->items[i]);
-        }
-    }
-}
-
-/* A key that makes sense only together with another one. */
-static void check_needs(const struct loading_group *group, const char *key, const char *needed)
-{
-    if (has(group, key) && !(group->part.present & option_bit(group->part.table, needed)))
-        section_report(&group->section, FINDING_ERROR, key, "needs `%s` as well", needed);
-}
-
-static void check_prefix(const struct loading_group *uplink, const char *prefix)
-{
-    if (strpbrk(prefix, "/+#") || prefix[0] == '$')
-        section_report(&uplink->section, FINDING_ERROR, "prefix",
-                       "must be one level of a topic: without \"/\", \"+\", \"#\", and not "
-                       "beginning with \"$\"");
-}
-
-static void check_uplink(const struct loading *loading)
-{
-    const struct loading_group *uplink = &loading->uplink;
-    const struct config_uplink *values = &loading->config->uplink;
-    struct problem problem;
-    check_servers(uplink, &values->servers);
-    check_needs(uplink, "certificate", "key");
-    check_needs(uplink, "key", "certificate");
-    check_needs(uplink, "key_password_file", "key");
-    check_needs(uplink, "password_file", "username");
-    if (has(uplink, "username") && !has(uplink, "password_file") && !has(uplink, "certificate"))
-        section_report(&uplink->section, FINDING_WARNING, "username",
-                       "without `password_file` and `certificate` anybody can log in as this "
-                       "gateway");
-    check_prefix(uplink, values->prefix);
-    if (values->format == FORMAT_SPARKPLUG)
-        section_report(&uplink->section, FINDING_ERROR, "format",
-                       "this build has no Sparkplug encoder; use \"json\"");
-    if (values->proxy && proxy_check(values->proxy, &problem) < 0)
-        section_report(&uplink->section, FINDING_ERROR, "proxy", "%s", problem.text);
-    if (values->reconnect_min_ms > values->reconnect_max_ms)
-        section_report(&uplink->section, FINDING_ERROR,
-                       has(uplink, "reconnect_min_ms") ? "reconnect_min_ms" : "reconnect_max_ms",
-                       "reconnect_min_ms (%lld) is above reconnect_max_ms (%lld)",
-                       (long long)values->reconnect_min_ms, (long long)values->reconnect_max_ms);
-}
 
 static void check_gateway(const struct loading *loading)
 {
@@ -392,7 +328,7 @@ void loading_check(struct loading *loading)
 {
     if (loading->gateway.part.table) { /* the main file could be read */
         check_gateway(loading);
-        check_uplink(loading);
+        config_check_uplink(&loading->uplink.section, &loading->uplink.part);
     }
     check_bus_names(loading);
     check_device_names(loading);

@@ -7,18 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static void explain_row(const struct topic *topic, const struct option *row, struct strbuf *out)
+static void explain_row(const struct key_topic *topic, const struct option *row, struct strbuf *out)
 {
     strbuf_addf(out, "%s.%s\n  %s\n  type:    ", topic->path, row->key, row->help);
     option_print_type(row, out);
     strbuf_add(out, "\n  default: ");
     option_print_default(topic->table, row, out);
-    if (row->example)
-        strbuf_addf(out, "\n  example: %s", row->example);
+    if (row->example) {
+        strbuf_add(out, "\n  example: ");
+        value_print_literal(row, row->example, out);
+    }
     strbuf_addf(out, "\n  reload:  %s\n", option_reload_text(row));
 }
 
-static void explain_topic(const struct topic *topic, struct strbuf *out)
+static void explain_topic(const struct key_topic *topic, struct strbuf *out)
 {
     strbuf_addf(out, "%s\n  %s\n", topic->path, topic->help);
     for (size_t i = 0; i < topic->table->n_rows; i++) {
@@ -28,11 +30,11 @@ static void explain_topic(const struct topic *topic, struct strbuf *out)
 }
 
 /* Explains KEY if it is exactly a topic, or a key of one. */
-static bool explain_exactly(const struct topics *topics, const char *key, struct strbuf *out)
+static bool explain_exactly(const struct key_topics *topics, const char *key, struct strbuf *out)
 {
     bool found = false;
     for (size_t i = 0; i < topics->length; i++) {
-        const struct topic *topic = &topics->items[i];
+        const struct key_topic *topic = &topics->items[i];
         size_t length = strlen(topic->path);
         if (strcmp(key, topic->path) == 0) {
             explain_topic(topic, out);
@@ -48,7 +50,7 @@ static bool explain_exactly(const struct topics *topics, const char *key, struct
 }
 
 /* Explains every key whose last word is KEY: "port" finds the port of each driver. */
-static bool explain_word(const struct topics *topics, const char *key, struct strbuf *out)
+static bool explain_word(const struct key_topics *topics, const char *key, struct strbuf *out)
 {
     bool found = false;
     for (size_t i = 0; i < topics->length; i++) {
@@ -78,12 +80,12 @@ static void offer(struct guess *guess, const char *path, const char *word)
         (void)snprintf(guess->word_best, sizeof(guess->word_best), "%s", path);
 }
 
-static void explain_nearest(const struct topics *topics, const char *key, struct strbuf *out)
+static void explain_nearest(const struct key_topics *topics, const char *key, struct strbuf *out)
 {
     const char *dot = strrchr(key, '.');
     struct guess guess = {.whole = {.word = key}, .word = {.word = dot ? dot + 1 : key}};
     for (size_t i = 0; i < topics->length; i++) {
-        const struct topic *topic = &topics->items[i];
+        const struct key_topic *topic = &topics->items[i];
         offer(&guess, topic->path, topic->path);
         for (size_t j = 0; j < topic->table->n_rows; j++) {
             char path[FULL_KEY_BYTES];
@@ -100,8 +102,8 @@ static void explain_nearest(const struct topics *topics, const char *key, struct
 
 int config_explain(const char *key, const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(topic_list_free) struct topics topics;
-    topic_list_make(drivers, &topics);
+    CLEANUP(key_topics_free) struct key_topics topics;
+    key_topics_make(drivers, &topics);
     for (size_t i = 0; !key && i < topics.length; i++) {
         strbuf_add(out, i ? "\n" : "");
         explain_topic(&topics.items[i], out);

@@ -2,6 +2,7 @@
 #include "config/finding.h"
 
 #include "agent/base/memory.h"
+#include "config/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,10 +38,7 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    for (char *at = text; *at; at++) {
-        if ((unsigned char)*at < 0x20)
-            *at = '?'; /* a value quoted from the file must not break the line */
-    }
+    text_make_printable(text); /* what is quoted from the file must not break the line */
     findings->items[findings->length] = (struct finding){
         .severity = severity,
         .file = memory_text(where.file ? where.file : ""),
@@ -49,6 +47,8 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
         .text = memory_text(text),
         .order = findings->length,
     };
+    text_make_printable(findings->items[findings->length].file);
+    text_make_printable(findings->items[findings->length].key);
     findings->length++;
 }
 

@@ -61,7 +61,7 @@ static void open_source(struct loading *loading, const char *path)
     if (source_open(path, CONFIG_MAX_BYTES, loading->findings, &source) < 0)
         loading->incomplete = true;
     loading->sources =
-        memory_resize(loading->sources, loading->n_sources + 1, sizeof(*loading->sources));
+        memory_resize(loading->sources, loading->n_sources + 1, sizeof(struct source *));
     loading->sources[loading->n_sources++] = source;
 }
 

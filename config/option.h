@@ -61,7 +61,7 @@ struct option {
     enum reload_class reload;
     size_t offset;       /* of the member in the table's struct */
     const char *help;    /* one sentence for a person, ending with a full stop */
-    const char *example; /* a value for the example file when the default says little */
+    const char *example; /* written like fallback, for the example file when that says little */
 };
 
 /* The keys of one group, or of each element of one list. */

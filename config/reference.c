@@ -19,7 +19,7 @@ static void print_cell(const struct strbuf *text, struct strbuf *out)
     }
 }
 
-static void print_reference_row(const struct topic *topic, const struct option *row,
+static void print_reference_row(const struct key_topic *topic, const struct option *row,
                                 struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
@@ -38,13 +38,13 @@ static void print_reference_row(const struct topic *topic, const struct option *
 
 void config_reference(const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(topic_list_free) struct topics topics;
-    topic_list_make(drivers, &topics);
+    CLEANUP(key_topics_free) struct key_topics topics;
+    key_topics_make(drivers, &topics);
     strbuf_add(out, "# Keys of sallyport.conf\n\n"
                     "Made from the tables in the source; `sallyport explain KEY` says the same.\n"
                     "The keys of a driver stand in the same group as the general ones.\n");
     for (size_t i = 0; i < topics.length; i++) {
-        const struct topic *topic = &topics.items[i];
+        const struct key_topic *topic = &topics.items[i];
         strbuf_addf(out, "\n## %s\n\n%s\n\n", topic->path, topic->help);
         strbuf_add(out, "| key | value | default | a change | meaning |\n|---|---|---|---|---|\n");
         for (size_t j = 0; j < topic->table->n_rows; j++)
@@ -84,21 +84,32 @@ static const char *name_of(const struct example_name *names, const char *key)
     return NULL;
 }
 
+static bool is_shown(const struct option *row)
+{
+    return (row->flags & (OPTION_REQUIRED | OPTION_SHOWN)) != 0;
+}
+
+static void print_assignment(const struct option_table *table, const struct option *row,
+                             const struct example_name *names, const char *indent,
+                             struct strbuf *out)
+{
+    const char *name = name_of(names, row->key);
+    strbuf_addf(out, "%s%s%s = ", indent, is_shown(row) ? "" : "#", row->key);
+    if (name)
+        strbuf_addf(out, "\"%s\"", name);
+    else if (row->example)
+        value_print_literal(row, row->example, out);
+    else
+        option_print_default(table, row, out);
+    strbuf_add(out, ";\n");
+}
+
 static void print_example_row(const struct option_table *table, const struct option *row,
                               const struct example_name *names, const char *indent,
                               struct strbuf *out)
 {
-    bool shown = (row->flags & (OPTION_REQUIRED | OPTION_SHOWN)) != 0;
-    const char *name = name_of(names, row->key);
     print_comment(row->help, indent, out);
-    strbuf_addf(out, "%s%s%s = ", indent, shown ? "" : "#", row->key);
-    if (name)
-        strbuf_addf(out, "\"%s\"", name);
-    else if (row->example)
-        strbuf_add(out, row->example);
-    else
-        option_print_default(table, row, out);
-    strbuf_add(out, ";\n");
+    print_assignment(table, row, names, indent, out);
 }
 
 static void print_example_rows(const struct option_table *table, const struct example_name *names,
@@ -106,6 +117,18 @@ static void print_example_rows(const struct option_table *table, const struct ex
 {
     for (size_t i = 0; i < table->n_rows; i++)
         print_example_row(table, &table->rows[i], names, indent, out);
+}
+
+/* General keys: with their comments in the first element of a list, bare in the others. */
+static void print_general_rows(const struct option_table *table, const struct example_name *names,
+                               const char *indent, bool first, struct strbuf *out)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        if (first)
+            print_example_row(table, &table->rows[i], names, indent, out);
+        else if (is_shown(&table->rows[i]))
+            print_assignment(table, &table->rows[i], names, indent, out);
+    }
 }
 
 static void print_example_group(const struct option_table *table, struct strbuf *out)
@@ -117,29 +140,29 @@ static void print_example_group(const struct option_table *table, struct strbuf 
     strbuf_add(out, "};\n");
 }
 
-static void print_example_bus(const struct config_driver *driver, struct strbuf *out)
+static void print_example_bus(const struct config_driver *driver, bool first, struct strbuf *out)
 {
     char name[128];
     (void)snprintf(name, sizeof(name), "line-%s", driver->name);
     const struct example_name names[] = {{"name", name}, {"driver", driver->name}, {NULL, NULL}};
     print_comment(driver->help, "  ", out);
     strbuf_add(out, "  {\n");
-    print_example_rows(&config_bus_table, names, "    ", out);
+    print_general_rows(&config_bus_table, names, "    ", first, out);
     print_example_rows(&driver->bus, NULL, "    ", out);
     strbuf_add(out, "  }");
 }
 
-static void print_example_device(const struct config_driver *driver, struct strbuf *out)
+static void print_example_device(const struct config_driver *driver, bool first, struct strbuf *out)
 {
     char bus[128], name[128];
     (void)snprintf(bus, sizeof(bus), "line-%s", driver->name);
     (void)snprintf(name, sizeof(name), "device-%s", driver->name);
     const struct example_name names[] = {{"name", name}, {"bus", bus}, {NULL, NULL}};
     strbuf_add(out, "  {\n");
-    print_example_rows(&config_device_table, names, "    ", out);
+    print_general_rows(&config_device_table, names, "    ", first, out);
     print_example_rows(&driver->device, NULL, "    ", out);
     strbuf_add(out, "    tags = (\n      {\n");
-    print_example_rows(&config_tag_table, NULL, "        ", out);
+    print_general_rows(&config_tag_table, NULL, "        ", first, out);
     print_example_rows(&driver->tag, NULL, "        ", out);
     strbuf_add(out, "      }\n    );\n  }");
 }
@@ -159,14 +182,14 @@ void config_example(const struct config_driver *const *drivers, struct strbuf *o
     print_comment(config_bus_table.help, "", out);
     strbuf_addf(out, "%s: (\n", config_bus_table.path);
     for (size_t i = 0; drivers[i]; i++) {
-        print_example_bus(drivers[i], out);
+        print_example_bus(drivers[i], i == 0, out);
         strbuf_add(out, drivers[i + 1] ? ",\n" : "\n");
     }
     strbuf_add(out, ");\n\n");
     print_comment(config_device_table.help, "", out);
     strbuf_addf(out, "%s: (\n", config_device_table.path);
     for (size_t i = 0; drivers[i]; i++) {
-        print_example_device(drivers[i], out);
+        print_example_device(drivers[i], i == 0, out);
         strbuf_add(out, drivers[i + 1] ? ",\n" : "\n");
     }
     strbuf_add(out, ");\n");

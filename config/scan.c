@@ -299,6 +299,19 @@ static void refuse_byte(struct scanner *scanner)
     give_up(scanner, scanner->line, text);
 }
 
+/* A vertical tab is none to libconfig. */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r' || byte == '\f';
+}
+
+static void skip_blank(struct scanner *scanner)
+{
+    if (*scanner->at != '\n')
+        strbuf_add_char(scanner->out, ' ');
+    skip(scanner, scanner->at + 1);
+}
+
 static void take_token(struct scanner *scanner)
 {
     char first = *scanner->at;
@@ -312,8 +325,8 @@ static void take_token(struct scanner *scanner)
         take_number(scanner);
     else if (strchr("=:,;{}()[]", first))
         take_mark(scanner);
-    else if (isspace((unsigned char)first))
-        take(scanner, scanner->at + 1);
+    else if (is_blank(first))
+        skip_blank(scanner);
     else
         refuse_byte(scanner);
 }
@@ -324,7 +337,7 @@ static bool is_text(struct scanner *scanner)
     unsigned line = 1;
     for (const char *at = scanner->at; at < scanner->end; at++) {
         line += *at == '\n';
-        if (((unsigned char)*at >= 0x20 && *at != 0x7f) || isspace((unsigned char)*at))
+        if (((unsigned char)*at >= 0x20 && *at != 0x7f) || is_blank(*at))
             continue;
         complain(scanner, line, "", "not a text file: byte 0x%02x (binary, or not UTF-8?)",
                  (unsigned char)*at);

@@ -10,7 +10,7 @@
 
 #define MEMBER(owner, name) .key = #name, .offset = offsetof(struct owner, name)
 #define TABLE(names, owner)                                                                        \
-    .rows = names, .n_rows = ARRAY_LENGTH(names), .size = sizeof(struct owner)
+    .rows = (names), .n_rows = ARRAY_LENGTH(names), .size = sizeof(struct owner)
 
 const char *const value_type_names[] = {"bool",   "int16",   "uint16",  "int32",  "uint32", "int64",
                                         "uint64", "float32", "float64", "string", NULL};
@@ -60,11 +60,11 @@ static const struct option uplink_rows[] = {
     {MEMBER(config_uplink, key_password_file), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
      .example = "\"/etc/sallyport/tls/gateway.key-password\"",
      .help = "The file with the password of an encrypted `key`."},
-    {MEMBER(config_uplink, username), .type = OPTION_TEXT, .min = 1, .max = 256,
-     .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",
+    {MEMBER(config_uplink, username), .type = OPTION_TEXT, .flags = OPTION_SHOWN, .min = 1,
+     .max = 256, .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",
      .help = "The name this gateway logs in with."},
-    {MEMBER(config_uplink, password_file), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
-     .example = "\"/etc/sallyport/tls/mqtt-password\"",
+    {MEMBER(config_uplink, password_file), .type = OPTION_PATH, .flags = OPTION_SHOWN,
+     .reload = RELOAD_UPLINK, .example = "\"/etc/sallyport/tls/mqtt-password\"",
      .help = "The file with the password that belongs to `username`."},
     {MEMBER(config_uplink, client_id), .type = OPTION_TEXT, .min = 1, .max = 256,
      .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",

@@ -8,19 +8,19 @@
 
 #include "config/config.h"
 
-struct topic {
+struct key_topic {
     char path[128];
     const char *help; /* one sentence */
     const struct option_table *table;
 };
 
-struct topics {
-    struct topic *items;
+struct key_topics {
+    struct key_topic *items;
     size_t length;
 };
 
-void topic_list_make(const struct config_driver *const *drivers, struct topics *ret_topics);
-void topic_list_free(struct topics *topics); /* fit for CLEANUP() */
+void key_topics_make(const struct config_driver *const *drivers, struct key_topics *ret_topics);
+void key_topics_free(struct key_topics *topics); /* fit for CLEANUP() */
 
 /* What is known of one key, in words for a person. All append to OUT. */
 void option_print_type(const struct option *row, struct strbuf *out);

@@ -3,8 +3,10 @@
 
 #include "agent/base/memory.h"
 #include "config/nearest.h"
+#include "config/text.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -173,36 +175,6 @@ static int store_enum(const struct option *row, const struct given *given, void 
     return unknown_name(row, given->text, problem);
 }
 
-/* Whether TEXT is well-formed UTF-8 (RFC 3629): payloads and topics must be. */
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-        size_t more = *at < 0x80 ? 0 : *at < 0xc2 ? 4 : *at < 0xe0 ? 1 : *at < 0xf0 ? 2 : 3;
-        if (more == 4 || *at > 0xf4)
-            return false;
-        uint32_t code = more ? *at & (0x3fU >> more) : *at;
-        at++;
-        for (size_t i = 0; i < more; i++, at++) {
-            if ((*at & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (*at & 0x3f);
-        }
-        if (code < smallest[more] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-            return false;
-    }
-    return true;
-}
-
-static bool has_control(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 static bool consists_of_id(const char *text, bool dots)
 {
     static const char letters[] =
@@ -249,9 +221,9 @@ static int check_text(const struct option *row, const char *text, struct problem
         return -EINVAL;
     if (row->type == OPTION_BYTES)
         return 0;
-    if (has_control(text))
+    if (text_has_control(text))
         return refuse(problem, "the text contains a control character or a line break");
-    if (!is_utf8(text))
+    if (!text_is_utf8(text))
         return refuse(problem, "the text is not UTF-8; save the file as UTF-8");
     return 0;
 }
@@ -389,14 +361,33 @@ int value_store_text(const struct option *row, const char *text, const char *fol
     return value_store(row, &given, folder, values, ret_problem);
 }
 
+/* Resolves the escape behind the backslash at AT into *RET; returns how many bytes it takes. */
+static size_t resolve_escape(const char *at, char *ret)
+{
+    const char *letter = at[1] ? strchr(escape_letters, at[1]) : NULL;
+    unsigned code;
+    if (letter) {
+        *ret = escape_plain[letter - escape_letters];
+        return 2;
+    }
+    if (at[1] == 'x' && isxdigit((unsigned char)at[2]) && isxdigit((unsigned char)at[3]) &&
+        sscanf(at + 2, "%2x", &code) == 1) {
+        *ret = (char)code;
+        return 4;
+    }
+    *ret = *at; /* libconfig leaves the others alone, too */
+    return 1;
+}
+
 /* Drops the opening quote of TEXT and resolves its escapes, in place. */
 static void unescape(char *text)
 {
     char *out = text;
-    for (const char *at = text + 1; *at; at++) {
-        const char *escaped = *at == '\\' && at[1] ? strchr(escape_letters, at[1]) : NULL;
-        *out++ = escaped ? escape_plain[escaped - escape_letters] : *at;
-        at += escaped != NULL;
+    for (const char *at = text + 1; *at; out++) {
+        if (*at == '\\')
+            at += resolve_escape(at, out);
+        else
+            *out = *at++;
     }
     *out = '\0';
 }
@@ -542,6 +533,16 @@ bool value_equal(const struct option *row, const void *a, const void *b)
         break;
     }
     return false;
+}
+
+void value_print_literal(const struct option *row, const char *written, struct strbuf *out)
+{
+    bool bare = row->type == OPTION_BOOL || row->type == OPTION_INT || row->type == OPTION_FLOAT ||
+                row->type == OPTION_TEXT_LIST;
+    if (bare || written[0] == '"')
+        strbuf_add(out, written);
+    else
+        value_print_text(written, out);
 }
 
 void value_print_text(const char *text, struct strbuf *out)

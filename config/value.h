@@ -55,6 +55,9 @@ bool value_equal(const struct option *row, const void *a, const void *b);
 /* Appends the value as a configuration file would say it; secrets as "(secret)". */
 void value_print(const struct option *row, const void *values, struct strbuf *out);
 
+/* Appends a value that a row declares as it would be written, with the quotes it may lack. */
+void value_print_literal(const struct option *row, const char *written, struct strbuf *out);
+
 /* Appends the bounds of a number: "1 to 1024 messages", "0 or more". */
 void value_print_range(const struct option *row, struct strbuf *out);
 

@@ -9,8 +9,8 @@
 #include "agent/base/memory.h"
 #include "drivers/wait.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -79,8 +79,7 @@ struct dial *dial_free(struct dial *dial)
 
 static int ask_resolver(const char *host, const char *port, int flags, struct addrinfo **ret_list)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG | flags};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
     return getaddrinfo(host, port, &hints, ret_list);
 }
 
@@ -124,6 +123,7 @@ static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bo
                          int *ret_code)
 {
     struct lookup *lookup = dial->lookup;
+    assert(lookup);
     int ready = wait_for(lookup->event, POLLIN, deadline_ns, stop);
     if (ready <= 0)
         return ready == 0 ? -ETIMEDOUT : ready;
@@ -155,32 +155,37 @@ static int resolve(struct dial *dial, int64_t deadline_ns, const atomic_bool *st
     return result ? result : -EHOSTUNREACH;
 }
 
-static int connect_one(const struct addrinfo *address, int64_t deadline_ns, const atomic_bool *stop,
-                       int *ret_socket)
+/* Returns 0 once FILE is connected, or a negative errno. */
+static int begin_and_finish(int file, const struct addrinfo *address, int64_t deadline_ns,
+                            const atomic_bool *stop)
 {
-    CLEANUP(descriptor_close)
-    int file = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (file < 0)
-        return -errno;
     int on = 1; /* a request is one small segment that must not wait for an acknowledgement */
     if (setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
+    if (connect(file, address->ai_addr, address->ai_addrlen) == 0)
+        return 0;
+    if (errno != EINPROGRESS)
+        return -errno;
+    int ready = wait_for(file, POLLOUT, deadline_ns, stop);
+    if (ready <= 0)
+        return ready == 0 ? -ETIMEDOUT : ready;
     int problem = 0;
-    if (connect(file, address->ai_addr, address->ai_addrlen) < 0) {
-        if (errno != EINPROGRESS)
-            return -errno;
-        int ready = wait_for(file, POLLOUT, deadline_ns, stop);
-        if (ready <= 0)
-            return ready == 0 ? -ETIMEDOUT : ready;
-        socklen_t size = sizeof(problem);
-        if (getsockopt(file, SOL_SOCKET, SO_ERROR, &problem, &size) < 0)
-            return -errno;
-    }
-    if (problem)
-        return -problem;
-    *ret_socket = file;
-    file = -1;
-    return 0;
+    socklen_t size = sizeof(problem);
+    return getsockopt(file, SOL_SOCKET, SO_ERROR, &problem, &size) < 0 ? -errno : -problem;
+}
+
+static int connect_one(const struct addrinfo *address, int64_t deadline_ns, const atomic_bool *stop,
+                       int *ret_socket)
+{
+    int file = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (file < 0)
+        return -errno;
+    int result = begin_and_finish(file, address, deadline_ns, stop);
+    if (result < 0)
+        close(file);
+    else
+        *ret_socket = file;
+    return result;
 }
 
 static const char *advice(int problem)

@@ -16,12 +16,11 @@ const struct config_driver *const *drivers_for_config(void)
 
 const struct driver *driver_of(const struct config_driver *config)
 {
-    for (size_t i = 0; drivers_all[i]; i++) {
-        if (&drivers_all[i]->config == config)
-            return drivers_all[i];
-    }
-    assert(!"a loaded bus names a driver of this build");
-    return NULL;
+    size_t i = 0;
+    while (drivers_all[i] && &drivers_all[i]->config != config)
+        i++;
+    assert(drivers_all[i]); /* a loaded bus names a driver of this build */
+    return drivers_all[i];
 }
 
 void driver_explain(struct driver_error *error, const char *format, ...)

@@ -40,10 +40,12 @@ enum unit_state {
 struct line_health {
     enum line_state state;
     uint64_t polls_ok, polls_failed; /* since the start */
-    uint64_t polls_skipped;          /* due, but the line was busy: never caught up */
+    uint64_t polls_skipped;          /* due, but the line was busy: never caught up; polls that
+                                        a tripped unit or a lost connection prevented do not count */
     uint64_t batches_refused;        /* deliver() had no room */
-    uint64_t heartbeat;              /* rises while the worker moves */
-    char error[160];                 /* the last reason of failure, "" for none */
+    uint64_t heartbeat;              /* rises while the worker moves: every 2 s when idle, and else
+                                        after one connect or one read at the longest */
+    char error[160];                 /* why it was last down, "" for never */
 };
 
 struct unit_health {
@@ -51,7 +53,7 @@ struct unit_health {
     uint64_t polls_ok, polls_failed;
     uint32_t failures_in_row;
     uint32_t last_us; /* duration of the last good poll */
-    char error[160];
+    char error[160];  /* the last reason of failure, kept after it recovered */
 };
 
 /*
@@ -76,9 +78,10 @@ void line_get_health(struct line *line, struct line_health *ret_health);
 void line_get_unit_health(struct line *line, size_t device, struct unit_health *ret_health);
 
 /*
- * Puts a request into the line's mailbox; DONE is called by the worker thread when it ended. One
- * request at a time: -EBUSY otherwise. When the line stops first, DONE is called with
- * OUTCOME_DISCONNECTED.
+ * Puts a request into the line's mailbox; DONE is called by the worker thread when it ended. It is
+ * served before the next poll, and dials when the line is not connected. Returns 0, -EBUSY while
+ * another request is waiting or being served, or -ENOTCONN when the line does not run. When the
+ * line stops first, DONE is called with OUTCOME_DISCONNECTED.
  */
 typedef void (*line_request_done)(void *context, enum outcome outcome,
                                   const struct driver_reply *reply,
@@ -86,11 +89,15 @@ typedef void (*line_request_done)(void *context, enum outcome outcome,
 int line_request(struct line *line, const struct driver_request *request, line_request_done done,
                  void *context);
 
-/* Seconds of wire time per cycle of its fastest interval, for `sallyport check`; see line.c. */
+/*
+ * What polling takes of the line's time, for `sallyport check`. cycle_s and load are 0 for a driver
+ * that does not know its wire times (TCP).
+ */
 struct line_budget {
     double cycle_s;    /* wire time of polling everything once */
     double load;       /* share of the line's time that the intervals ask for; above 1: too much */
-    double dead_one_s; /* the same cycle with the costliest unit silent */
+    double dead_one_s; /* the same cycle when the unit falls silent that costs most then: each of
+                          its groups takes the bus's `timeout_ms` */
 };
 void line_get_budget(struct line *line, struct line_budget *ret_budget);
 

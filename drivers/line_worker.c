@@ -32,6 +32,12 @@ static void count(atomic_ullong *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
+/* After everything that may block for a whole timeout. */
+static void beat(struct line *line)
+{
+    count(&line->heartbeat, 1);
+}
+
 /* xorshift64: chance for jitter, not for secrets. */
 static uint32_t draw(struct line *line)
 {
@@ -130,9 +136,10 @@ static void dial(struct line *line)
 {
     struct driver_error error = {""};
     int result = line->driver->connect(line->instance, &error);
+    beat(line);
     if (result < 0) {
         if (!error.text[0])
-            (void)snprintf(error.text, sizeof(error.text), "cannot connect: %s", strerror(-result));
+            driver_explain(&error, "cannot connect: %s", strerror(-result));
         if (!atomic_load(&line->stop))
             go_down(line, &error);
         return;
@@ -186,7 +193,10 @@ static enum outcome read_group(struct line *line, size_t index, struct driver_er
 {
     error->text[0] = 0;
     batch_begin(&line->batch, (uint16_t)line->devices[line->schedule.groups[index].unit]);
-    return line->driver->read(line->instance, line->groups[index].poll, &line->batch, error);
+    enum outcome outcome =
+        line->driver->read(line->instance, line->groups[index].poll, &line->batch, error);
+    beat(line);
+    return outcome;
 }
 
 static void publish_breaker(struct line *line, size_t index)
@@ -276,8 +286,8 @@ static enum outcome ask(struct line *line, const struct driver_request *request,
                         struct driver_reply *reply, struct driver_error *error)
 {
     if (!line->driver->request) {
-        (void)snprintf(error->text, sizeof(error->text),
-                       "the driver %s has no registers to ask for", line->driver->config.name);
+        driver_explain(error, "the driver %s has no registers to ask for",
+                       line->driver->config.name);
         return OUTCOME_UNSUPPORTED;
     }
     if (!line->connected)
@@ -289,6 +299,7 @@ static enum outcome ask(struct line *line, const struct driver_request *request,
         return OUTCOME_DISCONNECTED;
     }
     enum outcome outcome = line->driver->request(line->instance, request, reply, error);
+    beat(line);
     if (reconnect_after(line, outcome)) {
         error->text[0] = 0;
         outcome = line->driver->request(line->instance, request, reply, error);
@@ -386,7 +397,7 @@ void *line_work(void *argument)
     (void)prctl(PR_SET_TIMERSLACK, 1UL); /* nanoseconds; the default adds 50 us to each wait */
     schedule_start(&line->schedule, clock_mono_ns(), line->phase, line->total);
     while (!atomic_load(&line->stop)) {
-        count(&line->heartbeat, 1);
+        beat(line);
         serve_request(line);
         take_turn(line);
     }

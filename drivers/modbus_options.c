@@ -8,8 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_MAX_BYTES (2 * PDU_MAX_REGISTERS)
-
 #define DEVICE_ROWS(least_unit, most_unit)                                                         \
     {                                                                                              \
         {.key = "unit",                                                                            \
@@ -166,19 +164,12 @@ static void check_type(const struct check *check, uint8_t table)
         refuse(check, "order", "a bool has no order of bytes; leave out `order`");
 }
 
-static void check_length(const struct check *check)
-{
-    const struct config_tag *tag = check->tag;
-    if (tag->type == VALUE_STRING && tag->length > TEXT_MAX_BYTES)
-        refuse(check, "length", "a unit delivers no more than %d bytes at once", TEXT_MAX_BYTES);
-}
-
 static void check_extent(const struct check *check, uint8_t table, uint16_t address)
 {
     const struct config_tag *tag = check->tag;
     unsigned registers = tag_registers((enum value_type)tag->type, tag->length);
-    if (pdu_is_bits(table) || registers > PDU_MAX_REGISTERS)
-        return; /* one bit; or refused for its length already */
+    if (pdu_is_bits(table))
+        return;
     if (address + registers > 65536)
         refuse(check, "address", "the value takes %u registers and ends behind the last address",
                registers);
@@ -195,7 +186,6 @@ static void check_tag(const struct check *check)
     if (!check_place(check, &table, &address))
         return;
     check_type(check, table);
-    check_length(check);
     check_extent(check, table, address);
     if (check->tag->writable && (table == DRIVER_DISCRETE || table == DRIVER_INPUT))
         refuse(check, "writable", "the %s table can only be read", driver_table_names[table]);

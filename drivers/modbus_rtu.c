@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 
 struct modbus_rtu_bus {
@@ -45,8 +47,7 @@ struct rtu_line {
     const struct modbus_rtu_bus *options;
     struct rtu_timing timing;
     struct rtu_wire *wire;
-    modbus_t *modbus;
-    bool connected;
+    modbus_t *modbus; /* NULL: not connected */
 };
 
 static const speed_t *speed_of(int64_t baud)
@@ -61,18 +62,8 @@ static const speed_t *speed_of(int64_t baud)
 static int rtu_create(const struct driver_host *host, void **ret_line)
 {
     const struct modbus_rtu_bus *options = host->bus->options;
-    static const char parity_letters[] = {'N', 'E', 'O'};
     struct rtu_line *line = memory_zeroed(1, sizeof(*line));
     line->options = options;
-    line->modbus =
-        modbus_new_rtu(options->device, (int)options->baud, parity_letters[options->parity],
-                       (int)options->data_bits, (int)options->stop_bits);
-    if (!line->modbus) {
-        int problem = errno;
-        free(line);
-        return -problem;
-    }
-    (void)modbus_set_error_recovery(line->modbus, MODBUS_ERROR_RECOVERY_NONE);
     int64_t bits = 1 + options->data_bits + (options->parity != PARITY_NONE) + options->stop_bits;
     line->timing =
         rtu_timing_make(options->baud, bits, options->timeout_ms, options->turnaround_ms);
@@ -84,9 +75,11 @@ static int rtu_create(const struct driver_host *host, void **ret_line)
 static void rtu_disconnect(void *instance)
 {
     struct rtu_line *line = instance;
-    if (line->connected)
-        modbus_close(line->modbus);
-    line->connected = false;
+    if (!line->modbus)
+        return;
+    modbus_close(line->modbus);
+    modbus_free(line->modbus);
+    line->modbus = NULL;
 }
 
 static void rtu_free(void *instance)
@@ -95,7 +88,6 @@ static void rtu_free(void *instance)
     if (!line)
         return;
     rtu_disconnect(line);
-    modbus_free(line->modbus);
     rtu_wire_free(line->wire);
     free(line);
 }
@@ -167,19 +159,52 @@ static int set_up(const struct rtu_line *line, struct driver_error *error)
     return 0;
 }
 
+/* Sets line->modbus. Returns 0 or a negative errno. */
+static int open_port(struct rtu_line *line, char parity)
+{
+    const struct modbus_rtu_bus *options = line->options;
+    modbus_t *modbus = modbus_new_rtu(options->device, (int)options->baud, parity,
+                                      (int)options->data_bits, (int)options->stop_bits);
+    if (!modbus)
+        return -errno;
+    /* its own recovery sleeps, flushes and retries without end */
+    (void)modbus_set_error_recovery(modbus, MODBUS_ERROR_RECOVERY_NONE);
+    if (modbus_connect(modbus) < 0) {
+        int problem = errno;
+        modbus_free(modbus);
+        return -problem;
+    }
+    line->modbus = modbus;
+    return 0;
+}
+
+/*
+ * A pseudo terminal (a port of another machine, a simulator) has no parity bits. The C library
+ * reports that as an error when nothing else was to be changed.
+ */
+static bool is_pseudo_terminal(const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) < 0 || !S_ISCHR(about.st_mode))
+        return false;
+    return major(about.st_rdev) >= 136 && major(about.st_rdev) <= 143; /* Unix98, kernel's list */
+}
+
 static int rtu_connect(void *instance, struct driver_error *error)
 {
     struct rtu_line *line = instance;
-    if (line->connected)
+    static const char parity_letters[] = {'N', 'E', 'O'};
+    if (line->modbus)
         return 0;
-    if (modbus_connect(line->modbus) < 0) {
-        int problem = errno;
-        driver_explain(error, "cannot open %s: %s; %s", line->options->device, strerror(problem),
-                       advice(problem));
-        return -problem;
+    const char *device = line->options->device;
+    int result = open_port(line, parity_letters[line->options->parity]);
+    if (result == -EINVAL && is_pseudo_terminal(device))
+        result = open_port(line, parity_letters[PARITY_NONE]);
+    if (result < 0) {
+        driver_explain(error, "cannot open %s: %s; %s", device, strerror(-result), advice(-result));
+        return result;
     }
-    line->connected = true;
-    int result = set_up(line, error);
+    result = set_up(line, error);
     if (result < 0) {
         rtu_disconnect(line);
         return result;

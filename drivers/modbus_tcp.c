@@ -7,7 +7,8 @@
  *
  * Every request has a transaction identifier of its own. When anything goes wrong, the connection
  * is closed at once and the next request dials again: a new connection cannot carry an old reply.
- * Repeating a request whose connection broke is up to the line.
+ * A request that met a stream out of step is repeated once; repeating one whose connection broke
+ * is up to the line.
  */
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
@@ -41,6 +42,7 @@ struct tcp_line {
     size_t taken;            /* the reply handed out last, at the front of `bytes` */
     uint8_t bytes[1024];     /* what came and was not dropped yet */
     enum verdict remembered; /* what was wrong with a frame that was passed over */
+    bool out_of_step;        /* bytes came that are no frame, perhaps behind an earlier reply */
 };
 
 static int tcp_create(const struct driver_host *host, void **ret_line)
@@ -133,13 +135,13 @@ static bool stream_is_clean(struct tcp_line *line, const struct driver_request *
     drop_front(line, line->taken);
     line->taken = 0;
     for (;;) {
-        ssize_t got = take_bytes(line);
-        if (got < 0)
-            return got == -EAGAIN && line->used == 0;
         struct pdu_reply ignored;
         line->transaction++; /* one that was never sent: every frame answers something else */
         if (judge(line, request, &ignored) != VERDICT_INCOMPLETE)
             return false;
+        ssize_t got = take_bytes(line);
+        if (got < 0)
+            return got == -EAGAIN && line->used == 0;
     }
 }
 
@@ -183,6 +185,7 @@ static enum outcome receive(struct tcp_line *line, const struct driver_request *
             return OUTCOME_OK;
         if (verdict == VERDICT_INCOMPLETE)
             continue;
+        line->out_of_step = verdict == VERDICT_NOT_MODBUS;
         driver_explain(error, "unit %u: %s", request->unit, verdict_text(verdict));
         return OUTCOME_BAD_REPLY;
     }
@@ -207,10 +210,19 @@ static enum outcome ask(struct tcp_line *line, const struct driver_request *requ
 static enum outcome tcp_exchange(void *instance, const struct driver_request *request,
                                  struct pdu_reply *reply, struct driver_error *error)
 {
-    enum outcome outcome = ask(instance, request, reply, error);
-    if (outcome != OUTCOME_OK)
-        hang_up(instance);
-    return outcome;
+    struct tcp_line *line = instance;
+    for (bool repeated = false;; repeated = true) {
+        struct driver_error problem;
+        line->out_of_step = false;
+        enum outcome outcome = ask(line, request, reply, &problem);
+        if (outcome == OUTCOME_OK)
+            return outcome;
+        hang_up(line);
+        if (line->out_of_step && !repeated)
+            continue;
+        *error = problem;
+        return outcome;
+    }
 }
 
 static int tcp_prepare(void *instance, const struct config_device *device, const uint16_t *tags,

@@ -190,14 +190,22 @@ static enum outcome give_up(struct rtu_wire *wire, const struct driver_request *
     return OUTCOME_BAD_REPLY;
 }
 
-/* Lets the rest of a frame come in, instead of waking up for each of its characters. */
-static void nap(const struct rtu_wire *wire, const struct driver_request *request)
+/*
+ * Lets the rest of a frame come in, instead of waking up for each of its characters. *END_NS is
+ * when it will be complete at the latest, going by the earliest such moment reckoned so far: bytes
+ * may reach us later than they were on the wire.
+ */
+static void nap(const struct rtu_wire *wire, const struct driver_request *request, int64_t *end_ns)
 {
     if (wire->used == 0)
         return;
-    size_t missing = rtu_missing(request, wire->bytes, wire->used);
-    int64_t nap_ns = (int64_t)(missing - 1) * wire->timing.char_ns;
-    clock_sleep_until(wire->busy_ns + (nap_ns < NAP_MAX_NS ? nap_ns : NAP_MAX_NS));
+    int64_t missing = (int64_t)rtu_missing(request, wire->bytes, wire->used);
+    int64_t reckoned_ns = wire->busy_ns + missing * wire->timing.char_ns;
+    if (reckoned_ns < *end_ns)
+        *end_ns = reckoned_ns;
+    int64_t until_ns = *end_ns - wire->timing.char_ns;
+    int64_t most_ns = wire->busy_ns + NAP_MAX_NS;
+    clock_sleep_until(until_ns < most_ns ? until_ns : most_ns);
 }
 
 static enum outcome collect(struct rtu_wire *wire, const struct driver_request *request,
@@ -208,6 +216,7 @@ static enum outcome collect(struct rtu_wire *wire, const struct driver_request *
     int64_t last_ns = first_ns + (int64_t)rtu_reply_bytes(request) * wire->timing.char_ns;
     enum verdict verdict = VERDICT_INCOMPLETE;
     bool stripped = false;
+    int64_t end_ns = INT64_MAX;
     for (;;) {
         int64_t deadline_ns = wire->used ? last_ns : first_ns;
         int64_t pause_ns = wire->busy_ns + DAMAGED_PAUSE_NS;
@@ -224,7 +233,7 @@ static enum outcome collect(struct rtu_wire *wire, const struct driver_request *
         verdict = rtu_find(request, wire->bytes, wire->used, &wire->taken, reply);
         if (verdict == VERDICT_GOOD || verdict == VERDICT_EXCEPTION)
             break;
-        nap(wire, request);
+        nap(wire, request, &end_ns);
     }
     if (wire->echo == ECHO_UNKNOWN)
         wire->echo = ECHO_ABSENT;

@@ -55,24 +55,31 @@ void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, siz
     }
 }
 
-/* When the first unit that is not a suspect wants the line. */
-static int64_t next_healthy(const struct schedule *schedule)
+/*
+ * Whether asking UNIT in vain costs nobody a turn: everybody who comes due meanwhile can still be
+ * served, one after the other, before the next turn of any of them is due.
+ */
+static bool in_nobodys_way(const struct schedule *schedule, const struct schedule_unit *unit,
+                           int64_t now_ns)
 {
-    int64_t next = INT64_MAX;
+    int64_t end_ns = now_ns + unit->cost_ns, next_ns = INT64_MAX, queue_ns = 0;
     for (size_t i = 0; i < schedule->n_groups; i++) {
         const struct schedule_group *group = &schedule->groups[i];
-        if (!is_suspect(&schedule->units[group->unit]))
-            next = smaller(next, group->due_ns);
+        if (is_suspect(&schedule->units[group->unit]) || group->due_ns > end_ns)
+            continue;
+        queue_ns += schedule->turn_ns;
+        next_ns = smaller(next_ns, group->due_ns + group->interval_ns);
     }
-    return next;
+    return end_ns + queue_ns < next_ns;
 }
 
 /* When a suspect may be asked at the earliest. */
 static int64_t suspect_ready(const struct schedule *schedule, const struct schedule_unit *unit,
-                             int64_t healthy_ns, int64_t now_ns)
+                             int64_t now_ns)
 {
-    bool in_nobodys_way = healthy_ns - now_ns > unit->cost_ns;
-    return in_nobodys_way ? unit->ask_at_ns : larger(unit->ask_at_ns, schedule->rest_until_ns);
+    if (unit->ask_at_ns > now_ns || in_nobodys_way(schedule, unit, now_ns))
+        return unit->ask_at_ns;
+    return larger(unit->ask_at_ns, schedule->rest_until_ns);
 }
 
 /* The best turn found so far. */
@@ -107,9 +114,9 @@ static void consider_groups(const struct schedule *schedule, struct search *sear
 
 /* A suspect is asked as soon as it may be; until then its groups get notices. */
 static void consider_suspect(const struct schedule *schedule, struct search *search,
-                             const struct schedule_unit *unit, int64_t healthy_ns)
+                             const struct schedule_unit *unit)
 {
-    int64_t ready = suspect_ready(schedule, unit, healthy_ns, search->now_ns);
+    int64_t ready = suspect_ready(schedule, unit, search->now_ns);
     if (ready > search->now_ns) {
         search->wake_ns = smaller(search->wake_ns, ready);
         consider_groups(schedule, search, unit, TURN_NOTICE);
@@ -122,13 +129,12 @@ static void consider_suspect(const struct schedule *schedule, struct search *sea
 struct turn schedule_next(const struct schedule *schedule, bool connected, int64_t now_ns)
 {
     struct search search = {.now_ns = now_ns, .wake_ns = INT64_MAX, .rank_ns = INT64_MAX};
-    int64_t healthy = next_healthy(schedule);
     for (size_t i = 0; i < schedule->n_units; i++) {
         const struct schedule_unit *unit = &schedule->units[i];
         if (!connected)
             consider_groups(schedule, &search, unit, TURN_NOTICE);
         else if (is_suspect(unit))
-            consider_suspect(schedule, &search, unit, healthy);
+            consider_suspect(schedule, &search, unit);
         else
             consider_groups(schedule, &search, unit, TURN_POLL);
     }
@@ -143,6 +149,7 @@ uint64_t schedule_take(struct schedule *schedule, size_t index, int64_t now_ns)
 {
     struct schedule_group *group = &schedule->groups[index];
     int64_t late = now_ns - group->due_ns;
+    schedule->taken_ns = now_ns;
     group->due_ns = grid_from(group, now_ns + 1);
     if (late < group->interval_ns || is_suspect(&schedule->units[group->unit]))
         return 0;
@@ -168,6 +175,7 @@ bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
 {
     struct schedule_unit *unit = &schedule->units[schedule->groups[index].unit];
     bool was_suspect = is_suspect(unit);
+    schedule->turn_ns += (now_ns - schedule->taken_ns - schedule->turn_ns) / 8;
     bool recovered = breaker_succeed(&unit->breaker);
     schedule->groups[index].missed = false;
     for (size_t i = 0; was_suspect && i < unit->n_groups; i++) {
@@ -189,9 +197,9 @@ bool schedule_failed(struct schedule *schedule, size_t index, int64_t started_ns
     bool is_free = unit->breaker.state == UNIT_UNKNOWN;
     schedule->groups[index].missed = true;
     unit->cost_ns = now_ns - started_ns;
-    if (!is_free)
-        schedule->rest_until_ns =
-            larger(schedule->rest_until_ns, now_ns + unit->cost_ns * (SCHEDULE_REST - 1));
+    int64_t rest_ns = unit->cost_ns * (SCHEDULE_REST - 1);
+    if (!is_free) /* a single failure after a long rest has been paid for */
+        schedule->rest_until_ns = larger(schedule->rest_until_ns, now_ns - rest_ns) + rest_ns;
     bool tripped = breaker_fail(&unit->breaker, now_ns, random);
     if (unit->breaker.state == UNIT_TRIPPED)
         unit->ask_at_ns = unit->breaker.probe_at_ns;

@@ -7,9 +7,11 @@
  * - Groups take turns in the order in which they became due, so that a line that is asked for
  *   more than it can carry serves everybody in turn.
  * - A unit whose last answer is missing is a suspect. Suspects are asked by unit, the one that
- *   waits longest first, and the time lost on them is kept to 1/SCHEDULE_REST of the line's
- *   time, unless nobody else wants the line during that time. The first question to a unit is
- *   free: only asking shows who lives.
+ *   waits longest first, and only when no healthy unit waits. A question that would cost healthy
+ *   units a turn if it were in vain is asked only while the time lost on such questions stays
+ *   within 1/SCHEDULE_REST of the line's time; a single one after a long rest is within it, so
+ *   that one bad frame costs one poll. The first question to a unit is free: only asking shows
+ *   who lives.
  * - What is not asked when due (tripped, held back, or not connected) gets a notice instead, at
  *   most one each second: a batch that says so.
  */
@@ -51,7 +53,9 @@ struct schedule {
     size_t n_groups;
     struct schedule_unit *units;
     size_t n_units;
-    int64_t rest_until_ns; /* no suspect before, unless nobody else is bothered */
+    int64_t rest_until_ns; /* no suspect before, unless that costs nobody a turn */
+    int64_t taken_ns;      /* when the present turn began */
+    int64_t turn_ns;       /* how long an answered one takes, on average */
 };
 
 enum turn_kind {

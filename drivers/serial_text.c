@@ -10,14 +10,12 @@
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
 #include "drivers/number.h"
-#include "drivers/refuse.h"
 #include "drivers/serial_port.h"
 #include "drivers/wait.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <regex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,39 +123,26 @@ static const struct option tag_rows[] = {
      .example = "^ST,GS,([+-][0-9. ]+)kg"},
 };
 
-/* Every device checks the bus that it shares with others: one finding is enough. */
-static bool is_found_already(const struct findings *findings, const struct where *where,
-                             const char *key)
-{
-    for (size_t i = 0; i < findings->length; i++) {
-        const struct finding *finding = &findings->items[i];
-        if (finding->line == where->line && strcmp(finding->key, key) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void check_bus(const struct config_bus *bus, struct findings *findings)
 {
     const struct text_bus *options = bus->options;
-    char key[128];
-    (void)snprintf(key, sizeof(key), "buses.%s.baud", bus->name);
-    if (!serial_baud_is_known(options->baud) && !is_found_already(findings, &bus->where, key))
-        findings_add(findings, FINDING_ERROR, bus->where, key,
+    if (!serial_baud_is_known(options->baud))
+        findings_add(findings, FINDING_ERROR, bus->where, "baud",
                      "%lld is no usual rate; give one like 1200, 9600, 19200, 38400 or 115200",
                      (long long)options->baud);
 }
 
-static void check_tag(const struct config_device *device, struct config_tag *tag,
-                      struct findings *findings)
+static void check_tag(struct config_tag *tag, struct findings *findings)
 {
     const struct text_tag *options = tag->options;
     regex_t regex;
     if (!config_tag_has(tag, "type"))
         tag->type = VALUE_FLOAT64;
-    refuse_scaled_words(findings, device, tag);
+    if (tag->type == VALUE_STRING && tag->length == 0)
+        tag->length = SAMPLE_TEXT_MAX;
     if (tag->length > SAMPLE_TEXT_MAX)
-        refuse_tag(findings, device, tag, "length", "a text has at most %d bytes", SAMPLE_TEXT_MAX);
+        findings_add(findings, FINDING_ERROR, tag->where, "length", "a text has at most %d bytes",
+                     SAMPLE_TEXT_MAX);
     int result = regcomp(&regex, options->match, REG_EXTENDED);
     if (result == 0) {
         regfree(&regex);
@@ -165,15 +150,16 @@ static void check_tag(const struct config_device *device, struct config_tag *tag
     }
     char reason[128];
     (void)regerror(result, &regex, reason, sizeof(reason));
-    refuse_tag(findings, device, tag, "match", "no POSIX extended regular expression: %s", reason);
+    findings_add(findings, FINDING_ERROR, tag->where, "match",
+                 "no POSIX extended regular expression: %s", reason);
 }
 
 static void check_device(const struct config_bus *bus, struct config_device *device,
                          struct findings *findings)
 {
-    check_bus(bus, findings);
+    (void)bus;
     for (size_t i = 0; i < device->n_tags; i++)
-        check_tag(device, &device->tags[i], findings);
+        check_tag(&device->tags[i], findings);
 }
 
 /* ---- the instance ---- */
@@ -478,19 +464,17 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
     begin_poll(poll);
     int result = exchange(line, poll);
     if (result < 0 && result != -ECANCELED && result != -EAGAIN) {
-        (void)snprintf(error->text, sizeof(error->text), "%s is gone: %s", device,
-                       strerror(-result));
+        driver_explain(error, "%s is gone: %s", device, strerror(-result));
         return put_failure(poll, batch, QUALITY_DISCONNECTED, OUTCOME_DISCONNECTED);
     }
     if (poll->n_lines == 0 && poll->n_bytes == 0) {
-        (void)snprintf(error->text, sizeof(error->text), "nothing came from %s within %lld ms",
-                       device, (long long)line->options->timeout_ms);
+        driver_explain(error, "nothing came from %s within %lld ms", device,
+                       (long long)line->options->timeout_ms);
         return put_failure(poll, batch, QUALITY_TIMEOUT, OUTCOME_TIMEOUT);
     }
     if (poll->n_lines == 0) {
-        (void)snprintf(
-            error->text, sizeof(error->text),
-            "%zu bytes came from %s but no whole line: check baud, parity and terminator",
+        driver_explain(
+            error, "%zu bytes came from %s but no whole line: check baud, parity and terminator",
             poll->n_bytes, device);
         return put_failure(poll, batch, QUALITY_BAD_REPLY, OUTCOME_BAD_REPLY);
     }
@@ -519,6 +503,7 @@ const struct driver serial_text_driver = {
                     .n_rows = ARRAY_LENGTH(tag_rows),
                     .size = sizeof(struct text_tag)},
             .check_device = check_device,
+            .check_bus = check_bus,
         },
     .create = create,
     .free = free_line,

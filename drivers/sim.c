@@ -10,10 +10,8 @@
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
 #include "drivers/number.h"
-#include "drivers/refuse.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,13 +118,14 @@ static void check_device(const struct config_bus *bus, struct config_device *dev
         bool is_text = options->waveform == WAVE_TEXT;
         if (!config_tag_has(tag, "type"))
             tag->type = is_text ? VALUE_STRING : VALUE_FLOAT64;
+        if (tag->type == VALUE_STRING && tag->length == 0)
+            tag->length = SAMPLE_TEXT_MAX;
         if (is_text != (tag->type == VALUE_STRING))
-            refuse_tag(findings, device, tag, "type",
-                       "the waveform \"text\" and the type \"string\" need each other; give both");
+            findings_add(findings, FINDING_ERROR, tag->where, "type",
+                         "the waveform \"text\" and the type \"string\" need each other");
         if (options->waveform == WAVE_COUNTER && options->amplitude < 1)
-            refuse_tag(findings, device, tag, "amplitude",
-                       "a counter starts again there; give 1 or more");
-        refuse_scaled_words(findings, device, tag);
+            findings_add(findings, FINDING_ERROR, tag->where, "amplitude",
+                         "a counter starts again there; give 1 or more");
     }
 }
 
@@ -257,9 +256,7 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
     }
     poll->turn += answered;
     if (!answered)
-        (void)snprintf(error->text, sizeof(error->text),
-                       "no answer from %s within %lld ms (as configured for this simulation)",
-                       poll->device->name, (long long)line->options->timeout_ms);
+        driver_explain(error, "%s is silent, as this simulation is configured", poll->device->name);
     return answered ? OUTCOME_OK : OUTCOME_TIMEOUT;
 }
 

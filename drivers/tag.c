@@ -97,10 +97,10 @@ struct tag_codec tag_codec_make(const struct config_tag *tag, enum tag_order ord
 }
 
 /* The registers as one number, the first word highest once the order is mended. */
-static uint64_t gather(const uint8_t *wire, unsigned n_words, unsigned order)
+static uint64_t gather(const uint8_t *wire, size_t n_words, unsigned order)
 {
     uint64_t value = 0;
-    for (unsigned i = 0; i < n_words; i++) {
+    for (size_t i = 0; i < n_words; i++) {
         const uint8_t *word = wire + 2 * (order & WORDS_REVERSED ? n_words - 1 - i : i);
         unsigned swap = order & BYTES_SWAPPED ? 1 : 0;
         value = value << 16 | (uint64_t)word[swap] << 8 | word[1 - swap];

@@ -64,6 +64,12 @@ const char *ip_network_format(const struct ip_network *network, char text[IP_NET
     return text;
 }
 
+bool ip_network_equal(const struct ip_network *a, const struct ip_network *b)
+{
+    return a->family == b->family && a->prefix == b->prefix &&
+           memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 bool ip_network_is_host(const struct ip_network *network)
 {
     return network->family != AF_UNSPEC && network->prefix == family_bits(network->family);

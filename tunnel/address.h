@@ -27,6 +27,7 @@ int ip_network_parse(const char *text, struct ip_network *ret_network);
 /* Writes "ADDRESS" for a single host, else "ADDRESS/PREFIX". Returns TEXT. */
 const char *ip_network_format(const struct ip_network *network, char text[IP_NETWORK_TEXT_BYTES]);
 
+bool ip_network_equal(const struct ip_network *a, const struct ip_network *b);
 bool ip_network_is_host(const struct ip_network *network);
 bool ip_network_contains(const struct ip_network *outer, const struct ip_network *inner);
 

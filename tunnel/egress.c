@@ -34,8 +34,8 @@ int egress_read(const struct sockaddr_storage *address, uint8_t protocol, int64_
 
 static bool is_same_place(const struct egress_lease *a, const struct egress_lease *b)
 {
-    return memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
-           a->protocol == b->protocol && a->port == b->port;
+    return ip_network_equal(&a->destination, &b->destination) && a->protocol == b->protocol &&
+           a->port == b->port;
 }
 
 /* What is leased now, but for PLACE and what ran out. */

@@ -101,7 +101,8 @@ static bool chain_previous(const char *line, size_t length, char ret_hex[SHA256_
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf value = STRBUF_EMPTY;
     strbuf_append(&text, line, length);
-    if (!journal_line_event(strbuf_text(&text), &value) || strcmp(strbuf_text(&value), "chain"))
+    if (!journal_line_event(strbuf_text(&text), &value) ||
+        strcmp(strbuf_text(&value), "chain") != 0)
         return false;
     strbuf_reset(&value);
     if (!journal_line_value(strbuf_text(&text), "previous", &value) ||
@@ -465,7 +466,7 @@ static off_t mend_offset(int file, uint64_t offset)
 int journal_read(struct journal *journal, uint64_t cursor, struct strbuf *line, uint64_t *ret_next,
                  bool *ret_starts_file)
 {
-    uint32_t oldest, newest, number = (uint32_t)(cursor >> 32);
+    uint32_t oldest = 0, newest = 0, number = (uint32_t)(cursor >> 32);
     uint64_t offset = cursor & UINT32_MAX;
     int problem = find_files(journal, &oldest, &newest);
     if (problem < 0)

@@ -210,7 +210,7 @@ static void read_hub(const struct section *tunnel, struct tunnel_hub *hub)
 static bool is_same_port(const struct tunnel_service *a, const struct tunnel_service *b)
 {
     return a->protocol == b->protocol && a->port == b->port &&
-           memcmp(&a->target, &b->target, sizeof(a->target)) == 0;
+           ip_network_equal(&a->target, &b->target);
 }
 
 static void check_service(const struct section *element, const struct tunnel_config *config,

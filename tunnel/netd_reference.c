@@ -1,67 +1,31 @@
 /* netd.conf for a reader: the commented example file, and the reference of each key. */
 #include "config/nearest.h"
 #include "config/table.h"
+#include "config/topic.h"
 #include "tunnel/netd_config.h"
 #include "tunnel/netd_options.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS 96
 
 /* ---- One key ---- */
 
-static void put_type(const struct option *row, struct strbuf *out)
-{
-    switch (row->type) {
-    case OPTION_INT:
-        strbuf_addf(out, "whole number, %.0f to %.0f", row->min, row->max);
-        break;
-    case OPTION_ENUM:
-        for (size_t i = 0; row->names[i]; i++)
-            strbuf_addf(out, "%s\"%s\"", i ? " or " : "", row->names[i]);
-        break;
-    case OPTION_TEXT_LIST:
-        strbuf_addf(out, "list of %.0f to %.0f texts", row->min, row->max);
-        break;
-    case OPTION_PATH:
-        strbuf_add(out, "file name");
-        break;
-    default: /* the other types are all texts to a reader, and their bounds say nothing to him */
-        strbuf_add(out, "text");
-        break;
-    }
-    if (row->unit)
-        strbuf_addf(out, " (%s)", row->unit);
-}
-
-/* The default as the file would say it; "" when there is none. */
-static void put_default(const struct option_table *table, const struct option *row,
-                        struct strbuf *out)
-{
-    void *values = table_new(table);
-    if (row->fallback)
-        value_print(row, values, out);
-    table_free(table, values);
-    free(values);
-}
-
 static void explain_row(const struct option_table *table, const struct option *row,
                         struct strbuf *out)
 {
     strbuf_addf(out, "%s.%s\n  %s\n  type:    ", table->path, row->key, row->help);
-    put_type(row, out);
+    option_print_type(row, out);
     strbuf_add(out, "\n  default: ");
-    size_t before = out->length;
-    put_default(table, row, out);
-    if (out->length == before)
-        strbuf_add(out, row->flags & OPTION_REQUIRED ? "required" : "none");
+    option_print_default(table, row, out);
     if (row->example)
         strbuf_addf(out, "\n  example: %s", row->example);
-    strbuf_add(out, "\n  reload:  needs a restart of sallyport-netd; the firewall's keys also by "
-                    "`sallyport firewall apply`\n");
+    strbuf_add(out, "\n  reload:  needs a restart of sallyport-netd");
+    if (strncmp(table->path, "firewall", 8) == 0)
+        strbuf_add(out, ", or `sallyport firewall apply --confirm 60`");
+    strbuf_add_char(out, '\n');
 }
 
 static void explain_table(const struct option_table *table, struct strbuf *out)
@@ -120,14 +84,15 @@ static void put_comment(const char *indent, const char *text, struct strbuf *out
 static void put_row(const struct option_table *table, const struct option *row, const char *indent,
                     struct strbuf *out)
 {
-    CLEANUP(strbuf_free) struct strbuf fallback = STRBUF_EMPTY;
-    put_default(table, row, &fallback);
     put_comment(indent, row->help, out);
-    bool is_shown = row->example != NULL;
-    strbuf_addf(out, "%s%s%s = %s;\n", indent, is_shown ? "" : "#", row->key,
-                row->example      ? row->example
-                : fallback.length ? fallback.data
-                                  : "\"\"");
+    strbuf_addf(out, "%s%s%s = ", indent, row->example ? "" : "#", row->key);
+    if (row->example)
+        strbuf_add(out, row->example);
+    else if (row->fallback)
+        option_print_default(table, row, out);
+    else
+        strbuf_add(out, "\"\"");
+    strbuf_add(out, ";\n");
 }
 
 static void put_rows(const struct option_table *table, const char *indent, struct strbuf *out)

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNTERS_MS 1000 /* so long an answer is good for whoever asks again */
+
 typedef enum server_answer verb_handler(struct netd *netd, const struct server_peer *peer,
                                         const struct wire_message *request,
                                         struct wire_message *reply);
@@ -61,12 +63,16 @@ static enum server_answer counters(struct netd *netd, const struct server_peer *
 {
     (void)peer, (void)request;
     struct wire_counters *body = &reply->body.counters;
-    struct firewall_counters dropped = {0};
-    (void)firewall_get_counters(netd->firewall, &dropped);
-    body->dropped_in = dropped.dropped_in;
-    body->dropped_forward = dropped.dropped_forward;
-    body->dropped_out = dropped.dropped_out;
-    body->spoofed = dropped.spoofed;
+    const struct firewall_counters *dropped = &netd->counters;
+    int64_t now_ms = clock_mono_ns() / CLOCK_NS_PER_MS;
+    if (netd->counters_ms == 0 || now_ms - netd->counters_ms >= COUNTERS_MS) {
+        netd->counters_ms = now_ms;
+        (void)firewall_get_counters(netd->firewall, &netd->counters);
+    }
+    body->dropped_in = dropped->dropped_in;
+    body->dropped_forward = dropped->dropped_forward;
+    body->dropped_out = dropped->dropped_out;
+    body->spoofed = dropped->spoofed;
     body->session_bytes = keeper_bytes(netd->keeper);
     server_get_counters(netd->server, &body->refused_peers, &body->refused_requests);
     return SERVER_ANSWER_NOW;

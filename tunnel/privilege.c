@@ -129,15 +129,22 @@ static const int denied[] = {
     SCMP_SYS(vhangup),
 };
 
+/* Denies CALL with ERROR_CODE when its first argument compares so. */
+static int deny_if(scmp_filter_ctx filter, uint32_t error_code, int call, enum scmp_compare compare,
+                   scmp_datum_t value, scmp_datum_t masked)
+{
+    const struct scmp_arg_cmp condition = {
+        .arg = 0, .op = compare, .datum_a = value, .datum_b = masked};
+    return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(error_code), call, 1, &condition);
+}
+
 /* Families of sockets: our own and the helpers'. No packet sockets, no Bluetooth, no vsock. */
 static int limit_sockets(scmp_filter_ctx filter)
 {
-    int problem = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                   SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+    int problem = deny_if(filter, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
     for (unsigned family = 0; !problem && family < AF_NETLINK; family++) {
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-            problem = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                       SCMP_A0(SCMP_CMP_EQ, family));
+            problem = deny_if(filter, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
     }
     return problem;
 }
@@ -155,8 +162,8 @@ int privilege_filter(void)
     }
     /* New namespaces by clone(); clone3() hides its flags behind a pointer, so it is not there. */
     if (!problem)
-        problem = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                   SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
+        problem = deny_if(filter, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_NEWUSER,
+                          CLONE_NEWUSER);
     if (!problem)
         problem = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (!problem)

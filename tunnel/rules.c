@@ -173,8 +173,8 @@ const char *rules_hash(const struct rules *rules)
 
 static bool is_same_egress(const struct egress_lease *a, const struct egress_lease *b)
 {
-    return memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
-           a->protocol == b->protocol && a->port == b->port;
+    return ip_network_equal(&a->destination, &b->destination) && a->protocol == b->protocol &&
+           a->port == b->port;
 }
 
 static const struct firewall_lease_state *find_lease(const struct firewall_lease_state *leases,

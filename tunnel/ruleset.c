@@ -48,13 +48,13 @@ static bool is_through(const struct firewall_lease *lease)
 static bool is_same_place(const struct firewall_lease *a, const struct firewall_lease *b)
 {
     return a->protocol == b->protocol && a->port == b->port &&
-           memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
+           ip_network_equal(&a->destination, &b->destination) &&
            strcmp(a->interface, b->interface) == 0;
 }
 
 bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b)
 {
-    return is_same_place(a, b) && memcmp(&a->source, &b->source, sizeof(a->source)) == 0;
+    return is_same_place(a, b) && ip_network_equal(&a->source, &b->source);
 }
 
 bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)

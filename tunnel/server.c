@@ -20,7 +20,7 @@
 #define MAX_AGENT_PEERS 4 /* of these: a wild agent must not keep the people on site out */
 #define MAX_GROUPS 256
 #define MAX_COMPLAINTS 20       /* lines in the log about bad peers, a minute */
-#define REQUESTS_PER_SECOND 500 /* of one connection; a legitimate one stays far below */
+#define REQUESTS_PER_SECOND 500 /* of one connection: reading the journal takes that many */
 
 struct peer {
     struct server *server;

@@ -122,11 +122,10 @@ struct wire_status {
     int32_t firewall_changed_by_pid;
     char firewall_changed_by[32];
     char firewall_problem[160];
-    uint32_t is_trying; /* seconds until the tried rules are undone; 0: none */
-    uint8_t pad[4];
+    uint32_t is_trying;     /* seconds until the tried rules are undone; 0: none */
     uint64_t journal_lines; /* written since the start; changes with every event */
 };
-_Static_assert(sizeof(struct wire_status) % 8 == 0, "wire format");
+_Static_assert(sizeof(struct wire_status) == 2528, "wire format"); /* no hidden padding */
 
 struct wire_counters {
     uint64_t dropped_in, dropped_forward, dropped_out, spoofed;

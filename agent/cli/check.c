@@ -6,11 +6,13 @@
 #include "agent/cli/cli.h"
 #include "config/config.h"
 #include "drivers/line.h"
+#include "tunnel/netd_config.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool deliver_nothing(void *context, const union slot *slots, size_t n_slots)
 {
@@ -68,6 +70,15 @@ static void plan_lines(struct report *report)
     }
 }
 
+/* The default file only where there is one, and this user may read it. */
+static void check_netd(const struct cli_context *context, struct findings *findings)
+{
+    struct netd_config *config = NULL;
+    if (context->netd_file_given || access(context->netd_file, R_OK) == 0)
+        (void)netd_config_load(context->netd_file, findings, &config);
+    netd_config_free(config);
+}
+
 static void make_report(const struct cli_context *context, struct report *report)
 {
     struct findings *findings = &report->findings;
@@ -75,11 +86,7 @@ static void make_report(const struct cli_context *context, struct report *report
         config_check_files(report->config, findings);
         plan_lines(report);
     }
-    if (context->netd_file_given)
-        findings_add(findings, FINDING_ERROR, (struct where){context->netd_file, 0}, "",
-                     "not checked: this program cannot read netd.conf yet; run "
-                     "`sallyport-netd -t -c %s`",
-                     context->netd_file);
+    check_netd(context, findings);
     findings_sort(findings);
 }
 
@@ -88,7 +95,9 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
     if (budget->cycle_s < 0)
         return;
     if (budget->cycle_s == 0) {
-        (void)printf("%s: seconds per poll cycle unknown\n", bus->name);
+        (void)printf("%s: seconds per poll cycle: only as long as the device takes to answer; "
+                     "%.3f with one unit silent\n",
+                     bus->name, budget->dead_one_s);
         return;
     }
     (void)printf("%s: %.3f seconds per poll cycle, %.3f with one unit silent; %.0f %% of the line "

@@ -2,13 +2,14 @@
 #include "agent/cli/cli.h"
 #include "config/topic.h"
 #include "drivers/driver.h"
+#include "tunnel/netd_config.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *row_json(const struct topic *topic, const struct option *row)
+static json_t *row_json(const struct key_topic *topic, const struct option *row)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
     char key[256];
@@ -22,7 +23,7 @@ static json_t *row_json(const struct topic *topic, const struct option *row)
 }
 
 /* Whether KEY means this row: the topic it is in, its full key, or its last word. */
-static bool is_meant(const char *key, const struct topic *topic, const struct option *row)
+static bool is_meant(const char *key, const struct key_topic *topic, const struct option *row)
 {
     char full_key[256];
     (void)snprintf(full_key, sizeof(full_key), "%s.%s", topic->path, row->key);
@@ -32,14 +33,22 @@ static bool is_meant(const char *key, const struct topic *topic, const struct op
 
 static void print_json(const char *key)
 {
-    CLEANUP(topic_list_free) struct topics topics;
+    CLEANUP(key_topics_free) struct key_topics topics;
     json_t *keys = json_array();
-    topic_list_make(drivers_for_config(), &topics);
+    key_topics_make(drivers_for_config(), &topics);
     for (size_t i = 0; i < topics.length; i++) {
         const struct option_table *table = topics.items[i].table;
         for (size_t j = 0; j < table->n_rows; j++) {
             if (is_meant(key, &topics.items[i], &table->rows[j]))
                 json_array_append_new(keys, row_json(&topics.items[i], &table->rows[j]));
+        }
+    }
+    for (size_t i = 0; netd_config_tables[i]; i++) {
+        struct key_topic topic = {.table = netd_config_tables[i]};
+        (void)snprintf(topic.path, sizeof(topic.path), "%s", topic.table->path);
+        for (size_t j = 0; j < topic.table->n_rows; j++) {
+            if (is_meant(key, &topic, &topic.table->rows[j]))
+                json_array_append_new(keys, row_json(&topic, &topic.table->rows[j]));
         }
     }
     json_t *document = json_pack("{s:o}", "keys", keys);
@@ -48,19 +57,33 @@ static void print_json(const char *key)
     json_decref(document);
 }
 
+/* Whether KEY begins with a group of netd.conf: then its nearest keys are meant. */
+static bool names_netd_group(const char *key)
+{
+    for (size_t i = 0; netd_config_tables[i]; i++) {
+        const char *path = netd_config_tables[i]->path;
+        size_t length = strlen(path);
+        if (strncmp(key, path, length) == 0 && key[length] == '.')
+            return true;
+    }
+    return false;
+}
+
 int cli_explain(const struct cli_context *context, int argc, char **argv)
 {
-    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY, netd = STRBUF_EMPTY;
     if (argc > 2)
         return cli_usage(argv[0]);
-    if (config_explain(argv[1], drivers_for_config(), &out) < 0) {
-        char *newline = strchr(out.data, '\n');
-        *newline = '\0';
-        return cli_fail(CLI_FAILED, argv[0], "%s", strbuf_text(&out));
+    bool is_agents = config_explain(argv[1], drivers_for_config(), &out) == 0;
+    bool is_wardens = netd_config_explain(argv[1], &netd) == 0;
+    if (!is_agents && !is_wardens) {
+        const char *text = strbuf_text(names_netd_group(argv[1]) ? &netd : &out);
+        return cli_fail(CLI_FAILED, argv[0], "%.*s", (int)strcspn(text, "\n"), text);
     }
     if (context->json)
         print_json(argv[1]);
     else
-        (void)fputs(strbuf_text(&out), stdout);
+        (void)printf("%s%s%s", is_agents ? strbuf_text(&out) : "",
+                     is_agents && is_wardens ? "\n" : "", is_wardens ? strbuf_text(&netd) : "");
     return CLI_DONE;
 }

@@ -225,7 +225,8 @@ static void test_taken(void)
     struct control *second = NULL;
     const struct control_callbacks callbacks = {.status = fake_status};
     CU_ASSERT_EQUAL(control_new(fixture.path, &callbacks, fixture.loop, &second), -EADDRINUSE);
-    CLEANUP(descriptor_close) int client = dial(&fixture); /* the first still has its socket */
+    int client = dial(&fixture); /* the first still has its socket */
+    descriptor_close(&client);
     end(&fixture);
     CU_ASSERT_EQUAL(access(test_path("agent.sock"), F_OK), -1);
     /* left by a process that was killed: replaced */

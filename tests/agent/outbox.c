@@ -2,6 +2,7 @@
 #include "tests/support/outbox_fixture.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 static void test_numbers_go_on(void)
 {
@@ -15,7 +16,7 @@ static void test_numbers_go_on(void)
     CU_ASSERT_EQUAL(strspn(stream, "0123456789abcdef"), 8);
     CU_ASSERT_EQUAL(box_take(&box, 3, 100), 3);
     box_close(&box);
-    box_lose_live(&box); /* a reboot: the clean stop left everything on disk */
+    box_power_cut(&box); /* a reboot: the clean stop left everything on disk */
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 4);
@@ -136,7 +137,7 @@ static void test_flags_stay(void)
     box_link(&box, true);
     expect_flags(&box);
     box_close(&box); /* all moves to disk */
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     box_link(&box, true);
     expect_flags(&box);
@@ -163,7 +164,7 @@ static void test_flags_survive_power_cut(void)
     struct box box;
     box_init(&box);
     box_in_killed_child(&box, slow_broker_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     box_link(&box, true);
     box_expect(&box, outbox_next_backlog, 1, 4, false, true);
@@ -206,6 +207,7 @@ static void test_no_flash_while_up(void)
     box_link(&box, true);
     usleep(20000); /* the clock of the file system is coarse: a later write must show */
     struct files before = look_at(box.state_dir);
+    unsigned long syncs_before = syncs;
     for (uint64_t seq = 1; seq <= 20000; seq += 2) {
         box_take(&box, 2, 1000);
         box_expect(&box, outbox_next_live, seq, seq + 1, false, true);
@@ -214,6 +216,7 @@ static void test_no_flash_while_up(void)
     }
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
+    CU_ASSERT_EQUAL(syncs, syncs_before);
     CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
     CU_ASSERT_EQUAL(after.blocks, before.blocks);
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
@@ -286,7 +289,7 @@ static void test_power_cut(void)
     (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
     box_close(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
@@ -320,7 +323,7 @@ static void test_power_cuts_in_a_row(void)
     box_init(&box);
     for (int i = 0; i < 5; i++) {
         box_in_killed_child(&box, cut_work);
-        box_lose_live(&box);
+        box_power_cut(&box);
         box_open(&box);
         uint64_t next = box_next_seq(&box);
         CU_ASSERT(next >= cut_next + 3);
@@ -375,7 +378,7 @@ static void test_gap_is_reported_once(void)
     struct outbox_gap gap;
     box_init(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box.settings.spill_after_ms = 1999;
     box_in_killed_child(&box, report_work); /* killed before the commit: neither */
     box.settings.spill_after_ms = 2000;
@@ -396,12 +399,110 @@ static void test_lost_report_is_repeated(void)
     struct outbox_gap gap;
     box_init(&box);
     box_in_killed_child(&box, power_cut_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_in_killed_child(&box, report_work);
-    box_lose_live(&box);
+    box_power_cut(&box);
     box_open(&box);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
     CU_ASSERT_EQUAL(gap.first, 11);
+    box_done(&box);
+}
+
+/* More than fits in memory, part of it on disk already: still one lane, in order. */
+static void test_slow_broker(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_link(&box, true);
+    box_take(&box, 500, 1000);
+    box_expect(&box, outbox_next_live, 1, 100, false, false);
+    box_pass(&box, 3000);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 500);
+    box_take(&box, 500, 1000);
+    box_expect(&box, outbox_next_live, 101, 700, false, true);
+    box_take(&box, 10, 1000);
+    box_expect(&box, outbox_next_live, 701, 1010, false, true);
+    box_expect_empty(&box, outbox_next_live);
+    box_expect_empty(&box, outbox_next_backlog);
+    for (uint64_t seq = 100; seq > 0; seq--) /* acknowledged in the wrong order */
+        outbox_release(box.outbox, seq);
+    box_pass(&box, 2000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT_EQUAL(box_stats(&box).released, 1010);
+    box_done(&box);
+}
+
+/* Memory does not grow with the backlog. */
+static void test_memory(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_take(&box, 1000, 1000);
+    box_pass(&box, 1000);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 20; i++) {
+        box_take(&box, 1000, 1000);
+        box_pass(&box, 1000);
+    }
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 15000, true, true);
+    box_pass(&box, 1000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 6000);
+    CU_ASSERT(mallinfo2().uordblks < before + (1 << 20)); /* (0 with a sanitizer's allocator) */
+    box_done(&box);
+}
+
+static void test_figures(void)
+{
+    struct box box;
+    struct outbox_stats stats;
+    box_init(&box);
+    box.settings.max_bytes = UINT64_C(100) << 20;
+    box.settings.sync_ms = 20000;
+    box_open(&box);
+    stats = box_stats(&box);
+    CU_ASSERT_EQUAL(stats.messages, 0);
+    CU_ASSERT_EQUAL(stats.bytes, 0);
+    CU_ASSERT_EQUAL(stats.oldest_wall_ms, 0);
+    CU_ASSERT(stats.runway_h < 0); /* nothing is known yet */
+    int64_t first_ms = box.now_ms + WALL_MS;
+    for (int i = 0; i < 600; i++) {
+        box_take(&box, 1, 1000);
+        box_pass(&box, 1000);
+    }
+    box_pass(&box, 20000);
+    stats = box_stats(&box);
+    CU_ASSERT_EQUAL(stats.messages, 600);
+    CU_ASSERT_EQUAL(stats.taken, 600);
+    CU_ASSERT_EQUAL(stats.next_seq, 601);
+    CU_ASSERT_EQUAL(stats.oldest_wall_ms, first_ms);
+    CU_ASSERT(stats.bytes > 600000 && stats.bytes < 1000000);
+    CU_ASSERT_EQUAL(stats.disk_bytes_written, 600000);
+    /* One kilobyte a second into 100 MiB: 21 to 29 hours, by how well the pages are filled. */
+    CU_ASSERT(stats.runway_h > 20 && stats.runway_h < 29);
+    box_close(&box);
+    box_open(&box);
+    CU_ASSERT_EQUAL(box_stats(&box).oldest_wall_ms, first_ms);
+    CU_ASSERT_EQUAL(box_stats(&box).bytes, stats.bytes);
+    box_done(&box);
+}
+
+/* The next tick is early enough for what is taken after this one. */
+static void test_tick_is_early_enough(void)
+{
+    struct box box;
+    box_init(&box);
+    box.settings.sync_ms = 100;
+    box_open(&box);
+    CU_ASSERT(outbox_tick(box.outbox, box.now_ms) <= box.now_ms + 100);
+    box_link(&box, true);
+    box.now_ms += 5000;
+    CU_ASSERT(outbox_tick(box.outbox, box.now_ms) <= box.now_ms + 1000);
+    box_take(&box, 1, 100);
+    int64_t due = outbox_tick(box.outbox, box.now_ms + 1500);
+    CU_ASSERT_EQUAL(due, box.now_ms + 2000); /* to the point */
     box_done(&box);
 }
 
@@ -419,4 +520,8 @@ TEST_MAIN("outbox",
           {"power cuts in a row", test_power_cuts_in_a_row},
           {"a kill is no gap", test_kill_leaves_no_gap},
           {"a gap is reported once", test_gap_is_reported_once},
-          {"a report that was lost is repeated", test_lost_report_is_repeated})
+          {"a report that was lost is repeated", test_lost_report_is_repeated},
+          {"a slow broker gets everything in order", test_slow_broker},
+          {"memory does not grow with the backlog", test_memory},
+          {"figures: messages, bytes, oldest, runway", test_figures},
+          {"the next tick is early enough", test_tick_is_early_enough})

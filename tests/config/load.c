@@ -244,6 +244,13 @@ static void test_bad_files(void)
                     "c.conf:1: the file is empty; `sallyport init` writes a first one\n");
     TEST_TEXT_EQUAL(config_text_check("# nothing\n"),
                     "c.conf:1: the file is empty; `sallyport init` writes a first one\n");
+    CLEANUP(strbuf_free) struct strbuf deep = STRBUF_EMPTY;
+    strbuf_add(&deep, "devices = ");
+    memset(strbuf_reserve(&deep, 100000), '(', 100000);
+    deep.length += 100000;
+    strbuf_add(&deep, ";\n");
+    TEST_TEXT_EQUAL(config_text_check(strbuf_text(&deep)),
+                    "c.conf:1: brackets are nested too deeply; the limit is 16\n");
     FILE *file = fopen(test_path("huge.conf"), "w");
     CU_ASSERT_EQUAL(ftruncate(fileno(file), CONFIG_MAX_BYTES + 1), 0);
     (void)fclose(file);

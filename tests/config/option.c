@@ -19,12 +19,13 @@ static void test_findings(void)
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     findings_add(&findings, FINDING_ERROR, (struct where){"b.conf", 9}, "k", "nine");
-    findings_add(&findings, FINDING_WARNING, (struct where){"a.conf", 12}, "", "line\nbreak");
+    findings_add(&findings, FINDING_WARNING, (struct where){"a.conf", 12}, "",
+                 "line\nbreak \xb0 \xc2\xb0");
     findings_add(&findings, FINDING_ERROR, (struct where){"b.conf", 2}, "k", "two, %s", "first");
     findings_add(&findings, FINDING_ERROR, (struct where){"b.conf", 2}, "j", "two, second");
     findings_sort(&findings);
     findings_print(&findings, &out);
-    TEST_TEXT_EQUAL(strbuf_text(&out), "a.conf:12: warning: line?break\n"
+    TEST_TEXT_EQUAL(strbuf_text(&out), "a.conf:12: warning: line?break ? \xc2\xb0\n"
                                        "b.conf:2: k: two, first\n"
                                        "b.conf:2: j: two, second\n"
                                        "b.conf:9: k: nine\n");

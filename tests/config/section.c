@@ -39,7 +39,7 @@ static const struct option pump_rows[] = {
     {.key = "line_end",
      .type = OPTION_BYTES,
      .max = 8,
-     .fallback = "\"\\r\\n\"",
+     .fallback = "\"\\x0D\\n\"",
      .offset = offsetof(struct pump, line_end),
      .help = "Bytes."},
     {.key = "running",
@@ -226,6 +226,8 @@ static void test_missing(void)
     TEST_TEXT_EQUAL(complaints("\n\npump: { };"),
                     "p.conf:3: pump.name: missing; it is required: The pump.\n");
     TEST_TEXT_EQUAL(complaints(""), "p.conf:1: pump.name: missing; it is required: The pump.\n");
+    TEST_TEXT_EQUAL(complaints("pump: { name = \"p\"; };\npump: { };"),
+                    "p.conf:2: pump: given twice in the same group; first on line 1\n");
     TEST_TEXT_EQUAL(complaints("\npump = ( );"),
                     "p.conf:2: pump: expected a group { ... }, found a list ( )\n");
 }
@@ -285,6 +287,7 @@ static void test_hostile(void)
                   "p.conf:257: too many keys in one group; the limit is 256\n");
     TEST_TEXT_EQUAL(complaints("a = 1;\nb = \x01\x02;"),
                     "p.conf:2: not a text file: byte 0x01 (binary, or not UTF-8?)\n");
+    TEST_CONTAINS(complaints("a = 1;\v"), "p.conf:1: not a text file: byte 0x0b");
     TEST_TEXT_EQUAL(complaints("a = \"\\x00\";"), "p.conf:1: a text cannot contain \\x00\n");
 }
 

@@ -6,6 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "drivers/breaker.h"
 #include "drivers/driver_table.h"
 #include "tests/support/test.h"
 
@@ -518,6 +519,18 @@ static void test_silent_unit_behind_a_gateway(void)
     rig_free(rig);
 }
 
+/* Waits for one more failure of DEVICE than trip its breaker. */
+static bool fails_again(struct rig *rig, size_t device)
+{
+    struct unit_health health;
+    int64_t end = clock_mono_ns() + DEADLINE_S * CLOCK_NS_PER_S;
+    do {
+        clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
+        line_get_unit_health(rig->line, device, &health);
+    } while (health.polls_failed <= BREAKER_TRIPS_AFTER && clock_mono_ns() < end);
+    return health.polls_failed == BREAKER_TRIPS_AFTER + 1;
+}
+
 static void test_silent_unit_on_a_serial_line(void)
 {
     struct rig *rig = rig_new(&serial, 3, 5);
@@ -528,7 +541,10 @@ static void test_silent_unit_on_a_serial_line(void)
     CU_ASSERT_EQUAL(GET(bad[2][QUALITY_BAD_REPLY]), 3);
     unsigned before = GET(values[0]);
     WAIT_FOR(rig->values[0] >= before + 20);
-    CU_ASSERT_EQUAL(GET(connects), 1); /* the port is never closed for one unit */
+    CU_ASSERT_TRUE(fails_again(rig, 1)); /* the first probe, after five seconds */
+    CU_ASSERT_EQUAL(GET(bad[1][QUALITY_TIMEOUT]), BREAKER_TRIPS_AFTER);
+    CU_ASSERT_TRUE(GET(bad[1][QUALITY_TRIPPED]) >= 3); /* said once a second all the while */
+    CU_ASSERT_EQUAL(GET(connects), 1);                 /* the port is never closed for one unit */
     CU_ASSERT_EQUAL(GET(disconnects), 0);
     rig_free(rig);
 }
@@ -598,6 +614,18 @@ static void test_connection_lost_for_good(void)
     rig_free(rig);
 }
 
+/* A value that is read once a day does not wait for tomorrow. */
+static void test_slow_values_after_an_outage(void)
+{
+    struct rig *rig = rig_new(&tcp, 1, 86400000);
+    rig->connect_result = -EHOSTUNREACH;
+    rig_start(rig);
+    WAIT_FOR(rig->bad[0][QUALITY_DISCONNECTED] == 1);
+    SET(connect_result = 0);
+    WAIT_FOR(rig->values[0] == 1);
+    rig_free(rig);
+}
+
 /* ---- requests ---- */
 
 static const struct driver_request some_request = {.table = DRIVER_HOLDING, .address = 77};
@@ -651,8 +679,8 @@ static void test_request_wakes_a_waiting_line(void)
     do { /* the heartbeat rises even when nothing is due for a day */
         clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
         line_get_health(rig->line, &after);
-    } while (after.heartbeat < before.heartbeat + 3 && clock_mono_ns() < end);
-    CU_ASSERT_TRUE(after.heartbeat >= before.heartbeat + 3);
+    } while (after.heartbeat < before.heartbeat + 4 && clock_mono_ns() < end);
+    CU_ASSERT_TRUE(after.heartbeat >= before.heartbeat + 4);
     CU_ASSERT_EQUAL(GET(reads), 1);
     rig_free(rig);
 }
@@ -767,6 +795,7 @@ TEST_MAIN("line", {"polls every unit and delivers what they say", test_polls},
           {"TCP: a closed idle connection loses nothing", test_idle_connection_closed},
           {"TCP: closing on one unit harms no other", test_gateway_closes_for_one_unit},
           {"TCP: a lost connection puts the line down", test_connection_lost_for_good},
+          {"slow values are read soon after an outage", test_slow_values_after_an_outage},
           {"a request is served between polls", test_request},
           {"one request at a time", test_one_request_at_a_time},
           {"a request does not wait for the next poll", test_request_wakes_a_waiting_line},

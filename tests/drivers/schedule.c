@@ -213,7 +213,7 @@ static void test_waits_for_what_is_next(void)
     turn = schedule_next(&plant.schedule, true, plant.now_ns);
     CU_ASSERT_EQUAL(turn.kind, TURN_WAIT);
     CU_ASSERT_EQUAL(turn.at_ns, plant.groups[1].due_ns);
-    struct schedule empty = {NULL, 0, NULL, 0, 0};
+    struct schedule empty = {.groups = NULL};
     CU_ASSERT_EQUAL(schedule_next(&empty, true, 0).at_ns, INT64_MAX);
 }
 
@@ -261,17 +261,63 @@ static void test_dead_units_on_a_full_line(void)
 
 static void test_suspects_wait_while_others_are_due(void)
 {
-    make_plant(&plant, 2, 1 * S);
-    plant.dead[1] = true;
+    make_plant(&plant, 3, 1 * S);
+    plant.groups[0].interval_ns = 500 * MS; /* the healthy one loses a turn with each timeout */
+    plant.dead[1] = plant.dead[2] = true;
     start(&plant);
-    run(&plant, 2 * S); /* free question at 0.5 s, second one at 1.5 s */
-    CU_ASSERT_EQUAL(plant.units[1].breaker.failures, 2);
-    CU_ASSERT_EQUAL(plant.units[1].breaker.state, UNIT_FAILING);
-    run(&plant, 13 * S); /* 14 s of rest after the charged one */
-    CU_ASSERT_EQUAL(plant.units[1].breaker.failures, 2);
-    CU_ASSERT_TRUE(plant.notices[1] >= 10); /* meanwhile it is reported every second */
-    run(&plant, 5 * S);
-    CU_ASSERT_EQUAL(plant.units[1].breaker.state, UNIT_TRIPPED);
+    run(&plant, 14 * S); /* two free questions, one that was saved up, one that brings rest */
+    CU_ASSERT_EQUAL(plant.in_vain_ns, 4 * S);
+    CU_ASSERT_EQUAL(plant.trips, 0);
+    CU_ASSERT_TRUE(plant.notices[1] + plant.notices[2] >= 16); /* both are reported meanwhile */
+    run(&plant, 30 * S);
+    CU_ASSERT_EQUAL(plant.trips, 2);
+}
+
+/* UNIT fails to answer once. */
+static void fail_once(struct plant *on, size_t unit)
+{
+    int64_t before = on->in_vain_ns;
+    on->dead[unit] = true;
+    while (on->in_vain_ns == before)
+        run(on, 1 * MS);
+    on->dead[unit] = false;
+}
+
+/* One bad frame costs one poll, even when others keep the line busy. */
+static void test_one_failure_costs_one_poll(void)
+{
+    make_plant(&plant, 15, 1 * S);
+    plant.answer_ns = 25 * MS;
+    plant.timeout_ns = 250 * MS;
+    start(&plant);
+    run(&plant, 10 * S);
+    recount(&plant);
+    for (size_t i = 0; i < 20; i++) {
+        fail_once(&plant, i % 15);
+        run(&plant, 1 * S);
+    }
+    CU_ASSERT_EQUAL(plant.in_vain_ns, 20 * plant.timeout_ns);
+    CU_ASSERT_EQUAL(plant.skipped, 0);
+    for (size_t i = 0; i < 15; i++) {
+        CU_ASSERT_EQUAL(plant.notices[i], 0);
+        CU_ASSERT_TRUE(plant.longest_gap_ns[i] < 1500 * MS);
+    }
+}
+
+/* On a line that has no time to spare a single failure is within the budget, too. */
+static void test_one_failure_on_a_full_line(void)
+{
+    make_plant(&plant, 8, 1 * MS);
+    plant.answer_ns = 34 * MS;
+    start(&plant);
+    run(&plant, 60 * S);
+    for (int i = 0; i < 5; i++) {
+        recount(&plant);
+        fail_once(&plant, 3);
+        run(&plant, 30 * S);
+        CU_ASSERT_EQUAL(plant.in_vain_ns, plant.timeout_ns);
+        CU_ASSERT_TRUE(plant.longest_gap_ns[3] < 3 * S); /* the timeout, and patience */
+    }
 }
 
 static void test_alone_nobody_is_bothered(void)
@@ -374,6 +420,8 @@ TEST_MAIN("schedule", {"an hour at 100 ms does not drift", test_no_drift},
            test_dead_units_on_a_shared_line},
           {"the same on a line that is full anyway", test_dead_units_on_a_full_line},
           {"a unit that fails waits while others are due", test_suspects_wait_while_others_are_due},
+          {"one failure on a busy line costs one poll", test_one_failure_costs_one_poll},
+          {"one failure on a full line costs a few polls", test_one_failure_on_a_full_line},
           {"a unit that fails alone is asked as usual", test_alone_nobody_is_bothered},
           {"a unit that answers again is polled as before", test_recovery},
           {"a daily value missed while tripped is read after recovery",

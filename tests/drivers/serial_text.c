@@ -280,6 +280,23 @@ static void test_garbage(void)
     bench_free(bench);
 }
 
+/* A zero byte is noise like any other: it does not hide what follows. */
+static void test_zero_byte(void)
+{
+    struct bench *bench = bench_new(NULL, "\r\n", 5000);
+    add_tag(bench, "^([0-9]+)", VALUE_FLOAT64);
+    add_tag(bench, "([0-9]+)$", VALUE_FLOAT64);
+    bench_open(bench);
+    CU_ASSERT_EQUAL(write(bench->instrument,
+                          "\r\n12\0"
+                          "34\r\n",
+                          9),
+                    9);
+    CU_ASSERT_EQUAL(read_once(bench), OUTCOME_OK);
+    CU_ASSERT_EQUAL(value_of(bench, 1), 34);
+    bench_free(bench);
+}
+
 static void test_longest_line(void)
 {
     struct bench *bench = bench_new("P\r", "\r\n", 200);
@@ -342,10 +359,12 @@ static void test_talk(void)
 
 static void test_talk_begins_within_a_line(void)
 {
-    struct bench *bench = bench_new(NULL, "\r\n", 5000);
+    struct bench *bench = bench_new(NULL, "\r\n", 200);
     add_tag(bench, "([0-9.]+)kg", VALUE_FLOAT64);
     bench_open(bench);
-    say(bench, "2.5kg\r\n112.5kg\r\n");
+    say(bench, "2.5kg\r\n");
+    CU_ASSERT_EQUAL(read_once(bench), OUTCOME_BAD_REPLY); /* it may have been 112.5 */
+    say(bench, "112.5kg\r\n");
     CU_ASSERT_EQUAL(read_once(bench), OUTCOME_OK);
     CU_ASSERT_EQUAL(value_of(bench, 0), 112.5);
     bench_free(bench);
@@ -477,16 +496,44 @@ static void test_checks(void)
     bench->tags[0].where = (struct where){"plant.conf", 12};
     bench->bus.where = (struct where){"plant.conf", 3};
     option_set_int(&serial_text_driver.config.bus, bench->bus.options, "baud", 9601);
-    for (int i = 0; i < 2; i++) /* two devices on one bus */
-        serial_text_driver.config.check_device(&bench->bus, &bench->device, &findings);
+    serial_text_driver.config.check_bus(&bench->bus, &findings);
+    serial_text_driver.config.check_device(&bench->bus, &bench->device, &findings);
     findings_sort(&findings);
     findings_print(&findings, &text);
-    CU_ASSERT_EQUAL(findings.errors, 3); /* the bus is reported once */
-    TEST_CONTAINS(strbuf_text(&text), "plant.conf:3: buses.scale.baud: 9601 is no usual rate");
-    TEST_CONTAINS(strbuf_text(&text), "plant.conf:12: devices.weigher.tags.weight.match: no POSIX "
-                                      "extended regular expression: ");
+    CU_ASSERT_EQUAL(findings.errors, 2);
+    TEST_CONTAINS(strbuf_text(&text), "plant.conf:3: baud: 9601 is no usual rate");
+    TEST_CONTAINS(strbuf_text(&text),
+                  "plant.conf:12: match: no POSIX extended regular expression: ");
     CU_ASSERT_EQUAL(bench->tags[1].type, VALUE_FLOAT64); /* unless the file says otherwise */
     bench_free(bench);
+}
+
+/* The keys as the loader sees them. */
+static void test_configuration(void)
+{
+    static const struct config_driver *const drivers[] = {&serial_text_driver.config, NULL};
+    const char *path = test_file(
+        "text.conf",
+        "gateway: { id = \"gw\"; site = \"plant\"; };\n"
+        "uplink: { servers = [ \"mqtts://broker.example.com\" ]; ca = \"system\"; };\n"
+        "buses: ( { name = \"scale\"; driver = \"serial_text\"; device = \"/dev/ttyS2\";\n"
+        "           poll = \"P\\r\"; } );\n"
+        "devices: ( { name = \"weigher\"; bus = \"scale\"; interval_ms = 500; tags = (\n"
+        "  { name = \"weight\"; match = \"^ST,GS,([+-][0-9. ]+)kg\"; },\n"
+        "  { name = \"state\"; match = \"^[A-Z]+\"; type = \"string\"; } ); } );\n");
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct config *config = NULL;
+    int result = config_load(path, drivers, &findings, &config);
+    findings_print(&findings, &text);
+    TEST_TEXT_EQUAL(strbuf_text(&text), "");
+    CU_ASSERT_EQUAL_FATAL(result, 0);
+    const struct option_table *table = &serial_text_driver.config.bus;
+    void *options = config->buses[0].options;
+    TEST_TEXT_EQUAL(*(char **)option_place(table, options, "poll", OPTION_BYTES), "P\r");
+    TEST_TEXT_EQUAL(*(char **)option_place(table, options, "terminator", OPTION_BYTES), "\r\n");
+    CU_ASSERT_EQUAL(config->devices[0].tags[0].type, VALUE_FLOAT64);
+    config_free(config);
 }
 
 /* ---- with the worker of a line ---- */
@@ -555,7 +602,7 @@ static void test_replugged(void)
 TEST_MAIN("serial_text", {"a question and its answer", test_answer},
           {"what is no value says why", test_bad_values}, {"silence", test_silence},
           {"a late answer is not taken for the next one", test_late_answer_is_dropped},
-          {"garbage is survived", test_garbage},
+          {"garbage is survived", test_garbage}, {"a zero byte in a line", test_zero_byte},
           {"a line has 1024 bytes at most", test_longest_line},
           {"other terminators", test_terminator},
           {"a text is cut at its length", test_string_length},
@@ -567,4 +614,5 @@ TEST_MAIN("serial_text", {"a question and its answer", test_answer},
           {"a port that cannot be had says why", test_port_refused},
           {"the port is set as configured", test_settings}, {"a stop ends a wait", test_stop},
           {"mistakes are found", test_checks},
+          {"a configuration as in the manual", test_configuration},
           {"unplugged and plugged in again: the line comes back", test_replugged})

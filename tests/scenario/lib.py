@@ -8,7 +8,6 @@ that one of them failed.
 import datetime
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -119,7 +118,7 @@ class Place:
             for name in sorted(os.listdir(self.folder)):
                 if name.endswith(".log"):
                     say("--- %s" % name)
-                    say(self.log(name[:-4])[-6000:])
+                    say("\n".join(self.log(name[:-4]).splitlines()[-25:]))
         subprocess.run(["umount", self.runtime], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -152,7 +151,7 @@ class Authority:
         self.certificate = os.path.join(self.folder, "ca.pem")
         self.key = os.path.join(self.folder, "ca.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-days", "30", "-subj", "/CN=%s of this test" % name, "-keyout", self.key,
+                "-days", "365", "-subj", "/CN=%s of this test" % name, "-keyout", self.key,
                 "-out", self.certificate)
         open(os.path.join(self.folder, "index.txt"), "w", encoding="ascii").close()
         with open(os.path.join(self.folder, "ca.conf"), "w", encoding="ascii") as file:
@@ -161,7 +160,7 @@ class Authority:
                        "policy = any\nunique_subject = no\n[any]\ncommonName = supplied\n"
                        % (self.folder, self.folder))
 
-    def issue(self, name, alternative, from_days=-1, to_days=30):
+    def issue(self, name, alternative, from_days=-1, to_days=90):
         """Returns (certificate, key): valid between two days counted from today."""
         base = os.path.join(self.folder, name)
         with open(base + ".ext", "w", encoding="ascii") as file:
@@ -242,7 +241,8 @@ class Subscriber:
 
     def __init__(self, topic="sallyport/#", name="judge"):
         self.lock = threading.Lock()
-        self.all = []  # (topic, payload as parsed, retained)
+        self.all = []  # (topic, payload as parsed), in order of arrival
+        self.by_topic = {}
         self.subscribed = threading.Event()
         self.topic = topic
         self.client = mqtt.Client(name, clean_session=False)
@@ -267,25 +267,27 @@ class Subscriber:
         except ValueError:
             payload = text
         with self.lock:
-            self.all.append((message.topic, payload, message.retain))
+            self.all.append((message.topic, payload))
+            self.by_topic.setdefault(message.topic, []).append(payload)
 
-    def take(self, pattern):
-        """The payloads of all topics that match, in order of arrival."""
+    def take(self, topic):
+        """What came under one topic, in order of arrival."""
         with self.lock:
-            return [payload for topic, payload, _ in self.all if re.fullmatch(pattern, topic)]
+            return list(self.by_topic.get(PREFIX + "/" + topic, ()))
 
-    def data(self, device="[^/]+"):
-        return self.take(PREFIX + "/data/" + device)
+    def data(self, device):
+        return self.take("data/" + device)
 
-    def events(self):
-        return self.take(PREFIX + "/event")
+    def events(self, name=None):
+        return [e for e in self.take("event") if name in (None, e["event"])]
 
     def numbered(self):
-        return self.take(PREFIX + "/(data/[^/]+|event)")
+        """Everything that carries a number: data and events, in order of arrival."""
+        with self.lock:
+            return [p for t, p in self.all if t.startswith((PREFIX + "/data/", PREFIX + "/event"))]
 
     def status(self):
-        all_of_them = self.take(PREFIX + "/status")
-        return all_of_them[-1] if all_of_them else None
+        return (self.take("status") or [None])[-1]
 
     def stop(self):
         self.client.loop_stop()

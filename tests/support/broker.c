@@ -67,8 +67,9 @@ static void write_configuration(const struct broker *broker, const struct broker
     (void)snprintf(certificate, sizeof(certificate), "%s.pem", name);
     (void)snprintf(key, sizeof(key), "%s.key", name);
     strbuf_addf(&text,
-                "user root\nper_listener_settings true\npersistence false\nlog_dest file %s.log\n"
-                "set_tcp_nodelay true\nmax_queued_messages 0\n"
+                "user root\nper_listener_settings true\npersistence false\nlog_type all\nlog_dest "
+                "file %s.log\n"
+                "set_tcp_nodelay true\n"
                 "listener %u 127.0.0.1\nallow_anonymous true\n"
                 "listener %u 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\n",
                 broker->configuration, broker->plain_port, broker->port, pki_path("ca.pem"),
@@ -89,14 +90,16 @@ static void write_configuration(const struct broker *broker, const struct broker
 
 static bool spawn_and_wait(struct broker *broker)
 {
-    char *const arguments[] = {"mosquitto", "-c", broker->configuration, NULL};
+    /* It must not outlive a test that crashes. */
+    char *const arguments[] = {"setpriv", "--pdeathsig",         "KILL", "/usr/sbin/mosquitto",
+                               "-c",      broker->configuration, NULL};
     char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     int problem =
-        posix_spawn(&broker->pid, "/usr/sbin/mosquitto", &actions, NULL, arguments, environment);
+        posix_spawn(&broker->pid, "/usr/bin/setpriv", &actions, NULL, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     if (problem)
         fail("mosquitto cannot be started");

@@ -158,12 +158,19 @@ static inline struct outbox_stats box_stats(struct box *box)
 static inline void box_in_killed_child(struct box *box, void (*work)(struct box *box))
 {
     (void)fflush(stdout);
+    unsigned failures = CU_get_number_of_failures();
     pid_t child = fork();
     CU_ASSERT_FATAL(child >= 0);
     if (child == 0) {
         work(box);
+        const struct CU_FailureRecord *failure = CU_get_failure_list();
+        for (unsigned i = 0; failure; failure = failure->pNext) {
+            if (i++ >= failures) /* CUnit would print them only at the end of the test */
+                printf("\n    in a child: %s:%u: %s", failure->strFileName, failure->uiLineNumber,
+                       failure->strCondition);
+        }
         (void)fflush(stdout);
-        _exit(CU_get_number_of_failures() ? 1 : 0);
+        _exit(CU_get_number_of_failures() > failures ? 1 : 0);
     }
     int status = -1;
     CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
@@ -178,6 +185,77 @@ static inline void box_lose_live(const struct box *box)
     (void)unlink(path);
     (void)snprintf(path, sizeof(path), "%s/live.db-wal", box->runtime_dir);
     (void)unlink(path);
+}
+
+/* --- a power cut, as hard as it can be ------------------------------------------------------- */
+
+static inline void copy_file(const char *from, const char *to)
+{
+    static char block[1 << 16];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    size_t length;
+    while (in && out && (length = fread(block, 1, sizeof(block), in)) > 0)
+        (void)fwrite(block, 1, length, out);
+    if (in)
+        (void)fclose(in);
+    if (out)
+        (void)fclose(out);
+}
+
+static unsigned long syncs; /* of files, since the start of the program */
+
+/*
+ * Takes the place of the C library's for SQLite, too: keeps a copy of the file as it was at its
+ * last sync. It is read through the same descriptor, because closing another one would drop
+ * SQLite's lock. Nothing is really synced: that is the kernel's business, and slow.
+ */
+static inline void keep_synced_copy(int file)
+{
+    char link[64], path[512], copy[600];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof(path) - 1);
+    if (length <= 0 || strncmp(path, "/tmp/sallyport-test-", 20) != 0)
+        return;
+    path[length] = '\0';
+    (void)snprintf(copy, sizeof(copy), "%s.synced", path);
+    FILE *out = fopen(copy, "wb");
+    static char block[1 << 16];
+    off_t at = 0;
+    ssize_t got;
+    while (out && (got = pread(file, block, sizeof(block), at)) > 0) {
+        (void)fwrite(block, 1, (size_t)got, out);
+        at += got;
+    }
+    if (out)
+        (void)fclose(out);
+    syncs++;
+}
+
+__attribute__((visibility("default"))) int fdatasync(int file)
+{
+    keep_synced_copy(file);
+    return 0;
+}
+
+__attribute__((visibility("default"))) int fsync(int file)
+{
+    keep_synced_copy(file);
+    return 0;
+}
+
+/* The agent is gone, the live tier is gone, and of the disk tier only what was synced is there. */
+static inline void box_power_cut(const struct box *box)
+{
+    static const char *const names[] = {"outbox.db", "outbox.db-wal"};
+    box_lose_live(box);
+    for (size_t i = 0; i < 2; i++) {
+        char path[300], copy[310];
+        (void)snprintf(path, sizeof(path), "%s/%s", box->state_dir, names[i]);
+        (void)snprintf(copy, sizeof(copy), "%s.synced", path);
+        (void)unlink(path);
+        if (access(copy, F_OK) == 0)
+            copy_file(copy, path);
+    }
 }
 
 #endif

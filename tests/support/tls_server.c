@@ -27,7 +27,7 @@ struct tls_server {
     int listener, stop;
     uint16_t port;
     pthread_t thread;
-    atomic_uint connections, handshakes, publishes;
+    atomic_uint connections, handshakes, logins, publishes;
     atomic_size_t bytes;
 };
 
@@ -153,12 +153,16 @@ static bool serve_packet(struct visitor *visitor, unsigned char type, const unsi
                          size_t length)
 {
     struct tls_server *server = visitor->server;
+    unsigned char granted;
     switch (type & 0xf0) {
     case 0x10: /* CONNECT */
-        return answer(visitor, (const unsigned char[]){0x20, 2, 0, 0}, 4);
+        atomic_fetch_add(&server->logins, 1);
+        granted = server->options.manner == TLS_SERVER_MQTT_REFUSE ? 5 : 0;
+        return answer(visitor, (const unsigned char[]){0x20, 2, 0, granted}, 4) && granted == 0;
     case 0x80: /* SUBSCRIBE */
+        granted = server->options.manner == TLS_SERVER_MQTT_DENY ? 0x80 : 1;
         return length >= 2 &&
-               answer(visitor, (const unsigned char[]){0x90, 3, body[0], body[1], 1}, 5);
+               answer(visitor, (const unsigned char[]){0x90, 3, body[0], body[1], granted}, 5);
     case 0xc0: /* PINGREQ */
         return answer(visitor, (const unsigned char[]){0xd0, 0}, 2);
     case 0x30: { /* PUBLISH, always QoS 1 here */
@@ -266,6 +270,8 @@ static void serve(struct visitor *visitor)
     case TLS_SERVER_RECORD:
     case TLS_SERVER_MQTT:
     case TLS_SERVER_MQTT_MUTE:
+    case TLS_SERVER_MQTT_REFUSE:
+    case TLS_SERVER_MQTT_DENY:
     case TLS_SERVER_WEBSOCKET:
         serve_tls(visitor);
         break;
@@ -375,6 +381,11 @@ unsigned int tls_server_handshakes(const struct tls_server *server)
 size_t tls_server_bytes(const struct tls_server *server)
 {
     return atomic_load(&server->bytes);
+}
+
+unsigned int tls_server_logins(const struct tls_server *server)
+{
+    return atomic_load(&server->logins);
 }
 
 unsigned int tls_server_publishes(const struct tls_server *server)

@@ -15,7 +15,9 @@ enum tls_server_manner {
     TLS_SERVER_BANNER,    /* greets like some other service, without TLS */
     TLS_SERVER_MQTT,      /* a broker that accepts every login and subscription, and acknowledges */
     TLS_SERVER_MQTT_MUTE, /* the same, but never acknowledges a message */
-    TLS_SERVER_WEBSOCKET, /* TLS_SERVER_MQTT in WebSocket frames, at the path /mqtt */
+    TLS_SERVER_MQTT_REFUSE, /* the same, but refuses every login */
+    TLS_SERVER_MQTT_DENY,   /* the same, but refuses every subscription */
+    TLS_SERVER_WEBSOCKET,   /* TLS_SERVER_MQTT in WebSocket frames, at the path /mqtt */
 };
 
 struct tls_server_options {
@@ -36,6 +38,7 @@ unsigned int tls_server_connections(const struct tls_server *server); /* TCP */
 unsigned int tls_server_handshakes(const struct tls_server *server);  /* completed */
 /* Bytes that came inside TLS, or outside it when it does not come to that. */
 size_t tls_server_bytes(const struct tls_server *server);
+unsigned int tls_server_logins(const struct tls_server *server);    /* MQTT logins tried */
 unsigned int tls_server_publishes(const struct tls_server *server); /* MQTT messages received */
 
 #endif

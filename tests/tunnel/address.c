@@ -54,6 +54,11 @@ static void test_inside(void)
                       out = parse("10.0.0.0/8"), other = parse("10.252.0.1"), six = parse("::/0");
     CU_ASSERT_TRUE(ip_network_contains(&net, &in));
     CU_ASSERT_TRUE(ip_network_contains(&net, &net));
+    struct ip_network same = parse("10.254.0.0/15");
+    CU_ASSERT_TRUE(ip_network_equal(&net, &same));
+    CU_ASSERT_FALSE(ip_network_equal(&net, &in));
+    same.prefix = 16;
+    CU_ASSERT_FALSE(ip_network_equal(&net, &same));
     CU_ASSERT_FALSE(ip_network_contains(&net, &out));
     CU_ASSERT_FALSE(ip_network_contains(&net, &other));
     CU_ASSERT_FALSE(ip_network_contains(&six, &in));

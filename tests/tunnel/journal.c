@@ -149,6 +149,37 @@ static void test_manipulation(void)
     }
 }
 
+/* A line whose hash is right and whose number is not: somebody wrote a chain of his own. */
+static void test_wrong_number(void)
+{
+    struct journal_chain chain;
+    char line[256], previous[SHA256_HEX_BYTES] = "";
+    memset(previous, '0', sizeof(previous) - 1);
+    journal_chain_init(&chain);
+    for (int number = 1; number < 6; number += number) { /* 1, 2, 4: no 3 */
+        struct sha256 hash;
+        char hex[SHA256_HEX_BYTES];
+        if (number == 1)
+            (void)snprintf(line, sizeof(line), "1 T chain previous=%s", previous);
+        else
+            (void)snprintf(line, sizeof(line), "%d T tunnel_opened", number);
+        sha256_init(&hash);
+        sha256_update(&hash, previous, strlen(previous));
+        sha256_update(&hash, "\n", 1);
+        sha256_update(&hash, line, strlen(line));
+        sha256_final(&hash, hex);
+        memcpy(previous, hex, sizeof(previous));
+        size_t length = strlen(line);
+        (void)snprintf(line + length, sizeof(line) - length, " hash=%s", hex);
+        const char *wrong = journal_chain_check(&chain, line, strlen(line));
+        if (number < 4) {
+            CU_ASSERT_PTR_NULL(wrong);
+        } else {
+            TEST_CONTAINS(wrong, "lines are missing");
+        }
+    }
+}
+
 static void test_torn(void)
 {
     CLEANUP(strbuf_free) struct strbuf all = STRBUF_EMPTY;
@@ -246,6 +277,7 @@ TEST_MAIN("journal", {"a line carries what was said, and cannot be forged by it"
           {"the chain goes on over restarts", test_again},
           {"the chain goes on from file to file, and old ones go", test_rotation},
           {"every manipulation is found, also after a restart", test_manipulation},
+          {"a chain with a number left out is found", test_wrong_number},
           {"a torn last line is cut off, and that is written down", test_torn},
           {"an empty newest file is no harm", test_empty_file},
           {"a full disk is told, leaves nothing half, and the gap is named", test_full},

@@ -197,8 +197,9 @@ static void test_owner(void)
 static void test_example(void)
 {
     CLEANUP(strbuf_free)
-    struct strbuf shipped = STRBUF_EMPTY,
-                  made = STRBUF_EMPTY, out = STRBUF_EMPTY;
+    struct strbuf shipped = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf made = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     netd_config_example(&made);
     if (getenv("SALLYPORT_UPDATE")) {
         FILE *file = fopen(SOURCE_FOLDER "/config/netd.conf", "w");

@@ -1,0 +1,165 @@
+/* `sallyport check` and `sallyport explain`: what they print and how they end. */
+#include "agent/cli/cli.h"
+#include "tests/support/test.h"
+
+#include "agent/base/descriptor.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The frame is not linked; its messages are of no interest here but this one's. */
+static char failure[512];
+
+int cli_fail(int code, const char *name, const char *format, ...)
+{
+    va_list arguments;
+    size_t used = (size_t)snprintf(failure, sizeof(failure), "%s: ", name);
+    va_start(arguments, format);
+    (void)vsnprintf(failure + used, sizeof(failure) - used, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+int cli_usage(const char *name)
+{
+    (void)name;
+    return CLI_USAGE;
+}
+
+/* Runs COMMAND with up to one word and returns its exit code; SAID gets what it printed. */
+static int run(int (*command)(const struct cli_context *, int, char **),
+               const struct cli_context *context, const char *word, struct strbuf *said)
+{
+    char name[] = "command", argument[64] = "";
+    char *argv[] = {name, word ? argument : NULL, NULL};
+    (void)snprintf(argument, sizeof(argument), "%s", word ? word : "");
+    (void)fflush(stdout);
+    int screen = dup(STDOUT_FILENO);
+    int file = open(test_path("out"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    dup2(file, STDOUT_FILENO);
+    int code = command(context, word ? 2 : 1, argv);
+    (void)fflush(stdout);
+    dup2(screen, STDOUT_FILENO);
+    close(file);
+    close(screen);
+    strbuf_reset(said);
+    CU_ASSERT_EQUAL(file_read(test_path("out"), 1 << 20, said), 0);
+    return code;
+}
+
+static const char *const good = "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                "uplink: { servers = [ \"mqtts://b\" ];\n ca = \"system\"; };\n"
+                                "buses: ( { name = \"plc\"; driver = \"modbus_tcp\"; host = "
+                                "\"192.0.2.1\"; } );\n"
+                                "devices: ( { name = \"d\"; bus = \"plc\"; tags = ( { name = "
+                                "\"t\"; address = 1; } ); } );\n";
+
+static void test_good(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {.agent_file = test_file("good.conf", good)};
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(strncmp(strbuf_text(&said), "plc: ", 5), 0); /* no finding before it */
+    TEST_CONTAINS(strbuf_text(&said), "seconds per poll cycle");
+    CU_ASSERT_EQUAL(run(cli_check, &context, "surplus", &said), CLI_USAGE);
+}
+
+static void test_bad(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {
+        .agent_file = test_file("bad.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                            "uplink: { servers = [ \"mqtts://b\" ];\n"
+                                            " ca = \"absent.pem\"; window = 5000; };\n")};
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(
+        strbuf_text(&said),
+        "bad.conf:3: uplink.window: 5000 is out of range; allowed is 1 to 1024 messages\n");
+    CU_ASSERT_EQUAL(strncmp(strbuf_text(&said), context.agent_file, strlen(context.agent_file)), 0);
+    context.agent_file = test_file("absent.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                                  "uplink: { servers = [ \"mqtts://b\" ];\n"
+                                                  " ca = \"absent.pem\"; };\n");
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(strbuf_text(&said), "absent.conf:3: uplink.ca: ");
+    TEST_CONTAINS(strbuf_text(&said), "absent.pem cannot be read: No such file or directory\n");
+}
+
+static void test_warning(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {
+        .agent_file = test_file("warn.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                             "uplink: { servers = [ \"mqtts://b\" ];\n"
+                                             " ca = \"system\"; username = \"u\"; };\n")};
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "warn.conf:3: uplink.username: warning: ");
+}
+
+static void test_netd_file(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {.agent_file = test_file("good.conf", good),
+                                  .netd_file = "/etc/sallyport/netd.conf",
+                                  .netd_file_given = true};
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(strbuf_text(&said), "/etc/sallyport/netd.conf:0: not checked: ");
+}
+
+static void test_json(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {
+        .agent_file = test_file("bad.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                            "uplink: { servers = [ \"mqtts://b\" ];\n"
+                                            " ca = \"system\"; format = \"\xe9\"; };\n"),
+        .json = true};
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    json_t *document = json_loads(strbuf_text(&said), 0, NULL);
+    json_t *finding = json_array_get(json_object_get(document, "findings"), 0);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(document, "errors")), 1);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(finding, "line")), 3);
+    TEST_TEXT_EQUAL(json_string_value(json_object_get(finding, "key")), "uplink.format");
+    TEST_TEXT_EQUAL(json_string_value(json_object_get(finding, "severity")), "error");
+    json_decref(document);
+    context.agent_file = test_file("good.conf", good);
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    document = json_loads(strbuf_text(&said), 0, NULL);
+    json_t *line = json_array_get(json_object_get(document, "lines"), 0);
+    TEST_TEXT_EQUAL(json_string_value(json_object_get(line, "bus")), "plc");
+    CU_ASSERT_TRUE(json_is_real(json_object_get(line, "cycle_s")));
+    json_decref(document);
+}
+
+static void test_explain(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    struct cli_context context = {0};
+    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.window", &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "  default: 64\n");
+    CU_ASSERT_EQUAL(run(cli_explain, &context, "buses.modbus_tcp", &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "  port ");
+    CU_ASSERT_EQUAL(run(cli_explain, &context, NULL, &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "devices.tags.modbus_rtu\n");
+    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.windw", &said), CLI_FAILED);
+    TEST_TEXT_EQUAL(strbuf_text(&said), "");
+    TEST_CONTAINS(failure, "did you mean \"uplink.window\"?");
+    context.json = true;
+    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.window", &said), CLI_DONE);
+    json_t *document = json_loads(strbuf_text(&said), 0, NULL);
+    json_t *key = json_array_get(json_object_get(document, "keys"), 0);
+    TEST_TEXT_EQUAL(json_string_value(json_object_get(key, "unit")), "messages");
+    TEST_TEXT_EQUAL(json_string_value(json_object_get(key, "default")), "64");
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(document, "keys")), 1);
+    json_decref(document);
+}
+
+TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
+          {"a bad file: every finding, and exit code 1", test_bad},
+          {"warnings alone are no failure", test_warning},
+          {"a netd.conf that cannot be checked is not passed over", test_netd_file},
+          {"the same as JSON", test_json}, {"explain", test_explain})

@@ -1,0 +1,800 @@
+/*
+ * What the outbox does when its files or folders fail: damaged, full, read-only, held by somebody
+ * else. Full disks are real ones: small tmpfs mounts in a mount namespace of the test's own.
+ */
+#include "tests/support/outbox_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sqlite3.h>
+#include <sys/mount.h>
+
+/* Where a mount namespace can be had, as root or through a user namespace. */
+static bool have_namespace;
+
+static bool enter_namespace(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+static void mount_small(const char *folder, unsigned kib, unsigned long flags)
+{
+    char options[64];
+    (void)snprintf(options, sizeof(options), "size=%uk", kib);
+    (void)mkdir(folder, 0750);
+    CU_ASSERT_EQUAL_FATAL(mount("small", folder, "tmpfs", flags, options), 0);
+}
+
+static void remount(const char *folder, unsigned kib, unsigned long flags)
+{
+    char options[64];
+    (void)snprintf(options, sizeof(options), "size=%uk", kib);
+    CU_ASSERT_EQUAL_FATAL(mount("small", folder, "tmpfs", MS_REMOUNT | flags, options), 0);
+}
+
+static void unmount(const char *folder)
+{
+    CU_ASSERT_EQUAL(umount2(folder, MNT_DETACH), 0);
+}
+
+/* Fills the file system of FOLDER to the last block. */
+static void fill(const char *folder)
+{
+    char path[300], block[4096] = {0};
+    (void)snprintf(path, sizeof(path), "%s/filling", folder);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    CU_ASSERT_FATAL(file >= 0);
+    while (write(file, block, sizeof(block)) > 0)
+        ;
+    close(file);
+}
+
+static void make_room(const char *folder)
+{
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%s/filling", folder);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+}
+
+static void skip(void)
+{
+    printf("(no mount namespace here: not tested) ");
+}
+
+static size_t count_files(const char *folder, const char *part)
+{
+    size_t count = 0;
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        count += strstr(entry->d_name, part) && !strstr(entry->d_name, "-wal");
+    if (entries)
+        closedir(entries);
+    return count;
+}
+
+static const char *file_of(const char *folder, const char *name)
+{
+    static char path[300];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static void overwrite(const char *path, off_t at, const void *bytes, size_t length)
+{
+    int file = open(path, O_WRONLY);
+    CU_ASSERT_FATAL(file >= 0);
+    CU_ASSERT_EQUAL(pwrite(file, bytes, length, at), (ssize_t)length);
+    close(file);
+}
+
+/* --- another process ------------------------------------------------------------------------- */
+
+static void second_work(struct box *box)
+{
+    box->outbox = NULL;
+    CU_ASSERT_EQUAL(box_try_open(box), -EBUSY);
+    TEST_CONTAINS(strbuf_text(&box->warning), "outbox.db is held by another process");
+    CU_ASSERT_PTR_NULL(box->outbox);
+    /* Only the state folder is shared: that is enough. */
+    box->settings.runtime_dir = test_path("elsewhere");
+    CU_ASSERT_EQUAL(box_try_open(box), -EBUSY);
+}
+
+static void test_held(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    box_take(&box, 3, 100);
+    struct box other = box;
+    other.warning = (struct strbuf)STRBUF_EMPTY;
+    box_in_killed_child(&other, second_work);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 4); /* it goes on undisturbed */
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 4, true, true);
+    box_done(&box);
+}
+
+/* --- damaged files --------------------------------------------------------------------------- */
+
+static void damage_truncate(const char *path)
+{
+    CU_ASSERT_EQUAL(truncate(path, 5000), 0);
+}
+
+static void damage_zero_page(const char *path)
+{
+    static const char zeros[4096];
+    overwrite(path, 4096, zeros, sizeof(zeros));
+}
+
+static void damage_header(const char *path)
+{
+    overwrite(path, 0, "not a database at all", 21);
+}
+
+static void damage_all(const char *path)
+{
+    unsigned char noise[20000];
+    uint32_t state = 12345;
+    for (size_t i = 0; i < sizeof(noise); i++) {
+        state = state * 1664525U + 1013904223U;
+        noise[i] = (unsigned char)(state >> 24);
+    }
+    overwrite(path, 0, noise, sizeof(noise));
+}
+
+static void damage_folder(const char *path)
+{
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(mkdir(path, 0750), 0);
+}
+
+static void damage_fifo(const char *path)
+{
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(mkfifo(path, 0600), 0);
+}
+
+static void (*const damages[])(const char *path) = {
+    damage_truncate, damage_zero_page, damage_header, damage_all, damage_folder, damage_fifo};
+
+/* 40 messages, all on disk, and killed. */
+static void forty_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 40, 1000);
+    box_pass(box, 1500);
+    CU_ASSERT_EQUAL_FATAL(box_stats(box).disk_messages, 40);
+}
+
+/* Without the log what is in the database file counts. */
+static void settle_log(struct box *box)
+{
+    box_open(box);
+    box_close(box);
+    (void)unlink(file_of(box->state_dir, "outbox.db-wal"));
+}
+
+static void test_damaged_disk(void)
+{
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        struct box box;
+        struct outbox_gap gap;
+        char stream[16];
+        box_init(&box);
+        box_in_killed_child(&box, forty_work);
+        settle_log(&box);
+        damages[i](file_of(box.state_dir, "outbox.db"));
+        box_open(&box);
+        TEST_CONTAINS(strbuf_text(&box.warning), "outbox.db was damaged and is kept as");
+        CU_ASSERT_EQUAL(count_files(box.state_dir, ".damaged-"), 1);
+        (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+        CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+        CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap)); /* the live tier knew */
+        TEST_TEXT_EQUAL(gap.reason, "damaged");
+        CU_ASSERT_EQUAL(gap.first, 1);
+        CU_ASSERT_EQUAL(gap.last, 40);
+        CU_ASSERT_EQUAL(box_take(&box, 1, 100), 41);
+        box_close(&box);
+        box_lose_live(&box);
+        box_open(&box); /* the fresh file is as good as the old one was */
+        TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+        TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+        CU_ASSERT_EQUAL(box_stats(&box).messages, 1);
+        box_done(&box);
+    }
+}
+
+static void test_two_damaged_files_are_kept(void)
+{
+    struct box box;
+    box_init(&box);
+    for (int i = 0; i < 5; i++) {
+        box.now_ms += 60000;
+        box_open(&box);
+        box_close(&box);
+        damage_header(file_of(box.state_dir, "outbox.db"));
+        (void)unlink(file_of(box.state_dir, "outbox.db-wal"));
+    }
+    box_open(&box);
+    CU_ASSERT_EQUAL(count_files(box.state_dir, ".damaged-"), 2);
+    box_done(&box);
+}
+
+/* An empty file is what a kill during the very first start leaves behind. */
+static void test_empty_file(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    CU_ASSERT_EQUAL(mkdir(box.state_dir, 0750), 0);
+    close(open(file_of(box.state_dir, "outbox.db"), O_CREAT | O_WRONLY, 0600));
+    box_open(&box);
+    TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
+    box_done(&box);
+}
+
+static void test_foreign_database(void)
+{
+    struct box box;
+    box_init(&box);
+    CU_ASSERT_EQUAL(mkdir(box.state_dir, 0750), 0);
+    sqlite3 *foreign = NULL;
+    CU_ASSERT_EQUAL(sqlite3_open(file_of(box.state_dir, "outbox.db"), &foreign), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(foreign, "CREATE TABLE message(seq, text)", NULL, NULL, NULL),
+                    SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_close(foreign), SQLITE_OK);
+    box_open(&box);
+    TEST_CONTAINS(strbuf_text(&box.warning), "outbox.db was damaged and is kept as");
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
+    box_done(&box);
+}
+
+static off_t find_in_file(const char *path, const char *text)
+{
+    static char content[1 << 20];
+    FILE *file = fopen(path, "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    size_t length = fread(content, 1, sizeof(content), file);
+    (void)fclose(file);
+    const char *place = memmem(content, length, text, strlen(text));
+    return place ? place - content : -1;
+}
+
+/* A worn flash cell within a body: SQLite does not notice, the checksum does. */
+static void test_flipped_bit(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, forty_work);
+    settle_log(&box);
+    off_t at = find_in_file(file_of(box.state_dir, "outbox.db"), "<17>");
+    CU_ASSERT_FATAL(at > 0);
+    overwrite(file_of(box.state_dir, "outbox.db"), at + 100, "\x01", 1);
+    box_open(&box);
+    TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    box_link(&box, true);
+    for (uint64_t seq = 1; seq <= 40; seq++) {
+        struct outbox_message message;
+        if (seq == 17)
+            continue;
+        if (!outbox_next_backlog(box.outbox, &message)) { /* the gap waits for a commit */
+            CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+            CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
+        }
+        CU_ASSERT_EQUAL(message.seq, seq);
+        CU_ASSERT_TRUE(box_content_good(&box, &message));
+    }
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "damaged");
+    CU_ASSERT_EQUAL(gap.first, 17);
+    CU_ASSERT_EQUAL(gap.last, 17);
+    box_done(&box);
+}
+
+static void live_damage_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 10, 1000);
+    box_pass(box, 1500); /* 1..10 on disk */
+    box_take(box, 10, 1000);
+    static const char noise[8192] = "noise";
+    (void)unlink(file_of(box->runtime_dir, "live.db-wal"));
+    overwrite(file_of(box->runtime_dir, "live.db"), 0, noise, sizeof(noise));
+}
+
+static void test_damaged_live(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, live_damage_work);
+    box_open(&box);
+    TEST_CONTAINS(strbuf_text(&box.warning), "live.db was damaged and is kept as");
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "damaged");
+    CU_ASSERT_EQUAL(gap.first, 11);
+    uint64_t next = box_next_seq(&box);
+    CU_ASSERT(next > 20);
+    CU_ASSERT_EQUAL(gap.last, next - 1);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, true);
+    box_done(&box);
+}
+
+static void test_both_damaged(void)
+{
+    struct box box;
+    char stream[16];
+    box_init(&box);
+    box_in_killed_child(&box, live_damage_work);
+    box_open(&box);
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_close(&box);
+    (void)unlink(file_of(box.state_dir, "outbox.db-wal"));
+    damage_header(file_of(box.state_dir, "outbox.db"));
+    (void)unlink(file_of(box.runtime_dir, "live.db-wal"));
+    damage_header(file_of(box.runtime_dir, "live.db"));
+    box_open(&box);
+    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(box.outbox), stream); /* created anew */
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
+    box_done(&box);
+}
+
+/* The flash goes bad while the agent runs. */
+static void test_damaged_while_running(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    struct outbox_message message;
+    static char noise[1 << 16];
+    uint64_t last = 0, received = 0;
+    box_init(&box);
+    box_open(&box);
+    box_take(&box, 3000, 1000);
+    box_pass(&box, 1500);
+    memset(noise, 0xa5, sizeof(noise));
+    for (off_t at = 1 << 20; at < 2 << 20; at += (off_t)sizeof(noise))
+        overwrite(file_of(box.state_dir, "outbox.db"), at, noise, sizeof(noise));
+    box_link(&box, true);
+    uint64_t fresh = box_take(&box, 5, 1000);
+    for (int i = 0; i < 3; i++) {
+        while (outbox_next_backlog(box.outbox, &message)) {
+            CU_ASSERT(message.seq > last);
+            CU_ASSERT_TRUE(box_content_good(&box, &message));
+            last = message.seq;
+            received++;
+            outbox_release(box.outbox, message.seq);
+        }
+        CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+    }
+    CU_ASSERT(received > 0 && received < 3000);
+    CU_ASSERT_EQUAL(count_files(box.state_dir, ".damaged-"), 1);
+    TEST_CONTAINS(box_stats(&box).problem, "outbox.db was damaged");
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "damaged");
+    CU_ASSERT(gap.first <= last + 1 && gap.last == 3000); /* all that did not arrive is in it */
+    box_expect(&box, outbox_next_live, fresh - 4, fresh, false, true);
+    box_pass(&box, 2000);
+    box_close(&box);
+    box_open(&box);
+    TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    box_done(&box);
+}
+
+/* --- full, and read-only --------------------------------------------------------------------- */
+
+static void expect_all(struct box *box, uint64_t first, uint64_t last)
+{
+    box_link(box, true);
+    box_expect(box, outbox_next_backlog, first, last, true, true);
+    box_expect_empty(box, outbox_next_backlog);
+}
+
+static void test_disk_full(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, 0);
+    box_open(&box);
+    box_take(&box, 50, 1000);
+    box_pass(&box, 1500);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 50);
+    fill(box.state_dir);
+    for (int i = 0; i < 10; i++) {
+        box_take(&box, 100, 1000);
+        box_pass(&box, 1000);
+    }
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 1050);
+    CU_ASSERT(box_stats(&box).live_messages > 0);
+    TEST_CONTAINS(box_stats(&box).problem, "outbox.db: disk full");
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    make_room(box.state_dir);
+    remount(box.state_dir, 8192, 0);
+    box_pass(&box, 70000);
+    TEST_TEXT_EQUAL(box_stats(&box).problem, "");
+    CU_ASSERT_EQUAL(box_stats(&box).live_messages, 0);
+    expect_all(&box, 1, 1050);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+/* The live tier is bounded when the disk takes nothing: the oldest go, and that is on record. */
+static void test_disk_full_for_long(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    box.settings.max_bytes = 1 << 20;
+    mount_small(box.state_dir, 256, 0);
+    box_open(&box);
+    fill(box.state_dir);
+    for (int i = 0; i < 20; i++) {
+        box_take(&box, 100, 1000);
+        box_pass(&box, 1000);
+    }
+    CU_ASSERT(box_stats(&box).bytes <= 1 << 20);
+    CU_ASSERT(box_stats(&box).messages > 500);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "full");
+    CU_ASSERT_EQUAL(gap.first, 1);
+    CU_ASSERT_EQUAL(gap.last, 2000 - box_stats(&box).messages);
+    CU_ASSERT_EQUAL(box_stats(&box).dropped, gap.last);
+    expect_all(&box, gap.last + 1, 2000);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+static void full_start_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 20, 1000);
+    box_close(box);
+    fill(box->state_dir);
+    box_lose_live(box);
+    box_open(box); /* the disk is full, and still the stream and its numbers go on */
+    TEST_TEXT_EQUAL(strbuf_text(&box->warning), "");
+    CU_ASSERT_EQUAL(box_take(box, 1, 100), 21);
+}
+
+static void test_disk_full_at_start(void)
+{
+    struct box box;
+    char stream[16];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, 0);
+    box_open(&box);
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_close(&box);
+    box_in_killed_child(&box, full_start_work);
+    box_lose_live(&box); /* and a power cut on top: no number is used again */
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    CU_ASSERT(box_next_seq(&box) > 21);
+    expect_all(&box, 1, 20);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+/* Nothing can be written from the first start on; later it can. */
+static void test_first_start_without_disk(void)
+{
+    struct box box;
+    char stream[16];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, MS_RDONLY);
+    box_open(&box);
+    TEST_CONTAINS(strbuf_text(&box.warning), "outbox.db cannot be used");
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_take(&box, 20, 100);
+    box_pass(&box, 5000);
+    CU_ASSERT_EQUAL(box_stats(&box).live_messages, 20);
+    CU_ASSERT_NOT_EQUAL(box_stats(&box).problem[0], '\0');
+    remount(box.state_dir, 1024, 0);
+    box_pass(&box, 70000);
+    TEST_TEXT_EQUAL(box_stats(&box).problem, "");
+    CU_ASSERT_EQUAL(box_stats(&box).disk_messages, 20);
+    box_close(&box);
+    box_lose_live(&box);
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    expect_all(&box, 1, 20);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+static void read_only_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 20, 100);
+    box_close(box);
+    box_lose_live(box);
+    remount(box->state_dir, 1024, MS_RDONLY);
+    box_open(box); /* the file is out of reach: another stream */
+    CU_ASSERT_NOT_EQUAL(box_stats(box).problem[0], '\0');
+    CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/odd", "<21>", 4, box->now_ms, WALL_MS), 1);
+    CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/even", "<22>", 4, box->now_ms, WALL_MS), 2);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+}
+
+/* Both streams' messages arrive: those of the live tier under new numbers of the old stream. */
+static void test_read_only_for_a_while(void)
+{
+    struct box box;
+    char stream[16];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, 0);
+    box_open(&box);
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_close(&box);
+    box_in_killed_child(&box, read_only_work);
+    remount(box.state_dir, 1024, 0);
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    TEST_CONTAINS(strbuf_text(&box.warning), "its 2 messages got new numbers in stream");
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 23);
+    expect_all(&box, 1, 23);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+/* The reservation cannot be renewed: a new stream begins before a number could repeat. */
+static char old_stream[16], new_stream[16];
+static uint64_t old_last;
+
+static void exhaust(struct box *box)
+{
+    box_open(box);
+    (void)snprintf(old_stream, sizeof(old_stream), "%s", outbox_stream(box->outbox));
+    fill(box->state_dir);
+    box_link(box, true);
+    old_last = 0;
+    for (uint64_t seq = 1; seq <= 70000; seq += 10) {
+        box_take(box, 10, 30);
+        if (strcmp(outbox_stream(box->outbox), old_stream) == 0)
+            old_last = seq + 9; /* the next ones may still have the old stream, or not */
+        box_expect(box, outbox_next_live, seq, seq + 9, false, true);
+        box->now_ms += 10;
+        (void)outbox_tick(box->outbox, box->now_ms);
+    }
+    (void)snprintf(new_stream, sizeof(new_stream), "%s", outbox_stream(box->outbox));
+}
+
+static void exhaust_work(struct box *box)
+{
+    exhaust(box);
+    FILE *file = fopen(test_path("old-last"), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    (void)fprintf(file, "%s %s %" PRIu64, old_stream, new_stream, old_last);
+    (void)fclose(file);
+}
+
+static void test_reservation_runs_out(void)
+{
+    struct box box;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    (void)test_folder();
+    mount_small(box.state_dir, 256, 0);
+    box_in_killed_child(&box, exhaust_work);
+    FILE *file = fopen(test_path("old-last"), "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fscanf(file, "%15s %15s %" SCNu64, old_stream, new_stream, &old_last), 3);
+    (void)fclose(file);
+    CU_ASSERT_STRING_NOT_EQUAL(old_stream, new_stream);
+    CU_ASSERT(old_last > 60000);
+    box_open(&box); /* after a kill the new stream goes on */
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), new_stream);
+    CU_ASSERT_EQUAL(box_next_seq(&box), 70001);
+    box_done(&box);
+    box_lose_live(&box); /* after a power cut the old one does, beyond all it had used */
+    make_room(box.state_dir);
+    box_open(&box);
+    bool newer = strcmp(outbox_stream(box.outbox), new_stream) == 0;
+    CU_ASSERT(newer || strcmp(outbox_stream(box.outbox), old_stream) == 0);
+    CU_ASSERT(box_next_seq(&box) > (newer ? 70000 : old_last));
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+/* The runtime folder is full: straight to disk, and back when there is room. */
+static void test_live_full(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.runtime_dir, 256, 0);
+    box_open(&box);
+    box_link(&box, true);
+    box_take(&box, 5, 1000);
+    fill(box.runtime_dir);
+    box_take(&box, 1000, 1000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 1005);
+    CU_ASSERT(box_stats(&box).disk_messages >= 900);
+    box_expect(&box, outbox_next_live, 1, 1005, false, true);
+    box_pass(&box, 5000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    make_room(box.runtime_dir);
+    box_pass(&box, 70000);
+    uint64_t written = box_stats(&box).disk_bytes_written;
+    box_take(&box, 5, 1000);
+    box_expect(&box, outbox_next_live, 1006, 1010, false, true);
+    box_pass(&box, 1000);
+    CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, written);
+    TEST_TEXT_EQUAL(box_stats(&box).problem, "");
+    box_done(&box);
+    unmount(box.runtime_dir);
+}
+
+static void test_both_full(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    static char body[4096];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 256, 0);
+    mount_small(box.runtime_dir, 256, 0);
+    box_open(&box);
+    fill(box.state_dir);
+    fill(box.runtime_dir);
+    uint64_t refused = 0, taken = 0;
+    for (int i = 0; i < 3000; i++) {
+        size_t length = box_body((uint64_t)i + 1, 1000, body);
+        const char *topic = i % 2 ? "data/even" : "data/odd";
+        uint64_t seq = outbox_take(box.outbox, topic, body, length, box.now_ms, WALL_MS);
+        CU_ASSERT(seq == 0 || seq == (uint64_t)i + 1);
+        refused += seq == 0;
+        taken += seq != 0;
+        (void)outbox_commit(box.outbox, box.now_ms);
+        CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap)); /* its report could not be taken */
+    }
+    CU_ASSERT(refused > 0 && taken > 500);
+    CU_ASSERT_EQUAL(box_stats(&box).dropped, refused);
+    make_room(box.state_dir);
+    make_room(box.runtime_dir);
+    remount(box.state_dir, 16384, 0);
+    remount(box.runtime_dir, 16384, 0);
+    box_pass(&box, 130000);
+    TEST_TEXT_EQUAL(box_stats(&box).problem, "");
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "full");
+    CU_ASSERT_EQUAL(gap.last - gap.first + 1, refused);
+    expect_all(&box, 1, gap.first - 1);
+    box_done(&box);
+    unmount(box.state_dir);
+    unmount(box.runtime_dir);
+}
+
+static void no_permission_work(struct box *box)
+{
+    if (setgid(65534) < 0 || setuid(65534) < 0)
+        return;
+    box->settings.runtime_dir = box->settings.state_dir = "/nonexistent/folder";
+    CU_ASSERT_EQUAL(box_try_open(box), -EACCES);
+    TEST_CONTAINS(strbuf_text(&box->warning), "/nonexistent/folder cannot be used");
+}
+
+static void test_no_permission(void)
+{
+    struct box box;
+    box_init(&box);
+    box_in_killed_child(&box, no_permission_work);
+}
+
+/* --- the limit ------------------------------------------------------------------------------- */
+
+static void test_limit(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box.settings.max_bytes = 1 << 20;
+    box_open(&box);
+    for (int i = 0; i < 30; i++) {
+        box_take(&box, 100, 1000);
+        box_pass(&box, 1000);
+        CU_ASSERT(box_stats(&box).bytes <= 1 << 20);
+    }
+    uint64_t kept = box_stats(&box).messages;
+    CU_ASSERT(kept > 600 && kept < 1100);
+    box_close(&box);
+    box_lose_live(&box);
+    box_open(&box);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "full");
+    CU_ASSERT_EQUAL(gap.first, 1);
+    CU_ASSERT_EQUAL(gap.last, 3000 - kept);
+    CU_ASSERT(gap.from_ms >= WALL_MS + 1000000 && gap.to_ms > gap.from_ms);
+    expect_all(&box, 3000 - kept + 1, 3000);
+    box_done(&box);
+}
+
+static void test_too_large(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    static char body[OUTBOX_BODY_MAX_BYTES + 1];
+    box_init(&box);
+    box_open(&box);
+    CU_ASSERT_EQUAL(box_take(&box, 1, OUTBOX_BODY_MAX_BYTES), 1);
+    CU_ASSERT_EQUAL(outbox_take(box.outbox, "x", body, sizeof(body), box.now_ms, WALL_MS), 0);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 10), 3);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "too-large");
+    CU_ASSERT_EQUAL(gap.first, 2);
+    CU_ASSERT_EQUAL(gap.last, 2);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 1, true, true);
+    box_expect(&box, outbox_next_backlog, 3, 3, true, true);
+    box_done(&box);
+}
+
+static const struct test_case cases[] = {
+    {"a second process is turned away", test_held},
+    {"a damaged disk tier is set aside, and the loss is on record", test_damaged_disk},
+    {"two damaged files are kept", test_two_damaged_files_are_kept},
+    {"an empty file is a fresh store", test_empty_file},
+    {"a database of something else is set aside", test_foreign_database},
+    {"a flipped bit costs one message", test_flipped_bit},
+    {"a damaged live tier", test_damaged_live},
+    {"both tiers damaged: a new stream", test_both_damaged},
+    {"damage while running", test_damaged_while_running},
+    {"disk full: kept in memory, and on disk when there is room", test_disk_full},
+    {"disk full for long: the oldest go, on record", test_disk_full_for_long},
+    {"disk full at start: stream and numbers go on", test_disk_full_at_start},
+    {"first start without a disk", test_first_start_without_disk},
+    {"read-only for a while: nothing is lost", test_read_only_for_a_while},
+    {"no reservation: a new stream before a number repeats", test_reservation_runs_out},
+    {"live tier full: straight to disk", test_live_full},
+    {"both full: refused, on record", test_both_full},
+    {"no permission: a reason", test_no_permission},
+    {"the limit: the oldest go, on record", test_limit},
+    {"too large for a message: on record", test_too_large},
+};
+
+int main(void)
+{
+    have_namespace = enter_namespace();
+    return test_main("outbox_failure", cases, sizeof(cases) / sizeof(cases[0]));
+}
