@@ -179,6 +179,7 @@ static int settle(sd_event_source *source, void *userdata)
     struct gateway *gateway = userdata;
     (void)source;
     int64_t at_ms = now_ms();
+    uplink_collect(gateway->uplink);
     pipeline_report_losses(gateway->pipeline);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");

@@ -226,6 +226,7 @@ static void link_down(struct outbox *outbox, int64_t now_ms)
 {
     uint64_t first = max_u64(outbox->lane_start, outbox->live_cursor);
     outbox->link_up = false;
+    outbox->disk_misses_history |= first < outbox->boundary;
     ledger_outage_begins(&outbox->ledger, first);
     outbox->sync_at_ms = now_ms + outbox->sync_ms;
 }
@@ -236,11 +237,8 @@ static void link_down(struct outbox *outbox, int64_t now_ms)
  */
 static void tell_disk(struct outbox *outbox, int64_t now_ms)
 {
-    const struct span_list *list = &outbox->ledger.historical;
-    if (list->n == 0 || list->spans[list->n - 1].first >= outbox->boundary ||
-        outbox->disk.ledger_version == outbox->ledger.version)
-        return;
-    (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, now_ms);
+    if (outbox->disk_misses_history)
+        (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, now_ms);
 }
 
 static void link_up(struct outbox *outbox, int64_t now_ms)

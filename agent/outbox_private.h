@@ -68,6 +68,7 @@ struct outbox {
     int commit_error;           /* of the last commit */
     bool live_stale;            /* the live tier still has rows below the boundary */
     bool live_state_stale;      /* its row of state must be written with the next commit */
+    bool disk_misses_history;  /* which of its messages are historical has changed since */
     bool disk_unsynced;         /* a power cut may take back what it was given */
     uint64_t disk_first;        /* no number below is on disk */
     uint64_t next_seq;          /* of the next message taken */

@@ -5,15 +5,11 @@
  */
 #include "agent/store.h"
 
-#include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +22,6 @@
 #define FORMAT_VERSION 1
 #define APPLICATION_ID 0x53504c59 /* "SPLY" */
 #define CHECK_MAX_BYTES (UINT64_C(32) << 20)
-#define DAMAGED_FILES_KEPT 2
 
 enum statement {
     ST_BEGIN,
@@ -56,7 +51,7 @@ static const char *const statement_texts[] = {
     [ST_PAGES] = "PRAGMA page_count",
     [ST_FREE_PAGES] = "PRAGMA freelist_count",
     [ST_STATE_SAVE] = ("INSERT OR REPLACE INTO state "
-                       "VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
+                       "VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
     [ST_LEDGER_CLEAR] = "DELETE FROM span",
     [ST_LEDGER_ADD] = "INSERT INTO span VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6)",
     [ST_LEDGER_LOAD] = "SELECT * FROM span ORDER BY id",
@@ -69,7 +64,7 @@ static const char schema[] = //
     " checksum INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE state(id INTEGER PRIMARY KEY, stream TEXT, previous_stream TEXT,"
     " next_seq INTEGER, reserved_below INTEGER, settled_below INTEGER, disk_first INTEGER,"
-    " disk_below INTEGER, ledger_version INTEGER, wall_ms INTEGER, clean INTEGER,"
+    " disk_below INTEGER, ledger_version INTEGER, wall_ms INTEGER, clean INTEGER, alone INTEGER,"
     " messages INTEGER, checksum INTEGER NOT NULL);"
     "CREATE TABLE span(id INTEGER PRIMARY KEY, kind INTEGER, first INTEGER,"
     " last INTEGER, from_ms INTEGER, to_ms INTEGER, event_seq INTEGER);"
@@ -209,9 +204,10 @@ static int query_is(struct store *store, const char *text, const char *expected)
 
 static int configure(struct store *store)
 {
-    static const char common[] = "PRAGMA page_size = 4096;"
+    /* The lock first: before anything is read, or there will be a file of shared memory. */
+    static const char common[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                                 "PRAGMA page_size = 4096;"
                                  "PRAGMA auto_vacuum = NONE;"
-                                 "PRAGMA locking_mode = EXCLUSIVE;"
                                  "PRAGMA cache_size = -256;"
                                  "PRAGMA cell_size_check = ON;"
                                  "PRAGMA trusted_schema = OFF;"
@@ -271,9 +267,9 @@ static void copy_stream(sqlite3_stmt *statement, int column, char ret[STORE_STRE
 
 static int64_t state_checksum(const struct store_state *state, uint64_t messages)
 {
-    uint64_t numbers[] = {
-        state->next_seq,   state->reserved_below, state->settled_below, state->disk_first,
-        state->disk_below, state->ledger_version, state->clean,         messages};
+    uint64_t numbers[] = {state->next_seq,   state->reserved_below, state->settled_below,
+                          state->disk_first, state->disk_below,     state->ledger_version,
+                          state->clean,      state->alone,          messages};
     uint64_t hash = mix(1, state->stream, strlen(state->stream));
     hash = mix(hash, state->previous_stream, strlen(state->previous_stream));
     return (int64_t)mix(hash, numbers, sizeof(numbers));
@@ -289,11 +285,12 @@ static int take_state(struct store *store, sqlite3_stmt *statement, struct store
                                 .disk_below = column_u64(statement, 7),
                                 .ledger_version = column_u64(statement, 8),
                                 .wall_ms = sqlite3_column_int64(statement, 9),
-                                .clean = sqlite3_column_int(statement, 10) == 1};
+                                .clean = sqlite3_column_int(statement, 10) == 1,
+                                .alone = sqlite3_column_int(statement, 11) == 1};
     copy_stream(statement, 1, state.stream);
     copy_stream(statement, 2, state.previous_stream);
-    uint64_t messages = column_u64(statement, 11);
-    if (sqlite3_column_int64(statement, 12) != state_checksum(&state, messages))
+    uint64_t messages = column_u64(statement, 12);
+    if (sqlite3_column_int64(statement, 13) != state_checksum(&state, messages))
         return -EBADMSG;
     store->messages = messages;
     *ret_state = state;
@@ -549,8 +546,9 @@ int store_save_state(struct store *store, const struct store_state *state)
     bind_u64(statement, 8, state->ledger_version);
     (void)sqlite3_bind_int64(statement, 9, state->wall_ms);
     (void)sqlite3_bind_int(statement, 10, state->clean);
-    bind_u64(statement, 11, store->messages);
-    (void)sqlite3_bind_int64(statement, 12, state_checksum(state, store->messages));
+    (void)sqlite3_bind_int(statement, 11, state->alone);
+    bind_u64(statement, 12, store->messages);
+    (void)sqlite3_bind_int64(statement, 13, state_checksum(state, store->messages));
     return run(store, ST_STATE_SAVE);
 }
 
@@ -596,80 +594,4 @@ int store_load_ledger(struct store *store, struct ledger *ledger)
     int r = translate(store->database, code);
     (void)sqlite3_reset(statement);
     return r;
-}
-
-/* --- damaged files --------------------------------------------------------------------------- */
-
-static void remove_with_log(const char *path)
-{
-    CLEANUP(memory_free_pointer) char *log = memory_printf("%s-wal", path);
-    (void)remove(path);
-    (void)remove(log);
-}
-
-/* The seconds in NAME when it is FILE.damaged-SECONDS, else -1. */
-static int64_t damaged_seconds(const char *name, const char *file)
-{
-    static const char mark[] = ".damaged-";
-    size_t length = strlen(file);
-    if (strncmp(name, file, length) != 0 || strncmp(name + length, mark, sizeof(mark) - 1) != 0)
-        return -1;
-    const char *digits = name + length + sizeof(mark) - 1;
-    size_t n_digits = strspn(digits, "0123456789");
-    if (n_digits == 0 || n_digits > 12 || digits[n_digits])
-        return -1;
-    return strtoll(digits, NULL, 10);
-}
-
-/* Counts what was set aside; *RET_OLDEST is the lowest of the seconds. */
-static size_t count_damaged(const char *folder, const char *file, int64_t *ret_oldest)
-{
-    DIR *entries = opendir(folder);
-    size_t count = 0;
-    struct dirent *entry;
-    while (entries && (entry = readdir(entries))) {
-        int64_t seconds = damaged_seconds(entry->d_name, file);
-        if (seconds < 0)
-            continue;
-        if (count == 0 || seconds < *ret_oldest)
-            *ret_oldest = seconds;
-        count++;
-    }
-    if (entries)
-        (void)closedir(entries);
-    return count;
-}
-
-static void remove_oldest_damaged(const char *path)
-{
-    CLEANUP(memory_free_pointer) char *folder = memory_text(path);
-    char *slash = strrchr(folder, '/');
-    assert(slash); /* the outbox builds the path from a folder and a name */
-    *slash = '\0';
-    int64_t oldest = 0;
-    for (int i = 0; i < 100 && count_damaged(folder, slash + 1, &oldest) > DAMAGED_FILES_KEPT;
-         i++) {
-        CLEANUP(memory_free_pointer)
-        char *victim = memory_printf("%s.damaged-%" PRId64, path, oldest);
-        remove_with_log(victim);
-    }
-}
-
-int store_set_aside(const char *path, int64_t wall_ms, char **ret_name)
-{
-    CLEANUP(memory_free_pointer) char *log = memory_printf("%s-wal", path);
-    CLEANUP(memory_free_pointer) char *name = NULL;
-    int64_t seconds = wall_ms > 0 ? wall_ms / 1000 : 0;
-    do { /* a name that is still free */
-        free(name);
-        name = memory_printf("%s.damaged-%" PRId64, path, seconds++);
-    } while (access(name, F_OK) == 0);
-    CLEANUP(memory_free_pointer) char *log_name = memory_printf("%s-wal", name);
-    if (rename(path, name) < 0)
-        return -errno;
-    if (rename(log, log_name) < 0 && errno != ENOENT)
-        (void)unlink(log); /* must not be taken for the log of the new file */
-    remove_oldest_damaged(path);
-    *ret_name = TAKE_POINTER(name);
-    return 0;
 }

@@ -18,15 +18,15 @@
 #define HELPER_OUTPUT_BYTES 262144
 #define STOP_MS 500
 
-int helper_run(const char *const *arguments, const void *input, size_t input_length,
-               struct strbuf *output)
+int helper_run_within(const char *const *arguments, const void *input, size_t input_length,
+                      int timeout_ms, struct strbuf *output)
 {
     const struct child_job job = {
         .arguments = arguments,
         .input = input,
         .input_length = input_length,
         .output_max_bytes = HELPER_OUTPUT_BYTES,
-        .timeout_ms = HELPER_TIMEOUT_MS,
+        .timeout_ms = timeout_ms,
     };
     int problem = privilege_ambient(true);
     if (problem < 0)
@@ -111,4 +111,10 @@ void helper_stop(pid_t pid)
     (void)kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
+}
+
+int helper_run(const char *const *arguments, const void *input, size_t input_length,
+               struct strbuf *output)
+{
+    return helper_run_within(arguments, input, input_length, HELPER_TIMEOUT_MS, output);
 }

@@ -38,4 +38,8 @@ int helper_start(const char *const *arguments, bool is_privileged, int *ret_outp
 /* Ends PID and reaps it: SIGTERM, and SIGKILL when it is still there after 500 ms. */
 void helper_stop(pid_t pid);
 
+/* The same with another deadline. */
+int helper_run_within(const char *const *arguments, const void *input, size_t input_length,
+                      int timeout_ms, struct strbuf *output);
+
 #endif

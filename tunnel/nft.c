@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The first run after power-on loads kernel modules, which a slow machine takes seconds for; to
+ * give up then would leave it open. */
+#define NFT_TIMEOUT_MS 60000
+
 /* Copies the first line, with anything unprintable as '?'. */
 static void add_first_line(struct strbuf *out, const char *text)
 {
@@ -22,7 +26,8 @@ static void add_first_line(struct strbuf *out, const char *text)
 static int run(const char *const *arguments, const char *input, struct strbuf *output,
                struct strbuf *problem)
 {
-    int status = helper_run(arguments, input, input ? strlen(input) : 0, output);
+    int status =
+        helper_run_within(arguments, input, input ? strlen(input) : 0, NFT_TIMEOUT_MS, output);
     if (status == 0)
         return 0;
     if (status < 0) {

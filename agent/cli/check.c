@@ -139,7 +139,7 @@ static void print_json(const struct report *report)
     }
     json_t *document = json_pack("{s:I, s:o, s:o}", "errors", (json_int_t)report->findings.errors,
                                  "findings", findings, "lines", lines);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2));
+    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(document);
 }

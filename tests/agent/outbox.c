@@ -202,7 +202,10 @@ static struct files look_at(const char *folder)
 static void test_no_flash_while_up(void)
 {
     struct box box;
+    char shared[300];
     box_init(&box);
+    box_open(&box);
+    box_close(&box); /* the second start is the ordinary one */
     box_open(&box);
     box_link(&box, true);
     usleep(20000); /* the clock of the file system is coarse: a later write must show */
@@ -217,6 +220,8 @@ static void test_no_flash_while_up(void)
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
     CU_ASSERT_EQUAL(syncs, syncs_before);
+    (void)snprintf(shared, sizeof(shared), "%s/outbox.db-shm", box.state_dir);
+    CU_ASSERT_EQUAL(access(shared, F_OK), -1); /* a mapped file would be written to as well */
     CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
     CU_ASSERT_EQUAL(after.blocks, before.blocks);
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
@@ -408,6 +413,48 @@ static void test_lost_report_is_repeated(void)
     box_done(&box);
 }
 
+/* A gap and ten messages on disk; the report is taken, and two messages are acknowledged. */
+static void settled_work(struct box *box)
+{
+    struct outbox_message message;
+    box_open(box);
+    box_link(box, true);
+    struct outbox_gap gap;
+    CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
+    uint64_t seq = outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS);
+    outbox_gap_reported(box->outbox);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+    CU_ASSERT_TRUE(outbox_next_live(box->outbox, &message) && message.seq == seq);
+    if (box->settings.sync_ms == 999)
+        outbox_release(box->outbox, seq); /* the broker has the report */
+    box_expect(box, outbox_next_backlog, 1, 2, true, true);
+    box_pass(box, 1000); /* the disk hears of the two, and of the gap as it is now */
+    CU_ASSERT_EQUAL(box_stats(box).disk_messages, 8);
+}
+
+static bool first_gap_after_settled_work(int64_t sync_ms)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, power_cut_work);
+    box_power_cut(&box);
+    box.settings.sync_ms = sync_ms;
+    box_in_killed_child(&box, settled_work);
+    box_lose_live(&box); /* and the disk has what was written, although nobody waited for it */
+    box_open(&box);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    bool repeated = gap.first == 11;
+    box_done(&box);
+    return repeated;
+}
+
+static void test_report_on_its_way(void)
+{
+    CU_ASSERT_TRUE(first_gap_after_settled_work(1000)); /* it was in the live tier only */
+    CU_ASSERT_FALSE(first_gap_after_settled_work(999)); /* it had arrived: there is a new gap */
+}
+
 /* More than fits in memory, part of it on disk already: still one lane, in order. */
 static void test_slow_broker(void)
 {
@@ -521,6 +568,7 @@ TEST_MAIN("outbox",
           {"a kill is no gap", test_kill_leaves_no_gap},
           {"a gap is reported once", test_gap_is_reported_once},
           {"a report that was lost is repeated", test_lost_report_is_repeated},
+          {"a report is repeated unless it was acknowledged", test_report_on_its_way},
           {"a slow broker gets everything in order", test_slow_broker},
           {"memory does not grow with the backlog", test_memory},
           {"figures: messages, bytes, oldest, runway", test_figures},

@@ -663,6 +663,44 @@ static void test_live_full(void)
     unmount(box.runtime_dir);
 }
 
+static void live_full_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 5, 1000);
+    fill(box->runtime_dir);
+    box_take(box, 200, 1000);
+    box_expect(box, outbox_next_live, 1, 150, false, true);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+    CU_ASSERT_EQUAL(box_stats(box).messages, 55);
+}
+
+static void test_live_full_and_killed(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.runtime_dir, 256, 0);
+    box_in_killed_child(&box, live_full_work);
+    make_room(box.runtime_dir);
+    box_open(&box);
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(box_stats(&box).next_seq, 206);
+    box_link(&box, true);
+    /* Acknowledged ones may come again, for up to sync_ms; all others must. */
+    struct outbox_message message = {.seq = 0};
+    while (message.seq < 151)
+        CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
+    CU_ASSERT_EQUAL(message.seq, 151);
+    box_expect(&box, outbox_next_backlog, 152, 205, false, true);
+    box_done(&box);
+    unmount(box.runtime_dir);
+}
+
 static void test_both_full(void)
 {
     struct box box;
@@ -750,6 +788,62 @@ static void test_limit(void)
     box_done(&box);
 }
 
+/* What is dropped is not handed out any more, although it was read ahead. */
+static void test_dropped_is_gone(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    struct outbox_message message;
+    box_init(&box);
+    box.settings.max_bytes = 1 << 19;
+    box_open(&box);
+    box_take(&box, 300, 1000);
+    box_pass(&box, 1000);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, false);
+    for (int i = 0; i < 4; i++) { /* a slow broker: these go to disk, too */
+        box_take(&box, 50, 1000);
+        box_pass(&box, 3000);
+    }
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT(gap.first == 1 && gap.last > 20 && gap.last < 290);
+    CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
+    CU_ASSERT_EQUAL(message.seq, gap.last + 1);
+    box_done(&box);
+}
+
+/* A transaction that drops and then fails has dropped nothing. */
+static void test_drop_that_fails(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    box.settings.max_bytes = 1 << 19;
+    mount_small(box.state_dir, 2048, 0);
+    box_open(&box);
+    box_take(&box, 500, 1000);
+    box_pass(&box, 1000);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    uint64_t dropped = gap.last;
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 500 - dropped);
+    fill(box.state_dir);
+    for (int i = 0; i < 5; i++) {
+        box_take(&box, 60, 1000);
+        box_pass(&box, 1000);
+    }
+    TEST_CONTAINS(box_stats(&box).problem, "disk full");
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(gap.last, dropped);
+    CU_ASSERT_EQUAL(box_stats(&box).dropped, dropped);
+    expect_all(&box, dropped + 1, 800);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
 static void test_too_large(void)
 {
     struct box box;
@@ -787,9 +881,12 @@ static const struct test_case cases[] = {
     {"read-only for a while: nothing is lost", test_read_only_for_a_while},
     {"no reservation: a new stream before a number repeats", test_reservation_runs_out},
     {"live tier full: straight to disk", test_live_full},
+    {"live tier full, and killed: no gap", test_live_full_and_killed},
     {"both full: refused, on record", test_both_full},
     {"no permission: a reason", test_no_permission},
     {"the limit: the oldest go, on record", test_limit},
+    {"what was dropped is not handed out", test_dropped_is_gone},
+    {"a drop that fails drops nothing", test_drop_that_fails},
     {"too large for a message: on record", test_too_large},
 };
 
