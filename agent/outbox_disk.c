@@ -115,8 +115,6 @@ static int fill_disk(struct outbox *outbox, const struct disk_job *job, struct m
     if (r == 0)
         r = tiers_drop_oldest(outbox, store, disk_limit(outbox, move->cost), &outcome->dropped,
                               &outcome->dropped_below);
-    if (r == 0) /* the reports that are on disk now are as safe as can be */
-        ledger_reports_settled(&outbox->ledger, 1, outcome->boundary - 1);
     if (r == 0)
         r = find_oldest(outbox, outcome);
     if (r == 0)

@@ -166,7 +166,7 @@ static void from_disk(struct outbox *outbox, const struct found *live, const str
     }
     if (!state->clean) {
         outbox->next_seq = at_least(outbox->next_seq, state->reserved_below);
-        ledger_reports_lost(&outbox->ledger, disk->last + 1);
+        ledger_reports_lost(&outbox->ledger, disk->last + 1, SEQ_LIMIT);
     }
     outbox->boundary = outbox->next_seq;
     outbox->disk_first = disk->first ? disk->first : outbox->boundary;
