@@ -113,6 +113,7 @@ static void test_netd_file(void)
     CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
     context.netd_file = "/nowhere/netd.conf"; /* asked for, so it is missed */
     CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    context.agent_file = test_file("good.conf", good);
     context.netd_file_given = false; /* the default: a machine may do without */
     CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
 }
