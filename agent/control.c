@@ -40,7 +40,8 @@ struct client {
     sd_event_source *source;
     struct pending *pending;
     struct strbuf in, out;
-    size_t sent; /* bytes of out */
+    size_t sent;   /* bytes of out */
+    uint64_t turn; /* of control->turns, when it said something last */
 };
 
 struct control {
@@ -50,6 +51,7 @@ struct control {
     int socket, wake; /* wake: eventfd, written by the workers */
     sd_event_source *listen_source, *wake_source;
     struct client *clients[CLIENTS_MAX];
+    uint64_t turns;       /* rises with each connection and each piece of input */
     pthread_mutex_t lock; /* guards done */
     struct pending *done;
 };
@@ -300,6 +302,7 @@ static bool take_input(struct client *client)
     if (got < 0)
         return errno == EINTR || errno == EAGAIN;
     client->in.length += (size_t)got;
+    client->turn = ++client->control->turns;
     return got > 0;
 }
 
@@ -342,6 +345,22 @@ static int on_wake(sd_event_source *source, int descriptor, uint32_t events, voi
     return 0;
 }
 
+/* A place for one more client: the one that was silent for longest has to make room. */
+static size_t free_place(struct control *control)
+{
+    size_t oldest = 0;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (!control->clients[i])
+            return i;
+        if (control->clients[i]->turn < control->clients[oldest]->turn)
+            oldest = i;
+    }
+    log_warning("control", "clients=%d: too many at once; hanging up on the most silent one",
+                CLIENTS_MAX);
+    client_drop(control->clients[oldest]);
+    return oldest;
+}
+
 static int on_connection(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
 {
     (void)source, (void)events;
@@ -349,18 +368,11 @@ static int on_connection(sd_event_source *source, int descriptor, uint32_t event
     int socket = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket < 0)
         return 0; /* gone again, or out of descriptors: the next event tries again */
-    size_t place = 0;
-    while (place < CLIENTS_MAX && control->clients[place])
-        place++;
-    if (place == CLIENTS_MAX) {
-        log_warning("control", "clients=%d: too many at once; the newest is turned away",
-                    CLIENTS_MAX);
-        descriptor_close(&socket);
-        return 0;
-    }
+    size_t place = free_place(control);
     struct client *client = memory_zeroed(1, sizeof(*client));
     client->control = control;
     client->socket = socket;
+    client->turn = ++control->turns;
     control->clients[place] = client;
     if (sd_event_add_io(control->loop, &client->source, socket, EPOLLIN, on_client, client) < 0)
         client_drop(client);

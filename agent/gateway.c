@@ -17,6 +17,7 @@
 #include "agent/pipeline.h"
 #include "agent/publisher.h"
 #include "agent/uplink.h"
+#include "agent/warden_watch.h"
 #include "drivers/line.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct gateway {
     struct publisher *publisher;
     struct line **lines; /* of each bus; NULL for a bus without devices */
     struct control *control;
+    struct warden_watch *warden;
     struct health_watch *watch;
     char *prefix, *status_topic;
     struct strbuf status; /* reused */
@@ -68,8 +70,7 @@ static struct health_view view_of(const struct gateway *gateway)
         .lines = gateway->lines,
         .outbox = gateway->outbox,
         .uplink = gateway->uplink,
-        .firewall_state = "unknown",
-        .tunnel_state = "unknown",
+        .warden = gateway->warden,
         .started_mono_ns = gateway->started_mono_ns,
     };
 }
@@ -129,6 +130,21 @@ static void uplink_has_room(void *context)
     (void)context; /* settle() pumps after every event */
 }
 
+/* --- the warden reaches up ---------------------------------------------------------------- */
+
+static bool warden_event(void *context, const char *name, int64_t timestamp_ms,
+                         const struct event_field *fields, size_t n_fields)
+{
+    struct gateway *gateway = context;
+    return pipeline_event(gateway->pipeline, name, timestamp_ms, fields, n_fields) != 0 &&
+           outbox_commit(gateway->outbox, now_ms()) == 0;
+}
+
+static void warden_changed(void *context)
+{
+    status_soon(context);
+}
+
 /* --- the local socket asks ---------------------------------------------------------------- */
 
 static void control_status(void *context, struct strbuf *out)
@@ -179,6 +195,7 @@ static int settle(sd_event_source *source, void *userdata)
     struct gateway *gateway = userdata;
     (void)source;
     int64_t at_ms = now_ms();
+    uplink_collect(gateway->uplink);
     pipeline_report_losses(gateway->pipeline);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");
@@ -323,6 +340,17 @@ static int start_lines(struct gateway *gateway)
     return 0;
 }
 
+static int watch_warden(struct gateway *gateway)
+{
+    const struct warden_watch_callbacks callbacks = {
+        .event = warden_event, .changed = warden_changed, .context = gateway};
+    int problem =
+        warden_watch_new(&gateway->first->gateway, &callbacks, gateway->loop, &gateway->warden);
+    if (problem < 0)
+        log_error("warden", "its client cannot be set up: %s", strerror(-problem));
+    return problem;
+}
+
 static int open_control(struct gateway *gateway)
 {
     const struct control_callbacks callbacks = {.status = control_status,
@@ -375,6 +403,9 @@ static int start(struct gateway *gateway)
     if (problem < 0)
         return problem;
     problem = open_control(gateway);
+    if (problem < 0)
+        return problem;
+    problem = watch_warden(gateway);
     if (problem < 0)
         return problem;
     problem = start_loop(gateway);
@@ -443,6 +474,7 @@ bool gateway_stop(struct gateway *gateway)
     sd_event_source_disable_unref(gateway->queue_source);
     stop_lines(gateway);
     gateway->control = control_free(gateway->control);
+    gateway->warden = warden_watch_free(gateway->warden);
     bool clean = say_goodbye(gateway);
     gateway->publisher = publisher_free(gateway->publisher);
     if (clean)

@@ -151,8 +151,9 @@ void health_status(const struct health_view *view, bool local, struct strbuf *ou
     }
     add_lines(view, out);
     add_outbox(view, now_ns / CLOCK_NS_PER_MS, out);
-    strbuf_addf(out, ",\"firewall\":{\"state\":\"%s\"},\"tunnel\":{\"state\":\"%s\"}}",
-                view->firewall_state, view->tunnel_state);
+    strbuf_add_char(out, ',');
+    warden_watch_status(view->warden, out);
+    strbuf_add_char(out, '}');
 }
 
 struct beat {

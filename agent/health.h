@@ -8,6 +8,7 @@
 #include "agent/base/strbuf.h"
 #include "agent/outbox.h"
 #include "agent/uplink.h"
+#include "agent/warden_watch.h"
 #include "config/config.h"
 #include "drivers/line.h"
 
@@ -17,7 +18,7 @@ struct health_view {
     struct line *const *lines; /* config->n_buses of them; NULL: a bus without devices */
     struct outbox *outbox;
     struct uplink *uplink;
-    const char *firewall_state, *tunnel_state; /* as the warden says; "unknown" without it */
+    const struct warden_watch *warden;
     int64_t started_mono_ns;
 };
 

@@ -128,6 +128,17 @@ static int64_t wider(int64_t known, int64_t more, bool earlier)
     return (more < known) == earlier ? more : known;
 }
 
+void ledger_reports_lost(struct ledger *ledger, uint64_t first, uint64_t last)
+{
+    for (size_t i = 0; i < ledger->gaps.n; i++) {
+        struct span *gap = &ledger->gaps.spans[i];
+        if (gap->event_seq == 0 || gap->event_seq < first || gap->event_seq > last)
+            continue;
+        gap->event_seq = 0;
+        ledger->version++;
+    }
+}
+
 static bool gap_joins(const struct span *gap, enum span_kind kind, uint64_t first, bool crowded)
 {
     return gap->kind == kind && gap->event_seq == 0 && gap->last < first &&
@@ -140,6 +151,7 @@ void ledger_add_gap(struct ledger *ledger, enum span_kind kind, uint64_t first, 
     assert(kind != SPAN_HISTORICAL && first <= last);
     struct span_list *list = &ledger->gaps;
     bool crowded = list->n >= LEDGER_MAX_SPANS;
+    ledger_reports_lost(ledger, first, last);
     ledger->version++;
     for (size_t i = list->n; i-- > 0;) {
         struct span *gap = &list->spans[i];
@@ -178,25 +190,13 @@ void ledger_gap_reported(struct ledger *ledger, uint64_t event_seq)
     ledger->version++;
 }
 
-void ledger_reports_settled(struct ledger *ledger, uint64_t first, uint64_t last)
+void ledger_report_arrived(struct ledger *ledger, uint64_t seq)
 {
     struct span_list *list = &ledger->gaps;
     for (size_t i = list->n; i-- > 0;) {
-        uint64_t seq = list->spans[i].event_seq;
-        if (seq == 0 || seq < first || seq > last)
+        if (list->spans[i].event_seq != seq)
             continue;
         list_remove(list, i, 1);
-        ledger->version++;
-    }
-}
-
-void ledger_reports_lost(struct ledger *ledger, uint64_t first)
-{
-    for (size_t i = 0; i < ledger->gaps.n; i++) {
-        struct span *gap = &ledger->gaps.spans[i];
-        if (gap->event_seq == 0 || gap->event_seq < first)
-            continue;
-        gap->event_seq = 0;
         ledger->version++;
     }
 }

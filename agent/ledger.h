@@ -61,7 +61,10 @@ bool ledger_is_historical(const struct ledger *ledger, uint64_t seq);
 /* Runs that end before OLDEST, the lowest number in custody, need not be known any more. */
 void ledger_forget_below(struct ledger *ledger, uint64_t oldest);
 
-/* Notes a loss; contiguous losses of one kind that are not yet reported become one. */
+/*
+ * Notes a loss; contiguous losses of one kind that are not yet reported become one. Gaps whose
+ * reports are among what was lost have to be reported again.
+ */
 void ledger_add_gap(struct ledger *ledger, enum span_kind kind, uint64_t first, uint64_t last,
                     int64_t from_ms, int64_t to_ms);
 
@@ -70,9 +73,9 @@ const struct span *ledger_next_gap(const struct ledger *ledger);
 /* The message EVENT_SEQ reports ledger_next_gap(). */
 void ledger_gap_reported(struct ledger *ledger, uint64_t event_seq);
 
-/* The reports FIRST..LAST are acknowledged or safely on disk: their gaps may be forgotten. */
-void ledger_reports_settled(struct ledger *ledger, uint64_t first, uint64_t last);
-/* The reports from FIRST on are lost: their gaps have to be reported again. */
-void ledger_reports_lost(struct ledger *ledger, uint64_t first);
+/* The broker has the report SEQ: its gaps may be forgotten. */
+void ledger_report_arrived(struct ledger *ledger, uint64_t seq);
+/* The messages FIRST..LAST are lost: gaps that they report have to be reported again. */
+void ledger_reports_lost(struct ledger *ledger, uint64_t first, uint64_t last);
 
 #endif

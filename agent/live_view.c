@@ -6,18 +6,25 @@
 #include <errno.h>
 #include <string.h>
 
+/* The value goes as a text: JSON libraries have no number as large as a uint64. */
+static void add_value(struct strbuf *out, const union slot *sample)
+{
+    CLEANUP(strbuf_free) struct strbuf value = STRBUF_EMPTY;
+    json_add_sample(&value, sample);
+    strbuf_add(out, "\"value\":");
+    json_add_string(out, value.data, value.length);
+}
+
 static void add_tag(struct strbuf *out, const struct config_tag *tag, const union slot *sample,
                     int64_t timestamp_ms)
 {
     char name[24];
     strbuf_addf(out, "{\"tag\":\"%s\",\"timestamp\":%lld,", tag->name, (long long)timestamp_ms);
-    if (sample->sample.quality == QUALITY_GOOD) {
-        strbuf_add(out, "\"value\":");
-        json_add_sample(out, sample);
-    } else {
+    if (sample->sample.quality == QUALITY_GOOD)
+        add_value(out, sample);
+    else
         strbuf_addf(out, "\"error\":\"%s\"",
                     quality_name((enum quality)sample->sample.quality, sample->sample.code, name));
-    }
     if (tag->unit) {
         strbuf_add(out, ",\"unit\":");
         json_add_string(out, tag->unit, strlen(tag->unit));

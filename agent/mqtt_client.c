@@ -28,6 +28,7 @@ struct mqtt_client {
     struct uplink_ring *ring;
     struct operation operations[CONTEXTS]; /* generation % CONTEXTS */
     uint32_t generation;
+    bool has_proxy;
     atomic_uint current;     /* the generation, for callbacks that belong to the client */
     unsigned char alpn[257]; /* in wire format; Paho keeps only the pointer */
 };
@@ -277,7 +278,10 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     options.connectTimeout = attempt->connect_timeout_s;
     options.username = attempt->username;
     options.password = attempt->password;
-    options.httpsProxy = attempt->proxy ? proxy_of(attempt->proxy) : NULL;
+    if (attempt->proxy && !client->has_proxy) { /* it keeps the first, and leaks all others */
+        options.httpsProxy = proxy_of(attempt->proxy);
+        client->has_proxy = true;
+    }
     options.serverURIs = &uri; /* one: its own way through a list gets stuck at the last */
     options.serverURIcount = 1;
     options.onSuccess = on_login;

@@ -35,7 +35,7 @@ struct mqtt_attempt {
     const struct server *server;
     const char *ca, *certificate, *key, *key_password; /* as struct tls_files */
     const char *username, *password;
-    const char *alpn, *proxy;
+    const char *alpn, *proxy; /* the same proxy in every attempt of a client */
     const char *will_topic, *will_payload;
     int keepalive_s, connect_timeout_s;
     uint32_t generation; /* comes back in the events */

@@ -9,13 +9,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define WATCH_MS 1000      /* longest time between two ticks */
-#define RATE_SECONDS 600.0 /* how fast the rate of taking forgets */
-#define RATE_KNOWN_SECONDS 10.0
+#define WATCH_MS 1000 /* longest time between two ticks */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -205,7 +201,7 @@ void outbox_release(struct outbox *outbox, uint64_t seq)
     if (seq == 0 || seq >= outbox->committed_below)
         return;
     if (outbox->ledger.gaps.n)
-        ledger_reports_settled(&outbox->ledger, seq, seq);
+        ledger_report_arrived(&outbox->ledger, seq);
     struct tier *tier = seq < outbox->boundary ? &outbox->disk : &outbox->live;
     if (runs_add(&tier->released, seq))
         return;
@@ -226,6 +222,7 @@ static void link_down(struct outbox *outbox, int64_t now_ms)
 {
     uint64_t first = max_u64(outbox->lane_start, outbox->live_cursor);
     outbox->link_up = false;
+    outbox->disk_misses_history |= first < outbox->boundary;
     ledger_outage_begins(&outbox->ledger, first);
     outbox->sync_at_ms = now_ms + outbox->sync_ms;
 }
@@ -236,11 +233,8 @@ static void link_down(struct outbox *outbox, int64_t now_ms)
  */
 static void tell_disk(struct outbox *outbox, int64_t now_ms)
 {
-    const struct span_list *list = &outbox->ledger.historical;
-    if (list->n == 0 || list->spans[list->n - 1].first >= outbox->boundary ||
-        outbox->disk.ledger_version == outbox->ledger.version)
-        return;
-    (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, now_ms);
+    if (outbox->disk_misses_history)
+        (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, now_ms);
 }
 
 static void link_up(struct outbox *outbox, int64_t now_ms)
@@ -359,36 +353,22 @@ static int64_t next_due(const struct outbox *outbox, int64_t now_ms)
     return due_ms;
 }
 
-static void fold_rate(struct rate *rate, int64_t now_ms)
-{
-    if (!rate->started)
-        *rate = (struct rate){.started = true, .last_ms = now_ms};
-    double seconds = (double)(now_ms - rate->last_ms) / 1000.0;
-    if (seconds < 1.0)
-        return;
-    double keep = exp(-seconds / RATE_SECONDS);
-    rate->bytes = rate->bytes * keep + (double)rate->since;
-    rate->seconds = rate->seconds * keep + seconds;
-    rate->since = 0;
-    rate->last_ms = now_ms;
-}
-
 int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 {
     outbox->now_ms = now_ms;
-    fold_rate(&outbox->rate, now_ms);
+    figures_fold_rate(&outbox->rate, now_ms);
     if (tiers_commit(outbox, now_ms) == 0)
         work(outbox, now_ms);
     return next_due(outbox, now_ms);
 }
 
-/* --- gaps and figures ------------------------------------------------------------------------ */
+/* --- gaps ------------------------------------------------------------------------------------- */
 
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
     const struct span *gap = ledger_next_gap(&outbox->ledger);
-    if (!gap || outbox->commit_error) /* a report could not be taken either */
-        return false;
+    if (!gap || !outbox->link_up || outbox->commit_error)
+        return false; /* nobody would hear of it now: it may still grow */
     *ret_gap = (struct outbox_gap){.first = gap->first,
                                    .last = gap->last,
                                    .from_ms = gap->from_ms,
@@ -400,108 +380,4 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 void outbox_gap_reported(struct outbox *outbox)
 {
     ledger_gap_reported(&outbox->ledger, outbox->next_seq - 1);
-}
-
-static const char *problem_of(int error)
-{
-    switch (error) {
-    case -ENOSPC:
-    case -EDQUOT:
-    case -EFBIG:
-        return "disk full";
-    case -EROFS:
-        return "read-only";
-    case -EACCES:
-    case -EPERM:
-        return "no permission";
-    case -ESTALE:
-        return "holds another stream, restart to take it over";
-    case -EBUSY:
-        return "held by another process";
-    case -EIO:
-        return "input/output error";
-    }
-    return strerror(-error);
-}
-
-static void describe_problem(const struct outbox *outbox, char *text, size_t size)
-{
-    text[0] = '\0';
-    if (outbox->disk.error)
-        (void)snprintf(text, size, "%s: %s; messages are kept in memory", outbox->disk.path,
-                       problem_of(outbox->disk.error));
-    else if (outbox->live.error)
-        (void)snprintf(text, size, "%s: %s; messages are written to disk at once",
-                       outbox->live.path, problem_of(outbox->live.error));
-    else if (outbox->damage[0])
-        (void)snprintf(text, size, "%s", outbox->damage);
-}
-
-static double runway_h(const struct outbox *outbox, uint64_t bytes)
-{
-    const struct rate *rate = &outbox->rate;
-    if (rate->seconds < RATE_KNOWN_SECONDS || rate->bytes < 1.0)
-        return -1.0;
-    double room = bytes < outbox->max_bytes ? (double)(outbox->max_bytes - bytes) : 0.0;
-    return room * rate->seconds / rate->bytes / 3600.0;
-}
-
-static bool note_wall(void *context, const struct store_message *message)
-{
-    *(int64_t *)context = message->wall_ms;
-    return false;
-}
-
-static int64_t oldest_wall_ms(struct outbox *outbox)
-{
-    int64_t wall_ms = 0;
-    if (outbox->disk.store)
-        (void)store_read(outbox->disk.store, 0, outbox->boundary, note_wall, &wall_ms);
-    if (wall_ms == 0 && outbox->live.store)
-        (void)store_read(outbox->live.store, outbox->boundary, SEQ_LIMIT, note_wall, &wall_ms);
-    if (wall_ms == 0 && parcels_count(&outbox->recent))
-        wall_ms = parcels_at(&outbox->recent, 0)->wall_ms;
-    return wall_ms;
-}
-
-static uint64_t pending_count(const struct outbox *outbox)
-{
-    uint64_t count = 0;
-    for (size_t i = parcels_count(&outbox->recent); i-- > 0;) {
-        if (parcels_at(&outbox->recent, i)->seq < outbox->committed_below)
-            break;
-        count++;
-    }
-    return count;
-}
-
-/* Messages in a tier that are not acknowledged. */
-static uint64_t kept(const struct store *store, const struct runs *released)
-{
-    uint64_t stored = store_messages(store), gone = runs_count(released);
-    return stored > gone ? stored - gone : 0;
-}
-
-void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats)
-{
-    struct store *live = outbox->live.store, *disk = outbox->disk.store;
-    struct outbox_stats stats = {.next_seq = outbox->next_seq,
-                                 .taken = outbox->taken,
-                                 .released = outbox->released,
-                                 .dropped = outbox->dropped,
-                                 .disk_bytes_written = outbox->disk_bytes_written,
-                                 .max_bytes = outbox->max_bytes};
-    outbox->now_ms = now_ms;
-    (void)tiers_commit(outbox, now_ms);
-    fold_rate(&outbox->rate, now_ms);
-    stats.live_messages = live ? kept(live, &outbox->live.released) : 0;
-    stats.live_messages += pending_count(outbox);
-    stats.disk_messages = disk ? kept(disk, &outbox->disk.released) : 0;
-    stats.released += runs_count(&outbox->live.released) + runs_count(&outbox->disk.released);
-    stats.messages = stats.live_messages + stats.disk_messages;
-    stats.bytes = (live ? store_bytes(live) : 0) + (disk ? store_bytes(disk) : 0);
-    stats.oldest_wall_ms = oldest_wall_ms(outbox);
-    stats.runway_h = runway_h(outbox, stats.bytes);
-    describe_problem(outbox, stats.problem, sizeof(stats.problem));
-    *ret_stats = stats;
 }

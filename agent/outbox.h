@@ -105,6 +105,8 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms);
 /*
  * The oldest gap that has not been reported yet. The caller takes an event about it into custody
  * and calls outbox_gap_reported() before the next outbox_commit(); both become durable together.
+ * None while the link is down, so that what is lost in one outage becomes one gap. A gap whose
+ * report is lost itself is offered again.
  */
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap);
 void outbox_gap_reported(struct outbox *outbox);

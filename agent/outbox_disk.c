@@ -95,7 +95,8 @@ static int save_disk_state(struct outbox *outbox, const struct disk_job *job,
                                 .disk_below = outcome->boundary,
                                 .ledger_version = outbox->ledger.version,
                                 .wall_ms = outbox->wall_ms,
-                                .clean = job->clean};
+                                .clean = job->clean,
+                                .alone = job->with_pending};
     memcpy(state.stream, outbox->stream, sizeof(state.stream));
     int r = store_save_state(outbox->disk.store, &state);
     if (r == 0 && outbox->disk.ledger_version != outbox->ledger.version)
@@ -114,8 +115,6 @@ static int fill_disk(struct outbox *outbox, const struct disk_job *job, struct m
     if (r == 0)
         r = tiers_drop_oldest(outbox, store, disk_limit(outbox, move->cost), &outcome->dropped,
                               &outcome->dropped_below);
-    if (r == 0) /* the reports that are on disk now are as safe as can be */
-        ledger_reports_settled(&outbox->ledger, 1, outcome->boundary - 1);
     if (r == 0)
         r = find_oldest(outbox, outcome);
     if (r == 0)
@@ -128,6 +127,7 @@ static void note_done(struct outbox *outbox, const struct disk_job *job, bool du
 {
     outbox->disk.error = 0;
     outbox->disk.ledger_version = outbox->ledger.version;
+    outbox->disk_misses_history = false;
     outbox->disk_unsynced = !durable && (outbox->disk_unsynced || job->with_pending);
     outbox->previous_stream[0] = '\0';
     outbox->live_stale |= outcome->boundary > outbox->boundary;

@@ -103,6 +103,23 @@ static void load_ledger(struct outbox *outbox, const struct tier *tier, const st
         (void)store_load_ledger(tier->store, &outbox->ledger);
 }
 
+/*
+ * The disk tier knows of numbers that the live tier has not seen: it was the only one that worked
+ * at the end, or the runtime folder is not what it should be and held an older copy.
+ */
+static void catch_up(struct outbox *outbox, const struct store_state *disk)
+{
+    uint64_t known_below = outbox->next_seq;
+    outbox->next_seq = disk->next_seq;
+    if (disk->clean || disk->alone)
+        return;
+    uint64_t lost_from = at_least(disk->settled_below, known_below);
+    outbox->next_seq = at_least(outbox->next_seq, disk->reserved_below);
+    if (lost_from < outbox->next_seq)
+        ledger_add_gap(&outbox->ledger, SPAN_POWER_LOSS, lost_from, outbox->next_seq - 1,
+                       disk->wall_ms, outbox->wall_ms);
+}
+
 /* The live tier survived: its numbers are exact. */
 static void from_live(struct outbox *outbox, const struct found *live, const struct found *disk)
 {
@@ -110,10 +127,15 @@ static void from_live(struct outbox *outbox, const struct found *live, const str
     go_on_with(outbox, live);
     memcpy(outbox->previous_stream, live->state.previous_stream, sizeof(outbox->previous_stream));
     load_ledger(outbox, newer ? &outbox->disk : &outbox->live, newer ? disk : live);
-    if (disk->last > 0) { /* what both hold was moved just before the end */
-        outbox->boundary = disk->last + 1;
-        outbox->live_stale = live->first && live->first <= disk->last;
+    if (disk->known && disk->state.next_seq > outbox->next_seq)
+        catch_up(outbox, &disk->state);
+    uint64_t moved_below = disk->known ? at_least(disk->state.disk_below, disk->last + 1) : 0;
+    if (moved_below > outbox->boundary) { /* moved, and perhaps dropped, just before the end */
+        outbox->boundary = moved_below;
+        outbox->live_stale = live->first > 0;
     }
+    outbox->disk_misses_history =
+        disk->last > 0 && live->state.ledger_version != disk->state.ledger_version;
     bool out_of_reach = !outbox->disk.store && live->state.disk_first;
     outbox->disk_first = out_of_reach  ? live->state.disk_first
                          : disk->first ? disk->first
@@ -144,7 +166,7 @@ static void from_disk(struct outbox *outbox, const struct found *live, const str
     }
     if (!state->clean) {
         outbox->next_seq = at_least(outbox->next_seq, state->reserved_below);
-        ledger_reports_lost(&outbox->ledger, disk->last + 1);
+        ledger_reports_lost(&outbox->ledger, disk->last + 1, SEQ_LIMIT);
     }
     outbox->boundary = outbox->next_seq;
     outbox->disk_first = disk->first ? disk->first : outbox->boundary;
@@ -224,9 +246,7 @@ static void reconcile(struct outbox *outbox, const struct found *live, struct fo
     bool same =
         live->known && (!disk->known || strcmp(live->state.stream, disk->state.stream) == 0 ||
                         strcmp(live->state.previous_stream, disk->state.stream) == 0);
-    bool older = disk->known && live->known &&
-                 at_least(live->state.next_seq, live->last + 1) < disk->state.next_seq;
-    if (same && !older) {
+    if (same) {
         from_live(outbox, live, disk);
         return;
     }

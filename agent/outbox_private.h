@@ -1,7 +1,7 @@
 /*
  * What the files of the outbox share: outbox.c (custody and lanes), outbox_live.c and
  * outbox_disk.c (the transactions of each tier), outbox_tiers.c (what those share), outbox_open.c
- * (start, repair, stop). Nobody else includes this.
+ * (start, repair, stop), outbox_figures.c (what it says about itself). Nobody else includes this.
  *
  * The invariant that all of it rests on: numbers below `boundary` are in the disk tier or nowhere,
  * numbers from `boundary` to `committed_below` are in the live tier or nowhere, and the rest is in
@@ -68,6 +68,7 @@ struct outbox {
     int commit_error;           /* of the last commit */
     bool live_stale;            /* the live tier still has rows below the boundary */
     bool live_state_stale;      /* its row of state must be written with the next commit */
+    bool disk_misses_history;   /* which of its messages are historical has changed since */
     bool disk_unsynced;         /* a power cut may take back what it was given */
     uint64_t disk_first;        /* no number below is on disk */
     uint64_t next_seq;          /* of the next message taken */
@@ -148,5 +149,10 @@ void tiers_new_stream(char ret_stream[STORE_STREAM_DIGITS + 1]);
 
 /* About how many bytes of a tier a message takes. */
 uint64_t tiers_cost(size_t body_length);
+
+/* --- outbox_figures.c --- */
+
+/* Takes over the bytes counted since the last time, at most once a second. */
+void figures_fold_rate(struct rate *rate, int64_t now_ms);
 
 #endif

@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define DROP_ROWS 256 /* at a time */
-
 void tiers_new_stream(char ret_stream[STORE_STREAM_DIGITS + 1])
 {
     uint32_t bits = 0;
@@ -111,6 +109,7 @@ struct drop {
     struct ledger *ledger;
     struct span run; /* kind 0: none yet */
     uint64_t rows, last;
+    uint64_t bytes, enough; /* about what they take, and how much has to go */
 };
 
 static void end_run(struct drop *drop)
@@ -132,15 +131,17 @@ static bool add_dropped(void *context, const struct store_message *message)
                                   message->wall_ms, message->wall_ms, 0};
     }
     drop->last = message->seq;
-    return ++drop->rows < DROP_ROWS;
+    drop->rows++;
+    drop->bytes += tiers_cost(message->body_length);
+    return drop->bytes < drop->enough;
 }
 
 int tiers_drop_oldest(struct outbox *outbox, struct store *store, uint64_t bytes,
                       uint64_t *ret_dropped, uint64_t *ret_below)
 {
     uint64_t dropped = 0, below = 0;
-    while (store_bytes(store) > bytes) {
-        struct drop drop = {.ledger = &outbox->ledger};
+    for (uint64_t taken; (taken = store_bytes(store)) > bytes;) {
+        struct drop drop = {.ledger = &outbox->ledger, .enough = taken - bytes};
         int r = store_read(store, 0, SEQ_LIMIT, add_dropped, &drop);
         end_run(&drop);
         if (r == 0 && drop.rows == 0)

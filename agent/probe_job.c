@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/uplink_ring.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 /* OpenSSL's handshake with certificate verification needs less than a quarter of this. */
 #define STACK_BYTES (256 * 1024)
@@ -49,7 +49,7 @@ static void *run(void *context)
     struct probe_job *job = context;
     job->result = probe_run(&job->target, job->sentence, sizeof(job->sentence));
     atomic_store(&job->ended, true);
-    (void)eventfd_write(job->wake, 1);
+    uplink_ring_wake(job->wake);
     release(job);
     return NULL;
 }

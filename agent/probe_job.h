@@ -14,8 +14,9 @@
 struct probe_job; /* opaque */
 
 /*
- * Starts a probe of TARGET, which is copied. WAKE is an eventfd (copied too) that is written when
- * the result is there. Returns the owned job, or NULL when no thread can be started.
+ * Starts a probe of TARGET, which is copied. WAKE is the descriptor of the uplink's
+ * ring (copied too): the reader is woken when the result is there. Returns the owned job, or NULL
+ * when no thread can be started.
  */
 struct probe_job *probe_job_start(const struct probe_target *target, int wake);
 

@@ -41,6 +41,8 @@ struct store_state {
     uint64_t ledger_version;         /* of the ledger saved with it: the higher one is the newer */
     int64_t wall_ms;                 /* when it was written */
     bool clean;                      /* disk: closed in order; next_seq is exact */
+    bool alone;                      /* disk: the live tier does not work; next_seq is exact but for
+                                        a power cut */
 };
 
 enum store_kind {

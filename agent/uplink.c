@@ -144,7 +144,7 @@ static int set_up(struct uplink *uplink, const struct config_uplink *config,
     size_t capacity = uplink->window_size + UPLINK_SPARE;
     uplink_window_init(&uplink->window, memory_zeroed(capacity, sizeof(struct uplink_flight)),
                        capacity);
-    uplink->ring = uplink_ring_new(capacity);
+    uplink->ring = uplink_ring_new(capacity, uplink->window_size / 8);
     result = make_clients(uplink);
     return result < 0 ? result : attach(uplink, loop);
 }
@@ -165,6 +165,12 @@ int uplink_new(const struct config_uplink *config, const struct uplink_identity 
     }
     *ret_uplink = uplink;
     return 0;
+}
+
+void uplink_collect(struct uplink *uplink)
+{
+    if (!uplink_ring_is_empty(uplink->ring))
+        uplink_drain(uplink);
 }
 
 void uplink_start(struct uplink *uplink)
@@ -194,6 +200,7 @@ bool uplink_stop(struct uplink *uplink, int timeout_ms)
     int64_t until_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
     int64_t farewell_ms = timeout_ms / 2 < FAREWELL_MS ? timeout_ms / 2 : FAREWELL_MS;
     uplink->stopping = true;
+    uplink_ring_hurry(uplink->ring);
     uplink_arm(uplink); /* no deadline but ours counts now */
     while (uplink->state.phase == UPLINK_UP && uplink->window.in_flight > 0 &&
            wait_a_little(uplink, until_ns - farewell_ms * CLOCK_NS_PER_MS))

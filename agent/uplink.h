@@ -61,6 +61,12 @@ int uplink_new(const struct config_uplink *config, const struct uplink_identity 
 void uplink_start(struct uplink *uplink);
 
 /*
+ * Handles what has come without waking the loop: acknowledgements wait up to 20 ms for it. For an
+ * owner that is awake anyway; may call any callback.
+ */
+void uplink_collect(struct uplink *uplink);
+
+/*
  * Ends the session: waits for at most TIMEOUT_MS for what is in flight, sends a DISCONNECT, and
  * calls no callback but `acknowledged` any more. Blocking; for the clean stop only. Returns false
  * when Paho is stuck and the process should leave with _exit().

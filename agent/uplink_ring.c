@@ -5,8 +5,10 @@
 #include "agent/base/memory.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 /*
  * Between two looks of the loop a session has at most one event of each kind that is neither an
@@ -19,20 +21,30 @@
 struct uplink_ring {
     pthread_mutex_t lock;
     struct uplink_event *events;
-    size_t capacity, head, used;
-    size_t messages; /* of the used ones */
+    size_t capacity, head;
+    atomic_size_t used;
+    size_t messages;     /* of the used ones */
+    size_t acknowledged; /* of the used ones */
+    size_t patience;
     uint64_t dropped;
-    bool signalled; /* the eventfd is readable */
-    int event;
+    enum { WAKE_NOT, WAKE_LATER, WAKE_NOW } wake; /* what the timer is set to */
+    int timer;
 };
 
-struct uplink_ring *uplink_ring_new(size_t capacity)
+static void fire(int timer, int64_t delay_ns)
+{
+    const struct itimerspec when = {.it_value = {.tv_nsec = delay_ns}};
+    (void)timerfd_settime(timer, 0, &when, NULL);
+}
+
+struct uplink_ring *uplink_ring_new(size_t capacity, size_t patience)
 {
     struct uplink_ring *ring = memory_zeroed(1, sizeof(*ring));
     ring->capacity = capacity + MAX_MESSAGES + RESERVED;
     ring->events = memory_zeroed(ring->capacity, sizeof(*ring->events));
-    ring->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (ring->event < 0 || pthread_mutex_init(&ring->lock, NULL) != 0)
+    ring->patience = patience;
+    ring->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (ring->timer < 0 || pthread_mutex_init(&ring->lock, NULL) != 0)
         abort();
     return ring;
 }
@@ -45,7 +57,7 @@ struct uplink_ring *uplink_ring_free(struct uplink_ring *ring)
     while (uplink_ring_pop(ring, &event))
         free(event.topic);
     pthread_mutex_destroy(&ring->lock);
-    descriptor_close(&ring->event);
+    descriptor_close(&ring->timer);
     free(ring->events);
     free(ring);
     return NULL;
@@ -59,21 +71,32 @@ static bool has_room(const struct uplink_ring *ring, enum uplink_event_kind kind
     return left > (kind == UPLINK_EVENT_DELIVERED ? RESERVED : 0);
 }
 
+/* Under the lock. A wake-up that is set is never put off. */
+static void set_wake(struct uplink_ring *ring, bool later)
+{
+    if (later && ring->wake == WAKE_NOT) {
+        ring->wake = WAKE_LATER;
+        fire(ring->timer, UPLINK_RING_LATER_MS * INT64_C(1000000));
+    } else if (!later && ring->wake != WAKE_NOW) {
+        ring->wake = WAKE_NOW;
+        fire(ring->timer, 1);
+    }
+}
+
 void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event)
 {
     pthread_mutex_lock(&ring->lock);
     bool fits = has_room(ring, event->kind);
-    bool wake = fits && !ring->signalled;
     if (fits) {
         ring->events[(ring->head + ring->used++) % ring->capacity] = *event;
         ring->messages += event->kind == UPLINK_EVENT_MESSAGE;
-        ring->signalled = true;
+        ring->acknowledged += event->kind == UPLINK_EVENT_DELIVERED;
+        set_wake(ring,
+                 event->kind == UPLINK_EVENT_DELIVERED && ring->acknowledged < ring->patience);
     } else {
         ring->dropped++;
     }
     pthread_mutex_unlock(&ring->lock);
-    if (wake)
-        (void)eventfd_write(ring->event, 1); /* cannot fill up: one write per acknowledgement */
     if (!fits)
         free(event->topic);
 }
@@ -87,6 +110,7 @@ bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event)
         ring->head = (ring->head + 1) % ring->capacity;
         ring->used--;
         ring->messages -= ret_event->kind == UPLINK_EVENT_MESSAGE;
+        ring->acknowledged -= ret_event->kind == UPLINK_EVENT_DELIVERED;
     }
     pthread_mutex_unlock(&ring->lock);
     return found;
@@ -94,16 +118,35 @@ bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event)
 
 int uplink_ring_descriptor(const struct uplink_ring *ring)
 {
-    return ring->event;
+    return ring->timer;
 }
 
 void uplink_ring_acknowledge(struct uplink_ring *ring)
 {
-    eventfd_t count;
+    uint64_t expirations;
     pthread_mutex_lock(&ring->lock);
-    (void)eventfd_read(ring->event, &count); /* first: a push after it must signal again */
-    ring->signalled = false;
+    if (read(ring->timer, &expirations, sizeof(expirations)) > 0)
+        ring->wake = WAKE_NOT; /* a push after this sets it again */
     pthread_mutex_unlock(&ring->lock);
+}
+
+void uplink_ring_wake(int descriptor)
+{
+    fire(descriptor, 1);
+}
+
+void uplink_ring_hurry(struct uplink_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    ring->patience = 1;
+    if (ring->used > 0)
+        set_wake(ring, false);
+    pthread_mutex_unlock(&ring->lock);
+}
+
+bool uplink_ring_is_empty(const struct uplink_ring *ring)
+{
+    return atomic_load_explicit(&ring->used, memory_order_relaxed) == 0;
 }
 
 uint64_t uplink_ring_take_dropped(struct uplink_ring *ring)

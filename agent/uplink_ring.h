@@ -32,8 +32,16 @@ struct uplink_event {
 
 struct uplink_ring; /* opaque */
 
-/* Room for CAPACITY acknowledgements and messages, and for the few events of a session beside. */
-struct uplink_ring *uplink_ring_new(size_t capacity);
+/*
+ * Room for CAPACITY acknowledgements and messages, and for the few events of a session beside.
+ * PATIENCE: fewer acknowledgements than this wake the loop only after UPLINK_RING_LATER_MS, for a
+ * wake-up costs more than what it brings; the loop may look before. 1: each wakes at once.
+ */
+struct uplink_ring *uplink_ring_new(size_t capacity, size_t patience);
+#define UPLINK_RING_LATER_MS 20
+
+/* Reader only. No more patience: for the end of a session. */
+void uplink_ring_hurry(struct uplink_ring *ring);
 struct uplink_ring *uplink_ring_free(struct uplink_ring *ring); /* accepts NULL, returns NULL */
 
 /*
@@ -46,9 +54,18 @@ void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event
 /* Reader only. The caller frees RET_EVENT->topic. False when the ring is empty. */
 bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event);
 
-/* Readable while events wait; uplink_ring_acknowledge() before the reader empties the ring. */
+/*
+ * A timerfd, readable when the reader should look; uplink_ring_acknowledge() before the reader
+ * empties the ring. Who sets it to fire at once, like uplink_ring_wake(), wakes the reader too.
+ */
 int uplink_ring_descriptor(const struct uplink_ring *ring);
 void uplink_ring_acknowledge(struct uplink_ring *ring);
+
+/* Any thread: makes DESCRIPTOR, of a ring or a duplicate of one, readable. */
+void uplink_ring_wake(int descriptor);
+
+/* Any thread; a guess without a lock, for a reader that passes by. */
+bool uplink_ring_is_empty(const struct uplink_ring *ring);
 
 /* How many acknowledgements and messages were dropped since the last call. */
 uint64_t uplink_ring_take_dropped(struct uplink_ring *ring);

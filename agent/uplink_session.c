@@ -245,15 +245,10 @@ void uplink_attempt(struct uplink *uplink)
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
-static void forget_flights(struct uplink *uplink)
+static void session_lost(struct uplink *uplink, enum uplink_input input, const char *reason)
 {
     uplink_window_clear(&uplink->window);
     uplink->starved = false;
-}
-
-static void session_lost(struct uplink *uplink, enum uplink_input input, const char *reason)
-{
-    forget_flights(uplink);
     if (uplink_step(uplink, input))
         tell_reason(uplink, uplink->server, reason);
 }
@@ -285,7 +280,6 @@ static void session_up(struct uplink *uplink)
     }
     uplink->connects++;
     uplink->down_told = false;
-    forget_flights(uplink);
     forget_told(uplink);
     set_reason(uplink, "");
     log_info("uplink", "%s:%u: session up, publishing", server_of(uplink)->host,

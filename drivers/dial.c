@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,9 @@
 struct lookup {
     atomic_int owners;
     char *host, port[8];
-    int event; /* readable when the thread is done */
-    int code;  /* of getaddrinfo */
+    int event;        /* readable when the thread is done */
+    atomic_bool done; /* what follows is settled */
+    int code;         /* of getaddrinfo */
     struct addrinfo *addresses;
 };
 
@@ -89,6 +91,7 @@ static void *lookup_run(void *argument)
     lookup->code = ask_resolver(lookup->host, lookup->port, 0, &lookup->addresses);
     if (lookup->code != 0)
         lookup->addresses = NULL;
+    atomic_store(&lookup->done, true);
     (void)eventfd_write(lookup->event, 1);
     lookup_release(lookup);
     return NULL;
@@ -127,6 +130,8 @@ static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bo
     int ready = wait_for(lookup->event, POLLIN, deadline_ns, stop);
     if (ready <= 0)
         return ready == 0 ? -ETIMEDOUT : ready;
+    if (!atomic_load(&lookup->done)) /* never: the event comes after it */
+        return -EAGAIN;
     *ret_code = lookup->code;
     dial->addresses = lookup->addresses;
     lookup->addresses = NULL;

@@ -99,6 +99,7 @@ struct check {
     struct findings *findings;
 };
 
+/* The full key: by the line alone the loader could not tell tags apart that share one. */
 static PRINTF_LIKE(3, 4) void refuse(const struct check *check, const char *key, const char *format,
                                      ...)
 {

@@ -8,40 +8,27 @@
 #include "drivers/modbus_options.h"
 #include "drivers/modbus_poll.h"
 #include "drivers/rtu_wire.h"
+#include "drivers/serial_port.h"
 
 #include <errno.h>
 #include <linux/serial.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <termios.h>
 
 struct modbus_rtu_bus {
     char *device;
     int64_t baud, data_bits, stop_bits;
-    int parity; /* enum parity */
+    int parity; /* enum serial_parity */
     int rs485;  /* enum rs485 */
     int64_t timeout_ms, turnaround_ms;
 };
 
-enum parity { PARITY_NONE, PARITY_EVEN, PARITY_ODD };
-static const char *const parity_names[] = {"none", "even", "odd", NULL};
-
 enum rs485 { RS485_OFF, RS485_ON };
 static const char *const rs485_names[] = {"off", "on", NULL};
-
-/* What termios and libmodbus both know. */
-static const struct {
-    int64_t baud;
-    speed_t speed;
-} speeds[] = {
-    {1200, B1200},     {2400, B2400},     {4800, B4800},     {9600, B9600},     {19200, B19200},
-    {38400, B38400},   {57600, B57600},   {115200, B115200}, {230400, B230400}, {460800, B460800},
-    {500000, B500000}, {576000, B576000}, {921600, B921600},
-};
 
 struct rtu_line {
     const struct modbus_rtu_bus *options;
@@ -50,21 +37,12 @@ struct rtu_line {
     modbus_t *modbus; /* NULL: not connected */
 };
 
-static const speed_t *speed_of(int64_t baud)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(speeds); i++) {
-        if (speeds[i].baud == baud)
-            return &speeds[i].speed;
-    }
-    return NULL;
-}
-
 static int rtu_create(const struct driver_host *host, void **ret_line)
 {
     const struct modbus_rtu_bus *options = host->bus->options;
     struct rtu_line *line = memory_zeroed(1, sizeof(*line));
     line->options = options;
-    int64_t bits = 1 + options->data_bits + (options->parity != PARITY_NONE) + options->stop_bits;
+    int64_t bits = 1 + options->data_bits + (options->parity != SERIAL_NONE) + options->stop_bits;
     line->timing =
         rtu_timing_make(options->baud, bits, options->timeout_ms, options->turnaround_ms);
     line->wire = rtu_wire_new(&line->timing, host->stop);
@@ -135,21 +113,23 @@ static const char *advice(int problem)
     }
 }
 
-/* What libmodbus leaves unsaid. Returns 0, or a negative errno with ERROR filled. */
+/* What libmodbus leaves undone. Returns 0, or a negative errno with ERROR filled. */
 static int set_up(const struct rtu_line *line, struct driver_error *error)
 {
-    int file = modbus_get_socket(line->modbus);
     const struct modbus_rtu_bus *options = line->options;
-    struct termios port;
-    const speed_t *speed = speed_of(options->baud);
-    if (tcgetattr(file, &port) < 0 || !speed || cfgetospeed(&port) != *speed) {
+    int file = modbus_get_socket(line->modbus);
+    if (flock(file, LOCK_EX | LOCK_NB) < 0) {
+        driver_explain(error, "%s: another program uses it; stop that one", options->device);
+        return -EBUSY;
+    }
+    if (!serial_baud_is_set(file, options->baud)) {
         driver_explain(error, "%s does not do %lld baud", options->device,
                        (long long)options->baud);
         return -EINVAL;
     }
     int result = set_rs485(file, options->rs485 == RS485_ON);
     if (result < 0) {
-        (void)snprintf(error->text, sizeof(error->text),
+        driver_explain(error,
                        "%s cannot be switched to rs485 = \"%s\": %s; most USB adapters switch by "
                        "themselves and want \"off\"",
                        options->device, rs485_names[options->rs485], strerror(-result));
@@ -199,7 +179,7 @@ static int rtu_connect(void *instance, struct driver_error *error)
     const char *device = line->options->device;
     int result = open_port(line, parity_letters[line->options->parity]);
     if (result == -EINVAL && is_pseudo_terminal(device))
-        result = open_port(line, parity_letters[PARITY_NONE]);
+        result = open_port(line, parity_letters[SERIAL_NONE]);
     if (result < 0) {
         driver_explain(error, "cannot open %s: %s; %s", device, strerror(-result), advice(-result));
         return result;
@@ -260,31 +240,16 @@ static int64_t rtu_cost_us(void *instance, const void *poll)
     return total_ns / CLOCK_NS_PER_US;
 }
 
-/* Adds a finding about the bus, once, though every device on it is checked. */
-static void report_bus(const struct config_bus *bus, struct findings *findings,
-                       enum severity severity, const char *name, const char *text)
-{
-    char key[128];
-    (void)snprintf(key, sizeof(key), "buses.%s.%s", bus->name, name);
-    for (size_t i = 0; i < findings->length; i++) {
-        if (strcmp(findings->items[i].key, key) == 0)
-            return;
-    }
-    findings_add(findings, severity, bus->where, key, "%s", text);
-}
-
-static void check_device(const struct config_bus *bus, struct config_device *device,
-                         struct findings *findings)
+static void check_bus(const struct config_bus *bus, struct findings *findings)
 {
     const struct modbus_rtu_bus *options = bus->options;
-    if (!speed_of(options->baud))
-        report_bus(bus, findings, FINDING_ERROR, "baud",
-                   "must be 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, "
-                   "500000, 576000 or 921600");
+    if (!serial_baud_is_known(options->baud))
+        findings_add(findings, FINDING_ERROR, bus->where, "baud",
+                     "%lld is no usual rate; give one like 1200, 9600, 19200, 38400 or 115200",
+                     (long long)options->baud);
     if (options->data_bits != 8)
-        report_bus(bus, findings, FINDING_WARNING, "data_bits",
-                   "Modbus RTU needs 8; with 7 the highest bit of every byte is lost");
-    modbus_check_device(bus, device, findings);
+        findings_add(findings, FINDING_WARNING, bus->where, "data_bits",
+                     "Modbus RTU needs 8; with 7 the highest bit of every byte is lost");
 }
 
 static const struct option bus_rows[] = {
@@ -298,7 +263,6 @@ static const struct option bus_rows[] = {
      .example = "/dev/ttyS1"},
     {.key = "baud",
      .type = OPTION_INT,
-     .unit = "Bd",
      .min = 1200,
      .max = 921600,
      .fallback = "19200",
@@ -307,7 +271,7 @@ static const struct option bus_rows[] = {
      .help = "Speed, one of the usual rates."},
     {.key = "parity",
      .type = OPTION_ENUM,
-     .names = parity_names,
+     .names = serial_parity_names,
      .fallback = "even",
      .reload = RELOAD_LINE,
      .offset = offsetof(struct modbus_rtu_bus, parity),
@@ -375,7 +339,8 @@ const struct driver modbus_rtu_driver = {
                        .rows = modbus_tag_rows,
                        .n_rows = MODBUS_TAG_ROWS,
                        .size = sizeof(struct modbus_tag)},
-               .check_device = check_device},
+               .check_device = modbus_check_device,
+               .check_bus = check_bus},
     .create = rtu_create,
     .free = rtu_free,
     .prepare = rtu_prepare,

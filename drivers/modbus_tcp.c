@@ -256,7 +256,7 @@ static void check_device(const struct config_bus *bus, struct config_device *dev
 {
     const struct modbus_device *options = device->options;
     if (options->unit == 0 || options->unit > 247) {
-        char key[128];
+        char key[128]; /* in full: a tag may stand on the same line */
         (void)snprintf(key, sizeof(key), "devices.%s.unit", device->name);
         findings_add(findings, FINDING_WARNING, device->where, key,
                      "%lld is no address of a unit (1 to 247); some devices want it, and a reply "

@@ -38,6 +38,13 @@ bool serial_baud_is_known(int64_t baud)
     return find_speed(baud) != NULL;
 }
 
+bool serial_baud_is_set(int port, int64_t baud)
+{
+    const speed_t *speed = find_speed(baud);
+    struct termios settings;
+    return speed && tcgetattr(port, &settings) == 0 && cfgetospeed(&settings) == *speed;
+}
+
 static const struct {
     int error;
     const char *advice;
@@ -77,7 +84,7 @@ static tcflag_t character_flags(const struct serial_settings *settings)
 static int set_up(int port, const struct serial_settings *settings)
 {
     const speed_t *speed = find_speed(settings->baud);
-    struct termios wanted, got;
+    struct termios wanted;
     if (!speed)
         return -EINVAL;
     if (tcgetattr(port, &wanted) < 0)
@@ -89,11 +96,7 @@ static int set_up(int port, const struct serial_settings *settings)
     wanted.c_cc[VTIME] = 0;
     if (cfsetspeed(&wanted, *speed) < 0 || tcsetattr(port, TCSANOW, &wanted) < 0)
         return -errno;
-    if (tcgetattr(port, &got) < 0)
-        return -errno;
-    if (cfgetospeed(&got) != *speed) /* success only means that something could be set */
-        return -EINVAL;
-    return 0;
+    return serial_baud_is_set(port, settings->baud) ? 0 : -EINVAL;
 }
 
 int serial_open(const struct serial_settings *settings, char *problem, size_t room)

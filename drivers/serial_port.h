@@ -21,6 +21,9 @@ struct serial_settings {
 
 bool serial_baud_is_known(int64_t baud);
 
+/* Whether PORT took over the rate: setting it reports success even when it did not. */
+bool serial_baud_is_set(int port, int64_t baud);
+
 /*
  * Opens the port and locks it against other programs. Returns the descriptor, which the caller
  * closes, or a negative errno after putting one line into PROBLEM: what is wrong and what to do.

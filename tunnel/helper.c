@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELPER_TIMEOUT_MS 5000
+#define HELPER_TIMEOUT_MS 10000 /* a small machine may have to load modules first */
 #define HELPER_OUTPUT_BYTES 262144
 #define STOP_MS 500
 

@@ -23,7 +23,7 @@
 /*
  * Runs ARGUMENTS (NULL-terminated, [0] an absolute path) with CAP_NET_ADMIN. INPUT goes to its
  * standard input, what it prints is appended to OUTPUT (at most 256 KiB). Returns its exit status
- * 0..255 (128 + N for signal N), or a negative errno (-ETIMEDOUT after 5 s: it is killed).
+ * 0..255 (128 + N for signal N), or a negative errno (-ETIMEDOUT after 10 s: it is killed).
  */
 int helper_run(const char *const *arguments, const void *input, size_t input_length,
                struct strbuf *output);

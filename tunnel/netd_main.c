@@ -133,7 +133,9 @@ static int lockdown(const struct call *call)
 
 void netd_journal(struct netd *netd, const char *event, const char *detail)
 {
-    int problem = journal_write(netd->journal, event, detail, clock_wall_ms());
+    int problem = netd->journal
+                      ? journal_write(netd->journal, event, detail, clock_wall_ms())
+                      : -ENODEV; /* while starting: what closes does not wait for the journal */
     if (problem < 0)
         log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
                   event, strerror(-problem));
@@ -232,28 +234,35 @@ static int start_journal(struct netd *netd)
     return result;
 }
 
-/* Whatever an earlier run left is closed, before anything else can happen. */
-static int start_firewall(struct netd *netd)
+/* What an earlier run left: how many leases and interfaces there were. */
+struct leftovers {
+    int leases, interfaces;
+};
+
+/* Closes whatever an earlier run left, before anything else can happen: also without a journal. */
+static int start_firewall(struct netd *netd, struct leftovers *ret_left)
 {
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY, detail = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     netd->firewall =
         firewall_new(netd->config, &(struct firewall_hooks){on_tampered, on_repaired, netd});
-    int leases = firewall_start(netd->firewall, &problem);
-    int interfaces = wireguard_remove_leftovers();
-    if (leases < 0) {
+    ret_left->leases = firewall_start(netd->firewall, &problem);
+    ret_left->interfaces = wireguard_remove_leftovers();
+    if (ret_left->leases < 0)
         log_error("firewall", "the rules cannot be loaded: %s", strbuf_text(&problem));
-        return leases;
-    }
-    if (interfaces < 0)
+    if (ret_left->interfaces < 0)
         log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
-                  strerror(-interfaces));
-    if (leases > 0 || interfaces > 0) {
-        journal_add_i64(&detail, "leases", leases);
-        journal_add_i64(&detail, "interfaces", interfaces);
-        netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
-    }
-    netd_write_boot_file(netd);
-    return firewall_watch(netd->firewall, netd->loop);
+                  strerror(-ret_left->interfaces));
+    return ret_left->leases < 0 ? ret_left->leases : 0;
+}
+
+static void note_leftovers(struct netd *netd, const struct leftovers *left)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (left->leases <= 0 && left->interfaces <= 0)
+        return;
+    journal_add_i64(&detail, "leases", left->leases);
+    journal_add_i64(&detail, "interfaces", left->interfaces);
+    netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
 }
 
 static void show_key(const struct tunnel_config *tunnel)
@@ -350,15 +359,21 @@ static int give_up_privileges(void)
 static int start(struct netd *netd)
 {
     const struct keeper_hooks hooks = {on_changed, on_opened, netd};
+    struct leftovers left = {0};
     int problem = give_up_privileges();
     if (!problem)
         problem = make_folders(netd);
     if (!problem)
         problem = start_loop(netd);
     if (!problem)
-        problem = start_journal(netd);
+        problem = start_firewall(netd, &left);
     if (!problem)
-        problem = start_firewall(netd);
+        problem = start_journal(netd);
+    if (problem < 0)
+        return problem;
+    note_leftovers(netd, &left);
+    netd_write_boot_file(netd);
+    problem = firewall_watch(netd->firewall, netd->loop);
     if (problem < 0)
         return problem;
     show_key(&netd->config->tunnel);

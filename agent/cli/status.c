@@ -121,7 +121,7 @@ static int show(const struct cli_context *context, int agent)
     }
     json_t *status = json_object_get(answer, "status");
     if (context->json) {
-        (void)json_dumpf(status, stdout, JSON_INDENT(2));
+        (void)json_dumpf(status, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
         (void)putchar('\n');
     } else {
         print_status(status);

@@ -4,6 +4,7 @@
 #include "agent/base/memory.h"
 #include "agent/cli/ask.h"
 #include "agent/cli/cli.h"
+#include "agent/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +22,58 @@ struct watch {
     bool in_place; /* a terminal */
 };
 
-/* Rows that fit, 0 for no limit. */
-static size_t screen_rows(const struct watch *watch)
+/* What fits on the screen; 0 for no limit. */
+struct screen {
+    size_t rows, value_columns;
+};
+
+static struct screen measure(const struct watch *watch)
 {
     struct winsize size;
     if (!watch->in_place || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4)
-        return 0;
-    return size.ws_row;
+        return (struct screen){0, 0};
+    size_t others = 16 + 20 + 8 + 12 + 4; /* the other columns of print_row() and their blanks */
+    return (struct screen){size.ws_row,
+                           size.ws_col > others + 20 ? (size_t)size.ws_col - others : 20};
 }
 
-static void print_row(const struct watch *watch, const char *device, const json_t *tag)
+/* Before a line and not behind it: there the cursor may stand on its last character. */
+static const char *clear_line(const struct watch *watch)
+{
+    return watch->in_place ? "\033[K" : "";
+}
+
+/*
+ * Makes TEXT, well-formed UTF-8, fit to be shown: at most COLUMNS characters (0: no limit), and
+ * none that would command the terminal, for texts come from devices.
+ */
+static void tame(char *text, size_t columns)
+{
+    size_t used = 0;
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        if ((*at & 0xc0) == 0x80)
+            continue; /* the rest of a character */
+        if (columns && used++ == columns) {
+            *at = '\0';
+            return;
+        }
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+        if (at[0] == 0xc2 && at[1] < 0xa0) /* U+0080 to U+009F; the same size, so in place */
+            memcpy(at, "\xc2\xbf", 2);
+    }
+}
+
+/* Blanks that bring TEXT to COLUMNS; printf counts bytes, not characters. */
+static int padding(const char *text, int columns)
+{
+    for (; *text && columns > 0; text++)
+        columns -= ((unsigned char)*text & 0xc0) != 0x80;
+    return columns;
+}
+
+static void print_row(const struct watch *watch, size_t columns, const char *device,
+                      const json_t *tag)
 {
     char when[16] = "";
     long long timestamp_ms = ask_number(tag, "timestamp");
@@ -38,39 +81,76 @@ static void print_row(const struct watch *watch, const char *device, const json_
     struct tm local;
     if (localtime_r(&seconds, &local))
         (void)strftime(when, sizeof(when), "%T", &local);
-    const char *error = ask_text(tag, "error", NULL);
-    char *value = error ? memory_printf("(%s)", error)
-                        : json_dumps(json_object_get(tag, "value"),
-                                     JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
-    (void)printf("%-20.20s %-24.24s %20s %-8.8s %s.%03lld%s\n", device, ask_text(tag, "tag", "?"),
-                 value ? value : "?", ask_text(tag, "unit", ""), when, timestamp_ms % 1000,
-                 watch->in_place ? "\033[K" : "");
-    free(value);
+    const char *error = ask_text(tag, "error", NULL), *unit = ask_text(tag, "unit", "");
+    CLEANUP(memory_free_pointer)
+    char *value = error ? memory_printf("(%s)", error) : memory_text(ask_text(tag, "value", "?"));
+    tame(value, columns);
+    (void)printf("%s%-16.16s %-20.20s %*s%s %s%*s %s.%03lld\n", clear_line(watch), device,
+                 ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit, padding(unit, 8),
+                 "", when, timestamp_ms % 1000);
 }
 
 static void print_table(const struct watch *watch, const json_t *devices)
 {
-    size_t rows = screen_rows(watch), used = 1, hidden = 0, i, j;
+    const struct screen screen = measure(watch);
+    size_t used = 1, hidden = 0, i, j;
     json_t *device, *tag;
     if (watch->in_place)
-        (void)fputs("\033[H", stdout); /* home; every line clears its own rest */
-    (void)printf("%-20s %-24s %20s %-8s %s%s\n", "DEVICE", "TAG", "VALUE", "UNIT", "READ AT",
-                 watch->in_place ? "\033[K" : "");
+        (void)fputs("\033[?7l\033[H", stdout); /* lines are cut, not wrapped; home */
+    (void)printf("%s%-16s %-20s %20s %-8s %s\n", clear_line(watch), "DEVICE", "TAG", "VALUE",
+                 "UNIT", "READ AT");
     json_array_foreach(devices, i, device)
     {
         json_array_foreach(json_object_get(device, "tags"), j, tag)
         {
-            if (rows && used + 2 >= rows) {
+            if (screen.rows && used + 2 >= screen.rows) {
                 hidden++;
                 continue;
             }
-            print_row(watch, ask_text(device, "device", "?"), tag);
+            print_row(watch, screen.value_columns, ask_text(device, "device", "?"), tag);
             used++;
         }
     }
     if (hidden)
-        (void)printf("... and %zu more: name a device\033[K\n", hidden);
-    (void)fputs(watch->in_place ? "\033[J" : "\n", stdout);
+        (void)printf("\033[K... and %zu more: name a device\n", hidden);
+    (void)fputs(watch->in_place ? "\033[J\033[?7h" : "\n", stdout);
+    (void)fflush(stdout);
+}
+
+static void add_member(struct strbuf *out, const json_t *object, const char *key)
+{
+    const char *text = ask_text(object, key, NULL);
+    if (!text)
+        return;
+    strbuf_addf(out, ",\"%s\":", key);
+    json_add_string(out, text, strlen(text));
+}
+
+/* By hand and not by the JSON library: the values come as their JSON texts. */
+static void print_json(const json_t *devices)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    const json_t *device, *tag;
+    size_t i, j;
+    strbuf_add_char(&out, '[');
+    json_array_foreach(devices, i, device)
+    {
+        strbuf_addf(&out, "%s{\"device\":\"%s\",\"tags\":[", i > 0 ? "," : "",
+                    ask_text(device, "device", "?"));
+        json_array_foreach(json_object_get(device, "tags"), j, tag)
+        {
+            strbuf_addf(&out, "%s{\"tag\":\"%s\",\"timestamp\":%lld", j > 0 ? "," : "",
+                        ask_text(tag, "tag", "?"), ask_number(tag, "timestamp"));
+            if (json_object_get(tag, "value"))
+                strbuf_addf(&out, ",\"value\":%s", ask_text(tag, "value", "null"));
+            add_member(&out, tag, "error");
+            add_member(&out, tag, "unit");
+            strbuf_add_char(&out, '}');
+        }
+        strbuf_add(&out, "]}");
+    }
+    strbuf_add(&out, "]\n");
+    (void)fputs(strbuf_text(&out), stdout);
     (void)fflush(stdout);
 }
 
@@ -88,13 +168,10 @@ static int update(const struct cli_context *context, const struct watch *watch, 
         return CLI_FAILED;
     }
     json_t *devices = json_object_get(answer, "values");
-    if (context->json) {
-        (void)json_dumpf(devices, stdout, JSON_COMPACT);
-        (void)putchar('\n');
-        (void)fflush(stdout);
-    } else {
+    if (context->json)
+        print_json(devices);
+    else
         print_table(watch, devices);
-    }
     json_decref(answer);
     return CLI_DONE;
 }

@@ -219,6 +219,25 @@ static void test_client_leaves(void)
     end(&fixture);
 }
 
+/* Twenty clients that never say a word, and one that is in the middle of a talk. */
+static void test_silent_clients(void)
+{
+    struct fixture fixture = begin();
+    CLEANUP(descriptor_close) int talker = dial(&fixture);
+    int silent[20];
+    for (size_t i = 0; i < ARRAY_LENGTH(silent); i++) {
+        silent[i] = dial(&fixture);
+        say(talker, "{\"command\":\"status\"}\n");
+        TEST_CONTAINS(hear(&fixture, talker), "online");
+    }
+    CLEANUP(descriptor_close) int late = dial(&fixture);
+    say(late, "{\"command\":\"status\"}\n");
+    TEST_CONTAINS(hear(&fixture, late), "online");
+    for (size_t i = 0; i < ARRAY_LENGTH(silent); i++)
+        close(silent[i]);
+    end(&fixture);
+}
+
 static void test_taken(void)
 {
     struct fixture fixture = begin();
@@ -244,4 +263,5 @@ TEST_MAIN("control", {"status and values are answered in order", test_answers},
           {"a read that cannot be is refused with the reason", test_read_refused},
           {"a client that leaves in the middle of a read leaves nothing behind",
            test_client_leaves},
+          {"silent clients keep nobody out", test_silent_clients},
           {"a socket in use is not taken over, a dead one is", test_taken})

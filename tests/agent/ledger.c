@@ -95,12 +95,15 @@ static void test_reports(void)
     CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
     ledger_gap_reported(&ledger, 101);
     CU_ASSERT_PTR_NULL(ledger_next_gap(&ledger));
-    ledger_reports_lost(&ledger, 101); /* 101 was in the live tier when the power failed */
+    ledger_reports_lost(&ledger, 101, 200); /* 101 was in the live tier when the power failed */
     CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
-    ledger_reports_settled(&ledger, 100, 100);
+    ledger_report_arrived(&ledger, 100);
     CU_ASSERT_EQUAL(ledger.gaps.n, 1);
-    ledger_reports_settled(&ledger, 1, 1000); /* not yet reported: it stays */
+    ledger_report_arrived(&ledger, 101); /* of another start: no report of this one */
     CU_ASSERT_EQUAL(ledger.gaps.n, 1);
+    ledger_gap_reported(&ledger, 300);
+    ledger_add_gap(&ledger, SPAN_FULL, 290, 310, 0, 0); /* the report is dropped itself */
+    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
     ledger_free(&ledger);
 }
 

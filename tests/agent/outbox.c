@@ -22,7 +22,7 @@ static void test_numbers_go_on(void)
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 4);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 4);
     struct outbox_gap gap;
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
     box_link(&box, true);
     box_expect(&box, outbox_next_backlog, 1, 4, true, true);
     box_close(&box);
@@ -172,6 +172,36 @@ static void test_flags_survive_power_cut(void)
     box_done(&box);
 }
 
+/* The same, with a kill between the loss of the link and its return. */
+static void spilled_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 10, 500);
+    box_pass(box, 3000);
+    box_link(box, false);
+}
+
+static void returned_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_expect(box, outbox_next_backlog, 1, 10, true, false);
+}
+
+static void test_flags_survive_kill_and_power_cut(void)
+{
+    struct box box;
+    box_init(&box);
+    box_in_killed_child(&box, spilled_work);
+    box_in_killed_child(&box, returned_work);
+    box_power_cut(&box);
+    box_open(&box);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, true);
+    box_done(&box);
+}
+
 struct files {
     uint64_t blocks;
     int64_t modified_ns;
@@ -202,7 +232,10 @@ static struct files look_at(const char *folder)
 static void test_no_flash_while_up(void)
 {
     struct box box;
+    char shared[300];
     box_init(&box);
+    box_open(&box);
+    box_close(&box); /* the second start is the ordinary one */
     box_open(&box);
     box_link(&box, true);
     usleep(20000); /* the clock of the file system is coarse: a later write must show */
@@ -217,6 +250,8 @@ static void test_no_flash_while_up(void)
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
     CU_ASSERT_EQUAL(syncs, syncs_before);
+    (void)snprintf(shared, sizeof(shared), "%s/outbox.db-shm", box.state_dir);
+    CU_ASSERT_EQUAL(access(shared, F_OK), -1); /* a mapped file would be written to as well */
     CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
     CU_ASSERT_EQUAL(after.blocks, before.blocks);
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
@@ -292,7 +327,7 @@ static void test_power_cut(void)
     box_power_cut(&box);
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "power-loss");
     CU_ASSERT_EQUAL(gap.first, 11); /* 1..10 are safe */
     uint64_t next = box_next_seq(&box);
@@ -349,7 +384,7 @@ static void test_kill_leaves_no_gap(void)
     box_init(&box);
     box_in_killed_child(&box, kill_work);
     box_open(&box);
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
     CU_ASSERT_EQUAL(box_stats(&box).next_seq, 101);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 50);
     box_link(&box, true);
@@ -362,8 +397,9 @@ static void report_work(struct box *box)
 {
     box_open(box);
     struct outbox_gap gap;
+    CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap)); /* nobody would hear of it */
+    box_link(box, true);
     CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
-    box_take(box, 0, 0);
     CU_ASSERT_FATAL(outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) > 0);
     outbox_gap_reported(box->outbox);
     CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap));
@@ -384,11 +420,11 @@ static void test_gap_is_reported_once(void)
     box.settings.spill_after_ms = 2000;
     box_in_killed_child(&box, report_work); /* after it: both */
     box_open(&box);
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
     CU_ASSERT_EQUAL(box_stats(&box).messages, 11);
     box_close(&box);
     box_open(&box);
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
     box_done(&box);
 }
 
@@ -403,9 +439,51 @@ static void test_lost_report_is_repeated(void)
     box_in_killed_child(&box, report_work);
     box_power_cut(&box);
     box_open(&box);
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     CU_ASSERT_EQUAL(gap.first, 11);
     box_done(&box);
+}
+
+/* A gap and ten messages on disk; the report is taken, and two messages are acknowledged. */
+static void settled_work(struct box *box)
+{
+    struct outbox_message message;
+    box_open(box);
+    box_link(box, true);
+    struct outbox_gap gap;
+    CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
+    uint64_t seq = outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS);
+    outbox_gap_reported(box->outbox);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+    CU_ASSERT_TRUE(outbox_next_live(box->outbox, &message) && message.seq == seq);
+    if (box->settings.sync_ms == 999)
+        outbox_release(box->outbox, seq); /* the broker has the report */
+    box_expect(box, outbox_next_backlog, 1, 2, true, true);
+    box_pass(box, 1000); /* the disk hears of the two, and of the gap as it is now */
+    CU_ASSERT_EQUAL(box_stats(box).disk_messages, 8);
+}
+
+static bool first_gap_after_settled_work(int64_t sync_ms)
+{
+    struct box box;
+    struct outbox_gap gap;
+    box_init(&box);
+    box_in_killed_child(&box, power_cut_work);
+    box_power_cut(&box);
+    box.settings.sync_ms = sync_ms;
+    box_in_killed_child(&box, settled_work);
+    box_lose_live(&box); /* and the disk has what was written, although nobody waited for it */
+    box_open(&box);
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
+    bool repeated = gap.first == 11;
+    box_done(&box);
+    return repeated;
+}
+
+static void test_report_on_its_way(void)
+{
+    CU_ASSERT_TRUE(first_gap_after_settled_work(1000)); /* it was in the live tier only */
+    CU_ASSERT_FALSE(first_gap_after_settled_work(999)); /* it had arrived: there is a new gap */
 }
 
 /* More than fits in memory, part of it on disk already: still one lane, in order. */
@@ -513,6 +591,7 @@ TEST_MAIN("outbox",
           {"live first, backlog in order, in flight comes again", test_lanes},
           {"what is historical is decided once, through kill and stop", test_flags_stay},
           {"and through a power cut", test_flags_survive_power_cut},
+          {"and through a kill and a power cut", test_flags_survive_kill_and_power_cut},
           {"no write reaches the state folder while the link is up", test_no_flash_while_up},
           {"what is not acknowledged in time goes to disk", test_late_acknowledgements_spill},
           {"everything goes to disk while the link is down", test_outage_goes_to_disk},
@@ -521,6 +600,7 @@ TEST_MAIN("outbox",
           {"a kill is no gap", test_kill_leaves_no_gap},
           {"a gap is reported once", test_gap_is_reported_once},
           {"a report that was lost is repeated", test_lost_report_is_repeated},
+          {"a report is repeated unless it was acknowledged", test_report_on_its_way},
           {"a slow broker gets everything in order", test_slow_broker},
           {"memory does not grow with the backlog", test_memory},
           {"figures: messages, bytes, oldest, runway", test_figures},

@@ -195,7 +195,7 @@ static void test_damaged_disk(void)
         CU_ASSERT_EQUAL(count_files(box.state_dir, ".damaged-"), 1);
         (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
         CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
-        CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap)); /* the live tier knew */
+        CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap)); /* the live tier knew */
         TEST_TEXT_EQUAL(gap.reason, "damaged");
         CU_ASSERT_EQUAL(gap.first, 1);
         CU_ASSERT_EQUAL(gap.last, 40);
@@ -236,7 +236,7 @@ static void test_empty_file(void)
     close(open(file_of(box.state_dir, "outbox.db"), O_CREAT | O_WRONLY, 0600));
     box_open(&box);
     TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
     box_done(&box);
 }
@@ -293,7 +293,7 @@ static void test_flipped_bit(void)
         CU_ASSERT_EQUAL(message.seq, seq);
         CU_ASSERT_TRUE(box_content_good(&box, &message));
     }
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
     CU_ASSERT_EQUAL(gap.first, 17);
     CU_ASSERT_EQUAL(gap.last, 17);
@@ -319,7 +319,7 @@ static void test_damaged_live(void)
     box_in_killed_child(&box, live_damage_work);
     box_open(&box);
     TEST_CONTAINS(strbuf_text(&box.warning), "live.db was damaged and is kept as");
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
     CU_ASSERT_EQUAL(gap.first, 11);
     uint64_t next = box_next_seq(&box);
@@ -390,12 +390,48 @@ static void test_damaged_while_running(void)
     box_done(&box);
 }
 
+/* The live tier goes bad while the agent runs: what is in memory still goes out. */
+static void test_live_damaged_while_running(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    static char noise[1 << 20];
+    box_init(&box);
+    box_open(&box);
+    box_link(&box, true);
+    for (int i = 0; i < 100; i++)
+        box_take(&box, 10, 1000);
+    memset(noise, 0xa5, sizeof(noise));
+    overwrite(file_of(box.runtime_dir, "live.db"), 0, noise, sizeof(noise));
+    overwrite(file_of(box.runtime_dir, "live.db-wal"), 0, noise, sizeof(noise));
+    uint64_t last = 0, back = 0; /* the number with which it goes on after the damage */
+    struct outbox_message message;
+    for (int i = 0; i < 3; i++) {
+        while (outbox_next_live(box.outbox, &message)) {
+            CU_ASSERT_TRUE(box_content_good(&box, &message));
+            CU_ASSERT(message.seq == last + 1 || back == 0);
+            back = message.seq == last + 1 ? back : message.seq;
+            last = message.seq;
+        }
+        CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+    }
+    CU_ASSERT_EQUAL(last, 1000);
+    CU_ASSERT(back > 1 && back <= 1000 - 50);
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    TEST_TEXT_EQUAL(gap.reason, "damaged");
+    CU_ASSERT_EQUAL(gap.first, 1);
+    CU_ASSERT_EQUAL(gap.last, back - 1);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1001);
+    box_expect(&box, outbox_next_live, 1001, 1001, false, true);
+    box_done(&box);
+}
+
 /* --- full, and read-only --------------------------------------------------------------------- */
 
 static void expect_all(struct box *box, uint64_t first, uint64_t last)
 {
     box_link(box, true);
-    box_expect(box, outbox_next_backlog, first, last, true, true);
+    box_expect(box, outbox_next_backlog, first, last, true, false);
     box_expect_empty(box, outbox_next_backlog);
 }
 
@@ -421,13 +457,17 @@ static void test_disk_full(void)
     CU_ASSERT_EQUAL(box_stats(&box).messages, 1050);
     CU_ASSERT(box_stats(&box).live_messages > 0);
     TEST_CONTAINS(box_stats(&box).problem, "outbox.db: disk full");
-    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 30, true, true); /* cannot be deleted there now */
     make_room(box.state_dir);
     remount(box.state_dir, 8192, 0);
+    expect_all(&box, 31, 1050); /* the thirty do not come again */
+    box_link(&box, false);
     box_pass(&box, 70000);
     TEST_TEXT_EQUAL(box_stats(&box).problem, "");
     CU_ASSERT_EQUAL(box_stats(&box).live_messages, 0);
-    expect_all(&box, 1, 1050);
+    expect_all(&box, 31, 1050);
     box_done(&box);
     unmount(box.state_dir);
 }
@@ -452,7 +492,7 @@ static void test_disk_full_for_long(void)
     }
     CU_ASSERT(box_stats(&box).bytes <= 1 << 20);
     CU_ASSERT(box_stats(&box).messages > 500);
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "full");
     CU_ASSERT_EQUAL(gap.first, 1);
     CU_ASSERT_EQUAL(gap.last, 2000 - box_stats(&box).messages);
@@ -540,6 +580,13 @@ static void read_only_work(struct box *box)
     CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/odd", "<21>", 4, box->now_ms, WALL_MS), 1);
     CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/even", "<22>", 4, box->now_ms, WALL_MS), 2);
     CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+    char stream[16];
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box->outbox));
+    remount(box->state_dir, 1024, 0); /* back, but with other numbers in it */
+    box_pass(box, 70000);
+    TEST_CONTAINS(box_stats(box).problem, "holds another stream, restart to take it over");
+    TEST_TEXT_EQUAL(outbox_stream(box->outbox), stream);
+    CU_ASSERT_EQUAL(box_stats(box).messages, 2);
 }
 
 /* Both streams' messages arrive: those of the live tier under new numbers of the old stream. */
@@ -663,6 +710,152 @@ static void test_live_full(void)
     unmount(box.runtime_dir);
 }
 
+static void live_full_work(struct box *box)
+{
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 5, 1000);
+    fill(box->runtime_dir);
+    box_take(box, 200, 1000);
+    box_expect(box, outbox_next_live, 1, 150, false, true);
+    CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
+    CU_ASSERT_EQUAL(box_stats(box).messages, 55);
+}
+
+static void test_live_full_and_killed(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.runtime_dir, 256, 0);
+    box_in_killed_child(&box, live_full_work);
+    make_room(box.runtime_dir);
+    box_open(&box);
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
+    CU_ASSERT_EQUAL(box_stats(&box).next_seq, 206);
+    box_link(&box, true);
+    /* Acknowledged ones may come again, for up to sync_ms; all others must. */
+    struct outbox_message message = {.seq = 0};
+    while (message.seq < 151)
+        CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
+    CU_ASSERT_EQUAL(message.seq, 151);
+    box_expect(&box, outbox_next_backlog, 152, 205, false, true);
+    box_done(&box);
+    unmount(box.runtime_dir);
+}
+
+/*
+ * The runtime folder is full, and its path leads nowhere: the disk tier is the only one. The same
+ * path gets the old file back afterwards.
+ */
+static void disk_alone(struct box *box, uint64_t last)
+{
+    char away[300];
+    (void)snprintf(away, sizeof(away), "%s-away", box->runtime_dir);
+    box_open(box);
+    box_link(box, true);
+    box_take(box, 5, 1000);
+    fill(box->runtime_dir);
+    CU_ASSERT_EQUAL(rename(box->runtime_dir, away), 0);
+    for (uint64_t seq = 5; seq < last; seq += 5)
+        box_take(box, 5, 1000);
+    TEST_CONTAINS(box_stats(box).problem, "live.db");
+    CU_ASSERT_EQUAL(box_stats(box).disk_messages, last);
+    CU_ASSERT_EQUAL(rename(away, box->runtime_dir), 0);
+}
+
+static void disk_alone_work(struct box *box)
+{
+    disk_alone(box, 200);
+}
+
+static void disk_alone_for_a_while_work(struct box *box)
+{
+    disk_alone(box, 200);
+    box_pass(box, 1000); /* nothing more is taken */
+}
+
+static void expect_200(struct box *box)
+{
+    box_link(box, true);
+    box_expect(box, outbox_next_backlog, 1, 200, false, false);
+    box_expect_empty(box, outbox_next_backlog);
+}
+
+static void test_disk_alone(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    char mounted[200];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    (void)snprintf(mounted, sizeof(mounted), "%s", test_path("small-run"));
+    mount_small(mounted, 512, 0);
+    box_init(&box);
+    (void)snprintf(box.runtime_dir, sizeof(box.runtime_dir), "%s/run", mounted);
+    box_in_killed_child(&box, disk_alone_work);
+    box_open(&box);
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
+    CU_ASSERT_EQUAL(box_stats(&box).next_seq, 201);
+    expect_200(&box);
+    box_done(&box);
+    unmount(mounted);
+
+    mount_small(mounted, 512, 0);
+    box_init(&box);
+    (void)snprintf(box.runtime_dir, sizeof(box.runtime_dir), "%s/run", mounted);
+    box_in_killed_child(&box, disk_alone_for_a_while_work);
+    box_power_cut(&box);
+    box_open(&box);
+    expect_200(&box);
+    box_done(&box);
+    unmount(mounted);
+}
+
+/* What could not be committed when the link came up is backlog, and goes out when it can. */
+static void test_link_up_while_full(void)
+{
+    struct box box;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 256, 0);
+    mount_small(box.runtime_dir, 256, 0);
+    box_open(&box);
+    fill(box.state_dir);
+    fill(box.runtime_dir);
+    char body[1000];
+    uint64_t seq = 1;
+    for (; seq <= 200; seq++) {
+        size_t length = box_body(seq, sizeof(body), body);
+        const char *topic = seq % 2 ? "data/odd" : "data/even";
+        CU_ASSERT_EQUAL(outbox_take(box.outbox, topic, body, length, box.now_ms, WALL_MS), seq);
+    }
+    CU_ASSERT(outbox_commit(box.outbox, box.now_ms) < 0);
+    box_link(&box, true);
+    struct outbox_message message;
+    uint64_t handed_out = 0;
+    while (outbox_next_backlog(box.outbox, &message))
+        handed_out++;
+    CU_ASSERT(handed_out < 200);
+    remount(box.state_dir, 16384, 0);
+    remount(box.runtime_dir, 16384, 0);
+    box_pass(&box, 70000);
+    box_expect(&box, outbox_next_backlog, handed_out + 1, 200, true, false);
+    box_expect_empty(&box, outbox_next_live);
+    box_done(&box);
+    unmount(box.state_dir);
+    unmount(box.runtime_dir);
+}
+
 static void test_both_full(void)
 {
     struct box box;
@@ -687,8 +880,8 @@ static void test_both_full(void)
         refused += seq == 0;
         taken += seq != 0;
         (void)outbox_commit(box.outbox, box.now_ms);
-        CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap)); /* its report could not be taken */
     }
+    CU_ASSERT_FALSE(box_gap(&box, &gap)); /* its report could not be taken */
     CU_ASSERT(refused > 0 && taken > 500);
     CU_ASSERT_EQUAL(box_stats(&box).dropped, refused);
     make_room(box.state_dir);
@@ -697,7 +890,7 @@ static void test_both_full(void)
     remount(box.runtime_dir, 16384, 0);
     box_pass(&box, 130000);
     TEST_TEXT_EQUAL(box_stats(&box).problem, "");
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "full");
     CU_ASSERT_EQUAL(gap.last - gap.first + 1, refused);
     expect_all(&box, 1, gap.first - 1);
@@ -741,13 +934,69 @@ static void test_limit(void)
     box_close(&box);
     box_lose_live(&box);
     box_open(&box);
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "full");
     CU_ASSERT_EQUAL(gap.first, 1);
     CU_ASSERT_EQUAL(gap.last, 3000 - kept);
     CU_ASSERT(gap.from_ms >= WALL_MS + 1000000 && gap.to_ms > gap.from_ms);
     expect_all(&box, 3000 - kept + 1, 3000);
     box_done(&box);
+}
+
+/* What is dropped is not handed out any more, although it was read ahead. */
+static void test_dropped_is_gone(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    struct outbox_message message;
+    box_init(&box);
+    box.settings.max_bytes = 1 << 19;
+    box_open(&box);
+    box_take(&box, 300, 1000);
+    box_pass(&box, 1000);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, false);
+    for (int i = 0; i < 4; i++) { /* a slow broker: these go to disk, too */
+        box_take(&box, 50, 1000);
+        box_pass(&box, 3000);
+    }
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT(gap.first == 1 && gap.last > 20 && gap.last < 290);
+    CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
+    CU_ASSERT_EQUAL(message.seq, gap.last + 1);
+    box_done(&box);
+}
+
+/* A transaction that drops and then fails has dropped nothing. */
+static void test_drop_that_fails(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    box.settings.max_bytes = 1 << 19;
+    mount_small(box.state_dir, 2048, 0);
+    box_open(&box);
+    box_take(&box, 500, 1000);
+    box_pass(&box, 1000);
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
+    uint64_t dropped = gap.last;
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 500 - dropped);
+    fill(box.state_dir);
+    for (int i = 0; i < 5; i++) {
+        box_take(&box, 60, 1000);
+        box_pass(&box, 1000);
+    }
+    TEST_CONTAINS(box_stats(&box).problem, "disk full");
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
+    CU_ASSERT_EQUAL(gap.last, dropped);
+    CU_ASSERT_EQUAL(box_stats(&box).dropped, dropped);
+    expect_all(&box, dropped + 1, 800);
+    box_done(&box);
+    unmount(box.state_dir);
 }
 
 static void test_too_large(void)
@@ -760,7 +1009,7 @@ static void test_too_large(void)
     CU_ASSERT_EQUAL(box_take(&box, 1, OUTBOX_BODY_MAX_BYTES), 1);
     CU_ASSERT_EQUAL(outbox_take(box.outbox, "x", body, sizeof(body), box.now_ms, WALL_MS), 0);
     CU_ASSERT_EQUAL(box_take(&box, 1, 10), 3);
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "too-large");
     CU_ASSERT_EQUAL(gap.first, 2);
     CU_ASSERT_EQUAL(gap.last, 2);
@@ -780,6 +1029,7 @@ static const struct test_case cases[] = {
     {"a damaged live tier", test_damaged_live},
     {"both tiers damaged: a new stream", test_both_damaged},
     {"damage while running", test_damaged_while_running},
+    {"live tier damaged while running", test_live_damaged_while_running},
     {"disk full: kept in memory, and on disk when there is room", test_disk_full},
     {"disk full for long: the oldest go, on record", test_disk_full_for_long},
     {"disk full at start: stream and numbers go on", test_disk_full_at_start},
@@ -787,9 +1037,14 @@ static const struct test_case cases[] = {
     {"read-only for a while: nothing is lost", test_read_only_for_a_while},
     {"no reservation: a new stream before a number repeats", test_reservation_runs_out},
     {"live tier full: straight to disk", test_live_full},
+    {"live tier full, and killed: no gap", test_live_full_and_killed},
+    {"the disk tier alone: through a kill and a power cut", test_disk_alone},
+    {"the link comes up while all is full", test_link_up_while_full},
     {"both full: refused, on record", test_both_full},
     {"no permission: a reason", test_no_permission},
     {"the limit: the oldest go, on record", test_limit},
+    {"what was dropped is not handed out", test_dropped_is_gone},
+    {"a drop that fails drops nothing", test_drop_that_fails},
     {"too large for a message: on record", test_too_large},
 };
 

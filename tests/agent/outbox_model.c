@@ -281,11 +281,11 @@ static void check_start(struct box *box)
 {
     struct outbox_message handed;
     uint64_t last = 0;
-    do_gaps(box);
     model->session = ++model->sessions;
     model->lane_start = model->next_seq;
     model->last_live = model->last_backlog = 0;
     outbox_link(box->outbox, true, model->now_ms);
+    do_gaps(box);
     while (outbox_next_backlog(box->outbox, &handed)) {
         struct message *message = find(handed.seq);
         CU_ASSERT_PTR_NOT_NULL_FATAL(message);

@@ -121,7 +121,8 @@ static void test_state_and_ledger(void)
                                  .disk_below = 3,
                                  .ledger_version = 77,
                                  .wall_ms = 12345,
-                                 .clean = true};
+                                 .clean = true,
+                                 .alone = true};
     ledger_outage_begins(&ledger, 3);
     ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
     ledger_gap_reported(&ledger, 9);
@@ -137,7 +138,7 @@ static void test_state_and_ledger(void)
     TEST_TEXT_EQUAL(read.previous_stream, state.previous_stream);
     CU_ASSERT(read.next_seq == 10 && read.reserved_below == 20 && read.settled_below == 5);
     CU_ASSERT(read.disk_first == 2 && read.disk_below == 3 && read.ledger_version == 77);
-    CU_ASSERT(read.wall_ms == 12345 && read.clean);
+    CU_ASSERT(read.wall_ms == 12345 && read.clean && read.alone);
     CU_ASSERT_EQUAL(store_messages(store), 5);
     CU_ASSERT_EQUAL(store_load_ledger(store, &loaded), 0);
     CU_ASSERT_TRUE(ledger_is_historical(&loaded, 3));
@@ -199,6 +200,10 @@ static void test_no_damage_crashes(void)
         struct seen seen = {.limit = 90, .good = true};
         CU_ASSERT(r == 0 || r == -EBADMSG);
         refused += r < 0;
+        if (r == 0) { /* what it says is right */
+            CU_ASSERT_EQUAL(state.next_seq, 501);
+            TEST_TEXT_EQUAL(state.stream, "00000001");
+        }
         if (store)
             (void)store_read(store, 1, 1000, see, &seen);
         for (size_t i = 1; i < seen.n; i++)

@@ -732,11 +732,15 @@ static void through_proxy(const char *host, const char *certificate, const char 
     if (why) {
         CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
         TEST_CONTAINS(bench.reason, why);
+        CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2));
         CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
     } else {
         CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
         CU_ASSERT_EQUAL(uplink_publish(bench.uplink, "t", "x", 1, false, 3), 0);
         CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 1));
+        CU_ASSERT_EQUAL(each_connection(connect_proxy_port(proxy), check_options), 2);
+        CU_ASSERT_TRUE(each_connection(connect_proxy_port(proxy), cut) > 0);
+        CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 2)); /* through the proxy again */
     }
     bench_stop(&bench);
     connect_proxy_stop(proxy);
@@ -804,6 +808,41 @@ static void test_alpn(void)
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     fails_with(&bench, "does not speak the protocol \"other\"");
     tls_server_stop(server);
+}
+
+static void refused(struct bench *bench)
+{
+    struct uplink_identity identity = {0};
+    struct uplink_callbacks callbacks = {0};
+    CU_ASSERT_FATAL(sd_event_new(&bench->loop) >= 0);
+    CU_ASSERT_EQUAL(uplink_new(&bench->config, &identity, &callbacks, bench->loop, &bench->uplink),
+                    -EINVAL);
+    CU_ASSERT_PTR_NULL(bench->uplink);
+    sd_event_unref(bench->loop);
+    for (size_t i = 0; i < bench->config.servers.length; i++)
+        free(bench->servers[i]);
+}
+
+static void test_settings(void)
+{
+    struct bench bench;
+    bench_init(&bench);
+    refused(&bench); /* no server */
+    bench_init(&bench);
+    bench_server(&bench, "[::1]", 8883, NULL); /* could never be verified */
+    refused(&bench);
+    bench_init(&bench);
+    bench_server(&bench, "localhost", 8883, NULL);
+    bench.config.ca = NULL; /* must not mean the system's store */
+    refused(&bench);
+    bench_init(&bench);
+    bench_server(&bench, "localhost", 8883, NULL);
+    bench.config.window = 0;
+    refused(&bench);
+    bench_init(&bench);
+    bench_server(&bench, "localhost", 8883, NULL);
+    bench.config.proxy = "proxy:3128";
+    refused(&bench);
 }
 
 /* --- soak ------------------------------------------------------------------------------------- */
@@ -892,4 +931,5 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
           {"through a proxy the server is verified as ever", test_proxy},
           {"WebSocket and plain servers in one list", test_websocket},
           {"a wrong WebSocket path is suspected", test_websocket_path}, {"ALPN", test_alpn},
+          {"settings that cannot work are refused", test_settings},
           {"reconnecting leaks nothing", test_soak})

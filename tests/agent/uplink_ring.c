@@ -15,6 +15,13 @@ static bool readable(const struct uplink_ring *ring)
     return poll(&wait, 1, 0) == 1;
 }
 
+/* A timer that is due fires soon, not at once. */
+static bool becomes_readable(const struct uplink_ring *ring)
+{
+    struct pollfd wait = {.fd = uplink_ring_descriptor(ring), .events = POLLIN};
+    return poll(&wait, 1, 10000) == 1;
+}
+
 static void push(struct uplink_ring *ring, enum uplink_event_kind kind, int code)
 {
     struct uplink_event event = {.kind = kind, .code = code};
@@ -25,7 +32,7 @@ static void push(struct uplink_ring *ring, enum uplink_event_kind kind, int code
 
 static void test_flood(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(10);
+    struct uplink_ring *ring = uplink_ring_new(10, 1);
     struct uplink_event event;
     for (int i = 0; i < 1000; i++)
         push(ring, UPLINK_EVENT_MESSAGE, i);
@@ -50,7 +57,7 @@ static void test_flood(void)
 
 static void test_reserve(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(4);
+    struct uplink_ring *ring = uplink_ring_new(4, 1);
     struct uplink_event event, last = {0};
     for (int i = 0; i < 1000; i++) /* acknowledgements of what we never sent */
         push(ring, UPLINK_EVENT_DELIVERED, i);
@@ -65,17 +72,37 @@ static void test_reserve(void)
 
 static void test_descriptor(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(4);
+    struct uplink_ring *ring = uplink_ring_new(4, 1);
     struct uplink_event event;
     CU_ASSERT_FALSE(readable(ring));
     CU_ASSERT_FALSE(uplink_ring_pop(ring, &event));
     push(ring, UPLINK_EVENT_LOGIN, 0);
     push(ring, UPLINK_EVENT_LOGIN, 0);
-    CU_ASSERT_TRUE(readable(ring));
+    CU_ASSERT_TRUE(becomes_readable(ring));
     uplink_ring_acknowledge(ring);
     CU_ASSERT_FALSE(readable(ring));
     push(ring, UPLINK_EVENT_LOGIN, 0);
-    CU_ASSERT_TRUE(readable(ring));
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_free(ring);
+}
+
+static void test_patience(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(100, 3);
+    struct uplink_event event;
+    CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
+    push(ring, UPLINK_EVENT_DELIVERED, 1);
+    CU_ASSERT_FALSE(uplink_ring_is_empty(ring)); /* for a reader that passes by */
+    CU_ASSERT_TRUE(becomes_readable(ring));      /* but nobody has to */
+    uplink_ring_acknowledge(ring);
+    CU_ASSERT_TRUE(uplink_ring_pop(ring, &event));
+    push(ring, UPLINK_EVENT_DELIVERED, 2);
+    uplink_ring_hurry(ring);
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_acknowledge(ring);
+    CU_ASSERT_TRUE(uplink_ring_pop(ring, &event));
+    uplink_ring_wake(uplink_ring_descriptor(ring));
+    CU_ASSERT_TRUE(becomes_readable(ring));
     uplink_ring_free(ring);
 }
 
@@ -94,7 +121,7 @@ static void *write_all(void *context)
 
 static void test_threads(void)
 {
-    struct uplink_ring *ring = uplink_ring_new((size_t)WRITERS * EVENTS);
+    struct uplink_ring *ring = uplink_ring_new((size_t)WRITERS * EVENTS, 50);
     struct uplink_event event;
     pthread_t threads[WRITERS];
     for (size_t i = 0; i < WRITERS; i++)
@@ -116,4 +143,5 @@ static void test_threads(void)
 TEST_MAIN("uplink_ring", {"a flood of messages leaves room for what matters", test_flood},
           {"the end of a session always finds room", test_reserve},
           {"the descriptor is readable exactly while there is news", test_descriptor},
+          {"acknowledgements may wait a little, and are never forgotten", test_patience},
           {"three writers: nothing is lost", test_threads})

@@ -79,11 +79,12 @@ static void report(struct bench *bench, int64_t wall_ns, double cpu)
 {
     double n = (double)bench->messages;
     qsort(bench->delay_ns, bench->messages, sizeof(*bench->delay_ns), compare);
+    const int64_t *half = bench->delay_ns + bench->messages / 2;
+    const int64_t *most = bench->delay_ns + bench->messages * 99 / 100;
+    double p50_ms = (double)*half / 1e6, p99_ms = (double)*most / 1e6;
     printf("%zu messages of %zu bytes: %.0f a second, %.1f us of processor each, "
            "acknowledged after p50 %.2f ms, p99 %.2f ms\n",
-           bench->messages, bench->bytes, n / ((double)wall_ns / 1e9), cpu / n,
-           (double)bench->delay_ns[bench->messages / 2] / 1e6,
-           (double)bench->delay_ns[bench->messages * 99 / 100] / 1e6);
+           bench->messages, bench->bytes, n / ((double)wall_ns / 1e9), cpu / n, p50_ms, p99_ms);
 }
 
 static void run(struct bench *bench)

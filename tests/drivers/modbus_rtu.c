@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -51,7 +52,7 @@ struct plant {
     atomic_bool echo;
     atomic_bool stop;
     atomic_int requests, early, too_soon_after_late;
-    enum step script[4];
+    atomic_int script[4]; /* enum step */
     atomic_int at, length;
     int64_t busy_ns; /* when we last wrote */
     int64_t late_ns; /* when the late reply is due; 0: none */
@@ -223,7 +224,7 @@ static void *run(void *nothing)
             atomic_fetch_add(&plant.too_soon_after_late, 1);
         enum step step = GOOD;
         if (atomic_load(&plant.at) < atomic_load(&plant.length))
-            step = plant.script[atomic_fetch_add(&plant.at, 1)];
+            step = (enum step)atomic_load(&plant.script[atomic_fetch_add(&plant.at, 1)]);
         if (plant.echo)
             put(request, RTU_REQUEST_BYTES);
         play(step, request);
@@ -273,7 +274,7 @@ static void begin(int timeout_ms, const char *keys)
 {
     memset(&plant, 0, sizeof(plant));
     plant.timeout_ms = timeout_ms;
-    plant.silence_ns = rtu_timing_make(19200, 11, 0, 0).silence_ns;
+    plant.silence_ns = rtu_timing_make(strstr(keys, "1200;") ? 1200 : 19200, 11, 0, 0).silence_ns;
     plant.seed = 1;
     plug();
     open_reader(keys);
@@ -290,8 +291,8 @@ static void end(void)
 static void script(enum step first, enum step second)
 {
     atomic_store(&plant.length, 0);
-    plant.script[0] = first;
-    plant.script[1] = second;
+    atomic_store(&plant.script[0], first);
+    atomic_store(&plant.script[1], second);
     atomic_store(&plant.at, 0);
     atomic_store(&plant.length, 2);
 }
@@ -427,7 +428,6 @@ static void test_echo_like_reply(void)
 static void test_keeps_silence(void)
 {
     begin(PATIENT_MS, "baud = 1200;");
-    plant.silence_ns = rtu_timing_make(1200, 11, 0, 0).silence_ns;
     for (int i = 0; i < 4; i++) {
         script(i % 2 ? NOISE_AFTER : GOOD, GOOD);
         expect_first();
@@ -548,6 +548,14 @@ static void test_refused(void)
     begin(PATIENT_MS, "rs485 = \"on\";"); /* a pseudo terminal has no transceiver */
     CU_ASSERT_TRUE(driven.driver->connect(driven.line, &error) < 0);
     TEST_CONTAINS(error.text, "cannot be switched to rs485 = \"on\"");
+    end();
+    begin(PATIENT_MS, "");
+    int other = open(test_path("tty"), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(flock(other, LOCK_EX), 0);
+    CU_ASSERT_EQUAL(driven.driver->connect(driven.line, &error), -EBUSY);
+    TEST_CONTAINS(error.text, "another program uses it");
+    close(other);
+    expect_first();
     end();
     begin(PATIENT_MS, "");
     (void)unlink(test_path("tty"));

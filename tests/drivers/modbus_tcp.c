@@ -47,7 +47,7 @@ struct server {
     int listener, port, family;
     atomic_bool stop;
     atomic_int connections, requests;
-    enum step script[16]; /* set before a read, used up by the thread; GOOD at its end */
+    atomic_int script[4]; /* enum step; set before a read, used up by the thread */
     atomic_int at, length;
     uint8_t late[TCP_FRAME_MAX];
     size_t late_length;
@@ -181,7 +181,7 @@ static void serve(int peer)
         atomic_fetch_add(&server.requests, 1);
         enum step step = GOOD;
         if (atomic_load(&server.at) < atomic_load(&server.length))
-            step = server.script[atomic_fetch_add(&server.at, 1)];
+            step = (enum step)atomic_load(&server.script[atomic_fetch_add(&server.at, 1)]);
         if (!play(peer, step, request))
             return;
     }
@@ -264,8 +264,8 @@ static void end(void)
 static void script(enum step first, enum step second)
 {
     atomic_store(&server.length, 0);
-    server.script[0] = first;
-    server.script[1] = second;
+    atomic_store(&server.script[0], first);
+    atomic_store(&server.script[1], second);
     atomic_store(&server.at, 0);
     atomic_store(&server.length, 2);
 }

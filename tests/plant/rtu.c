@@ -312,7 +312,8 @@ static void make_noise(struct rtu *rtu, uint32_t length)
     for (uint32_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)dice_roll(rtu->line.world.dice);
     rtu->count.noises++;
-    if (now_ns < rtu->busy_until_ns && !rtu->exchange_hit) {
+    bool hit = now_ns < rtu->busy_until_ns || rtu->n_heard > 0 || rtu->n_said > rtu->n_delivered;
+    if (hit && !rtu->exchange_hit) {
         rtu->exchange_hit = true;
         rtu->count.noise_hits++;
     }

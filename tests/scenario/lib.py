@@ -318,11 +318,12 @@ def judge_sequence(messages):
 class Plant:
     """tests/plant; see `plant -h` for the commands."""
 
-    def __init__(self, place, commands, name="plant"):
+    def __init__(self, place, commands, name="plant", before=()):
+        """BEFORE: words before the program, such as a scheduling class."""
         self.program = os.path.join(place.build, "tests", "plant", "plant")
         self.socket = place.path(name + ".sock")
         script = place.write(name + ".script", "\n".join(commands) + "\n")
-        self.process = place.start(name, [self.program, "-s", script, "-S", self.socket])
+        self.process = place.start(name, [*before, self.program, "-s", script, "-S", self.socket])
         if not wait_for("start of the plant", lambda: "ready" in place.log(name)):
             finish()
 

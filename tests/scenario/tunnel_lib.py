@@ -201,15 +201,19 @@ class World:
     def socket(self):
         return self.place.path("runtime", "netd.sock")
 
-    def start(self, wrapper=()):
+    def launch(self):
+        """Starts the warden and does not wait for it."""
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         program = os.path.join(self.place.build, "tunnel", "sallyport-netd")
         caps = "-all,+net_admin"
         self.process = self.place.start("netd", [
-            *wrapper, "setpriv", "--reuid=%d" % WARDEN_UID, "--regid=%d" % WARDEN_UID,
+            "setpriv", "--reuid=%d" % WARDEN_UID, "--regid=%d" % WARDEN_UID,
             "--clear-groups", "--inh-caps=" + caps, "--ambient-caps=" + caps,
             "--bounding-set=" + caps, program, "-c", self.config])
+
+    def start(self):
+        self.launch()
         if not lib.wait_for("start of the warden", lambda: os.path.exists(self.socket), 20):
             lib.finish()
         return self

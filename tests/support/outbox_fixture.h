@@ -147,6 +147,15 @@ static inline void box_expect_empty(struct box *box, box_lane *lane)
     CU_ASSERT_FALSE(lane(box->outbox, &message));
 }
 
+/* The oldest gap; they are offered only while the link is up. */
+static inline bool box_gap(struct box *box, struct outbox_gap *ret_gap)
+{
+    box_link(box, true);
+    bool found = outbox_next_gap(box->outbox, ret_gap);
+    box_link(box, false);
+    return found;
+}
+
 static inline struct outbox_stats box_stats(struct box *box)
 {
     struct outbox_stats stats;
