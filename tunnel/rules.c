@@ -299,6 +299,7 @@ static void refresh_leases(struct rules *rules, const struct nft_listing *listin
 /* One attempt: 1 when it is loaded and verified, 0 when others changed rules meanwhile. */
 static int try_load(struct rules *rules, const struct netd_config *config, struct strbuf *problem)
 {
+    uint32_t before = 0, after = 0;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct egress_lease egress[RULESET_MAX_EGRESS];
@@ -311,8 +312,7 @@ static int try_load(struct rules *rules, const struct netd_config *config, struc
     };
     ruleset_write(&ruleset, &text);
     int64_t before_ns = clock_mono_ns();
-    uint32_t before, after;
-    bool alone;
+    bool alone = false;
     int result = transact(rules, strbuf_text(&text), &before, &alone, problem);
     if (result < 0)
         return result;

@@ -74,8 +74,9 @@ static void plan_lines(struct report *report)
 static void check_netd(const struct cli_context *context, struct findings *findings)
 {
     struct netd_config *config = NULL;
-    if (context->netd_file_given || access(context->netd_file, R_OK) == 0)
-        (void)netd_config_load(context->netd_file, findings, &config);
+    const char *path = context->netd_file;
+    if (path && (context->netd_file_given || access(path, R_OK) == 0))
+        (void)netd_config_load(path, findings, &config);
     netd_config_free(config);
 }
 

@@ -183,6 +183,7 @@ class Services:
                 connection.sendall(data)
         except OSError:
             pass
+        connection.close()
 
     def take_heard(self):
         with self.lock:

@@ -103,11 +103,19 @@ static void test_warning(void)
 static void test_netd_file(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
-    struct cli_context context = {.agent_file = test_file("good.conf", good),
-                                  .netd_file = "/etc/sallyport/netd.conf",
-                                  .netd_file_given = true};
+    struct cli_context context = {
+        .agent_file = test_file("good.conf", good),
+        .netd_file = test_file("netd.conf", "firewall: { wan = [ \"eth0\" ];\n plnt = [ ]; };\n"),
+        .netd_file_given = true};
     CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
-    TEST_CONTAINS(strbuf_text(&said), "/etc/sallyport/netd.conf:0: not checked: ");
+    TEST_CONTAINS(strbuf_text(&said), "netd.conf:2: firewall.plnt: unknown key");
+    context.netd_file = test_file("netd.conf", "firewall: { wan = [ \"eth0\" ]; };\n");
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    context.netd_file = "/nowhere/netd.conf"; /* asked for, so it is missed */
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    context.agent_file = test_file("good.conf", good);
+    context.netd_file_given = false; /* the default: a machine may do without */
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
 }
 
 static void test_json(void)
@@ -161,5 +169,5 @@ static void test_explain(void)
 TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"a bad file: every finding, and exit code 1", test_bad},
           {"warnings alone are no failure", test_warning},
-          {"a netd.conf that cannot be checked is not passed over", test_netd_file},
+          {"netd.conf is checked as well, where there is one", test_netd_file},
           {"the same as JSON", test_json}, {"explain", test_explain})
