@@ -54,7 +54,6 @@ static int expect_field(const char *status, const char *name, const char *value)
 
 static int check_sets(void)
 {
-    CLEANUP(strbuf_free) struct strbuf own = STRBUF_EMPTY;
     char bytes[8192];
     int failed = expect(privilege_reduce() == 0, "the privileges can be reduced");
     CLEANUP(descriptor_close) int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
