@@ -38,7 +38,7 @@ int warden_begin(const struct cli_context *context, const char *name, struct war
     if (code != CLI_DONE)
         return code;
     int problem = warden_connect(warden.path, &warden.hello, &warden.socket);
-    if (problem == -ECONNRESET)
+    if (problem == -ECONNRESET || problem == -EPIPE)
         return cli_fail(CLI_FAILED, name,
                         "the warden refuses this user; it talks to root and to "
                         "members of the group sallyport-admin");
