@@ -108,6 +108,8 @@ static uint64_t kept(const struct store *store, const struct runs *released)
 
 void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats)
 {
+    outbox->now_ms = now_ms;
+    (void)tiers_commit(outbox, now_ms); /* may open a tier anew */
     struct store *live = outbox->live.store, *disk = outbox->disk.store;
     struct outbox_stats stats = {.next_seq = outbox->next_seq,
                                  .taken = outbox->taken,
@@ -115,8 +117,6 @@ void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats
                                  .dropped = outbox->dropped,
                                  .disk_bytes_written = outbox->disk_bytes_written,
                                  .max_bytes = outbox->max_bytes};
-    outbox->now_ms = now_ms;
-    (void)tiers_commit(outbox, now_ms);
     figures_fold_rate(&outbox->rate, now_ms);
     stats.live_messages = live ? kept(live, &outbox->live.released) : 0;
     stats.live_messages += pending_count(outbox);

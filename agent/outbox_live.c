@@ -157,12 +157,9 @@ static int try_live(struct outbox *outbox, int64_t now_ms)
     if (live->error && now_ms < live->retry_at_ms)
         return live->error;
     int r = commit_live(outbox);
-    if (r == -EBADMSG)
-        tiers_replace_damaged(outbox, live, now_ms);
-    else if (r == -ENOSPC && live->store)
-        (void)store_checkpoint(live->store); /* makes room in its log */
-    else
+    if (r != -EBADMSG)
         return r;
+    tiers_replace_damaged(outbox, live, now_ms);
     return commit_live(outbox);
 }
 

@@ -164,10 +164,8 @@ static void from_disk(struct outbox *outbox, const struct found *live, const str
         lost_from = state->disk_first ? state->disk_first : 1;
         outbox->next_seq = at_least(outbox->next_seq, state->disk_below);
     }
-    if (!state->clean) {
+    if (!state->clean)
         outbox->next_seq = at_least(outbox->next_seq, state->reserved_below);
-        ledger_reports_lost(&outbox->ledger, disk->last + 1, SEQ_LIMIT);
-    }
     outbox->boundary = outbox->next_seq;
     outbox->disk_first = disk->first ? disk->first : outbox->boundary;
     outbox->reserved_below = 0;

@@ -214,6 +214,31 @@ static void test_no_damage_crashes(void)
     CU_ASSERT(refused > 50);
 }
 
+/* A worn cell in the row of state: SQLite does not notice, and a number would be used twice. */
+static void test_state_is_checked(void)
+{
+    static char content[1 << 16];
+    struct store_state state;
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s", test_path("worn.db"));
+    struct store *store = open_store("worn.db", &state);
+    (void)snprintf(state.stream, sizeof(state.stream), "0a0b0c0d");
+    CU_ASSERT_EQUAL(store_begin(store, true), 0);
+    CU_ASSERT_EQUAL(store_save_state(store, &state), 0);
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    store_close(store);
+    (void)unlink(test_path("worn.db-wal"));
+    int file = open(path, O_RDWR);
+    ssize_t length = read(file, content, sizeof(content));
+    char *place = memmem(content, (size_t)length, "0a0b0c0d", 8);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(place);
+    CU_ASSERT_EQUAL(pwrite(file, "1", 1, place - content), 1);
+    close(file);
+    store = NULL;
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, &store), -EBADMSG);
+    CU_ASSERT_PTR_NULL(store);
+}
+
 static void test_not_a_file(void)
 {
     struct store_state state;
@@ -249,5 +274,6 @@ TEST_MAIN("store", {"messages go in, out in order, and away", test_messages},
           {"what is rolled back has not been", test_rollback},
           {"state and ledger come back", test_state_and_ledger},
           {"one process at a time", test_held}, {"no damage crashes", test_no_damage_crashes},
+          {"the row of state is checked", test_state_is_checked},
           {"what is no file is refused with the reason", test_not_a_file},
           {"damaged files are kept, two of them", test_set_aside})
