@@ -23,22 +23,41 @@ uint32_t dice_roll(struct dice *dice)
     return (uint32_t)(dice->state >> 32);
 }
 
+/*
+ * A reply that belongs elsewhere carries what is true there, so that whoever takes it takes wrong
+ * values: registers move by what the place adds to them (see image.h), bits are inverted.
+ */
+static void move_content(struct frame *frame, uint32_t by)
+{
+    for (size_t i = 2; frame->pdu[0] <= 2 && i < frame->length; i++)
+        frame->pdu[i] = (uint8_t)~frame->pdu[i];
+    for (size_t i = 2; frame->pdu[0] > 2 && frame->pdu[0] <= 4 && i + 1 < frame->length; i += 2) {
+        uint32_t value = (uint32_t)(frame->pdu[i] << 8 | frame->pdu[i + 1]) + by;
+        frame->pdu[i] = (uint8_t)(value >> 8);
+        frame->pdu[i + 1] = (uint8_t)value;
+    }
+}
+
 static void bend_unit(struct frame *frame, const uint32_t *arguments)
 {
     frame->unit = (uint8_t)(frame->unit + arguments[0]);
+    move_content(frame, arguments[0] * IMAGE_STEP_UNIT);
 }
 
+/* 3 and 4 change places, as do 1 and 2, so that the rest of the reply fits. */
 static void bend_function(struct frame *frame, const uint32_t *arguments)
 {
+    static const uint8_t others[] = {[1] = 2, [2] = 1, [3] = 4, [4] = 3};
+    uint8_t function = frame->pdu[0];
     (void)arguments;
-    frame->pdu[0] ^= 1; /* 3 and 4 change places, as do 1 and 2: the rest of the reply fits */
-    if ((frame->pdu[0] & 0x7F) == 0)
-        frame->pdu[0] = 3;
+    move_content(frame, function == 3 ? -IMAGE_STEP_TABLE : IMAGE_STEP_TABLE);
+    frame->pdu[0] = function < sizeof(others) && function > 0 ? others[function] : function ^ 1;
 }
 
 static void bend_transaction(struct frame *frame, const uint32_t *arguments)
 {
     frame->transaction = (uint16_t)(frame->transaction + arguments[0]);
+    move_content(frame, arguments[0] * IMAGE_STEP_ADDRESS);
 }
 
 static void bend_exception(struct frame *frame, const uint32_t *arguments)
@@ -145,9 +164,9 @@ static const struct fault_kind kinds[] = {
     {"silence", "no reply", 0, {0}, NULL, spoil_silence},
     {"delay", "MS: the reply starts so much later", 1, {500}, NULL, spoil_delay},
     {"late", "each request gets the reply of the one before", 0, {0}, NULL, spoil_late},
-    {"wrong-unit", "[BY]: the reply names another unit", 1, {1}, bend_unit, NULL},
-    {"wrong-function", "the reply names another function", 0, {0}, bend_function, NULL},
-    {"wrong-transaction", "[BY]: ... another transaction (TCP)", 1, {1}, bend_transaction, NULL},
+    {"wrong-unit", "[BY]: the reply of another unit", 1, {1}, bend_unit, NULL},
+    {"wrong-function", "the reply to another function", 0, {0}, bend_function, NULL},
+    {"wrong-transaction", "[BY]: ... to another transaction (TCP)", 1, {1}, bend_transaction, NULL},
     {"wrong-count", "the reply carries one value less", 0, {0}, bend_count, NULL},
     {"wrong-checksum", "the last byte is damaged", 0, {0}, NULL, spoil_checksum},
     {"exception", "[CODE]", 1, {4}, bend_exception, NULL},

@@ -90,7 +90,8 @@ bool image_has_hole(const struct image *image, enum table table, uint16_t first,
 
 static uint16_t from_place(uint8_t unit, enum table table, uint16_t address)
 {
-    uint16_t value = (uint16_t)(address * 257U + unit * 4099U + (unsigned)table * 17U);
+    uint16_t value = (uint16_t)(address * IMAGE_STEP_ADDRESS + unit * IMAGE_STEP_UNIT +
+                                (unsigned)table * IMAGE_STEP_TABLE);
     return table == TABLE_COIL || table == TABLE_DISCRETE ? (value >> 3) & 1 : value;
 }
 

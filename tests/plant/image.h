@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IMAGE_STEP_ADDRESS 257U
+#define IMAGE_STEP_UNIT 4099U
+#define IMAGE_STEP_TABLE 17U
+
 enum table { TABLE_COIL, TABLE_DISCRETE, TABLE_INPUT, TABLE_HOLDING };
 #define N_TABLES 4
 
