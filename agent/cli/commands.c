@@ -11,7 +11,7 @@ const struct cli_command cli_commands[] = {
     {"tunnel",
      "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h | approve | status",
      "the maintenance session", cli_tunnel},
-    {"firewall", "status | verify | apply --confirm SECONDS | confirm | acknowledge",
+    {"firewall", "status | verify | apply --confirm SECONDS | confirm",
      "what is open, whether it is as it should be, and new rules on trial", cli_firewall},
     {"journal", "[--verify]", "the audit trail", cli_journal},
     {"check", "[-c FILE] [-n FILE]", "every finding in the configuration; seconds per poll cycle",

@@ -74,12 +74,34 @@ static int show_status(const struct warden *warden, long long confirm_s)
     return CLI_DONE;
 }
 
+/*
+ * After tampering the warden keeps the rules, but refuses sessions until somebody on site has
+ * looked. Having verified them is that look; the second check says whether all is well now.
+ */
+static int verify_again(const struct warden *warden, struct wire_message *message)
+{
+    if (message->body.verdict.firewall_state != FIREWALL_TAMPERED)
+        return CLI_DONE;
+    struct wire_message acknowledged;
+    int code = ask(warden, WIRE_ACKNOWLEDGE, &acknowledged);
+    if (code != CLI_DONE || acknowledged.header.result != REFUSAL_NONE)
+        return code;
+    bool was_mended = message->body.verdict.was_mended;
+    code = ask(warden, WIRE_VERIFY_FIREWALL, message);
+    message->body.verdict.was_mended |= was_mended;
+    if (code == CLI_DONE && !warden->json)
+        (void)printf("the tampering is acknowledged; sessions may be opened again\n");
+    return code;
+}
+
 /* Exit code 1 unless the rules were, before the check, what they should be. */
 static int verify(const struct warden *warden, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
     int code = ask(warden, WIRE_VERIFY_FIREWALL, &message);
+    if (code == CLI_DONE)
+        code = verify_again(warden, &message);
     if (code != CLI_DONE)
         return code;
     const struct wire_verdict *verdict = &message.body.verdict;
@@ -100,23 +122,12 @@ static int verify(const struct warden *warden, long long confirm_s)
                     verdict->text[0] ? ": " : "", verdict->text);
 }
 
-static int simple(const struct warden *warden, enum wire_verb verb)
-{
-    struct wire_message message;
-    int code = ask(warden, verb, &message);
-    return code == CLI_DONE ? warden_report(warden, &message) : code;
-}
-
 static int confirm(const struct warden *warden, long long confirm_s)
 {
+    struct wire_message message;
     (void)confirm_s;
-    return simple(warden, WIRE_FIREWALL_KEEP);
-}
-
-static int acknowledge(const struct warden *warden, long long confirm_s)
-{
-    (void)confirm_s;
-    return simple(warden, WIRE_ACKNOWLEDGE);
+    int code = ask(warden, WIRE_FIREWALL_KEEP, &message);
+    return code == CLI_DONE ? warden_report(warden, &message) : code;
 }
 
 /* Whether the person at the terminal says yes in time: then this connection has survived. */
@@ -158,8 +169,10 @@ static const struct {
     bool needs_confirm;
     int (*run)(const struct warden *warden, long long confirm_s);
 } actions[] = {
-    {"status", false, show_status}, {"verify", false, verify},           {"apply", true, apply},
-    {"confirm", false, confirm},    {"acknowledge", false, acknowledge},
+    {"status", false, show_status},
+    {"verify", false, verify},
+    {"apply", true, apply},
+    {"confirm", false, confirm},
 };
 
 int cli_firewall(const struct cli_context *context, int argc, char **argv)
