@@ -24,6 +24,11 @@ static void check_servers(const struct group *uplink, const struct text_list *se
         struct problem problem;
         if (server_parse(servers->items[i], &server, &problem) < 0)
             section_report(uplink->section, FINDING_ERROR, "servers", "%s", problem.text);
+        else if (strchr(server.host, ':')) /* Paho 1.3.12 compares it with its brackets */
+            section_report(uplink->section, FINDING_ERROR, "servers",
+                           "\"%.60s\": the MQTT library cannot compare an IPv6 address with a "
+                           "certificate; give the host a name",
+                           servers->items[i]);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(servers->items[j], servers->items[i]) == 0)
                 section_report(uplink->section, FINDING_WARNING, "servers",

@@ -83,6 +83,8 @@ static void test_uplink(void)
     }
     TEST_TEXT_EQUAL(uplink("servers = [ ];"),
                     "c.conf:3: uplink.servers: the list has 0 elements; allowed is 1 to 16\n");
+    TEST_CONTAINS(uplink("servers = [ \"mqtts://[2001:db8::1]\" ];"),
+                  "c.conf:3: uplink.servers: \"mqtts://[2001:db8::1]\": the MQTT library cannot");
     TEST_TEXT_EQUAL(uplink("servers = [ \"mqtts://b\",\n\"mqtts://b\", \"wss://b\" ];"),
                     "c.conf:3: uplink.servers: warning: \"mqtts://b\" is listed twice\n"
                     "c.conf:3: uplink.servers: wss:// needs a path: wss://HOST[:PORT]/PATH; often "
