@@ -191,7 +191,9 @@ static void write_off_disk(struct outbox *outbox)
                        0);
     outbox->disk_first = outbox->boundary;
     outbox->live_state_stale = true;
-    outbox->sync_at_ms = INT64_MIN; /* the fresh one has to know the reservation soon */
+    outbox->reserved_below = SEQ_LIMIT; /* the fresh one has to reserve, and soon */
+    outbox->disk_unsynced = true;
+    outbox->sync_at_ms = INT64_MIN;
 }
 
 void tiers_replace_damaged(struct outbox *outbox, struct tier *tier, int64_t now_ms)

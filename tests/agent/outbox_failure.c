@@ -350,43 +350,65 @@ static void test_both_damaged(void)
 }
 
 /* The flash goes bad while the agent runs. */
-static void test_damaged_while_running(void)
+static void damage_while_running(struct box *box)
 {
-    struct box box;
     struct outbox_gap gap;
     struct outbox_message message;
     static char noise[1 << 16];
     uint64_t last = 0, received = 0;
-    box_init(&box);
-    box_open(&box);
-    box_take(&box, 3000, 1000);
-    box_pass(&box, 1500);
+    box_open(box);
+    box_take(box, 3000, 1000);
+    box_pass(box, 1500);
     memset(noise, 0xa5, sizeof(noise));
     for (off_t at = 1 << 20; at < 2 << 20; at += (off_t)sizeof(noise))
-        overwrite(file_of(box.state_dir, "outbox.db"), at, noise, sizeof(noise));
-    box_link(&box, true);
-    uint64_t fresh = box_take(&box, 5, 1000);
+        overwrite(file_of(box->state_dir, "outbox.db"), at, noise, sizeof(noise));
+    box_link(box, true);
+    uint64_t fresh = box_take(box, 5, 1000);
     for (int i = 0; i < 3; i++) {
-        while (outbox_next_backlog(box.outbox, &message)) {
+        while (outbox_next_backlog(box->outbox, &message)) {
             CU_ASSERT(message.seq > last);
-            CU_ASSERT_TRUE(box_content_good(&box, &message));
+            CU_ASSERT_TRUE(box_content_good(box, &message));
             last = message.seq;
             received++;
-            outbox_release(box.outbox, message.seq);
+            outbox_release(box->outbox, message.seq);
         }
-        CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
+        CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
     }
     CU_ASSERT(received > 0 && received < 3000);
-    CU_ASSERT_EQUAL(count_files(box.state_dir, ".damaged-"), 1);
-    TEST_CONTAINS(box_stats(&box).problem, "outbox.db was damaged");
-    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
+    CU_ASSERT_EQUAL(count_files(box->state_dir, ".damaged-"), 1);
+    TEST_CONTAINS(box_stats(box).problem, "outbox.db was damaged");
+    CU_ASSERT_TRUE_FATAL(outbox_next_gap(box->outbox, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
     CU_ASSERT(gap.first <= last + 1 && gap.last == 3000); /* all that did not arrive is in it */
-    box_expect(&box, outbox_next_live, fresh - 4, fresh, false, true);
-    box_pass(&box, 2000);
-    box_close(&box);
+    box_expect(box, outbox_next_live, fresh - 4, fresh, false, true);
+    box_pass(box, 2000);
+}
+
+static void damaged_while_running_work(struct box *box)
+{
+    damage_while_running(box);
+    FILE *file = fopen(test_path("stream"), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    (void)fprintf(file, "%s", outbox_stream(box->outbox));
+    (void)fclose(file);
+}
+
+/* The fresh file knows stream and numbers, should the power fail next. */
+static void test_damaged_while_running(void)
+{
+    struct box box;
+    char stream[16] = "";
+    box_init(&box);
+    box_in_killed_child(&box, damaged_while_running_work);
+    box_lose_live(&box);
+    FILE *file = fopen(test_path("stream"), "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fscanf(file, "%15s", stream), 1);
+    (void)fclose(file);
     box_open(&box);
     TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    CU_ASSERT(box_next_seq(&box) > 3005);
     box_done(&box);
 }
 
@@ -564,6 +586,44 @@ static void test_first_start_without_disk(void)
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
     expect_all(&box, 1, 20);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+static void twenty_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 20, 100);
+    box_pass(box, 1100);
+}
+
+/* The live tier survived, the disk tier cannot be opened, and comes back while the agent runs. */
+static void test_disk_comes_back(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, 0);
+    box_in_killed_child(&box, twenty_work);
+    remount(box.state_dir, 1024, MS_RDONLY);
+    box_open(&box);
+    CU_ASSERT_EQUAL(box_take(&box, 5, 100), 25);
+    CU_ASSERT_NOT_EQUAL(box_stats(&box).problem[0], '\0');
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 5);
+    remount(box.state_dir, 1024, 0);
+    box_pass(&box, 70000);
+    TEST_TEXT_EQUAL(box_stats(&box).problem, "");
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 25);
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
+    box_close(&box);
+    box_lose_live(&box);
+    box_open(&box);
+    CU_ASSERT_FALSE(box_gap(&box, &gap));
+    expect_all(&box, 1, 25);
     box_done(&box);
     unmount(box.state_dir);
 }
@@ -784,7 +844,7 @@ static void disk_alone_to_the_end_work(struct box *box)
 {
     disk_alone(box, 200);
     box_expect(box, outbox_next_live, 3, 200, false, true);
-    box_pass(box, 1000);
+    box_pass(box, 600); /* the disk tier forgets them, the live tier is not yet tried again */
     CU_ASSERT_EQUAL(box_stats(box).messages, 0);
 }
 
@@ -801,6 +861,7 @@ static void start_disk_alone(struct box *box, char *mounted, size_t size,
     (void)snprintf(mounted, size, "%s", test_path("small-run"));
     mount_small(mounted, 512, 0);
     box_init(box);
+    box->settings.sync_ms = 500;
     (void)snprintf(box->runtime_dir, sizeof(box->runtime_dir), "%s/run", mounted);
     box_in_killed_child(box, work);
 }
@@ -830,6 +891,7 @@ static void test_disk_alone(void)
     unmount(mounted);
 
     start_disk_alone(&box, mounted, sizeof(mounted), disk_alone_to_the_end_work);
+    CU_ASSERT(count_files(box.runtime_dir, "live.db") > 0);
     box_open(&box);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 0); /* what the old live tier holds is history */
     CU_ASSERT_EQUAL(box_stats(&box).next_seq, 201);
@@ -1053,6 +1115,7 @@ static const struct test_case cases[] = {
     {"disk full for long: the oldest go, on record", test_disk_full_for_long},
     {"disk full at start: stream and numbers go on", test_disk_full_at_start},
     {"first start without a disk", test_first_start_without_disk},
+    {"the disk comes back while the agent runs", test_disk_comes_back},
     {"read-only for a while: nothing is lost", test_read_only_for_a_while},
     {"no reservation: a new stream before a number repeats", test_reservation_runs_out},
     {"live tier full: straight to disk", test_live_full},
