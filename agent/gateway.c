@@ -50,7 +50,8 @@ struct gateway {
     struct warden_watch *warden;
     struct health_watch *watch;
     char *prefix, *status_topic;
-    struct strbuf status; /* reused */
+    struct strbuf status;                                               /* reused */
+    char store_problem[sizeof(((struct outbox_stats *)NULL)->problem)]; /* the one that is known */
     int64_t started_mono_ns;
     int64_t status_due_ms, tick_due_ms, pump_due_ms, certificate_due_ms; /* monotonic */
     int64_t timer_ms;     /* what the timer is set to */
@@ -189,6 +190,15 @@ static void set_timer(struct gateway *gateway, int64_t due_ms)
     (void)sd_event_source_set_enabled(gateway->timer_source, SD_EVENT_ONESHOT);
 }
 
+static void tick_store(struct gateway *gateway, int64_t at_ms)
+{
+    struct outbox_stats stats;
+    gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
+    outbox_get_stats(gateway->outbox, at_ms, &stats);
+    if (notice_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem)))
+        status_soon(gateway);
+}
+
 /* After the handlers of each pass. */
 static int settle(sd_event_source *source, void *userdata)
 {
@@ -204,7 +214,7 @@ static int settle(sd_event_source *source, void *userdata)
     if (at_ms >= gateway->status_due_ms)
         publish_status(gateway);
     if (at_ms >= gateway->tick_due_ms)
-        gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
+        tick_store(gateway, at_ms);
     if (at_ms >= gateway->certificate_due_ms) {
         gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
         notice_certificates(gateway->pipeline, &gateway->config->uplink);
@@ -500,8 +510,13 @@ bool gateway_stop(struct gateway *gateway)
 
 void gateway_reject(struct gateway *gateway, const char *why)
 {
-    notice_text(gateway->pipeline, "config_rejected", "reason", why);
-    log_error("gateway", "reload refused, the running configuration stays: %s", why);
+    CLEANUP(strbuf_free) struct strbuf summary = STRBUF_EMPTY;
+    notice_summary(why, &summary);
+    notice_text(gateway->pipeline, "config_rejected", "reason", strbuf_text(&summary));
+    log_error("gateway",
+              "reload refused, the running configuration stays; `sallyport check` has all "
+              "findings: %s",
+              strbuf_text(&summary));
 }
 
 /* The lines and all that is sized by them are made anew; store and session are not touched. */
@@ -531,9 +546,16 @@ static int change_plant(struct gateway *gateway, struct config *fresh)
     return problem < 0 ? problem : start_lines(gateway);
 }
 
+/* Nothing that a line is made of: the lines go on undisturbed. */
+static void change_live(struct gateway *gateway, struct config *fresh)
+{
+    gateway->config->gateway.log_level = fresh->gateway.log_level;
+    config_free(fresh);
+}
+
 int gateway_reload(struct gateway *gateway, struct config *fresh)
 {
-    CLEANUP(strbuf_free) struct strbuf changes = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf changes = STRBUF_EMPTY, summary = STRBUF_EMPTY;
     enum reload_class class = config_diff(gateway->config, fresh, NULL, &changes);
     if (class >= RELOAD_UPLINK) {
         CLEANUP(memory_free_pointer)
@@ -542,13 +564,18 @@ int gateway_reload(struct gateway *gateway, struct config *fresh)
         config_free(fresh);
         return 0;
     }
-    int problem = change_plant(gateway, fresh);
+    int problem = 0;
+    if (class == RELOAD_LIVE)
+        change_live(gateway, fresh);
+    else
+        problem = change_plant(gateway, fresh);
     if (problem < 0)
         return problem;
-    log_set_level((enum log_level)fresh->gateway.log_level);
-    notice_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&changes));
-    log_info("gateway", "configuration reloaded buses=%zu devices=%zu", fresh->n_buses,
-             fresh->n_devices);
+    log_set_level((enum log_level)gateway->config->gateway.log_level);
+    notice_summary(changes.length ? changes.data : "nothing has changed", &summary);
+    notice_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&summary));
+    log_info("gateway", "configuration reloaded buses=%zu devices=%zu: %s",
+             gateway->config->n_buses, gateway->config->n_devices, strbuf_text(&summary));
     status_soon(gateway);
     return 0;
 }

@@ -8,9 +8,12 @@
 #include "agent/base/log.h"
 #include "agent/certificate.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define EXPIRY_NOTICE_DAYS 30
+#define SUMMARY_LINES 10
+#define SUMMARY_LINE_BYTES 200
 
 /* Why a line or, DEVICE given, a unit failed last. REASON holds 160 bytes. */
 static void read_reason(struct line *line, const size_t *device, char *reason)
@@ -86,4 +89,44 @@ void notice_text(struct pipeline *pipeline, const char *event, const char *key, 
 {
     const struct event_field field = {.key = key, .text = text};
     (void)pipeline_event(pipeline, event, clock_wall_ms(), &field, 1);
+}
+
+/* Cuts at a character's start: LENGTH bytes of TEXT at most. */
+static size_t cut(const char *text, size_t length)
+{
+    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
+void notice_summary(const char *lines, struct strbuf *out)
+{
+    size_t n_lines = 0;
+    while (*lines) {
+        size_t length = strcspn(lines, "\n");
+        if (length > 0 && ++n_lines <= SUMMARY_LINES) {
+            if (n_lines > 1)
+                strbuf_add(out, "; ");
+            bool is_long = length > SUMMARY_LINE_BYTES;
+            strbuf_append(out, lines, is_long ? cut(lines, SUMMARY_LINE_BYTES) : length);
+            if (is_long)
+                strbuf_add(out, "...");
+        }
+        lines += length;
+        lines += *lines == '\n';
+    }
+    if (n_lines > SUMMARY_LINES)
+        strbuf_addf(out, "; and %zu more", n_lines - SUMMARY_LINES);
+}
+
+bool notice_store(const char *problem, char *known, size_t size)
+{
+    if (strcmp(problem, known) == 0)
+        return false;
+    (void)snprintf(known, size, "%s", problem);
+    if (problem[0])
+        log_warning("outbox", "%s", problem);
+    else
+        log_info("outbox", "the store works again");
+    return true;
 }

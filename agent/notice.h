@@ -22,4 +22,17 @@ void notice_certificates(struct pipeline *pipeline, const struct config_uplink *
 /* An event with one detail. */
 void notice_text(struct pipeline *pipeline, const char *event, const char *key, const char *text);
 
+/*
+ * Appends LINES, a text of any number of lines, as one line: the first few, cut where they are
+ * long, and how many more there are. So a configuration of ten thousand tags that all changed
+ * fits an event and a line of the log.
+ */
+void notice_summary(const char *lines, struct strbuf *out);
+
+/*
+ * Logs that the store's PROBLEM ("" for none) is another one than KNOWN, which it then is; both
+ * have room for SIZE bytes. Returns whether it was.
+ */
+bool notice_store(const char *problem, char *known, size_t size);
+
 #endif
