@@ -166,7 +166,7 @@ static void react(struct firewall *firewall, struct strbuf *detail)
         return; /* looked at again with the next tick */
     name_culprit(firewall, detail);
     firewall->is_tampered = true;
-    set_problem(firewall, "rules were changed by another program");
+    set_problem(firewall, "rules, hooks or forwarding were changed from outside");
     int result = repair(firewall, detail);
     if (firewall->is_fighting)
         set_problem(firewall, "another program keeps changing the rules: "

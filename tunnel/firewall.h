@@ -100,8 +100,8 @@ int firewall_lockdown(const char *path, struct strbuf *problem);
 struct firewall; /* opaque */
 
 struct firewall_hooks {
-    /* Somebody changed our rules (also: removed them, added an offload hook, a foreign WireGuard
-     * device, a sysctl). `detail` is "key=value key=value", made for a journal line. The warden
+    /* Somebody changed our rules (also: removed them, added a hook at a device, switched
+     * forwarding on). `detail` is "key=value key=value", made for a journal line. The warden
      * closes an open session. Called after ours was loaded again where that was possible. */
     void (*tampered)(void *context, const char *detail);
     /* Ours is loaded and verified again. */
@@ -120,7 +120,7 @@ struct firewall *firewall_free(struct firewall *firewall); /* leaves the rules l
  */
 int firewall_start(struct firewall *firewall, struct strbuf *problem);
 
-/* Watches for tampering from LOOP: netlink events, and a poll every 10 s. 0 or negative errno. */
+/* Watches for tampering from LOOP: netlink events, and a poll every second. 0 or negative errno. */
 int firewall_watch(struct firewall *firewall, sd_event *loop);
 
 /*

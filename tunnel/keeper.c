@@ -376,7 +376,7 @@ static const char *explain(enum session_refusal refusal)
         [REFUSAL_ALREADY_OPEN] = "there is a session already, or one is still being closed",
         [REFUSAL_NOT_OPEN] = "there is no session for that",
         [REFUSAL_TAMPERED] = "the firewall is not as it should be; look at `sallyport firewall "
-                             "status`, then say on site `sallyport firewall acknowledge`",
+                             "status`, then say on site `sallyport firewall verify`",
         [REFUSAL_JOURNAL] = "the journal cannot be written, so nothing was done",
         [REFUSAL_NOT_APPROVED] = "nobody on site agreed in time",
         [REFUSAL_NOT_PERMITTED] = NULL,

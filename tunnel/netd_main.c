@@ -177,7 +177,7 @@ static void on_tampered(void *context, const char *detail)
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     log_error("firewall",
               "event=tampered %s; an open session is closed, none is opened until "
-              "`sallyport firewall acknowledge`",
+              "`sallyport firewall verify`",
               detail);
     netd_journal(netd, "firewall_tampered", detail);
     if (netd->keeper)

@@ -38,8 +38,9 @@ static const struct option firewall_rows[] = {
      .fallback = "open",
      .reload = RELOAD_RESTART,
      .offset = offsetof(struct raw_firewall, egress),
-     .help = "What the gateway itself may send: \"open\" is everything, \"strict\" only answers, "
-             "DHCP, DNS to the configured servers, the plant, and egress_allow."},
+     .help =
+         "What the gateway itself may send: \"open\" is everything, \"strict\" only answers, "
+         "DHCP, the plant, the hub, and what egress_allow lists: name servers and broker as well."},
 };
 const struct option_table netd_firewall_table =
     TABLE("firewall", raw_firewall, firewall_rows,

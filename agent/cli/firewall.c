@@ -51,10 +51,12 @@ static void print_status(const struct wire_status *status, const struct wire_cou
                  (unsigned long long)counters->dropped_forward,
                  (unsigned long long)counters->dropped_out, (unsigned long long)counters->spoofed);
     if (status->firewall_reloads)
-        (void)printf("          loaded again %u times; last changed by %s (pid %d)\n",
-                     status->firewall_reloads,
-                     status->firewall_changed_by[0] ? status->firewall_changed_by : "somebody",
+        (void)printf("          loaded again %u times", status->firewall_reloads);
+    if (status->firewall_reloads && status->firewall_changed_by_pid)
+        (void)printf("; last changed by %s (pid %d)", status->firewall_changed_by,
                      status->firewall_changed_by_pid);
+    if (status->firewall_reloads)
+        (void)putchar('\n');
     if (status->firewall_problem[0])
         (void)printf("          %s\n", status->firewall_problem);
 }
@@ -80,7 +82,8 @@ static int show_status(const struct warden *warden, long long confirm_s)
  */
 static int verify_again(const struct warden *warden, struct wire_message *message)
 {
-    if (message->body.verdict.firewall_state != FIREWALL_TAMPERED)
+    uint32_t state = message->body.verdict.firewall_state;
+    if (state != FIREWALL_TAMPERED && state != FIREWALL_FIGHTING)
         return CLI_DONE;
     struct wire_message acknowledged;
     int code = ask(warden, WIRE_ACKNOWLEDGE, &acknowledged);
