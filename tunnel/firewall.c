@@ -14,6 +14,7 @@
 #include "tunnel/egress.h"
 #include "tunnel/forwarding.h"
 #include "tunnel/journal.h"
+#include "tunnel/nft.h"
 #include "tunnel/nft_listing.h"
 #include "tunnel/rules.h"
 #include "tunnel/tamper.h"
@@ -125,6 +126,15 @@ static void name_culprit(struct firewall *firewall, struct strbuf *detail)
     tamper_forget(firewall->tamper);
 }
 
+/* Our rules cannot be loaded: what is there must open nothing, or the built-in rules replace it. */
+static void shut_anyhow(struct firewall *firewall)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
+        (void)nft_load(firewall_panic_text, &ignored);
+    rules_doubt(firewall->rules); /* tried again with every tick */
+}
+
 /* Everything that a lease had goes, whatever is left of it. */
 static int shut(struct firewall *firewall, struct strbuf *problem)
 {
@@ -132,6 +142,8 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
     size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
     firewall->hub.port = 0;
     int result = rules_load(firewall->rules, firewall->config, false, problem);
+    if (result < 0)
+        shut_anyhow(firewall);
     forwarding_stop(&firewall->config->tunnel);
     forget_connections(leases, n_leases);
     return result;
@@ -192,7 +204,11 @@ static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struc
     if (verdict != RULES_AS_LOADED)
         journal_add(detail, "table", rules_verdict_names[verdict]);
     result = tamper_look_at_hooks(firewall->tamper, detail, problem);
-    return result < 0 ? result : result > 0 || verdict != RULES_AS_LOADED;
+    if (result < 0)
+        rules_doubt(firewall->rules); /* looked at again with every tick */
+    if (verdict != RULES_AS_LOADED)
+        return 1; /* ours is mended whether or not the rest can be read */
+    return result < 0 ? result : result > 0;
 }
 
 /* Returns 1 when something was not as it should be, 0, or a negative errno. */
@@ -284,6 +300,8 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
     result = rules_load(firewall->rules, firewall->config, false, problem);
     if (result < 0) {
         set_problem(firewall, strbuf_text(problem));
+        if (result != -EAGAIN) /* which is loaded, but not verified */
+            (void)nft_load(firewall_panic_text, problem);
         return result;
     }
     firewall->is_loaded = true;
@@ -319,12 +337,15 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     assert(firewall->is_loaded);
     if (timeout_ms <= 0 || n_leases == 0)
         return -EINVAL;
-    if (!rules_is_current(firewall->rules))
-        (void)look(firewall, false);
+    int seen = rules_is_current(firewall->rules) ? 0 : look(firewall, false);
     if (firewall->is_tampered) {
         strbuf_add(problem, "rules were changed by another program: "
                             "run `sallyport firewall verify` on site");
         return -ETXTBSY;
+    }
+    if (seen < 0) { /* what cannot be looked at is not opened */
+        strbuf_add(problem, firewall->problem);
+        return seen;
     }
     size_t n = present_leases(firewall, states);
     if (n_leases > ARRAY_LENGTH(states) - n)

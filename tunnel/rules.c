@@ -113,6 +113,11 @@ bool rules_is_current(struct rules *rules)
            generation == rules->generation;
 }
 
+void rules_doubt(struct rules *rules)
+{
+    rules->generation = 0; /* which the kernel leaves out when it counts */
+}
+
 /*
  * Loads TEXT. *RET_BEFORE is the generation just before; *RET_ALONE tells that no other
  * transaction than ours happened meanwhile.

@@ -46,6 +46,9 @@ size_t rules_egress(const struct rules *rules, struct egress_lease *egress, size
 /* Whether nobody has changed any table since the rules were last known to be right. */
 bool rules_is_current(struct rules *rules);
 
+/* Forgets that the rules are right: rules_is_current() is false until they were checked again. */
+void rules_doubt(struct rules *rules);
+
 /* Whether GENERATION came from a transaction of this object. */
 bool rules_is_own(const struct rules *rules, uint32_t generation);
 

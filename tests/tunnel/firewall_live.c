@@ -461,6 +461,90 @@ static void test_forwarding(void)
     stop(&rig);
 }
 
+/* So many chains that a list of them is longer than is read: no hook at a device can be seen. */
+static void add_many_chains(void)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    for (unsigned i = 0; i < 2500; i++)
+        strbuf_addf(&text, "add chain ip crowd a_chain_%0120u\n", i);
+    CU_ASSERT_EQUAL_FATAL(test_nft("table ip crowd {\n}\n"), 0);
+    CU_ASSERT_EQUAL_FATAL(test_nft(strbuf_text(&text)), 0);
+}
+
+/* What others pile up does not hide a change of ours, and what cannot be seen opens nothing. */
+static void test_crowd(void)
+{
+    struct rig rig = {.config = make_config()};
+    const struct firewall_lease one = lease("10.254.0.7", 80);
+    start(&rig);
+    add_many_chains();
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 60000, &rig.problem), -E2BIG);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(test_nft("flush chain inet sallyport input_lock\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    TEST_CONTAINS(rig.seen.detail, "table=changed");
+    CU_ASSERT_TRUE(table_contains("jump neighbours"));
+    CU_ASSERT_EQUAL(test_nft("delete table ip crowd\n"), 0);
+    firewall_acknowledge(rig.firewall);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 60000, &rig.problem), 0);
+    stop(&rig);
+}
+
+/* From now on nft refuses what is made of this configuration. */
+static void spoil(struct netd_config *config)
+{
+    strcpy(config->firewall.wan[0].text, "no\"name");
+}
+
+/* Ours cannot be loaded again: the built-in rules stand in for a table that is gone. */
+static void test_panic_instead(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    spoil(rig.config);
+    CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    strcpy(rig.config->firewall.wan[0].text, "eth0");
+    run_until_tampered(&rig, 2, 3000); /* and ours comes back as soon as it can */
+    CU_ASSERT_EQUAL(rig.seen.repaired, 1);
+    CU_ASSERT_TRUE(table_contains("from_wan"));
+    stop(&rig);
+}
+
+/* The same with a table that is as it was: its leases go. */
+static void test_no_lease_without_repair(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    spoil(rig.config);
+    CU_ASSERT_EQUAL_FATAL(write_switch("1\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    stop(&rig);
+}
+
+/* Nor does a start with rules that cannot be loaded leave the machine open. */
+static void test_start_fails_closed(void)
+{
+    struct rig rig = {.config = make_config()};
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    spoil(rig.config);
+    rig.firewall = firewall_new(rig.config, NULL);
+    CU_ASSERT_TRUE(firewall_start(rig.firewall, &rig.problem) < 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    firewall_free(rig.firewall);
+    strbuf_free(&rig.problem);
+    free(rig.config);
+}
+
 /* Three times in a minute is a quarrel: still mended, told no more, and only every 10 s. */
 static void test_fighting(void)
 {
@@ -554,6 +638,10 @@ int main(void)
         {"a new hook at a device is noticed", test_device_hook},
         {"changes to others' tables are not tampering", test_others},
         {"forwarding that was switched on is switched off", test_forwarding},
+        {"what others pile up hides no change of ours", test_crowd},
+        {"built-in rules when ours cannot be repaired", test_panic_instead},
+        {"no lease outlives a repair that failed", test_no_lease_without_repair},
+        {"a start that fails leaves the built-in rules", test_start_fails_closed},
         {"a quarrel becomes slow, and never open", test_fighting},
         {"the lockdown loads the file, or the built-in rules", test_boot_file},
         {"the end of the warden opens nothing", test_nothing_opens_at_the_end},
