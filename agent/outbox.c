@@ -359,6 +359,10 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
     figures_fold_rate(&outbox->rate, now_ms);
     if (tiers_commit(outbox, now_ms) == 0)
         work(outbox, now_ms);
+    if (outbox->live.store)
+        store_shrink(outbox->live.store);
+    if (outbox->disk.store)
+        store_shrink(outbox->disk.store);
     return next_due(outbox, now_ms);
 }
 
