@@ -571,7 +571,7 @@ static void test_room_is_given_back(void)
     CU_ASSERT(look_at(box.state_dir).bytes > 10000000);
     box_link(&box, true);
     box_expect(&box, outbox_next_backlog, 1, 10000, true, true);
-    box_pass(&box, 3000);
+    box_pass(&box, 12000);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
     char path[300];
     struct stat about;
@@ -624,7 +624,8 @@ static void test_report_before_commit(void)
     bool offered = outbox_next_gap(box.outbox, &gap);
     while (outbox_next_backlog(box.outbox, &message))
         reported |= strcmp(outbox_topic(box.outbox, message.topic), "event") == 0;
-    CU_ASSERT_NOT_EQUAL(offered, reported); /* the one or the other */
+    CU_ASSERT_FALSE(offered); /* nor is there a new one */
+    CU_ASSERT_TRUE(reported);
     box_done(&box);
 }
 
@@ -697,7 +698,7 @@ TEST_MAIN("outbox",
           {"a gap is reported once", test_gap_is_reported_once},
           {"a report that was lost is repeated", test_lost_report_is_repeated},
           {"a report is repeated unless it was acknowledged", test_report_on_its_way},
-          {"a report and its gap are never both missing", test_report_before_commit},
+          {"the disk does not get ahead of what is committed", test_report_before_commit},
           {"room on flash is given back", test_room_is_given_back},
           {"a slow broker gets everything in order", test_slow_broker},
           {"memory does not grow with the backlog", test_memory},
