@@ -11,7 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define WATCH_MS 1000 /* longest time between two ticks */
+#define WATCH_MS 1000   /* longest time between two ticks */
+#define SHRINK_MS 10000 /* how often an empty store is looked at */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -353,12 +354,24 @@ static int64_t next_due(const struct outbox *outbox, int64_t now_ms)
     return due_ms;
 }
 
+static void give_room_back(struct outbox *outbox, int64_t now_ms)
+{
+    if (now_ms < outbox->shrink_at_ms)
+        return;
+    outbox->shrink_at_ms = now_ms + SHRINK_MS;
+    if (outbox->live.store)
+        store_shrink(outbox->live.store);
+    if (outbox->disk.store)
+        store_shrink(outbox->disk.store);
+}
+
 int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 {
     outbox->now_ms = now_ms;
     figures_fold_rate(&outbox->rate, now_ms);
     if (tiers_commit(outbox, now_ms) == 0)
         work(outbox, now_ms);
+    give_room_back(outbox, now_ms);
     return next_due(outbox, now_ms);
 }
 

@@ -13,6 +13,12 @@
  *     the same sequence number never carries two contents: a message that had not been handed out
  *     when the link went down, or was taken while it was down, is historical.
  *   - Full: the oldest messages of the disk tier go, and a gap record takes their place.
+ *   - A tier that is full, read-only or broken is worked around: without the disk tier messages
+ *     wait in the live tier (up to 16 MiB or max_bytes), without the live tier they go to disk at
+ *     once. What failed is tried again, at least once a minute.
+ *   - A number is used only after the disk tier has reserved it (a small write for every 32768
+ *     messages), so a power cut cannot make it be used twice. When nothing can be reserved for
+ *     that long, the rest goes out under a new stream.
  *
  * Main loop only. Time comes from the caller: NOW_MS is monotonic milliseconds, WALL_MS is UTC.
  */
@@ -46,17 +52,22 @@ struct outbox_message {
     size_t body_length;
 };
 
-/* A run of messages that will never arrive. */
+/*
+ * A run of numbers of which whatever did not arrive by now never will. After a power cut that is
+ * all that may have been in the live tier: most of it was acknowledged, or never used.
+ */
 struct outbox_gap {
     uint64_t first, last;   /* sequence numbers, inclusive */
-    int64_t from_ms, to_ms; /* wall time of custody; 0 when unknown */
-    const char *reason;     /* "full", "power-loss", "damaged" */
+    int64_t from_ms, to_ms; /* wall time of custody, or a time before and after; 0 when unknown */
+    const char *reason;     /* "full", "power-loss", "damaged", "too-large" */
 };
 
 /*
  * Opens, checks and repairs the store. A damaged file is renamed to NAME.damaged-TIME and reported
- * in WARNING (one line, "" for none), never a reason to fail. Fails only when no store can be made
- * at all: -EBUSY when another process holds it, or a negative errno with the reason in WARNING.
+ * in WARNING (one line, "" for none), never a reason to fail; the newest two of those are kept. A
+ * live tier that belongs to another stream than the disk tier is taken over under new numbers.
+ * Fails only when no store can be made at all: -EBUSY when another process holds it, or a negative
+ * errno with the reason in WARNING.
  */
 int outbox_open(const struct outbox_settings *settings, int64_t wall_ms, struct strbuf *warning,
                 struct outbox **ret_outbox);
@@ -64,7 +75,10 @@ int outbox_open(const struct outbox_settings *settings, int64_t wall_ms, struct 
 /* Moves everything to disk, durably, and closes. Accepts NULL, returns NULL. */
 struct outbox *outbox_close(struct outbox *outbox);
 
-/* Eight hex digits; the same as long as either tier survives. Owned by the outbox. */
+/*
+ * Eight hex digits; the same as long as either tier survives. Ask again for each message: it may
+ * change (see above). Owned by the outbox.
+ */
 const char *outbox_stream(const struct outbox *outbox);
 
 /*
@@ -90,7 +104,10 @@ bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_messa
 /* The topic text of a message; valid as long as the outbox. */
 const char *outbox_topic(const struct outbox *outbox, uint32_t topic);
 
-/* The broker acknowledged SEQ: custody ends (durable with the next commit). Unknown: ignored. */
+/*
+ * The broker acknowledged SEQ: custody ends, in the live tier with the next commit, in the disk
+ * tier up to sync_ms later (after a kill in between it is handed out again). Unknown: ignored.
+ */
 void outbox_release(struct outbox *outbox, uint64_t seq);
 
 /* The link came up or went down. Down: what was handed out will be handed out again. */
@@ -112,15 +129,16 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap);
 void outbox_gap_reported(struct outbox *outbox);
 
 struct outbox_stats {
-    uint64_t messages, bytes; /* in custody now, both tiers */
+    uint64_t messages, bytes; /* in custody now, both tiers; bytes in whole pages of 4 KiB */
     uint64_t live_messages, disk_messages;
     uint64_t next_seq;
     uint64_t taken, released, dropped; /* since the start */
     uint64_t disk_bytes_written;       /* bodies written to the disk tier since the start */
     uint64_t max_bytes;
     int64_t oldest_wall_ms; /* of the oldest message in custody; 0 for none */
-    double runway_h;        /* hours until full at the recent rate; -1: unknown */
-    char problem[160];      /* of a tier: "disk full", "" for none */
+    double runway_h;        /* hours until full if nothing were acknowledged from now on, at the
+                               rate of the last ten minutes; -1: unknown */
+    char problem[160];      /* "FILE: what is wrong; what happens meanwhile", "" for none */
 };
 void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats);
 

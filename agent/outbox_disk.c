@@ -209,7 +209,11 @@ static int attach_disk(struct outbox *outbox)
 int tiers_work_on_disk(struct outbox *outbox, const struct disk_job *job, int64_t now_ms)
 {
     struct tier *disk = &outbox->disk;
-    int r = disk->store ? 0 : attach_disk(outbox);
+    /* The ledger may speak of messages that are only in memory: it must not get ahead of them. */
+    int r = job->with_pending ? 0 : tiers_commit(outbox, now_ms);
+    if (r < 0)
+        return r;
+    r = disk->store ? 0 : attach_disk(outbox);
     if (r == 0)
         r = try_disk(outbox, job);
     if (r == -ENOSPC && disk->store) {

@@ -5,9 +5,9 @@
 #include "agent/outbox_private.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/memory.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -125,11 +125,9 @@ static void renew_live(struct outbox *outbox, int64_t now_ms)
     struct tier *live = &outbox->live;
     struct store_state state = {.next_seq = 0};
     live->store = store_close(live->store);
-    for (int log = 0; log < 2; log++) {
-        char path[4096];
-        (void)snprintf(path, sizeof(path), "%s%s", live->path, log ? "-wal" : "");
-        (void)unlink(path);
-    }
+    CLEANUP(memory_free_pointer) char *log = memory_printf("%s-wal", live->path);
+    (void)unlink(live->path);
+    (void)unlink(log);
     int r = store_open(STORE_LIVE, live->path, &state, &live->store);
     outbox->live_stale = false;
     outbox->live_state_stale = true;

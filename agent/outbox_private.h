@@ -88,8 +88,9 @@ struct outbox {
 
     struct mark marks[16];
     size_t n_marks;
-    int64_t taken_at_ms;     /* of the oldest message that is not committed */
-    int64_t sync_at_ms;      /* not before this the next routine transaction on disk */
+    int64_t taken_at_ms; /* of the oldest message that is not committed */
+    int64_t sync_at_ms;  /* not before this the next routine transaction on disk */
+    int64_t shrink_at_ms;
     int64_t wall_ms, now_ms; /* the last ones heard */
     struct rate rate;
 

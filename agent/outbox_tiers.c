@@ -191,8 +191,7 @@ static void write_off_disk(struct outbox *outbox)
                        0);
     outbox->disk_first = outbox->boundary;
     outbox->live_state_stale = true;
-    outbox->reserved_below = SEQ_LIMIT; /* the fresh one has to reserve, and soon */
-    outbox->disk_unsynced = true;
+    outbox->disk_unsynced = true; /* the fresh one has to know stream and numbers, and soon */
     outbox->sync_at_ms = INT64_MIN;
 }
 

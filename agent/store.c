@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SHRINK_BYTES (UINT64_C(4) << 20)
+
 const char *const store_statement_texts[N_STATEMENTS] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
@@ -265,4 +267,14 @@ uint64_t store_bytes(struct store *store)
 uint64_t store_messages(const struct store *store)
 {
     return store->messages;
+}
+
+void store_shrink(struct store *store)
+{
+    if (store->messages > 0 || pages(store, ST_PAGES) * STORE_PAGE_BYTES < SHRINK_BYTES)
+        return;
+    /* Nothing but tables is copied; the checkpoint cuts the file. A failure leaves all as it was.
+     */
+    if (store_run_text(store, "VACUUM") == 0)
+        (void)store_checkpoint(store);
 }

@@ -96,6 +96,9 @@ int store_range(struct store *store, uint64_t *ret_first, uint64_t *ret_last);
 /* Copies the write-ahead log into the database, so that the log's room can be used again. */
 int store_checkpoint(struct store *store);
 
+/* Gives the room of a store without messages back to the file system, if it is much. */
+void store_shrink(struct store *store);
+
 /*
  * Renames the closed database at PATH to PATH.damaged-SECONDS (with its log), and removes all but
  * the newest two of those. Returns 0 or a negative errno; *RET_NAME is owned by the caller.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sqlite3.h>
 
 static void test_numbers_go_on(void)
 {
@@ -407,6 +408,24 @@ static void report_work(struct box *box)
         CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
 }
 
+/* How many gaps the disk tier of a closed outbox still knows. */
+static int count_stored_gaps(const struct box *box)
+{
+    char path[300];
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    (void)snprintf(path, sizeof(path), "%s/outbox.db", box->state_dir);
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &database), SQLITE_OK);
+    CU_ASSERT_EQUAL_FATAL(sqlite3_prepare_v2(database, "SELECT count(*) FROM span WHERE kind > 0",
+                                             -1, &statement, NULL),
+                          SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_step(statement), SQLITE_ROW);
+    int count = sqlite3_column_int(statement, 0);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+    return count;
+}
+
 /* The report and the end of the gap become durable together. */
 static void test_gap_is_reported_once(void)
 {
@@ -423,8 +442,15 @@ static void test_gap_is_reported_once(void)
     CU_ASSERT_FALSE(box_gap(&box, &gap));
     CU_ASSERT_EQUAL(box_stats(&box).messages, 11);
     box_close(&box);
+    CU_ASSERT_EQUAL(count_stored_gaps(&box), 1); /* until the report is acknowledged */
     box_open(&box);
     CU_ASSERT_FALSE(box_gap(&box, &gap));
+    box_link(&box, true);
+    struct outbox_message message;
+    while (outbox_next_backlog(box.outbox, &message))
+        outbox_release(box.outbox, message.seq);
+    box_close(&box);
+    CU_ASSERT_EQUAL(count_stored_gaps(&box), 0);
     box_done(&box);
 }
 
@@ -532,6 +558,77 @@ static void test_memory(void)
     box_done(&box);
 }
 
+/* After a long outage the flash is free again. */
+static void test_room_is_given_back(void)
+{
+    struct box box;
+    box_init(&box);
+    box_open(&box);
+    for (int i = 0; i < 10; i++) {
+        box_take(&box, 1000, 1000);
+        box_pass(&box, 1000);
+    }
+    CU_ASSERT(look_at(box.state_dir).bytes > 10000000);
+    box_link(&box, true);
+    box_expect(&box, outbox_next_backlog, 1, 10000, true, true);
+    box_pass(&box, 12000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
+    char path[300];
+    struct stat about;
+    (void)snprintf(path, sizeof(path), "%s/outbox.db", box.state_dir);
+    CU_ASSERT_EQUAL(stat(path, &about), 0);
+    CU_ASSERT(about.st_size < 1 << 20);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 1000), 10001);
+    box_expect(&box, outbox_next_live, 10001, 10001, false, true);
+    box_close(&box);
+    box_power_cut(&box);
+    box_open(&box);
+    TEST_TEXT_EQUAL(strbuf_text(&box.warning), "");
+    CU_ASSERT_EQUAL(box_take(&box, 1, 1000), 10002);
+    box_done(&box);
+}
+
+/* The ledger on disk must not know of a report that no tier holds. */
+static void many_work(struct box *box)
+{
+    box_open(box);
+    box_take(box, 600, 100);
+    box_pass(box, 1100);
+}
+
+static void early_report_work(struct box *box)
+{
+    struct outbox_gap gap;
+    box_open(box);
+    box_link(box, true);
+    box_expect(box, outbox_next_backlog, 1, 600, true, false);
+    CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
+    CU_ASSERT(outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) > 0);
+    outbox_gap_reported(box->outbox);
+    for (uint64_t seq = 1; seq <= 600; seq += 2) /* more than can be noted without a write */
+        outbox_release(box->outbox, seq);
+}
+
+static void test_report_before_commit(void)
+{
+    struct box box;
+    struct outbox_gap gap;
+    struct outbox_message message;
+    bool reported = false;
+    box_init(&box);
+    box_in_killed_child(&box, many_work);
+    box_power_cut(&box);
+    box_in_killed_child(&box, early_report_work);
+    box_open(&box);
+    box_link(&box, true);
+    bool offered = outbox_next_gap(box.outbox, &gap);
+    while (outbox_next_backlog(box.outbox, &message))
+        reported |= strcmp(outbox_topic(box.outbox, message.topic), "event") == 0;
+    CU_ASSERT_FALSE(offered); /* nor is there a new one */
+    CU_ASSERT_TRUE(reported);
+    box_done(&box);
+}
+
 static void test_figures(void)
 {
     struct box box;
@@ -601,6 +698,8 @@ TEST_MAIN("outbox",
           {"a gap is reported once", test_gap_is_reported_once},
           {"a report that was lost is repeated", test_lost_report_is_repeated},
           {"a report is repeated unless it was acknowledged", test_report_on_its_way},
+          {"the disk does not get ahead of what is committed", test_report_before_commit},
+          {"room on flash is given back", test_room_is_given_back},
           {"a slow broker gets everything in order", test_slow_broker},
           {"memory does not grow with the backlog", test_memory},
           {"figures: messages, bytes, oldest, runway", test_figures},
