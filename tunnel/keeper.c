@@ -301,12 +301,13 @@ static void read_traffic(struct keeper *keeper)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    int n_leases = firewall_list_leases(keeper->firewall, leases, ARRAY_LENGTH(leases));
+    const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
+    int n_leases = firewall_list_leases(keeper->firewall, leases, (size_t)room);
     keeper->traffic_ms = next_traffic_ms(keeper, boot_ms());
     if (n_leases <= 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
-    for (int i = 0; i < n_leases; i++)
+    for (int i = 0; i < n_leases && i < room; i++)
         event.bytes += leases[i].bytes;
     if (event.bytes != keeper->session.bytes)
         (void)step(keeper, event, NULL, &problem);
