@@ -36,6 +36,7 @@ const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
 
 struct firewall {
     const struct netd_config *config, *before_try;
+    const struct tunnel_config *tunnel; /* as at the start: what leases are given for */
     struct firewall_hooks hooks;
     struct rules *rules;
     struct tamper *tamper;
@@ -52,6 +53,7 @@ struct firewall *firewall_new(const struct netd_config *config, const struct fir
 {
     struct firewall *firewall = memory_zeroed(1, sizeof(*firewall));
     firewall->config = config;
+    firewall->tunnel = &config->tunnel;
     if (hooks)
         firewall->hooks = *hooks;
     return firewall;
@@ -144,7 +146,7 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
     int result = rules_load(firewall->rules, firewall->config, false, problem);
     if (result < 0)
         shut_anyhow(firewall);
-    forwarding_stop(&firewall->config->tunnel);
+    forwarding_stop(firewall->tunnel);
     forget_connections(leases, n_leases);
     return result;
 }
@@ -305,7 +307,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
         return result;
     }
     firewall->is_loaded = true;
-    forwarding_stop(&firewall->config->tunnel);
+    forwarding_stop(firewall->tunnel);
     forget_connections(listing.leases, leftovers);
     if (!firewall->tamper)
         result = tamper_new("/proc/sys", &firewall->tamper);
@@ -359,7 +361,7 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     if (result == 0)
         result = rules_set_leases(firewall->rules, states, n, problem);
     if (result < 0 && n == n_leases)
-        forwarding_stop(&firewall->config->tunnel);
+        forwarding_stop(firewall->tunnel);
     return result;
 }
 
@@ -405,7 +407,7 @@ int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
     int result = rules_set_leases(firewall->rules, NULL, 0, problem);
     if (result < 0)
         return result;
-    forwarding_stop(&firewall->config->tunnel);
+    forwarding_stop(firewall->tunnel);
     forget_connections(leases, n_leases);
     return 0;
 }

@@ -109,7 +109,8 @@ struct firewall_hooks {
     void *context;
 };
 
-/* CONFIG must outlive the firewall (or be replaced by firewall_try). Loads nothing yet. */
+/* CONFIG must outlive the firewall: its tunnel stays in use whatever firewall_try() brings. Loads
+ * nothing yet. */
 struct firewall *firewall_new(const struct netd_config *config, const struct firewall_hooks *hooks);
 struct firewall *firewall_free(struct firewall *firewall); /* leaves the rules loaded; NULL */
 

@@ -16,6 +16,8 @@
 
 #define MAX_TRAFFIC_INTERVAL_MS 10000
 #define LAST_TRAFFIC_MS 300 /* before the deadline */
+#define LEASE_LATE_MS 500   /* so long may nft take to hand over a lease */
+#define LEASE_TRIES 3
 
 struct keeper {
     const struct netd_config *config;
@@ -102,28 +104,39 @@ static void add_lease(const struct keeper *keeper, const struct tunnel_service *
     }
 }
 
+/*
+ * The kernel counts from when it gets the lease, so that a late nft would give it an end after the
+ * session's: what came late is given again.
+ */
+static int extend_lease(struct keeper *keeper, struct strbuf *problem)
+{
+    for (unsigned i = 0; i < LEASE_TRIES; i++) {
+        int64_t before_ms = boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+        int result = firewall_extend_leases(keeper->firewall, left_ms, problem);
+        if (result < 0)
+            return result;
+        if (boot_ms() - before_ms <= LEASE_LATE_MS)
+            return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
+    }
+    strbuf_add(problem, "nft takes too long");
+    return -ETIMEDOUT;
+}
+
 static int lease(struct keeper *keeper, struct strbuf *problem)
 {
     struct firewall_lease leases[FIREWALL_MAX_LEASES];
     size_t n_leases = 0;
     for (size_t i = 0; i < keeper->n_services; i++)
         add_lease(keeper, keeper->services[i], leases, &n_leases);
-    int64_t left_ms = keeper->session.deadline_ms - boot_ms();
+    int64_t before_ms = boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
     if (left_ms <= 0)
         return -ETIME;
     int result = firewall_add_leases(keeper->firewall, leases, n_leases, left_ms, problem);
-    if (!result)
-        result = firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
-    return result;
-}
-
-static int extend_lease(struct keeper *keeper, struct strbuf *problem)
-{
-    int64_t left_ms = keeper->session.deadline_ms - boot_ms();
-    int result = firewall_extend_leases(keeper->firewall, left_ms, problem);
-    if (!result)
-        result = firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
-    return result;
+    if (result < 0)
+        return result;
+    if (boot_ms() - before_ms > LEASE_LATE_MS)
+        return extend_lease(keeper, problem);
+    return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
 }
 
 /* Leases first: from then on nothing passes, whatever becomes of the rest. */
@@ -301,12 +314,13 @@ static void read_traffic(struct keeper *keeper)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    int n_leases = firewall_list_leases(keeper->firewall, leases, ARRAY_LENGTH(leases));
+    const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
+    int n_leases = firewall_list_leases(keeper->firewall, leases, (size_t)room);
     keeper->traffic_ms = next_traffic_ms(keeper, boot_ms());
     if (n_leases <= 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
-    for (int i = 0; i < n_leases; i++)
+    for (int i = 0; i < n_leases && i < room; i++)
         event.bytes += leases[i].bytes;
     if (event.bytes != keeper->session.bytes)
         (void)step(keeper, event, NULL, &problem);

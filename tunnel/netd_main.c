@@ -27,6 +27,7 @@
 #define BOOT_FILE "/var/lib/sallyport-netd/lockdown.nft"
 #define JOURNAL_FILE_BYTES (1024 * 1024)
 #define JOURNAL_FILES 16
+#define ROLLBACK_RETRY_US 1000000
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
 
@@ -160,13 +161,19 @@ void netd_write_boot_file(const struct netd *netd)
 void netd_end_trial(struct netd *netd)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     if (!netd->trial)
         return;
     int result = firewall_rollback(netd->firewall, &problem);
-    if (result < 0)
-        log_error("firewall", "the rules before cannot be loaded: %s %s", strerror(-result),
-                  strbuf_text(&problem));
+    if (result < 0) {
+        log_error("firewall", "the rules before cannot be loaded: %s %s; tried again in a second",
+                  strerror(-result), strbuf_text(&problem));
+        if (netd->trial_ends) { /* until then the firewall goes on using those on trial */
+            (void)sd_event_source_set_time_relative(netd->trial_ends, ROLLBACK_RETRY_US);
+            (void)sd_event_source_set_enabled(netd->trial_ends, SD_EVENT_ONESHOT);
+        }
+        return;
+    }
+    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd->trial = netd_config_free(netd->trial);
     netd_journal(netd, "firewall_rolled_back", "");
 }
@@ -386,16 +393,32 @@ static void stop(struct netd *netd)
 {
     netd->keeper = keeper_free(netd->keeper);
     netd->server = server_free(netd->server);
-    sd_event_source_disable_unref(netd->trial_ends);
-    if (netd->trial)
-        netd_end_trial(netd);
+    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
+    netd_end_trial(netd);
     if (netd->journal)
         netd_journal(netd, "netd_stopped", "");
     firewall_free(netd->firewall);
     journal_close(netd->journal);
     sd_event_unref(netd->loop);
+    netd_config_free(netd->trial);
     netd_config_free(netd->rules);
     netd_config_free(netd->config);
+}
+
+/*
+ * Nothing can be run without a configuration; but what an earlier run left open is closed, and the
+ * rules are those of the boot: what was applied last, or the built-in ones.
+ */
+static int fall_back(const struct call *call)
+{
+    (void)lockdown(call);
+    int removed = wireguard_remove_leftovers();
+    if (removed < 0)
+        log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
+                  strerror(-removed));
+    else if (removed > 0)
+        log_warning("tunnel", "interfaces=%d of an earlier run removed", removed);
+    return EXIT_FAILURE;
 }
 
 static int run(const struct call *call)
@@ -403,7 +426,7 @@ static int run(const struct call *call)
     struct netd netd = {.config_path = call->config_path};
     netd.config = load(call->config_path);
     if (!netd.config)
-        return EXIT_FAILURE;
+        return fall_back(call);
     int problem = start(&netd);
     if (!problem) {
         log_info("netd", "version=" SALLYPORT_VERSION " ready");

@@ -184,17 +184,19 @@ static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *tex
         findings_print(&findings, text);
         return -EINVAL;
     }
-    int problem = firewall_try(netd->firewall, fresh, text);
-    if (!problem)
-        problem =
-            sd_event_add_time_relative(netd->loop, &netd->trial_ends, CLOCK_MONOTONIC,
-                                       confirm_s * UINT64_C(1000000), 1000, on_trial_end, netd);
+    netd->trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS + confirm_s * INT64_C(1000);
+    /* The timer first: once the firewall uses FRESH, nothing can fail any more. */
+    int problem =
+        sd_event_add_time_relative(netd->loop, &netd->trial_ends, CLOCK_MONOTONIC,
+                                   confirm_s * UINT64_C(1000000), 1000, on_trial_end, netd);
+    if (problem >= 0)
+        problem = firewall_try(netd->firewall, fresh, text);
     if (problem < 0) {
+        netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
         netd_config_free(fresh);
         return problem;
     }
     netd->trial = fresh;
-    netd->trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS + confirm_s * INT64_C(1000);
     return 0;
 }
 
@@ -225,7 +227,8 @@ static enum server_answer keep_firewall(struct netd *netd, const struct server_p
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    if (!netd->trial || firewall_confirm(netd->firewall) < 0) {
+    bool is_late = clock_mono_ns() / CLOCK_NS_PER_MS >= netd->trial_ends_ms;
+    if (!netd->trial || is_late || firewall_confirm(netd->firewall) < 0) {
         strbuf_add(&text, "no rules are being tried; the time may be over");
         return answer(reply, REFUSAL_NOT_OPEN, &text);
     }

@@ -359,13 +359,14 @@ int wireguard_remove_leftovers(void)
     struct if_nameindex *all = if_nameindex();
     if (!all)
         return -errno;
-    int removed = 0;
-    for (const struct if_nameindex *at = all; removed >= 0 && at->if_name; at++) {
+    int removed = 0, problem = 0;
+    for (const struct if_nameindex *at = all; at->if_name; at++) {
         if (strncmp(at->if_name, "spt", 3) != 0)
             continue;
-        int problem = delete_interface(at->if_name);
-        removed = problem < 0 ? problem : removed + 1;
+        int result = delete_interface(at->if_name);
+        problem = result < 0 ? result : problem; /* the others go all the same */
+        removed += result == 0;
     }
     if_freenameindex(all);
-    return removed;
+    return problem < 0 ? problem : removed;
 }
