@@ -44,12 +44,14 @@ void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, siz
 {
     assert(phase < total || schedule->n_groups == 0);
     double shift = total ? (double)phase / (double)total : 0;
+    int64_t first_ns = (now_ns + SCHEDULE_TICK_NS - 1) / SCHEDULE_TICK_NS * SCHEDULE_TICK_NS;
     for (size_t i = 0; i < schedule->n_groups; i++) {
         struct schedule_group *group = &schedule->groups[i];
         int64_t spread = smaller(group->interval_ns, SCHEDULE_SPREAD_MAX_NS);
         double place = ((double)i + shift) / (double)schedule->n_groups; /* 0 <= place < 1 */
-        group->offset_ns = (int64_t)((double)spread * place);
-        group->grid_ns = now_ns + group->offset_ns;
+        int64_t ticks = (int64_t)((double)spread * place) / SCHEDULE_TICK_NS;
+        group->offset_ns = ticks * SCHEDULE_TICK_NS;
+        group->grid_ns = first_ns + group->offset_ns;
         group->due_ns = group->grid_ns;
         group->missed = false;
     }

@@ -29,6 +29,12 @@
 #define SCHEDULE_NOTICE_GAP_NS INT64_C(1000000000) /* between notices of one group, at least */
 #define SCHEDULE_SPREAD_MAX_NS INT64_C(5000000000) /* the first turns of all groups, at most */
 
+/*
+ * All lines of a gateway begin their turns on the same ticks of the monotonic clock: what comes in
+ * together is committed and sent together, and most of what a poll costs is waking up for it.
+ */
+#define SCHEDULE_TICK_NS INT64_C(100000000)
+
 struct schedule_group {
     size_t unit;
     int64_t interval_ns; /* positive */
@@ -71,8 +77,9 @@ struct turn {
 };
 
 /*
- * Starts the grids at NOW_NS. The groups of this line are spread evenly over their interval (over
- * 5 s when it is longer), and PHASE / TOTAL (0 <= phase < total) shifts this line against others.
+ * Starts the grids at the tick after NOW_NS. The groups of this line are spread over the ticks of
+ * their interval (of 5 s when it is longer), and PHASE / TOTAL (0 <= phase < total) shifts this
+ * line against others; intervals of a tick or less all begin together.
  */
 void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, size_t total);
 

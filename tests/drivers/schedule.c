@@ -183,13 +183,24 @@ static void test_slow_interval_is_not_starved(void)
 static void test_staggered(void)
 {
     static struct plant other;
-    make_plant(&plant, 5, 100 * MS);
-    make_plant(&other, 5, 100 * MS);
+    make_plant(&plant, 5, 1 * S);
+    make_plant(&other, 5, 1 * S);
     schedule_start(&plant.schedule, 0, 0, 10);
     schedule_start(&other.schedule, 0, 5, 10);
     for (int64_t i = 0; i < 5; i++) {
-        CU_ASSERT_EQUAL(plant.groups[i].due_ns, i * 20 * MS);
-        CU_ASSERT_EQUAL(other.groups[i].due_ns, i * 20 * MS + 10 * MS);
+        CU_ASSERT_EQUAL(plant.groups[i].due_ns, i * 200 * MS);
+        CU_ASSERT_EQUAL(other.groups[i].due_ns, i * 200 * MS + 100 * MS);
+    }
+}
+
+/* Lines that started at different moments wake the gateway at the same ones. */
+static void test_common_ticks(void)
+{
+    for (size_t phase = 0; phase < 10; phase++) {
+        make_plant(&plant, 3, 100 * MS);
+        schedule_start(&plant.schedule, 7 * S + (int64_t)phase * 9 * MS + 1, phase, 10);
+        for (size_t i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(plant.groups[i].due_ns, 7 * S + 100 * MS);
     }
 }
 
@@ -204,7 +215,7 @@ static void test_long_interval_starts_soon(void)
 
 static void test_waits_for_what_is_next(void)
 {
-    make_plant(&plant, 2, 100 * MS);
+    make_plant(&plant, 2, 1 * S);
     start(&plant);
     struct turn turn = schedule_next(&plant.schedule, true, plant.now_ns);
     CU_ASSERT_EQUAL(turn.kind, TURN_POLL);
@@ -414,6 +425,7 @@ TEST_MAIN("schedule", {"an hour at 100 ms does not drift", test_no_drift},
           {"a line asked for too much serves its units in turn", test_fair_turns},
           {"a slow interval keeps its turns on a full line", test_slow_interval_is_not_starved},
           {"first turns are staggered within a line and among lines", test_staggered},
+          {"lines poll on common ticks", test_common_ticks},
           {"a daily value is read within 5 s of the start", test_long_interval_starts_soon},
           {"it waits for the next thing to do", test_waits_for_what_is_next},
           {"30 of 100 dead: the others keep 90 % on the same line",
