@@ -31,9 +31,10 @@
 
 /*
  * All lines of a gateway begin their turns on the same ticks of the monotonic clock: what comes in
- * together is committed and sent together, and most of what a poll costs is waking up for it.
+ * together is committed and sent together, and most of what a poll costs is waking up for it. A
+ * longer tick saves more and makes values wait for one another.
  */
-#define SCHEDULE_TICK_NS INT64_C(100000000)
+#define SCHEDULE_TICK_NS INT64_C(50000000)
 
 struct schedule_group {
     size_t unit;
