@@ -132,6 +132,9 @@ static int run(const char *file, struct config *config)
         return 1;
     (void)sd_notify(false, "READY=1");
     int outcome = sd_event_loop(loop);
+    if (outcome < 0)
+        log_error("gateway", "the event loop broke: %s; stopping, to be started anew",
+                  strerror(-outcome));
     (void)sd_notify(false, "STOPPING=1");
     bool clean = gateway_stop(running.gateway);
     log_info("gateway", "stopped");

@@ -14,12 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "/agent.sock" and a NUL fit behind it into the address of a socket. */
+#define RUNTIME_DIR_MAX 96
+
 static void check_gateway(const struct loading *loading)
 {
     const struct config_gateway *values = &loading->config->gateway;
     if (strcmp(values->state_dir, values->runtime_dir) == 0)
         section_report(&loading->gateway.section, FINDING_ERROR, "runtime_dir",
                        "must not be the same folder as state_dir");
+    if (strlen(values->runtime_dir) > RUNTIME_DIR_MAX)
+        section_report(&loading->gateway.section, FINDING_ERROR, "runtime_dir",
+                       "%zu bytes are too long for the socket in it; at most %d",
+                       strlen(values->runtime_dir), RUNTIME_DIR_MAX);
 }
 
 /* Names with their places, sorted to find doubles. */
@@ -282,7 +289,7 @@ static void report_missing_bus(const struct loading *loading, size_t index)
 static void check_device(struct loading *loading, size_t index)
 {
     const struct config_device *device = &loading->config->devices[index];
-    if (device->bus == loading->config->n_buses && device->bus_name && !loading->incomplete)
+    if (loading->devices[index].bus_is_guessed && device->bus_name && !loading->incomplete)
         report_missing_bus(loading, index);
     check_tag_names(loading, index); /* before the order of the tags may change */
     if (device->n_tags == 0 && loading->devices[index].section.findings->errors == 0)

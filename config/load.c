@@ -162,8 +162,10 @@ static const struct config_driver *find_driver(const struct loading *loading, co
     return NULL;
 }
 
-static void report_unknown_driver(const struct loading *loading, const struct section *section,
-                                  const char *name)
+/* Returns the driver that is probably meant, so that the other keys can be checked; or NULL. */
+static const struct config_driver *report_unknown_driver(const struct loading *loading,
+                                                         const struct section *section,
+                                                         const char *name)
 {
     struct nearest nearest = {.word = name};
     CLEANUP(strbuf_free) struct strbuf all = STRBUF_EMPTY;
@@ -177,6 +179,7 @@ static void report_unknown_driver(const struct loading *loading, const struct se
     else
         section_report(section, FINDING_ERROR, "driver", "there is no driver \"%.64s\"; known: %s",
                        name, strbuf_text(&all));
+    return find_driver(loading, nearest.best);
 }
 
 static void read_bus(struct loading *loading, const struct section *section)
@@ -186,12 +189,12 @@ static void read_bus(struct loading *loading, const struct section *section)
     const struct config_driver *driver = find_driver(loading, name);
     config->buses = memory_resize(config->buses, config->n_buses + 1, sizeof(*config->buses));
     loading->buses = memory_resize(loading->buses, config->n_buses + 1, sizeof(*loading->buses));
+    if (!driver && name)
+        driver = report_unknown_driver(loading, section, name);
     struct config_bus *bus = &config->buses[config->n_buses];
     *bus = (struct config_bus){.driver = driver, .where = section->where};
     if (driver)
         bus->options = table_new(&driver->bus);
-    else if (name)
-        report_unknown_driver(loading, section, name);
     struct part parts[] = {
         {.table = &config_bus_table, .values = bus},
         {.table = driver_table(driver, DRIVER_BUS), .values = bus->options},
@@ -216,10 +219,29 @@ static size_t find_bus(const struct config *config, const char *name)
     return config->n_buses;
 }
 
+/*
+ * The bus that is probably meant by NAME, so that the keys of the device can be checked; n_buses
+ * for none. Not while a file is missing, in which the bus may stand.
+ */
+static size_t guess_bus(const struct loading *loading, const char *name)
+{
+    const struct config *config = loading->config;
+    struct nearest nearest = {.word = name};
+    for (size_t i = 0; name && !loading->incomplete && i < config->n_buses; i++) {
+        if (config->buses[i].name)
+            nearest_offer(&nearest, config->buses[i].name);
+    }
+    return find_bus(config, nearest.best);
+}
+
 static void read_device(struct loading *loading, const struct section *section)
 {
     struct config *config = loading->config;
-    size_t index = config->n_devices, bus = find_bus(config, section_peek(section, "bus"));
+    const char *bus_name = section_peek(section, "bus");
+    size_t index = config->n_devices, bus = find_bus(config, bus_name);
+    bool guessed = bus == config->n_buses;
+    if (guessed)
+        bus = guess_bus(loading, bus_name);
     const struct config_driver *driver = bus < config->n_buses ? config->buses[bus].driver : NULL;
     config->devices = memory_resize(config->devices, index + 1, sizeof(*config->devices));
     loading->devices = memory_resize(loading->devices, index + 1, sizeof(*loading->devices));
@@ -236,6 +258,7 @@ static void read_device(struct loading *loading, const struct section *section)
     loading->devices[index] = (struct loading_device){
         .section = *section,
         .driver = driver,
+        .bus_is_guessed = guessed,
         .complete = driver && part_is_complete(&parts[0]) && part_is_complete(&parts[1]),
     };
     config->n_devices++;

@@ -206,6 +206,32 @@ static void test_unknown_driver_keys(void)
         "c.conf:4: devices.d.tags.t.adress: unknown key \"adress\"; did you mean \"address\"?\n");
 }
 
+/* Something is misspelt, and what stands below it has a mistake of its own. */
+static void test_guessed_bus(void)
+{
+    TEST_TEXT_EQUAL(
+        config_text_check(CONFIG_TEXT_HEAD
+                          "buses: ( { name = \"line\"; driver = \"fake_txt\"; speed = 0; } );\n"
+                          "devices: ( { name = \"d\"; bus = \"lime\";\n"
+                          "  tags = ( { name = \"t\"; mach = \"x\"; } ); } );\n"),
+        "c.conf:3: buses.line.driver: there is no driver \"fake_txt\"; did you mean "
+        "\"fake_text\"?\n"
+        "c.conf:3: buses.line.speed: unknown key \"speed\"\n"
+        "c.conf:4: devices.d.bus: there is no bus \"lime\"; did you mean \"line\"?\n"
+        "c.conf:5: devices.d.tags.t.mach: unknown key \"mach\"; did you mean \"match\"?\n"
+        "c.conf:5: devices.d.tags.t.match: missing; it is required: What is looked for.\n");
+}
+
+static void test_long_runtime_dir(void)
+{
+    char text[512];
+    (void)snprintf(text, sizeof(text),
+                   "gateway: { id = \"g\"; site = \"s\"; runtime_dir = \"/%0100d\"; };\n"
+                   "uplink: { servers = [ \"mqtts://b\" ]; ca = \"system\"; };\n",
+                   0);
+    TEST_CONTAINS(config_text_check(text), "c.conf:1: gateway.runtime_dir: 101 bytes are too long");
+}
+
 static void test_no_tags(void)
 {
     TEST_TEXT_EQUAL(config_text_check(CONFIG_TEXT_HEAD
@@ -222,4 +248,6 @@ TEST_MAIN("check", {"ten different mistakes are all named with their lines", tes
           {"tags that contradict themselves are named", test_tags},
           {"a driver's finding gets the full key and the line of the key", test_driver_finding},
           {"keys of drivers pass while the driver is not known", test_unknown_driver_keys},
+          {"below a misspelt driver or bus the checks go on", test_guessed_bus},
+          {"a folder too long for the socket in it is refused", test_long_runtime_dir},
           {"a device without tags is warned about", test_no_tags})
