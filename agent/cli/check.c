@@ -2,17 +2,23 @@
  * `sallyport check`: everything that is wrong with the configuration, in one go, and what each
  * line will need. Touches no device and no network.
  */
+#include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/certificate.h"
 #include "agent/cli/cli.h"
 #include "config/config.h"
+#include "config/option.h"
 #include "drivers/line.h"
 #include "tunnel/netd_config.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define EXPIRY_DAYS 30 /* as much ahead as the agent's event `certificate_expiring` */
 
 static bool deliver_nothing(void *context, const union slot *slots, size_t n_slots)
 {
@@ -80,11 +86,42 @@ static void check_netd(const struct cli_context *context, struct findings *findi
     netd_config_free(config);
 }
 
+/* What a certificate file of `uplink` holds; one that cannot be read has been reported already. */
+static void check_certificate(const struct config *config, const char *key, const char *path,
+                              struct findings *findings)
+{
+    const struct option *row = option_find(&config_uplink_table, key);
+    const struct where where = {config->files[0],
+                                config->uplink_lines[row - config_uplink_table.rows]};
+    char full_key[80], subject[256];
+    int64_t left_s;
+    int problem =
+        certificate_time_left(path, clock_wall_ms() / 1000, &left_s, subject, sizeof(subject));
+    (void)snprintf(full_key, sizeof(full_key), "uplink.%s", key);
+    if (problem == -ENODATA)
+        findings_add(findings, FINDING_ERROR, where, full_key, "%s holds no PEM certificate", path);
+    else if (problem == 0 && left_s < 0)
+        findings_add(findings, FINDING_ERROR, where, full_key, "%s: %s has expired", path, subject);
+    else if (problem == 0 && left_s < EXPIRY_DAYS * INT64_C(86400))
+        findings_add(findings, FINDING_WARNING, where, full_key, "%s: %s expires in %lld days",
+                     path, subject, (long long)(left_s / 86400));
+}
+
+static void check_certificates(const struct config *config, struct findings *findings)
+{
+    const struct config_uplink *uplink = &config->uplink;
+    if (strcmp(uplink->ca, "system") != 0)
+        check_certificate(config, "ca", uplink->ca, findings);
+    if (uplink->certificate)
+        check_certificate(config, "certificate", uplink->certificate, findings);
+}
+
 static void make_report(const struct cli_context *context, struct report *report)
 {
     struct findings *findings = &report->findings;
     if (config_load(context->agent_file, drivers_for_config(), findings, &report->config) == 0) {
         config_check_files(report->config, findings);
+        check_certificates(report->config, findings);
         plan_lines(report);
     }
     check_netd(context, findings);

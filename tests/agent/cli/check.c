@@ -2,6 +2,7 @@
 #include "agent/cli/cli.h"
 #include "tests/support/test.h"
 
+#include "agent/base/child.h"
 #include "agent/base/descriptor.h"
 
 #include <fcntl.h>
@@ -89,6 +90,41 @@ static void test_bad(void)
     TEST_CONTAINS(strbuf_text(&said), "absent.pem cannot be read: No such file or directory\n");
 }
 
+static void test_certificates(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY, made = STRBUF_EMPTY;
+    const char *const arguments[] = {"/usr/bin/openssl",
+                                     "req",
+                                     "-x509",
+                                     "-newkey",
+                                     "ec",
+                                     "-pkeyopt",
+                                     "ec_paramgen_curve:P-256",
+                                     "-days",
+                                     "3",
+                                     "-nodes",
+                                     "-subj",
+                                     "/CN=old",
+                                     "-keyout",
+                                     "/dev/null",
+                                     "-out",
+                                     test_path("old.pem"),
+                                     NULL};
+    const struct child_job job = {
+        .arguments = arguments, .output_max_bytes = 65536, .timeout_ms = 30000};
+    struct cli_context context = {
+        .agent_file = test_file("ca.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                           "uplink: { servers = [ \"mqtts://b\" ];\n"
+                                           " ca = \"old.pem\"; };\n")};
+    CU_ASSERT_EQUAL_FATAL(child_run(&job, &made), 0);
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "ca.conf:3: uplink.ca: warning: ");
+    TEST_CONTAINS(strbuf_text(&said), "CN=old expires in ");
+    (void)test_file("old.pem", "no certificate\n");
+    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(strbuf_text(&said), "old.pem holds no PEM certificate\n");
+}
+
 static void test_warning(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
@@ -168,6 +204,7 @@ static void test_explain(void)
 
 TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"a bad file: every finding, and exit code 1", test_bad},
+          {"certificates that are none, or nearly expired, are named", test_certificates},
           {"warnings alone are no failure", test_warning},
           {"netd.conf is checked as well, where there is one", test_netd_file},
           {"the same as JSON", test_json}, {"explain", test_explain})
