@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNTIME_DIR_MAX 96 /* "/agent.sock" and a NUL fit behind it into the address of a socket   \
-                            */
+/* "/agent.sock" and a NUL fit behind it into the address of a socket. */
+#define RUNTIME_DIR_MAX 96
 
 static void check_gateway(const struct loading *loading)
 {

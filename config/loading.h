@@ -28,7 +28,7 @@ struct loading_bus {
 struct loading_device {
     struct section section;
     const struct config_driver *driver; /* NULL: its bus is missing or has none */
-    bool bus_is_guessed; /* there is no bus of the name that it gives */
+    bool bus_is_guessed;                /* there is no bus of the name that it gives */
     bool complete;
     struct loading_tag *tags; /* parallel to the device's tags */
 };
