@@ -64,6 +64,13 @@ static uint64_t disk_limit(struct outbox *outbox, uint64_t moved)
     return live < outbox->max_bytes / 2 ? outbox->max_bytes - live : outbox->max_bytes / 2;
 }
 
+/* A drop that is on record must not be undone by a power cut. */
+static bool may_drop(struct outbox *outbox)
+{
+    uint64_t bytes = store_bytes(outbox->disk.store) + parcels_bytes(&outbox->recent);
+    return bytes > disk_limit(outbox, 0);
+}
+
 /* What the transaction will have changed in memory once it is committed. */
 struct outcome {
     uint64_t boundary, disk_first, reserved_below;
@@ -162,7 +169,7 @@ static int try_disk(struct outbox *outbox, const struct disk_job *job)
         outcome.reserved_below = outbox->next_seq + RESERVE_BLOCK;
     ledger_copy(&outbox->undo, &outbox->ledger);
     uint64_t dropped_before = outbox->dropped;
-    bool durable = job->durable || reserve || job->clean;
+    bool durable = job->durable || reserve || job->clean || may_drop(outbox);
     int r = store_begin(store, durable);
     if (r == 0)
         r = fill_disk(outbox, job, &move, &outcome);
