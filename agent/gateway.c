@@ -126,11 +126,6 @@ static void uplink_acknowledged(void *context, uint64_t tag)
         outbox_release(gateway->outbox, tag);
 }
 
-static void uplink_has_room(void *context)
-{
-    (void)context; /* settle() pumps after every event */
-}
-
 /* --- the warden reaches up ---------------------------------------------------------------- */
 
 static bool warden_event(void *context, const char *name, int64_t timestamp_ms,
@@ -305,7 +300,6 @@ static int make_uplink(struct gateway *gateway)
     const struct uplink_callbacks callbacks = {.up = uplink_went_up,
                                                .down = uplink_went_down,
                                                .acknowledged = uplink_acknowledged,
-                                               .room = uplink_has_room,
                                                .context = gateway};
     int problem = uplink_new(&gateway->config->uplink, &identity, &callbacks, gateway->loop,
                              &gateway->uplink);
