@@ -4,20 +4,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-PRINTF_LIKE(2, 3) static int refuse(struct problem *problem, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(problem->text, sizeof(problem->text), format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
 
 /* Ways to say "without encryption", which people bring along from other products. */
 static bool is_unencrypted(const char *text)
@@ -38,14 +28,14 @@ static int take_scheme(const char **text, bool *ret_websocket, struct problem *p
         return 0;
     }
     if (is_unencrypted(*text))
-        return refuse(problem,
-                      "\"%.60s\": unencrypted connections do not exist here; use "
-                      "mqtts:// or wss://",
-                      *text);
-    return refuse(problem,
-                  "\"%.60s\" is no address of a broker: mqtts://HOST[:PORT] or "
-                  "wss://HOST[:PORT]/PATH",
-                  *text);
+        return problem_say(problem,
+                           "\"%.60s\": unencrypted connections do not exist here; use "
+                           "mqtts:// or wss://",
+                           *text);
+    return problem_say(problem,
+                       "\"%.60s\" is no address of a broker: mqtts://HOST[:PORT] or "
+                       "wss://HOST[:PORT]/PATH",
+                       *text);
 }
 
 /* A DNS name or a dotted IPv4 address: labels of up to 63 letters, digits, "-" and "_". */
@@ -83,17 +73,17 @@ static int take_host(const char **text, char host[256], struct problem *problem)
     const char *start = *text + bracket;
     size_t length = strcspn(start, bracket ? "]" : ":/");
     if (length == 0)
-        return refuse(problem, "the host is missing");
+        return problem_say(problem, "the host is missing");
     bool bare_ipv6 = !bracket && start[length] == ':' && strchr(start + length + 1, ':');
     if (length > 253 || bare_ipv6 || (bracket && start[length] != ']'))
-        return refuse(problem, "the host cannot be read; an IPv6 address stands in [ ]");
+        return problem_say(problem, "the host cannot be read; an IPv6 address stands in [ ]");
     memcpy(host, start, length);
     host[length] = '\0';
     *text = start + length + bracket;
     if (bracket && inet_pton(AF_INET6, host, &address) != 1)
-        return refuse(problem, "\"[%.60s]\" is no IPv6 address", host);
+        return problem_say(problem, "\"[%.60s]\" is no IPv6 address", host);
     if (!bracket && (!is_host(host, length) || is_bad_ipv4(host)))
-        return refuse(problem, "\"%.60s\" is no host name and no IPv4 address", host);
+        return problem_say(problem, "\"%.60s\" is no host name and no IPv4 address", host);
     return 0;
 }
 
@@ -105,8 +95,9 @@ static int take_port(const char **text, uint16_t *port, struct problem *problem)
     size_t digits = strspn(*text + 1, "0123456789");
     long number = digits >= 1 && digits <= 5 ? strtol(*text + 1, NULL, 10) : 0;
     if (number < 1 || number > 65535)
-        return refuse(problem, "the port is no number from 1 to 65535; an IPv6 address stands in "
-                               "[ ]");
+        return problem_say(problem,
+                           "the port is no number from 1 to 65535; an IPv6 address stands in "
+                           "[ ]");
     *port = (uint16_t)number;
     *text += 1 + digits;
     return 0;
@@ -124,12 +115,13 @@ static bool is_path(const char *text)
 static int take_path(const char *text, struct server *server, struct problem *problem)
 {
     if (!server->websocket && *text)
-        return refuse(problem, "\"%.60s\": nothing may follow the port of mqtts://", text);
+        return problem_say(problem, "\"%.60s\": nothing may follow the port of mqtts://", text);
     if (server->websocket && *text != '/')
-        return refuse(problem, "wss:// needs a path: wss://HOST[:PORT]/PATH; often it is /mqtt");
+        return problem_say(problem,
+                           "wss:// needs a path: wss://HOST[:PORT]/PATH; often it is /mqtt");
     if (strlen(text) >= sizeof(server->path) || !is_path(text))
-        return refuse(problem, "the path has more than 511 bytes or a character that must be "
-                               "written as %%XX");
+        return problem_say(problem, "the path has more than 511 bytes or a character that must be "
+                                    "written as %%XX");
     (void)snprintf(server->path, sizeof(server->path), "%s", text);
     return 0;
 }
@@ -140,8 +132,9 @@ int server_parse(const char *text, struct server *ret_server, struct problem *re
     if (take_scheme(&text, &server.websocket, ret_problem) < 0)
         return -EINVAL;
     if (strchr(text, '@'))
-        return refuse(ret_problem, "no user name in an address; there are the keys `username` and "
-                                   "`password_file`");
+        return problem_say(ret_problem,
+                           "no user name in an address; there are the keys `username` and "
+                           "`password_file`");
     server.port = server.websocket ? 443 : 8883;
     if (take_host(&text, server.host, ret_problem) < 0 ||
         take_port(&text, &server.port, ret_problem) < 0 ||
@@ -158,12 +151,12 @@ int proxy_check(const char *text, struct problem *ret_problem)
     char host[256];
     uint16_t port = 0;
     if (strncmp(text, "http://", 7) != 0)
-        return refuse(ret_problem, "%s", form);
+        return problem_say(ret_problem, "%s", form);
     const char *at = strrchr(text, '@');
     text = at ? at + 1 : text + 7;
     if (take_host(&text, host, &hidden) < 0 || take_port(&text, &port, &hidden) < 0 || port == 0)
-        return refuse(ret_problem, "%s", form);
+        return problem_say(ret_problem, "%s", form);
     if (strcmp(text, "") != 0 && strcmp(text, "/") != 0)
-        return refuse(ret_problem, "%s, and nothing behind the port", form);
+        return problem_say(ret_problem, "%s, and nothing behind the port", form);
     return 0;
 }

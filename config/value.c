@@ -46,7 +46,7 @@ static void put_text(const struct option *row, void *values, char *text)
     memcpy(member(row, values), &text, sizeof(text));
 }
 
-PRINTF_LIKE(2, 3) static int refuse(struct problem *problem, const char *format, ...)
+int problem_say(struct problem *problem, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -98,7 +98,7 @@ static const char *given_name(const struct given *given)
 
 static int wrong_type(const struct option *row, const struct given *given, struct problem *problem)
 {
-    return refuse(problem, "expected %s, found %s", type_name(row->type), given_name(given));
+    return problem_say(problem, "expected %s, found %s", type_name(row->type), given_name(given));
 }
 
 static int out_of_range(const struct option *row, double number, struct problem *problem)
@@ -107,7 +107,7 @@ static int out_of_range(const struct option *row, double number, struct problem 
     value_print_number(number, &text);
     strbuf_add(&text, " is out of range; allowed is ");
     value_print_range(row, &text);
-    return refuse(problem, "%s", strbuf_text(&text));
+    return problem_say(problem, "%s", strbuf_text(&text));
 }
 
 static int store_bool(const struct option *row, const struct given *given, void *values,
@@ -139,7 +139,7 @@ static int store_float(const struct option *row, const struct given *given, void
         return wrong_type(row, given, problem);
     double real = given->kind == GIVEN_INT ? (double)given->integer : given->real;
     if (!isfinite(real))
-        return refuse(problem, "the number is too large");
+        return problem_say(problem, "the number is too large");
     if (real < row->min || real > row->max)
         return out_of_range(row, real, problem);
     memcpy(member(row, values), &real, sizeof(double));
@@ -155,10 +155,10 @@ static int unknown_name(const struct option *row, const char *text, struct probl
         strbuf_addf(&all, "%s\"%s\"", i ? ", " : "", row->names[i]);
     }
     if (nearest.best)
-        return refuse(problem, "unknown value \"%.*s\"; did you mean \"%s\"? Allowed: %s",
-                      SHOWN_BYTES, text, nearest.best, strbuf_text(&all));
-    return refuse(problem, "unknown value \"%.*s\"; allowed: %s", SHOWN_BYTES, text,
-                  strbuf_text(&all));
+        return problem_say(problem, "unknown value \"%.*s\"; did you mean \"%s\"? Allowed: %s",
+                           SHOWN_BYTES, text, nearest.best, strbuf_text(&all));
+    return problem_say(problem, "unknown value \"%.*s\"; allowed: %s", SHOWN_BYTES, text,
+                       strbuf_text(&all));
 }
 
 static int store_enum(const struct option *row, const struct given *given, void *values,
@@ -193,10 +193,10 @@ static int check_name(const struct option *row, const char *text, struct problem
     if (length >= 1 && length <= 64 && consists_of_id(text, dots))
         return 0;
     if (length == 0)
-        return refuse(problem, "must not be empty");
-    return refuse(problem, "\"%.*s\" does not fit: 1 to 64 of letters, digits, \"_\", %s\"-\"%s",
-                  SHOWN_BYTES, text, dots ? "\".\", " : "",
-                  dots ? "" : " (it is a level of every topic)");
+        return problem_say(problem, "must not be empty");
+    return problem_say(
+        problem, "\"%.*s\" does not fit: 1 to 64 of letters, digits, \"_\", %s\"-\"%s", SHOWN_BYTES,
+        text, dots ? "\".\", " : "", dots ? "" : " (it is a level of every topic)");
 }
 
 static int check_length(const struct option *row, const char *text, struct problem *problem)
@@ -206,9 +206,9 @@ static int check_length(const struct option *row, const char *text, struct probl
     if (length >= row->min && length <= max)
         return 0;
     if (length == 0)
-        return refuse(problem, "must not be empty");
-    return refuse(problem, "the text has %.0f bytes; allowed is %.0f to %.0f", length, row->min,
-                  max);
+        return problem_say(problem, "must not be empty");
+    return problem_say(problem, "the text has %.0f bytes; allowed is %.0f to %.0f", length,
+                       row->min, max);
 }
 
 static int check_text(const struct option *row, const char *text, struct problem *problem)
@@ -216,15 +216,15 @@ static int check_text(const struct option *row, const char *text, struct problem
     if (row->type == OPTION_NAME || row->type == OPTION_ID)
         return check_name(row, text, problem);
     if (row->type == OPTION_PATH && text[0] == '\0')
-        return refuse(problem, "must not be empty");
+        return problem_say(problem, "must not be empty");
     if (check_length(row, text, problem) < 0)
         return -EINVAL;
     if (row->type == OPTION_BYTES)
         return 0;
     if (text_has_control(text))
-        return refuse(problem, "the text contains a control character or a line break");
+        return problem_say(problem, "the text contains a control character or a line break");
     if (!text_is_utf8(text))
-        return refuse(problem, "the text is not UTF-8; save the file as UTF-8");
+        return problem_say(problem, "the text is not UTF-8; save the file as UTF-8");
     return 0;
 }
 
@@ -257,14 +257,14 @@ static int store_list(const struct option *row, const struct given *given, void 
 {
     static const struct option element = {.type = OPTION_TEXT, .min = 1, .max = TEXT_MAX_BYTES};
     if (given->kind == GIVEN_TEXT)
-        return refuse(problem, "expected a list; write it as [ \"%.*s\" ]", SHOWN_BYTES,
-                      given->text);
+        return problem_say(problem, "expected a list; write it as [ \"%.*s\" ]", SHOWN_BYTES,
+                           given->text);
     if (given->kind != GIVEN_TEXTS)
         return wrong_type(row, given, problem);
     double max = row->max > 0 ? row->max : TEXT_MAX_BYTES;
     if ((double)given->n_texts < row->min || (double)given->n_texts > max)
-        return refuse(problem, "the list has %zu elements; allowed is %.0f to %.0f", given->n_texts,
-                      row->min, max);
+        return problem_say(problem, "the list has %zu elements; allowed is %.0f to %.0f",
+                           given->n_texts, row->min, max);
     for (size_t i = 0; i < given->n_texts; i++) {
         if (check_text(&element, given->texts[i], problem) < 0)
             return -EINVAL;
@@ -356,8 +356,8 @@ int value_store_text(const struct option *row, const char *text, const char *fol
     struct given given = read_text(row, text);
     bool number = row->type == OPTION_INT || row->type == OPTION_FLOAT;
     if (given.kind == GIVEN_TEXT && (number || row->type == OPTION_BOOL))
-        return refuse(ret_problem, "expected %s, found \"%.*s\"", type_name(row->type), SHOWN_BYTES,
-                      text);
+        return problem_say(ret_problem, "expected %s, found \"%.*s\"", type_name(row->type),
+                           SHOWN_BYTES, text);
     return value_store(row, &given, folder, values, ret_problem);
 }
 

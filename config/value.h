@@ -30,6 +30,9 @@ struct problem {
     char text[512];
 };
 
+/* Fills PROBLEM with one sentence; always returns -EINVAL. */
+int problem_say(struct problem *problem, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /*
  * Checks GIVEN against ROW and stores it in VALUES (the table's struct); an older value is freed.
  * FOLDER: where relative paths begin. Returns 0, or -EINVAL with PROBLEM filled.
