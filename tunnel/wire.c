@@ -120,10 +120,9 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id)
         .magic = WIRE_MAGIC, .version = WIRE_VERSION, .verb = (uint16_t)verb, .id = id};
 }
 
-/* Bytes of the UTF-8 character at TEXT (RFC 3629), 0 when there is none. Reads no further than a
- * NUL allows: a continuation byte is never NUL. */
-static size_t utf8_length(const unsigned char *text)
+size_t wire_character(const char *character)
 {
+    const unsigned char *text = (const unsigned char *)character;
     static const struct {
         unsigned char first, last, low, high; /* of the first byte; bounds of the second */
         size_t length;
@@ -169,7 +168,7 @@ static bool text_is_fit(const char *field, size_t size, enum field_kind kind)
         return false;
     for (size_t at = 0; at < length; characters++) {
         bool is_end = kind == FIELD_LINES && field[at] == '\n';
-        size_t step = is_end ? 1 : utf8_length((const unsigned char *)field + at);
+        size_t step = is_end ? 1 : wire_character(field + at);
         if (step == 0)
             return false;
         at += step;
@@ -280,7 +279,7 @@ void wire_put_text(char *field, size_t size, const char *text)
 {
     size_t used = 0;
     while (text[used]) {
-        size_t step = utf8_length((const unsigned char *)text + used);
+        size_t step = wire_character(text + used);
         size_t take = step ? step : 1;
         if (used + take >= size)
             break;

@@ -70,6 +70,12 @@ static enum server_answer handle(void *context, const struct server_peer *peer,
     return SERVER_ANSWER_NOW;
 }
 
+static void complete(void *context, struct wire_message *reply, const char *text)
+{
+    (void)context;
+    wire_put_text(reply->body.signed_reply.id, sizeof(reply->body.signed_reply.id), text);
+}
+
 static void on_changed(void *context)
 {
     ((struct world *)context)->changed++;
@@ -107,6 +113,7 @@ static void start_server(struct world *world)
                                              .agent_uid = geteuid(),
                                              .admin_gid = (gid_t)-1,
                                              .handle = handle,
+                                             .complete = complete,
                                              .context = world};
     CU_ASSERT_EQUAL_FATAL(server_new(&settings, world->loop, &world->server), 0);
 }
@@ -209,8 +216,9 @@ static void test_requests(void)
     server_notify(world.server); /* news pass while the command waits */
     RUN_UNTIL(&world, world.asked[WIRE_STATUS] > statuses);
     CU_ASSERT_EQUAL(world.answered, 0);
-    server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "");
+    server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "a-1");
     RUN_UNTIL(&world, world.answered == 1);
+    TEST_TEXT_EQUAL(world.answered_id, "a-1");
     CU_ASSERT_EQUAL(world.refusal, REFUSAL_BAD_CHALLENGE);
     CU_ASSERT_EQUAL(warden_client_signed(world.client, text, sizeof(text), false), 0);
     RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 2);
