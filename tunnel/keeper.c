@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_TRAFFIC_INTERVAL_MS 10000
 #define LAST_TRAFFIC_MS 300 /* before the deadline */
@@ -38,13 +37,6 @@ struct keeper {
     char detail[160]; /* why it failed, or the last one did */
 };
 
-static int64_t boot_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- The journal ---- */
 
 static void add_services(const struct keeper *keeper, struct strbuf *detail)
@@ -64,13 +56,16 @@ static int write_journal(struct keeper *keeper, const char *event, const struct 
     return problem;
 }
 
-/* What a line says about a session that goes from PRESENT to NEXT. */
-static void describe(const struct keeper *keeper, const struct session *next, const char *who,
-                     struct strbuf *detail)
+/* What a line says about a session that becomes NEXT. `id` is that of the command that opened it,
+ * `command_id` that of another one. */
+static void describe(const struct keeper *keeper, const struct session *next,
+                     const struct keeper_asker *asker, struct strbuf *detail)
 {
     if (keeper->id[0])
         journal_add(detail, "id", keeper->id);
-    journal_add(detail, "by", who ? who : keeper->opener);
+    if (asker && asker->id && strcmp(asker->id, keeper->id) != 0)
+        journal_add(detail, "command_id", asker->id);
+    journal_add(detail, "by", asker ? asker->who : keeper->opener);
     add_services(keeper, detail);
     if (next->state == SESSION_CLOSING || next->state == SESSION_CLOSED) {
         journal_add(detail, "reason", session_end_names[next->last_end]);
@@ -82,7 +77,7 @@ static void describe(const struct keeper *keeper, const struct session *next, co
     }
     journal_add_i64(detail, "ttl_s", next->ttl_s);
     if (next->state == SESSION_OPEN)
-        journal_add_i64(detail, "expires_in_s", (next->deadline_ms - boot_ms() + 500) / 1000);
+        journal_add_i64(detail, "expires_in_s", (next->deadline_ms - clock_boot_ms() + 500) / 1000);
     journal_add(detail, "purpose", keeper->reason);
 }
 
@@ -111,11 +106,11 @@ static void add_lease(const struct keeper *keeper, const struct tunnel_service *
 static int extend_lease(struct keeper *keeper, struct strbuf *problem)
 {
     for (unsigned i = 0; i < LEASE_TRIES; i++) {
-        int64_t before_ms = boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+        int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
         int result = firewall_extend_leases(keeper->firewall, left_ms, problem);
         if (result < 0)
             return result;
-        if (boot_ms() - before_ms <= LEASE_LATE_MS)
+        if (clock_boot_ms() - before_ms <= LEASE_LATE_MS)
             return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
     }
     strbuf_add(problem, "nft takes too long");
@@ -128,13 +123,13 @@ static int lease(struct keeper *keeper, struct strbuf *problem)
     size_t n_leases = 0;
     for (size_t i = 0; i < keeper->n_services; i++)
         add_lease(keeper, keeper->services[i], leases, &n_leases);
-    int64_t before_ms = boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+    int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
     if (left_ms <= 0)
         return -ETIME;
     int result = firewall_add_leases(keeper->firewall, leases, n_leases, left_ms, problem);
     if (result < 0)
         return result;
-    if (boot_ms() - before_ms > LEASE_LATE_MS)
+    if (clock_boot_ms() - before_ms > LEASE_LATE_MS)
         return extend_lease(keeper, problem);
     return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
 }
@@ -168,11 +163,11 @@ static void arm(struct keeper *keeper)
 
 /* Takes the next state; returns the refusal when the journal forbids it. */
 static enum session_refusal commit(struct keeper *keeper, const struct session_decision *decision,
-                                   const char *who)
+                                   const struct keeper_asker *asker)
 {
     if (decision->journal) {
         CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-        describe(keeper, &decision->next, who, &detail);
+        describe(keeper, &decision->next, asker, &detail);
         int problem = write_journal(keeper, decision->journal, &detail);
         if (problem < 0 && decision->widens)
             return REFUSAL_JOURNAL;
@@ -237,7 +232,7 @@ static bool perform(struct keeper *keeper, enum session_action action, struct se
             return true;
         }
         keeper->opened_wall_ms = clock_wall_ms();
-        keeper->traffic_ms = boot_ms();
+        keeper->traffic_ms = clock_boot_ms();
         answer(keeper, REFUSAL_NONE);
         return false;
     case SESSION_ACT_RELEASE:
@@ -256,17 +251,17 @@ static bool perform(struct keeper *keeper, enum session_action action, struct se
  * Feeds one event, and the events that follow from it, until the session rests. Each round either
  * rests or goes one state further, so there are few. Returns what became of the first.
  */
-static enum session_refusal step(struct keeper *keeper, struct session_event event, const char *who,
-                                 struct strbuf *problem)
+static enum session_refusal step(struct keeper *keeper, struct session_event event,
+                                 const struct keeper_asker *asker, struct strbuf *problem)
 {
     enum session_refusal first = REFUSAL_NONE;
     for (bool is_first = true, goes_on = true; goes_on; is_first = false) {
         struct session_decision decision =
-            session_decide(&keeper->session, &keeper->limits, &event, boot_ms());
+            session_decide(&keeper->session, &keeper->limits, &event, clock_boot_ms());
         bool is_gone = event.input == SESSION_GONE;
         enum session_refusal refusal = decision.refusal;
         if (refusal == REFUSAL_NONE)
-            refusal = commit(keeper, &decision, who);
+            refusal = commit(keeper, &decision, asker);
         if (is_first)
             first = refusal;
         goes_on = refusal == REFUSAL_NONE && perform(keeper, decision.action, &event, problem);
@@ -316,7 +311,7 @@ static void read_traffic(struct keeper *keeper)
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
     int n_leases = firewall_list_leases(keeper->firewall, leases, (size_t)room);
-    keeper->traffic_ms = next_traffic_ms(keeper, boot_ms());
+    keeper->traffic_ms = next_traffic_ms(keeper, clock_boot_ms());
     if (n_leases <= 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
@@ -331,7 +326,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     struct keeper *keeper = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     (void)source, (void)usec;
-    if (keeper->session.state == SESSION_OPEN && boot_ms() < keeper->session.deadline_ms)
+    if (keeper->session.state == SESSION_OPEN && clock_boot_ms() < keeper->session.deadline_ms)
         read_traffic(keeper);
     if (keeper->session.state == SESSION_OPENING)
         wire_put_text(keeper->detail, sizeof(keeper->detail), bring_up_obstacle(keeper->bring_up));
@@ -341,14 +336,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- Requests ---- */
 
-static enum session_refusal refuse(struct keeper *keeper, const char *event, const char *who,
-                                   enum session_refusal refusal, const char *id)
+/* MORE: what else the line says. */
+static enum session_refusal refuse(struct keeper *keeper, const char *event,
+                                   const struct keeper_asker *asker, enum session_refusal refusal,
+                                   const struct strbuf *more)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    if (id && id[0])
-        journal_add(&detail, "id", id);
-    journal_add(&detail, "by", who);
+    if (asker->id)
+        journal_add(&detail, "id", asker->id);
+    journal_add(&detail, "by", asker->who);
     journal_add(&detail, "reason", session_refusal_names[refusal]);
+    if (more && more->length)
+        strbuf_addf(&detail, " %s", strbuf_text(more));
     (void)write_journal(keeper, event, &detail);
     log_info("tunnel", "event=%s %s", event, strbuf_text(&detail));
     keeper->hooks.changed(keeper->hooks.context);
@@ -398,6 +397,17 @@ static const char *explain(enum session_refusal refusal)
     return texts[refusal] ? texts[refusal] : "";
 }
 
+/* What a refused request was for. */
+static void describe_request(const struct keeper_request *request, struct strbuf *detail)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    for (size_t i = 0; i < request->n_services; i++)
+        strbuf_addf(&names, "%s%s", i ? "," : "", request->services[i]);
+    journal_add(detail, "services", strbuf_text(&names));
+    journal_add_i64(detail, "ttl_s", request->ttl_s);
+    journal_add(detail, "purpose", request->reason);
+}
+
 static void take_request(struct keeper *keeper, const struct keeper_request *request,
                          const struct tunnel_service *const *services)
 {
@@ -412,7 +422,9 @@ static void take_request(struct keeper *keeper, const struct keeper_request *req
 enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
                                  struct strbuf *problem)
 {
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
+    const struct keeper_asker asker = {request->opener, request->id};
     enum session_refusal refusal = REFUSAL_NONE;
     if (keeper->session.state != SESSION_CLOSED)
         refusal = REFUSAL_ALREADY_OPEN;
@@ -424,36 +436,40 @@ enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_requ
         take_request(keeper, request, services);
         refusal =
             step(keeper, (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
-                 request->opener, problem);
+                 &asker, problem);
     }
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    return refuse(keeper, "tunnel_refused", request->opener, refusal, request->id);
+    describe_request(request, &detail);
+    return refuse(keeper, "tunnel_refused", &asker, refusal, &detail);
 }
 
 enum session_refusal keeper_approve(struct keeper *keeper, const char *who, struct strbuf *problem)
 {
+    const struct keeper_asker asker = {.who = who};
     enum session_refusal refusal =
         is_tampered(keeper)
             ? REFUSAL_TAMPERED
-            : step(keeper, (struct session_event){.input = SESSION_APPROVE}, who, problem);
+            : step(keeper, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    return refuse(keeper, "tunnel_approval_refused", who, refusal, NULL);
+    return refuse(keeper, "tunnel_approval_refused", &asker, refusal, NULL);
 }
 
-enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s, const char *who,
-                                   const char *reason, struct strbuf *problem)
+enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
+                                   const struct keeper_asker *asker, const char *reason,
+                                   struct strbuf *problem)
 {
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     enum session_refusal refusal = REFUSAL_TAMPERED;
     char before[sizeof(keeper->reason)];
     memcpy(before, keeper->reason, sizeof(before));
     if (!is_tampered(keeper)) {
         wire_put_text(keeper->reason, sizeof(keeper->reason), reason);
-        refusal = step(keeper, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s}, who,
-                       problem);
+        refusal = step(keeper, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
+                       asker, problem);
         memcpy(keeper->reason, before, sizeof(before)); /* what it was opened for stays */
     }
     if (refusal == REFUSAL_NONE && keeper->session.state != SESSION_OPEN)
@@ -461,19 +477,24 @@ enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s, const c
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    return refuse(keeper, "tunnel_extension_refused", who, refusal, NULL);
+    journal_add_i64(&detail, "ttl_s", ttl_s);
+    journal_add(&detail, "purpose", reason);
+    return refuse(keeper, "tunnel_extension_refused", asker, refusal, &detail);
 }
 
-enum session_refusal keeper_close(struct keeper *keeper, enum session_end end, const char *who,
-                                  struct strbuf *problem)
+enum session_refusal keeper_close(struct keeper *keeper, enum session_end end,
+                                  const struct keeper_asker *asker, struct strbuf *problem)
 {
     keeper->detail[0] = '\0';
     if (keeper->session.state == SESSION_OPEN)
         read_traffic(keeper);
     enum session_refusal refusal =
-        step(keeper, (struct session_event){.input = SESSION_END, .end = end}, who, problem);
-    if (refusal != REFUSAL_NONE)
-        strbuf_add(problem, explain(refusal));
+        step(keeper, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    strbuf_add(problem, explain(refusal));
+    if (asker->id) /* each signed command is accounted for */
+        (void)refuse(keeper, "tunnel_refused", asker, refusal, NULL);
     return refusal;
 }
 
@@ -496,7 +517,7 @@ void keeper_get_status(struct keeper *keeper, struct wire_status *status)
 {
     const struct session *session = &keeper->session;
     const struct sockaddr_storage *hub = bring_up_hub(keeper->bring_up);
-    int64_t now_ms = boot_ms();
+    int64_t now_ms = clock_boot_ms();
     char text[WIREGUARD_ENDPOINT_BYTES > IP_NETWORK_TEXT_BYTES ? WIREGUARD_ENDPOINT_BYTES
                                                                : IP_NETWORK_TEXT_BYTES];
     status->session_state = session->state;
@@ -554,7 +575,8 @@ struct keeper *keeper_free(struct keeper *keeper)
     if (!keeper)
         return NULL;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    (void)keeper_close(keeper, SESSION_END_SHUTDOWN, "sallyport-netd", &problem);
+    const struct keeper_asker asker = {.who = "sallyport-netd"};
+    (void)keeper_close(keeper, SESSION_END_SHUTDOWN, &asker, &problem);
     bring_up_free(keeper->bring_up);
     sd_event_source_disable_unref(keeper->timer);
     free(keeper);

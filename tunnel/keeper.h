@@ -42,6 +42,12 @@ struct keeper_request {
     const char *id;     /* of a signed command; NULL for a local one */
 };
 
+/* Who asks for something else; for the journal. */
+struct keeper_asker {
+    const char *who; /* as keeper_request.opener */
+    const char *id;  /* of a signed command; NULL for a local request */
+};
+
 /*
  * Each of these writes to the journal what was asked and refused. They return REFUSAL_NONE when
  * it is done, or, opening, when it has begun (`opened` follows, unless keeper_is_waiting()).
@@ -50,10 +56,11 @@ struct keeper_request {
 enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
                                  struct strbuf *problem);
 enum session_refusal keeper_approve(struct keeper *keeper, const char *who, struct strbuf *problem);
-enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s, const char *who,
-                                   const char *reason, struct strbuf *problem);
-enum session_refusal keeper_close(struct keeper *keeper, enum session_end end, const char *who,
-                                  struct strbuf *problem);
+enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
+                                   const struct keeper_asker *asker, const char *reason,
+                                   struct strbuf *problem);
+enum session_refusal keeper_close(struct keeper *keeper, enum session_end end,
+                                  const struct keeper_asker *asker, struct strbuf *problem);
 
 /* Whether the session waits for somebody on site. */
 bool keeper_is_waiting(const struct keeper *keeper);

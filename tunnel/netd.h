@@ -1,11 +1,12 @@
 /*
- * What the parts of the running warden share; owned by netd_main.c. Only netd_main.c and
- * netd_requests.c see it.
+ * What the parts of the running warden share; owned by netd_main.c. Only netd_main.c,
+ * netd_requests.c and netd_signed.c see it.
  */
 #ifndef SALLYPORT_TUNNEL_NETD_H
 #define SALLYPORT_TUNNEL_NETD_H
 
 #include "tunnel/firewall.h"
+#include "tunnel/gate.h"
 #include "tunnel/journal.h"
 #include "tunnel/keeper.h"
 #include "tunnel/netd_config.h"
@@ -26,12 +27,31 @@ struct netd {
     struct firewall *firewall;
     struct keeper *keeper;
     struct server *server;
+    struct gate *gate; /* NULL without a tunnel */
+    sd_event_source *gate_timer;
+    char signed_id[WIRE_NAME_BYTES]; /* of the signed command whose answer comes later */
     sd_event *loop;
 };
 
 /* Answers one request: struct server_settings.handle. CONTEXT is the struct netd. */
 enum server_answer netd_handle(void *context, const struct server_peer *peer,
                                const struct wire_message *request, struct wire_message *reply);
+
+/* Fills the body of a reply that comes later: struct server_settings.complete. */
+void netd_complete(void *context, struct wire_message *reply, const char *text);
+
+/* Lets signed commands in, if there is a tunnel. 0 or a negative errno. The keeper is there. */
+int netd_open_gate(struct netd *netd);
+void netd_close_gate(struct netd *netd);
+
+/* The two verbs of signed commands. */
+enum server_answer netd_challenge(struct netd *netd, const struct server_peer *peer,
+                                  const struct wire_message *request, struct wire_message *reply);
+enum server_answer netd_signed(struct netd *netd, const struct server_peer *peer,
+                               const struct wire_message *request, struct wire_message *reply);
+
+/* Fills the answer to the signed command ID; its result is set. */
+void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *reply);
 
 /* Writes one line; failures go to the log. DETAIL may be "". */
 void netd_journal(struct netd *netd, const char *event, const char *detail);

@@ -99,9 +99,9 @@ struct netd_paths {
     char *state_dir, *runtime_dir;
 };
 
-/* Whose connections the warden accepts beside root's; names or numbers. */
 struct netd_access {
-    char *agent_user, *admin_group;
+    char *agent_user, *admin_group;       /* whose connections are accepted; names or numbers */
+    char *allowed_signers, *revoked_keys; /* whose signed commands are; files that may be missing */
 };
 
 struct netd_config {

@@ -188,7 +188,8 @@ static void on_tampered(void *context, const char *detail)
               detail);
     netd_journal(netd, "firewall_tampered", detail);
     if (netd->keeper)
-        (void)keeper_close(netd->keeper, SESSION_END_TAMPERED, "sallyport-netd", &problem);
+        (void)keeper_close(netd->keeper, SESSION_END_TAMPERED,
+                           &(struct keeper_asker){.who = "sallyport-netd"}, &problem);
 }
 
 static void on_repaired(void *context, const char *detail)
@@ -324,6 +325,7 @@ static int start_server(struct netd *netd)
         .agent_uid = find_agent(netd->config->access.agent_user),
         .admin_gid = find_admins(netd->config->access.admin_group),
         .handle = netd_handle,
+        .complete = netd_complete,
         .context = netd,
     };
     int problem = server_new(&settings, netd->loop, &netd->server);
@@ -386,11 +388,13 @@ static int start(struct netd *netd)
     show_key(&netd->config->tunnel);
     netd->keeper = keeper_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
     netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
-    return start_server(netd);
+    problem = netd_open_gate(netd);
+    return problem < 0 ? problem : start_server(netd);
 }
 
 static void stop(struct netd *netd)
 {
+    netd_close_gate(netd);
     netd->keeper = keeper_free(netd->keeper);
     netd->server = server_free(netd->server);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);

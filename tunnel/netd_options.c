@@ -149,9 +149,25 @@ static const struct option access_rows[] = {
      .offset = offsetof(struct netd_access, admin_group),
      .help = "The group whose members may open, extend and approve sessions on site, as root may; "
              "a name or a number."},
+    {.key = "allowed_signers",
+     .type = OPTION_PATH,
+     .fallback = "/etc/sallyport/allowed_signers",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, allowed_signers),
+     .help = "The operators' keys, in OpenSSH's ALLOWED SIGNERS format: each line needs "
+             "namespaces=\"sallyport\" and an Ed25519 or hardware-backed Ed25519 key. Root's; read "
+             "anew for every command. Without it every signed command is refused."},
+    {.key = "revoked_keys",
+     .type = OPTION_PATH,
+     .fallback = "/etc/sallyport/revoked_keys",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, revoked_keys),
+     .help = "Keys that no longer count, whatever allowed_signers says: an OpenSSH KRL, or public "
+             "keys one a line. Root's; read anew for every command; may be missing."},
 };
 const struct option_table netd_access_table =
-    TABLE("access", netd_access, access_rows, "Who may talk to the warden.");
+    TABLE("access", netd_access, access_rows,
+          "Who may talk to the warden, and whose signed commands count.");
 
 static const struct option tunnel_rows[] = {
     {.key = "gateway",

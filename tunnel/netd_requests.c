@@ -107,7 +107,8 @@ static enum server_answer extend(struct netd *netd, const struct server_peer *pe
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     const struct wire_extend *body = &request->body.extend;
-    return answer(reply, keeper_extend(netd->keeper, body->ttl_s, peer->name, body->reason, &text),
+    const struct keeper_asker asker = {.who = peer->name};
+    return answer(reply, keeper_extend(netd->keeper, body->ttl_s, &asker, body->reason, &text),
                   &text);
 }
 
@@ -119,7 +120,8 @@ static enum server_answer close_session(struct netd *netd, const struct server_p
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     enum session_end end =
         peer->role == WIRE_ROLE_AGENT ? SESSION_END_CLOSED_BY_OPERATOR : SESSION_END_CLOSED_LOCALLY;
-    return answer(reply, keeper_close(netd->keeper, end, peer->name, &text), &text);
+    const struct keeper_asker asker = {.who = peer->name};
+    return answer(reply, keeper_close(netd->keeper, end, &asker, &text), &text);
 }
 
 static enum server_answer approve(struct netd *netd, const struct server_peer *peer,
@@ -265,15 +267,6 @@ static enum server_answer subscribe(struct netd *netd, const struct server_peer 
     return SERVER_ANSWER_NOW;
 }
 
-/* Signed commands are not understood by this version: nobody can be given a challenge. */
-static enum server_answer refuse(struct netd *netd, const struct server_peer *peer,
-                                 const struct wire_message *request, struct wire_message *reply)
-{
-    (void)netd, (void)peer, (void)request;
-    reply->header.result = REFUSAL_NOT_PERMITTED;
-    return SERVER_ANSWER_NOW;
-}
-
 static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_HELLO] = hello,
     [WIRE_STATUS] = status,
@@ -288,12 +281,21 @@ static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_FIREWALL_KEEP] = keep_firewall,
     [WIRE_JOURNAL_READ] = read_journal,
     [WIRE_SUBSCRIBE] = subscribe,
-    [WIRE_CHALLENGE] = refuse,
-    [WIRE_SIGNED] = refuse,
+    [WIRE_CHALLENGE] = netd_challenge,
+    [WIRE_SIGNED] = netd_signed,
 };
 
 enum server_answer netd_handle(void *context, const struct server_peer *peer,
                                const struct wire_message *request, struct wire_message *reply)
 {
     return handlers[request->header.verb](context, peer, request, reply);
+}
+
+void netd_complete(void *context, struct wire_message *reply, const char *text)
+{
+    struct netd *netd = context;
+    if (reply->header.verb == WIRE_SIGNED)
+        netd_answer_signed(netd, netd->signed_id, reply);
+    else
+        wire_put_text(reply->body.text.text, sizeof(reply->body.text.text), text);
 }

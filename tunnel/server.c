@@ -296,10 +296,7 @@ void server_answer_waiting(struct server *server, enum session_refusal refusal, 
         struct wire_message reply;
         wire_begin(&reply, (enum wire_verb)peer->waiting_verb, peer->waiting_id);
         reply.header.result = (int32_t)refusal;
-        if (peer->waiting_verb == WIRE_SIGNED)
-            wire_put_text(reply.body.signed_reply.text, sizeof(reply.body.signed_reply.text), text);
-        else
-            wire_put_text(reply.body.text.text, sizeof(reply.body.text.text), text);
+        server->settings.complete(server->settings.context, &reply, text);
         peer->waiting_verb = 0;
         send_reply(peer, &reply);
     }

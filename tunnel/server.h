@@ -34,6 +34,8 @@ struct server_settings {
      * be filled. */
     enum server_answer (*handle)(void *context, const struct server_peer *peer,
                                  const struct wire_message *request, struct wire_message *reply);
+    /* Fills the body of a reply that was to come later; its result is set. */
+    void (*complete)(void *context, struct wire_message *reply, const char *text);
     void *context;
 };
 

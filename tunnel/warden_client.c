@@ -215,9 +215,9 @@ static void take(struct warden_client *client, const struct wire_message *messag
                message->header.id == client->signed_id) {
         client->signed_id = 0;
         if (client->callbacks.answered)
-            client->callbacks.answered(client->callbacks.context, message->body.signed_reply.id,
+            client->callbacks.answered(client->callbacks.context,
                                        (enum session_refusal)message->header.result,
-                                       message->body.signed_reply.text);
+                                       &message->body.signed_reply);
     } else if (client->under_way && message->header.verb == verb &&
                message->header.id == client->last_id) {
         take_reply(client, message);
@@ -336,17 +336,17 @@ int warden_client_signed(struct warden_client *client, const void *text, size_t 
                          bool is_retained)
 {
     struct wire_message request;
-    if (length > sizeof(request.body.signed_text.text))
-        return -EMSGSIZE;
     if (!client->has_status)
         return -ENOTCONN;
     if (client->signed_id)
         return -EBUSY;
     /* The upper half of the ids is for signed commands: none equals that of a round. */
     wire_begin(&request, WIRE_SIGNED, client->last_id | UINT32_C(0x80000000));
-    request.body.signed_text.length = (uint32_t)length;
-    request.body.signed_text.is_retained = is_retained;
-    memcpy(request.body.signed_text.text, text, length);
+    struct wire_signed *body = &request.body.signed_text;
+    body->is_cut = length > sizeof(body->text);
+    body->length = (uint32_t)(body->is_cut ? sizeof(body->text) : length);
+    body->is_retained = is_retained;
+    memcpy(body->text, text, body->length);
     int problem = send_whole(client->socket, &request);
     if (!problem)
         client->signed_id = request.header.id;

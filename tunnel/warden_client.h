@@ -27,8 +27,12 @@ struct warden_callbacks {
     void (*closed)(void *context, enum session_refusal refusal, const char *text);
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
-    /* The answer to warden_client_signed(): ID is the command's, "" when unreadable. */
-    void (*answered)(void *context, const char *id, enum session_refusal refusal, const char *text);
+    /*
+     * The answer to warden_client_signed(), up to 20 s later when a hub has to be reached. None
+     * comes when the connection is lost before: `changed` tells that. May be NULL.
+     */
+    void (*answered)(void *context, enum session_refusal refusal,
+                     const struct wire_signed_reply *reply);
     void *context;
 };
 
@@ -47,7 +51,11 @@ const struct wire_counters *warden_client_counters(const struct warden_client *c
 /* Asks to close the session. -ENOTCONN or 0; `closed` follows. */
 int warden_client_close(struct warden_client *client);
 
-/* Couriers a signed command; -EMSGSIZE, -ENOTCONN, -EBUSY (one at a time) or 0. */
+/*
+ * Couriers a signed command, LENGTH bytes exactly as received. Of one longer than
+ * WIRE_SIGNED_BYTES the beginning is sent, so that the warden refuses and journals it. Returns
+ * -ENOTCONN, -EBUSY (one at a time) or 0.
+ */
 int warden_client_signed(struct warden_client *client, const void *text, size_t length,
                          bool is_retained);
 

@@ -14,9 +14,10 @@
 #define ADMIN (1u << WIRE_ROLE_ADMIN)
 
 enum field_kind {
-    FIELD_TEXT, /* UTF-8 without control characters, may be empty */
-    FIELD_FULL, /* the same, 1 to 200 characters */
-    FIELD_NAME, /* [A-Za-z0-9_.-]{1,64}, or empty */
+    FIELD_TEXT,  /* UTF-8 without control characters, may be empty */
+    FIELD_LINES, /* the same, each line ended by LF */
+    FIELD_FULL,  /* as FIELD_TEXT, 1 to 200 characters */
+    FIELD_NAME,  /* [A-Za-z0-9_.-]{1,64}, or empty */
 };
 
 struct field {
@@ -47,7 +48,7 @@ static const struct field text_fields[] = {FIELD(FIELD_TEXT, wire_text, text)};
 static const struct field line_fields[] = {FIELD(FIELD_TEXT, wire_line, line)};
 static const struct field challenge_fields[] = {FIELD(FIELD_TEXT, wire_challenge, challenge)};
 static const struct field signed_fields[] = {FIELD(FIELD_NAME, wire_signed_reply, id),
-                                             FIELD(FIELD_TEXT, wire_signed_reply, text)};
+                                             FIELD(FIELD_LINES, wire_signed_reply, text)};
 
 struct shape {
     size_t body;
@@ -88,8 +89,8 @@ static const struct verb verbs[WIRE_VERB_COUNT] = {
     [WIRE_JOURNAL_READ] = {AGENT | ADMIN, BODY(wire_cursor), TEXTS(wire_line, line_fields)},
     [WIRE_SUBSCRIBE] = {AGENT | ADMIN, NO_BODY, NO_BODY},
     [WIRE_CHANGED] = {0, NO_BODY, NO_BODY},
-    [WIRE_CHALLENGE] = {AGENT | ADMIN, NO_BODY, TEXTS(wire_challenge, challenge_fields)},
-    [WIRE_SIGNED] = {AGENT | ADMIN, BODY(wire_signed), TEXTS(wire_signed_reply, signed_fields)},
+    [WIRE_CHALLENGE] = {AGENT, NO_BODY, TEXTS(wire_challenge, challenge_fields)},
+    [WIRE_SIGNED] = {AGENT, BODY(wire_signed), TEXTS(wire_signed_reply, signed_fields)},
 };
 
 static bool is_verb(unsigned verb)
@@ -119,10 +120,9 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id)
         .magic = WIRE_MAGIC, .version = WIRE_VERSION, .verb = (uint16_t)verb, .id = id};
 }
 
-/* Bytes of the UTF-8 character at TEXT (RFC 3629), 0 when there is none. Reads no further than a
- * NUL allows: a continuation byte is never NUL. */
-static size_t utf8_length(const unsigned char *text)
+size_t wire_character(const char *character)
 {
+    const unsigned char *text = (const unsigned char *)character;
     static const struct {
         unsigned char first, last, low, high; /* of the first byte; bounds of the second */
         size_t length;
@@ -164,13 +164,16 @@ static bool text_is_fit(const char *field, size_t size, enum field_kind kind)
         return false;
     if (kind == FIELD_NAME)
         return strspn(field, names) == length;
+    if (kind == FIELD_LINES && length > 0 && field[length - 1] != '\n')
+        return false;
     for (size_t at = 0; at < length; characters++) {
-        size_t step = utf8_length((const unsigned char *)field + at);
+        bool is_end = kind == FIELD_LINES && field[at] == '\n';
+        size_t step = is_end ? 1 : wire_character(field + at);
         if (step == 0)
             return false;
         at += step;
     }
-    return kind == FIELD_TEXT || (characters >= 1 && characters <= 200);
+    return kind != FIELD_FULL || (characters >= 1 && characters <= 200);
 }
 
 static bool services_are_fit(const char (*services)[WIRE_NAME_BYTES], uint32_t n_services)
@@ -215,7 +218,8 @@ static bool numbers_are_fit(const struct wire_message *message)
     case WIRE_FIREWALL_TRY:
         return message->body.try.confirm_s >= 1 && message->body.try.confirm_s <= 3600;
     case WIRE_SIGNED:
-        return text->length <= sizeof(text->text) && text->is_retained <= 1 &&
+        return text->length <= sizeof(text->text) && text->is_retained <= 1 && text->is_cut <= 1 &&
+               (!text->is_cut || text->length == sizeof(text->text)) &&
                is_all_zero(text->text + text->length, sizeof(text->text) - text->length);
     case WIRE_HELLO:
     case WIRE_STATUS:
@@ -262,6 +266,9 @@ int wire_check_reply(const struct wire_message *message, size_t length)
         return -EPROTO;
     if (message->header.verb == WIRE_STATUS && !status_is_fit(&message->body.status))
         return -EPROTO;
+    if (message->header.verb == WIRE_SIGNED &&
+        message->body.signed_reply.session_state > SESSION_CLOSING)
+        return -EPROTO;
     const struct wire_line *line = &message->body.line;
     if (message->header.verb == WIRE_JOURNAL_READ && strlen(line->line) != line->length)
         return -EPROTO;
@@ -272,7 +279,7 @@ void wire_put_text(char *field, size_t size, const char *text)
 {
     size_t used = 0;
     while (text[used]) {
-        size_t step = utf8_length((const unsigned char *)text + used);
+        size_t step = wire_character(text + used);
         size_t take = step ? step : 1;
         if (used + take >= size)
             break;

@@ -22,7 +22,8 @@
 #define WIRE_NAME_BYTES 65      /* with the NUL */
 #define WIRE_REASON_BYTES 804   /* 200 characters of UTF-8, the NUL, rounded up */
 #define WIRE_LINE_BYTES 4096    /* one journal line with its NUL */
-#define WIRE_SIGNED_BYTES 8192  /* a signed command with its signature */
+#define WIRE_SIGNED_BYTES 8192  /* a signed command with its signature, at most */
+#define WIRE_CONNECT_BYTES 1459 /* 16 lines of 91 bytes, the NUL, rounded up */
 #define WIRE_CHALLENGE_BYTES 68 /* 64 hex digits, the NUL, rounded up */
 
 enum wire_verb {
@@ -40,8 +41,8 @@ enum wire_verb {
     WIRE_JOURNAL_READ,    /* one line of the audit trail */
     WIRE_SUBSCRIBE,       /* from now on: WIRE_CHANGED whenever status or journal changed */
     WIRE_CHANGED,         /* from the warden only, unasked */
-    WIRE_CHALLENGE,       /* what the next signed command must carry */
-    WIRE_SIGNED,          /* a signed command */
+    WIRE_CHALLENGE,       /* agent only: what the next signed command must carry */
+    WIRE_SIGNED,          /* agent only: a signed command */
     WIRE_VERB_COUNT,
 };
 
@@ -87,11 +88,12 @@ struct wire_cursor {
 _Static_assert(sizeof(struct wire_cursor) == 8, "wire format");
 
 struct wire_signed {
-    uint32_t length;
-    uint32_t is_retained; /* 0 or 1 */
-    char text[WIRE_SIGNED_BYTES];
+    uint32_t length;              /* of the text; what is behind it is zero */
+    uint32_t is_retained;         /* 0 or 1: the broker had kept it */
+    uint32_t is_cut;              /* 0 or 1: this is but the beginning; `text` is full then */
+    char text[WIRE_SIGNED_BYTES]; /* exactly as received: any bytes, no NUL at the end */
 };
-_Static_assert(sizeof(struct wire_signed) == 8200, "wire format");
+_Static_assert(sizeof(struct wire_signed) == 8204, "wire format");
 
 /* ---- Bodies of replies ---- */
 
@@ -155,15 +157,19 @@ struct wire_line {
 _Static_assert(sizeof(struct wire_line) == 4112, "wire format");
 
 struct wire_challenge {
-    char challenge[WIRE_CHALLENGE_BYTES];
+    char challenge[WIRE_CHALLENGE_BYTES]; /* 64 hex digits */
 };
 _Static_assert(sizeof(struct wire_challenge) == 68, "wire format");
 
+/* To a request to open that has to reach the hub it comes when the session is open or has failed.
+ */
 struct wire_signed_reply {
-    char id[WIRE_NAME_BYTES]; /* of the command, "" when it could not be read */
-    char text[511];
+    uint32_t session_state;        /* enum session_state, after the command */
+    char id[WIRE_NAME_BYTES];      /* of the command, "" when it could not be read */
+    char text[WIRE_CONNECT_BYTES]; /* accepted: a line for each service of the session, "NAME
+                                      PROTOCOL ADDRESS:PORT", where it is reached; refused: "" */
 };
-_Static_assert(sizeof(struct wire_signed_reply) == 576, "wire format");
+_Static_assert(sizeof(struct wire_signed_reply) == 1528, "wire format");
 
 /* Any message; what a receiver reads into. */
 struct wire_message {
@@ -202,6 +208,12 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id);
  */
 int wire_check_request(const struct wire_message *message, size_t length);
 int wire_check_reply(const struct wire_message *message, size_t length);
+
+/*
+ * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character), 0 when there is
+ * none. Reads nothing behind a byte below 0x80.
+ */
+size_t wire_character(const char *character);
 
 /* Copies TEXT into a field of SIZE bytes, cut between characters, always terminated. */
 void wire_put_text(char *field, size_t size, const char *text);

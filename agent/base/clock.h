@@ -12,6 +12,10 @@ int64_t clock_wall_ms(void);
 /* Nanoseconds since some fixed point; never jumps (CLOCK_MONOTONIC). For schedules, deadlines. */
 int64_t clock_mono_ns(void);
 
+/* Milliseconds since the start of the machine, time asleep included (CLOCK_BOOTTIME). For deadlines
+ * that a suspended machine must not stretch. */
+int64_t clock_boot_ms(void);
+
 /* Sleeps until clock_mono_ns() reaches DEADLINE_NS; returns at once when that has passed. */
 void clock_sleep_until(int64_t deadline_ns);
 

@@ -32,6 +32,8 @@ static void check_request(const struct wire_message *message)
         break;
     case WIRE_SIGNED:
         must(message->body.signed_text.length <= WIRE_SIGNED_BYTES);
+        must(!message->body.signed_text.is_cut ||
+             message->body.signed_text.length == WIRE_SIGNED_BYTES);
         break;
     default:
         break;
@@ -50,6 +52,11 @@ static void check_reply(const struct wire_message *message)
         must(strlen(session_end_names[status->session_end]) > 0);
         must(strlen(status->opener) < sizeof(status->opener));
         must(status->n_services <= WIRE_MAX_SERVICES);
+    }
+    if (message->header.verb == WIRE_SIGNED) {
+        const struct wire_signed_reply *reply = &message->body.signed_reply;
+        must(strlen(session_state_names[reply->session_state]) > 0);
+        must(strlen(reply->id) < sizeof(reply->id) && strlen(reply->text) < sizeof(reply->text));
     }
     if (message->header.verb == WIRE_JOURNAL_READ)
         must(strlen(message->body.line.line) == message->body.line.length);

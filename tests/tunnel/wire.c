@@ -116,6 +116,35 @@ static void test_counts(void)
     message.body.signed_text.length = 2;
     memcpy(message.body.signed_text.text, "abc", 3);
     CU_ASSERT_NOT_EQUAL(check(&message), 0);
+    message.body.signed_text.length = 3;
+    CU_ASSERT_EQUAL(check(&message), 0);
+    message.body.signed_text.is_cut = 1; /* but there is room */
+    CU_ASSERT_NOT_EQUAL(check(&message), 0);
+    message.body.signed_text.length = WIRE_SIGNED_BYTES;
+    CU_ASSERT_EQUAL(check(&message), 0);
+    message.body.signed_text.is_cut = 2;
+    CU_ASSERT_NOT_EQUAL(check(&message), 0);
+}
+
+static int check_reply_text(const char *text)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_SIGNED, 1);
+    memcpy(message.body.signed_reply.text, text, strlen(text));
+    return wire_check_reply(&message, wire_reply_size(WIRE_SIGNED));
+}
+
+static void test_signed_reply(void)
+{
+    struct wire_message message;
+    CU_ASSERT_EQUAL(check_reply_text(""), 0);
+    CU_ASSERT_EQUAL(check_reply_text("ssh tcp 10.254.1.42:22\nplc1 tcp 192.168.10.5:502\n"), 0);
+    CU_ASSERT_NOT_EQUAL(check_reply_text("ssh tcp 10.254.1.42:22"), 0);
+    CU_ASSERT_NOT_EQUAL(check_reply_text("ssh tcp\t10.254.1.42:22\n"), 0);
+    CU_ASSERT_NOT_EQUAL(check_reply_text("ssh tcp 10.254.1.42:22\r\n"), 0);
+    wire_begin(&message, WIRE_SIGNED, 1);
+    message.body.signed_reply.session_state = SESSION_CLOSING + 1;
+    CU_ASSERT_NOT_EQUAL(wire_check_reply(&message, wire_reply_size(WIRE_SIGNED)), 0);
 }
 
 /* The contract of the agent: a row more is a hole. */
@@ -132,6 +161,7 @@ static void test_roles(void)
         CU_ASSERT_FALSE(wire_is_allowed(WIRE_ROLE_NONE, (enum wire_verb)verb));
     }
     CU_ASSERT_TRUE(wire_is_allowed(WIRE_ROLE_ADMIN, WIRE_OPEN_LOCAL));
+    CU_ASSERT_FALSE(wire_is_allowed(WIRE_ROLE_ADMIN, WIRE_SIGNED));
     CU_ASSERT_FALSE(wire_is_allowed(WIRE_ROLE_ADMIN, WIRE_CHANGED));
 }
 
@@ -157,5 +187,6 @@ TEST_MAIN("wire", {"a well-formed message of each verb passes", test_good},
           {"size, magic, version and verb must be exact", test_header},
           {"texts end, are clean, and hide nothing", test_texts},
           {"counts and flags are within bounds", test_counts},
+          {"the answer to a signed command has lines", test_signed_reply},
           {"the agent may ask for this, and nothing else", test_roles},
           {"a text that is put into a field is cut between characters", test_put_text})
