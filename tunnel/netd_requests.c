@@ -168,7 +168,8 @@ static enum server_answer acknowledge(struct netd *netd, const struct server_pee
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    firewall_acknowledge(netd->firewall);
+    if (firewall_acknowledge(netd->firewall, &text) < 0)
+        return answer(reply, REFUSAL_FAILED, &text);
     journal_by(netd, "firewall_acknowledged", peer->name);
     return answer(reply, REFUSAL_NONE, &text);
 }
