@@ -16,6 +16,7 @@ struct source {
     config_t parsed;
     const char *file;
     char *folder;
+    struct strbuf content; /* as it was read */
 };
 
 static int report_unreadable(const char *path, size_t max_bytes, int error,
@@ -49,7 +50,8 @@ static int parse(struct source *source, const struct strbuf *text, struct findin
 int source_open(const char *path, size_t max_bytes, struct findings *findings,
                 struct source **ret_source)
 {
-    CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY, text = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     int result = file_read(path, max_bytes, &content);
     if (result < 0)
         return report_unreadable(path, max_bytes, result, findings);
@@ -59,6 +61,8 @@ int source_open(const char *path, size_t max_bytes, struct findings *findings,
     struct source *source = memory_zeroed(1, sizeof(*source));
     const char *slash = strrchr(path, '/');
     source->file = path;
+    source->content = content;
+    content = (struct strbuf)STRBUF_EMPTY;
     source->folder = slash ? memory_text_n(path, (size_t)(slash - path)) : memory_text(".");
     result = parse(source, &text, findings);
     if (result < 0) {
@@ -74,9 +78,15 @@ struct source *source_close(struct source *source)
     if (!source)
         return NULL;
     config_destroy(&source->parsed);
+    strbuf_free(&source->content);
     free(source->folder);
     free(source);
     return NULL;
+}
+
+const char *source_text(const struct source *source)
+{
+    return strbuf_text(&source->content);
 }
 
 void source_root(const struct source *source, struct findings *findings, struct section *ret_root)

@@ -33,6 +33,9 @@ int source_open(const char *path, size_t max_bytes, struct findings *findings,
                 struct source **ret_source);
 struct source *source_close(struct source *source); /* accepts NULL, returns NULL */
 
+/* The file's text as it was read; lives as long as the source. */
+const char *source_text(const struct source *source);
+
 /* A group of a file. A group that is absent can be read too: defaults and missing keys. */
 struct section {
     const struct config_setting_t *setting; /* NULL: absent */

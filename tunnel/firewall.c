@@ -3,8 +3,10 @@
  * else touches what is ours. rules.c does it, tamper.c notices, this file decides.
  *
  * Tampering closes: our table comes back without any lease, in one transaction, and no lease is
- * given before somebody on site has acknowledged. From the third repair within a minute on there
- * is at most one in ten seconds, so that a quarrel with another program does not become a storm.
+ * given before somebody on site has acknowledged. However often that happens, the repair comes at
+ * once: a pause would leave the machine open for just as long. What becomes rare from the third
+ * repair within a minute on is what is written and published about it; and repairs keep half a
+ * second between them, so that a quarrel with a program that answers each leaves time for others.
  */
 #include "tunnel/firewall.h"
 
@@ -29,7 +31,8 @@
 #define SETTLE_US UINT64_C(100000) /* one look for a burst of changes */
 #define FIGHT_REPAIRS 3
 #define FIGHT_WITHIN_NS (60 * CLOCK_NS_PER_S)
-#define FIGHT_PAUSE_NS (10 * CLOCK_NS_PER_S)
+#define FIGHT_SETTLE_NS (500 * CLOCK_NS_PER_MS) /* between a repair and the next look */
+#define FIGHT_TELL_NS (600 * CLOCK_NS_PER_S)
 
 const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
                                             "tampered", "fighting", NULL};
@@ -44,6 +47,7 @@ struct firewall {
     bool is_loaded, is_tampered, is_fighting, is_unrepaired;
     uint32_t repairs;
     int64_t repaired_ns[FIGHT_REPAIRS]; /* a ring */
+    int64_t told_ns;                    /* when the hooks were called */
     struct egress_lease hub;            /* port 0: none */
     int32_t changed_by_pid;
     char changed_by[32], problem[160];
@@ -99,10 +103,13 @@ static bool is_sound(const struct firewall_lease *lease)
 
 /* ---- Tampering ---- */
 
-static bool was_just_repaired(const struct firewall *firewall, int64_t now_ns)
+/* How long the next look waits for more changes. */
+static uint64_t settle_us(const struct firewall *firewall)
 {
     uint32_t last = (firewall->repairs + FIGHT_REPAIRS - 1) % FIGHT_REPAIRS;
-    return firewall->repairs > 0 && now_ns - firewall->repaired_ns[last] < FIGHT_PAUSE_NS;
+    int64_t left_ns = firewall->repaired_ns[last] + FIGHT_SETTLE_NS - clock_mono_ns();
+    uint64_t left_us = left_ns > 0 ? (uint64_t)(left_ns / CLOCK_NS_PER_US) : 0;
+    return firewall->is_fighting && left_us > SETTLE_US ? left_us : SETTLE_US;
 }
 
 static void note_repair(struct firewall *firewall, int64_t now_ns)
@@ -156,9 +163,10 @@ static int repair(struct firewall *firewall, struct strbuf *detail)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     int result = shut(firewall, &problem);
-    note_repair(firewall, clock_mono_ns());
     firewall->is_unrepaired = result < 0;
-    if (result < 0) {
+    if (result == 0) {
+        note_repair(firewall, clock_mono_ns());
+    } else {
         set_problem(firewall, strbuf_text(&problem));
         journal_add(detail, "problem", firewall->problem);
     }
@@ -172,21 +180,21 @@ static void tell(const struct firewall *firewall, void (*hook)(void *context, co
         hook(firewall->hooks.context, strbuf_text(detail));
 }
 
-/* DETAIL tells what was found. */
-static void react(struct firewall *firewall, struct strbuf *detail)
+/* DETAIL tells what was found. Returns 0 when ours is loaded again, or a negative errno. */
+static int react(struct firewall *firewall, struct strbuf *detail)
 {
     bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
-    if (was_fighting && was_just_repaired(firewall, clock_mono_ns()))
-        return; /* looked at again with the next tick */
     name_culprit(firewall, detail);
     firewall->is_tampered = true;
     set_problem(firewall, "rules, hooks or forwarding were changed from outside");
     int result = repair(firewall, detail);
-    if (firewall->is_fighting)
-        set_problem(firewall, "another program keeps changing the rules: "
-                              "they are repaired every 10 s at most");
-    if (was_fighting || (was_unrepaired && result < 0))
-        return; /* told before */
+    if (firewall->is_fighting && result == 0)
+        set_problem(firewall, "another program keeps changing the rules; each change is undone");
+    int64_t now_ns = clock_mono_ns();
+    if ((was_fighting && now_ns - firewall->told_ns < FIGHT_TELL_NS) ||
+        (was_unrepaired && result < 0))
+        return result; /* told before */
+    firewall->told_ns = now_ns;
     journal_add_i64(detail, "repairs", firewall->repairs);
     tell(firewall, firewall->hooks.tampered, detail);
     if (result == 0) {
@@ -194,6 +202,7 @@ static void react(struct firewall *firewall, struct strbuf *detail)
         journal_add(&hash, "ruleset", rules_hash(firewall->rules));
         tell(firewall, firewall->hooks.repaired, &hash);
     }
+    return result;
 }
 
 /* Our table against what it must be, and hooks at devices. Returns whether something was found. */
@@ -213,7 +222,7 @@ static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struc
     return result < 0 ? result : result > 0;
 }
 
-/* Returns 1 when something was not as it should be, 0, or a negative errno. */
+/* Returns 1 when something was not as it should be and now is, 0, or a negative errno. */
 static int look(struct firewall *firewall, bool thorough)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, problem = STRBUF_EMPTY;
@@ -227,11 +236,12 @@ static int look(struct firewall *firewall, bool thorough)
     }
     if (tamper_look_at_switches(firewall->tamper, &detail) > 0)
         found = 1;
-    if (found)
-        react(firewall, &detail);
-    else
-        tamper_forget(firewall->tamper); /* changes that are no business of ours */
-    return found;
+    if (found) {
+        int result = react(firewall, &detail);
+        return result < 0 ? result : 1;
+    }
+    tamper_forget(firewall->tamper); /* changes that are no business of ours */
+    return 0;
 }
 
 /* ---- Loop ---- */
@@ -254,7 +264,7 @@ static int on_events(sd_event_source *source, int descriptor, uint32_t revents, 
     (void)sd_event_source_get_enabled(firewall->settled, &enabled);
     if (enabled != SD_EVENT_OFF)
         return 0;
-    int result = sd_event_source_set_time_relative(firewall->settled, SETTLE_US);
+    int result = sd_event_source_set_time_relative(firewall->settled, settle_us(firewall));
     return result < 0 ? result : sd_event_source_set_enabled(firewall->settled, SD_EVENT_ONESHOT);
 }
 
@@ -464,13 +474,22 @@ int firewall_verify(struct firewall *firewall)
     return look(firewall, true);
 }
 
-void firewall_acknowledge(struct firewall *firewall)
+int firewall_acknowledge(struct firewall *firewall, struct strbuf *problem)
 {
+    int seen = firewall_verify(firewall);
+    if (seen < 0) {
+        strbuf_add(problem, firewall->problem);
+        return seen;
+    }
+    if (seen > 0) {
+        strbuf_add(problem, "the rules were changed again just now, and repaired");
+        return -EBUSY;
+    }
     firewall->is_tampered = firewall->is_fighting = false;
     memset(firewall->repaired_ns, 0, sizeof(firewall->repaired_ns));
     firewall->problem[0] = '\0';
-    if (firewall->tamper)
-        tamper_accept(firewall->tamper);
+    tamper_accept(firewall->tamper);
+    return 0;
 }
 
 static enum firewall_state state_of(const struct firewall *firewall)

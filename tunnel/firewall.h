@@ -46,7 +46,7 @@ enum firewall_state {
     FIREWALL_LOCKED, /* loaded, verified, no exception; leases are counted beside it */
     FIREWALL_EXCEPTED, /* loaded and verified; configured exceptions keep ports open */
     FIREWALL_TAMPERED, /* somebody else changed it; ours is loaded again; latched */
-    FIREWALL_FIGHTING, /* three repairs within a minute: from then on one in 10 s; latched */
+    FIREWALL_FIGHTING, /* three repairs within a minute: each is made, few are told; latched */
 };
 extern const char *const firewall_state_names[]; /* "off", "locked", ... same order */
 
@@ -163,8 +163,12 @@ int firewall_allow_egress(struct firewall *firewall, const struct sockaddr_stora
  * a negative errno. Updates the posture; calls the hooks. */
 int firewall_verify(struct firewall *firewall);
 
-/* Ends the latch of FIREWALL_TAMPERED: somebody on site has seen it. */
-void firewall_acknowledge(struct firewall *firewall);
+/*
+ * Ends the latch of FIREWALL_TAMPERED: somebody on site has seen it. Looks once more: -EBUSY when
+ * there was something new, which nobody can have seen; or why the rules cannot be repaired. PROBLEM
+ * gets one line for a person, and the latch stays.
+ */
+int firewall_acknowledge(struct firewall *firewall, struct strbuf *problem);
 
 void firewall_get_posture(const struct firewall *firewall, struct firewall_posture *ret_posture);
 int firewall_get_counters(struct firewall *firewall, struct firewall_counters *ret_counters);

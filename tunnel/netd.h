@@ -19,6 +19,7 @@ struct netd {
     struct netd_config *config;  /* as loaded at the start: tunnel, paths, access */
     struct netd_config *rules;   /* whose firewall is loaded, when not `config`'s; else NULL */
     struct netd_config *trial;   /* whose firewall is tried; NULL: none */
+    bool is_unconfirmed;         /* the rules tried last are not confirmed (yet) */
     sd_event_source *trial_ends; /* timer of the trial */
     int64_t trial_ends_ms;       /* CLOCK_MONOTONIC */
     struct firewall_counters counters; /* as of counters_ms; reading them starts a process */

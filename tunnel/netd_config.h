@@ -104,11 +104,13 @@ struct netd_access {
     char *allowed_signers, *revoked_keys; /* whose signed commands are; files that may be missing */
 };
 
+/* netd_config_difference() has to know every member but `firewall`. */
 struct netd_config {
     struct firewall_config firewall;
     struct netd_paths paths;
     struct netd_access access;
     struct tunnel_config tunnel;
+    char *text; /* the file as it was read */
 };
 
 #define NETD_CONFIG_DEFAULT_PATH "/etc/sallyport/netd.conf"
@@ -121,6 +123,12 @@ int netd_config_load(const char *path, struct findings *findings, struct netd_co
 
 /* Always returns NULL; accepts NULL. */
 struct netd_config *netd_config_free(struct netd_config *config);
+
+/*
+ * What a trial of new rules cannot change: the first group other than `firewall` in which the two
+ * are not the same ("tunnel", ...), or NULL.
+ */
+const char *netd_config_difference(const struct netd_config *a, const struct netd_config *b);
 
 /* The service NAME, or NULL. */
 const struct tunnel_service *netd_config_service(const struct netd_config *config,

@@ -10,6 +10,7 @@
 #include "tunnel/netd.h"
 #include "tunnel/privilege.h"
 #include "tunnel/resolve.h"
+#include "tunnel/trial.h"
 #include "tunnel/wireguard.h"
 
 #include <errno.h>
@@ -110,7 +111,7 @@ static int check(const struct call *call)
     return EXIT_SUCCESS;
 }
 
-static int lockdown(const struct call *call)
+static int lockdown(const char *boot_file)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     int result = privilege_reduce();
@@ -118,15 +119,15 @@ static int lockdown(const struct call *call)
         log_error("lockdown", "CAP_NET_ADMIN is needed: %s; nothing is loaded", strerror(-result));
         return EXIT_FAILURE;
     }
-    result = firewall_lockdown(call->boot_file, &problem);
+    result = firewall_lockdown(boot_file, &problem);
     if (result < 0)
         log_error("lockdown", "no rules could be loaded: %s; this machine is open",
                   strbuf_text(&problem));
     else if (result > 0)
-        log_warning("lockdown", "file=%s %s; the six built-in rules are loaded instead",
-                    call->boot_file, strbuf_text(&problem));
+        log_warning("lockdown", "file=%s %s; the six built-in rules are loaded instead", boot_file,
+                    strbuf_text(&problem));
     else
-        log_info("lockdown", "file=%s loaded", call->boot_file);
+        log_info("lockdown", "file=%s loaded", boot_file);
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -144,12 +145,17 @@ void netd_journal(struct netd *netd, const char *event, const char *detail)
         server_notify(netd->server);
 }
 
+static char *boot_file_of(const struct netd_config *config)
+{
+    return memory_printf("%s/lockdown.nft", config->paths.state_dir);
+}
+
 void netd_write_boot_file(const struct netd *netd)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     const struct netd_config *rules = netd->rules ? netd->rules : netd->config;
     CLEANUP(memory_free_pointer)
-    char *path = memory_printf("%s/lockdown.nft", netd->config->paths.state_dir);
+    char *path = boot_file_of(netd->config);
     int result = firewall_write_boot_file(rules, path, &problem);
     if (result < 0)
         log_error("firewall",
@@ -261,6 +267,21 @@ static int start_firewall(struct netd *netd, struct leftovers *ret_left)
         log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
                   strerror(-ret_left->interfaces));
     return ret_left->leases < 0 ? ret_left->leases : 0;
+}
+
+/* Rules that were on trial when the warden ended, or that nobody confirmed, are not taken. */
+static int settle_trial(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int result = trial_settle(netd->config, &problem);
+    if (result < 0)
+        log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
+    if (result > 0)
+        log_warning("firewall",
+                    "file=%s has rules that were tried and not confirmed; those before are loaded",
+                    netd->config_path);
+    netd->is_unconfirmed = result > 0;
+    return result;
 }
 
 static void note_leftovers(struct netd *netd, const struct leftovers *left)
@@ -381,6 +402,8 @@ static int start(struct netd *netd)
     if (problem < 0)
         return problem;
     note_leftovers(netd, &left);
+    if (netd->is_unconfirmed)
+        netd_journal(netd, "firewall_unconfirmed", "");
     netd_write_boot_file(netd);
     problem = firewall_watch(netd->firewall, netd->loop);
     if (problem < 0)
@@ -413,9 +436,10 @@ static void stop(struct netd *netd)
  * Nothing can be run without a configuration; but what an earlier run left open is closed, and the
  * rules are those of the boot: what was applied last, or the built-in ones.
  */
-static int fall_back(const struct call *call)
+static int fall_back(const struct netd_config *config, const struct call *call)
 {
-    (void)lockdown(call);
+    CLEANUP(memory_free_pointer) char *file = config ? boot_file_of(config) : NULL;
+    (void)lockdown(file ? file : call->boot_file);
     int removed = wireguard_remove_leftovers();
     if (removed < 0)
         log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
@@ -430,7 +454,12 @@ static int run(const struct call *call)
     struct netd netd = {.config_path = call->config_path};
     netd.config = load(call->config_path);
     if (!netd.config)
-        return fall_back(call);
+        return fall_back(NULL, call);
+    if (settle_trial(&netd) < 0) {
+        (void)fall_back(netd.config, call);
+        netd_config_free(netd.config);
+        return EXIT_FAILURE;
+    }
     int problem = start(&netd);
     if (!problem) {
         log_info("netd", "version=" SALLYPORT_VERSION " ready");
@@ -456,7 +485,7 @@ int main(int argc, char **argv)
     case MODE_CHECK:
         return check(&call);
     case MODE_LOCKDOWN:
-        return lockdown(&call);
+        return lockdown(call.boot_file);
     case MODE_RUN:
         return run(&call);
     }

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/trial.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,6 +52,10 @@ static enum server_answer status(struct netd *netd, const struct server_peer *pe
     body->firewall_changed_by_pid = posture.changed_by_pid;
     wire_put_text(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
     wire_put_text(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
+    if (netd->is_unconfirmed && !netd->trial && !posture.problem[0])
+        wire_put_text(body->firewall_problem, sizeof(body->firewall_problem),
+                      "netd.conf has rules that were tried and not confirmed: those before are "
+                      "loaded, also after a restart");
     if (netd->trial) {
         int64_t left_ms = netd->trial_ends_ms - clock_mono_ns() / CLOCK_NS_PER_MS;
         body->is_trying = left_ms > 0 ? (uint32_t)((left_ms + 999) / 1000) : 1;
@@ -165,7 +170,8 @@ static enum server_answer acknowledge(struct netd *netd, const struct server_pee
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    firewall_acknowledge(netd->firewall);
+    if (firewall_acknowledge(netd->firewall, &text) < 0)
+        return answer(reply, REFUSAL_FAILED, &text);
     journal_by(netd, "firewall_acknowledged", peer->name);
     return answer(reply, REFUSAL_NONE, &text);
 }
@@ -177,7 +183,8 @@ static int on_trial_end(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *text)
+/* Loads the file for a trial, and puts on record what a restart in its midst comes back with. */
+static int prepare_trial(struct netd *netd, struct netd_config **ret_fresh, struct strbuf *text)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     struct netd_config *fresh = NULL;
@@ -186,11 +193,34 @@ static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *tex
         findings_print(&findings, text);
         return -EINVAL;
     }
+    const char *group = netd_config_difference(netd->config, fresh);
+    int problem = group ? -EINVAL : trial_begin(netd->rules ? netd->rules : netd->config, fresh);
+    if (problem == 0) {
+        netd->is_unconfirmed = true;
+        *ret_fresh = fresh;
+        return 0;
+    }
+    if (group)
+        strbuf_addf(text,
+                    "`%s` is not as it was when the warden started: a trial is for `firewall` "
+                    "alone; restart sallyport-netd for the rest",
+                    group);
+    else
+        strbuf_addf(text, "what is confirmed now cannot be written down: %s", strerror(-problem));
+    netd_config_free(fresh);
+    return problem;
+}
+
+static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *text)
+{
+    struct netd_config *fresh = NULL;
+    int problem = prepare_trial(netd, &fresh, text);
+    if (problem < 0)
+        return problem;
     netd->trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS + confirm_s * INT64_C(1000);
     /* The timer first: once the firewall uses FRESH, nothing can fail any more. */
-    int problem =
-        sd_event_add_time_relative(netd->loop, &netd->trial_ends, CLOCK_MONOTONIC,
-                                   confirm_s * UINT64_C(1000000), 1000, on_trial_end, netd);
+    problem = sd_event_add_time_relative(netd->loop, &netd->trial_ends, CLOCK_MONOTONIC,
+                                         confirm_s * UINT64_C(1000000), 1000, on_trial_end, netd);
     if (problem >= 0)
         problem = firewall_try(netd->firewall, fresh, text);
     if (problem < 0) {
@@ -230,10 +260,19 @@ static enum server_answer keep_firewall(struct netd *netd, const struct server_p
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     bool is_late = clock_mono_ns() / CLOCK_NS_PER_MS >= netd->trial_ends_ms;
-    if (!netd->trial || is_late || firewall_confirm(netd->firewall) < 0) {
+    if (!netd->trial || is_late) {
         strbuf_add(&text, "no rules are being tried; the time may be over");
         return answer(reply, REFUSAL_NOT_OPEN, &text);
     }
+    int problem = trial_keep(netd->config);
+    if (problem < 0) {
+        strbuf_addf(&text,
+                    "the confirmation cannot be written down, so the rules before come back: %s",
+                    strerror(-problem));
+        return answer(reply, REFUSAL_FAILED, &text);
+    }
+    (void)firewall_confirm(netd->firewall);
+    netd->is_unconfirmed = false;
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd_config_free(netd->rules);
     netd->rules = TAKE_POINTER(netd->trial);

@@ -9,36 +9,78 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int spawn(const struct child_job *job, int end, pid_t *ret_pid)
+/* A deadline for the case that nobody is left to keep it: later than the caller's own. */
+#define LATE_MS 1000
+
+/* What the child does of itself before it becomes the program: returns only when that failed. */
+static void prepare_and_execute(const struct child_job *job, int end, pid_t caller)
 {
     static char *const nothing[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
+    const struct itimerval deadline = {.it_value = {.tv_sec = (job->timeout_ms + LATE_MS) / 1000,
+                                                    .tv_usec = job->timeout_ms % 1000 * 1000}};
+    sigset_t none;
     sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_adddup2(&actions, end, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, end, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, end, STDERR_FILENO);
-    int problem = posix_spawn(ret_pid, job->arguments[0], &actions, &attributes,
-                              (char *const *)job->arguments,
-                              job->environment ? (char *const *)job->environment : nothing);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return -problem;
+    /* Both hold for the program as well, which gains no privilege by being executed. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setitimer(ITIMER_REAL, &deadline, NULL) < 0 ||
+        signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
+        setpgid(0, 0) < 0 || dup2(end, STDIN_FILENO) < 0 || dup2(end, STDOUT_FILENO) < 0 ||
+        dup2(end, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+        return;
+    if (getppid() != caller) /* which died before it could be waited for */
+        _exit(127);
+    (void)execve(job->arguments[0], (char *const *)job->arguments,
+                 job->environment ? (char *const *)job->environment : nothing);
+}
+
+/* Waits until the child has become the program; 0, what kept it from that, or -ETIMEDOUT. */
+static int await_execution(int report, int64_t deadline_ns)
+{
+    int problem = 0;
+    struct pollfd wait = {.fd = report, .events = POLLIN};
+    for (;;) {
+        int64_t left_ms = (deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
+        if (left_ms <= 0)
+            return -ETIMEDOUT;
+        int ready = poll(&wait, 1, (int)left_ms);
+        if (ready > 0)
+            return read(report, &problem, sizeof(problem)) == sizeof(problem) ? -problem : 0;
+        if (ready < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+/*
+ * fork() and not posix_spawn(), which has no way to say that the child ends with its caller. Only
+ * what is safe after a fork of a program with threads is called in the child.
+ */
+static int start(const struct child_job *job, int end, int *ret_report, pid_t *ret_pid)
+{
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t caller = getpid(), pid = fork();
+    if (pid == 0) {
+        prepare_and_execute(job, end, caller);
+        int problem = errno;
+        (void)!write(report[1], &problem, sizeof(problem));
+        _exit(127);
+    }
+    int problem = pid < 0 ? -errno : 0;
+    descriptor_close(&report[1]);
+    if (problem) {
+        descriptor_close(&report[0]);
+        return problem;
+    }
+    (void)setpgid(pid, pid); /* so that its group can be killed from now on */
+    *ret_report = report[0];
+    *ret_pid = pid;
+    return 0;
 }
 
 /* Takes what has come; returns 1 at the end of the output, 0 for more to come, or an error. */
@@ -120,14 +162,17 @@ int child_run(const struct child_job *job, struct strbuf *output)
         return -errno;
     CLEANUP(descriptor_close) int ours = ends[0];
     int theirs = ends[1];
-    pid_t pid;
-    int problem = spawn(job, theirs, &pid);
+    pid_t pid = 0;
+    int report = -1, status = 0;
+    int problem = start(job, theirs, &report, &pid);
     descriptor_close(&theirs);
     if (problem)
         return problem;
     int64_t deadline_ns = clock_mono_ns() + job->timeout_ms * CLOCK_NS_PER_MS;
-    int status = 0;
-    problem = converse(job, ours, deadline_ns, output);
+    problem = await_execution(report, deadline_ns);
+    descriptor_close(&report);
+    if (!problem)
+        problem = converse(job, ours, deadline_ns, output);
     if (!problem)
         problem = reap(pid, deadline_ns, &status);
     if (problem) {

@@ -96,6 +96,11 @@ int file_replace(const char *path, const void *bytes, size_t length, mode_t mode
     return sync_folder_of(path);
 }
 
+int file_remove(const char *path)
+{
+    return unlink(path) < 0 ? -errno : sync_folder_of(path);
+}
+
 int folder_make(const char *path)
 {
     CLEANUP(memory_free_pointer) char *partial = memory_text(path);

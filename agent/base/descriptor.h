@@ -22,6 +22,9 @@ int file_read(const char *path, size_t max_bytes, struct strbuf *content);
  */
 int file_replace(const char *path, const void *bytes, size_t length, mode_t mode);
 
+/* Removes the file at PATH and fsyncs the folder. Returns 0 or a negative errno. */
+int file_remove(const char *path);
+
 /* Makes the folder at PATH and its parents (mode 0750). Returns 0 or a negative errno. */
 int folder_make(const char *path);
 

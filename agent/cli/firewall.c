@@ -87,8 +87,14 @@ static int verify_again(const struct warden *warden, struct wire_message *messag
         return CLI_DONE;
     struct wire_message acknowledged;
     int code = ask(warden, WIRE_ACKNOWLEDGE, &acknowledged);
-    if (code != CLI_DONE || acknowledged.header.result != REFUSAL_NONE)
+    if (code != CLI_DONE)
         return code;
+    if (acknowledged.header.result != REFUSAL_NONE) {
+        message->header.result = acknowledged.header.result;
+        wire_put_text(message->body.verdict.text, sizeof(message->body.verdict.text),
+                      acknowledged.body.text.text);
+        return CLI_DONE;
+    }
     bool was_mended = message->body.verdict.was_mended;
     code = ask(warden, WIRE_VERIFY_FIREWALL, message);
     message->body.verdict.was_mended |= was_mended;

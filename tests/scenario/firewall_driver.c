@@ -106,8 +106,7 @@ static int do_verify(struct driver *driver, char *const *words)
 static int do_acknowledge(struct driver *driver, char *const *words)
 {
     (void)words;
-    firewall_acknowledge(driver->firewall);
-    return 0;
+    return firewall_acknowledge(driver->firewall, &driver->problem);
 }
 
 static int do_posture(struct driver *driver, char *const *words)

@@ -227,10 +227,67 @@ static void test_explain(void)
     TEST_CONTAINS(strbuf_text(&out), "tunnel.max_ttl_s");
 }
 
+/* Everything but the firewall takes a restart: a trial has to know what that is. */
+static void test_difference(void)
+{
+    static const char good[] =
+        FIREWALL "access: { agent_user = \"7\"; admin_group = \"8\"; };\n"
+                 "paths: { state_dir = \"s\"; runtime_dir = \"r\"; };\n" TUNNEL_HEAD HUB SERVICES
+                 "max_ttl_s = 60; idle_close_s = 30; keepalive_s = 20;\n"
+                 "mtu = 1400; approval = \"local\"; };\n";
+    static const struct {
+        const char *from, *to, *group;
+    } changes[] = {
+        {"\"eth1\", \"br*\" ];", "\"eth2\" ];", NULL},
+        {"\"s\"", "\"t\"", "paths"},
+        {"\"r\"", "\"t\"", "paths"},
+        {"\"7\"", "\"9\"", "access"},
+        {"\"8\"", "\"9\"", "access"},
+        {"gw-0042", "gw-0043", "tunnel"},
+        {"10.254.1.42", "10.254.1.43", "tunnel"},
+        {"wireguard.key", "other.key", "tunnel"},
+        {"w2h8S6S0", "w2h8S6S1", "tunnel"},
+        {"vpn.example", "hub.example", "tunnel"},
+        {":443", ":444", "tunnel"},
+        {"10.254.0.1\"", "10.254.0.2\"", "tunnel"},
+        {"hub = {", "hub = { preshared_key_file = \"x\";", "tunnel"},
+        {"10.254.0.0/24", "10.254.0.0/25", "tunnel"},
+        {"\"ssh\"", "\"tty\"", "tunnel"},
+        {"port = 22;", "port = 23;", "tunnel"},
+        {"\"tcp\"", "\"udp\"", "tunnel"},
+        {"192.168.10.5", "192.168.10.6", "tunnel"},
+        {"interface = \"eth1\"", "interface = \"eth2\"", "tunnel"},
+        {"= 60", "= 61", "tunnel"},
+        {"= 30", "= 31", "tunnel"},
+        {"= 20", "= 21", "tunnel"},
+        {"1400", "1401", "tunnel"},
+        {"\"local\"", "\"none\"", "tunnel"},
+    };
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    struct netd_config *before = load(good, &out);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(before);
+    for (size_t i = 0; i < ARRAY_LENGTH(changes); i++) {
+        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+        const char *at = strstr(good, changes[i].from);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        strbuf_append(&text, good, (size_t)(at - good));
+        strbuf_add(&text, changes[i].to);
+        strbuf_add(&text, at + strlen(changes[i].from));
+        struct netd_config *after = load(strbuf_text(&text), &out);
+        TEST_TEXT_EQUAL(strbuf_text(&out), "");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(after);
+        const char *group = netd_config_difference(before, after);
+        TEST_TEXT_EQUAL(group ? group : "-", changes[i].group ? changes[i].group : "-");
+        netd_config_free(after);
+    }
+    netd_config_free(before);
+}
+
 TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"without a tunnel there is only the firewall", test_without_tunnel},
           {"every mistake is found and said", test_bad},
           {"the hub by name and by both kinds of address", test_endpoints},
           {"a file that others may write is refused", test_owner},
           {"the shipped example is up to date and loads", test_example},
-          {"each key explains itself", test_explain})
+          {"each key explains itself", test_explain},
+          {"what a trial cannot change", test_difference})

@@ -11,8 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *last_event = "";
+static char last_text[512]; /* of an answer */
 
 void netd_journal(struct netd *netd, const char *event, const char *detail)
 {
@@ -33,7 +36,10 @@ void netd_end_trial(struct netd *netd)
 static void write_config(const char *exceptions)
 {
     char text[1024];
-    (void)snprintf(text, sizeof(text), "firewall: { wan = [\"eth0\"]; %s };\n", exceptions);
+    (void)snprintf(text, sizeof(text),
+                   "firewall: { wan = [\"eth0\"]; %s };\n"
+                   "paths: { state_dir = \"%s\"; };\n",
+                   exceptions, test_folder());
     (void)test_file("netd.conf", text);
 }
 
@@ -72,6 +78,7 @@ static int32_t ask(struct netd *netd, enum wire_verb verb, uint32_t confirm_s)
     if (verb == WIRE_FIREWALL_TRY)
         request.body.try.confirm_s = confirm_s;
     CU_ASSERT_EQUAL(netd_handle(netd, &peer, &request, &reply), SERVER_ANSWER_NOW);
+    (void)snprintf(last_text, sizeof(last_text), "%s", reply.body.text.text);
     return reply.header.result;
 }
 
@@ -119,6 +126,39 @@ static void test_confirmation(void)
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NONE);
     TEST_TEXT_EQUAL(last_event, "firewall_kept");
     CU_ASSERT_TRUE(table_contains("4711"));
+    CU_ASSERT_EQUAL(access(test_path("trial.conf"), F_OK), -1);
+    stop(&netd);
+}
+
+/* What cannot be put on record is neither tried nor kept. */
+static void test_trial_without_record(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    write_config(exception);
+    CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0); /* in the way of the record */
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
+    CU_ASSERT_FALSE(table_contains("4711"));
+    CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_NONE);
+    CU_ASSERT_EQUAL(unlink(test_path("trial.conf")), 0);
+    CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_FAILED);
+    CU_ASSERT_PTR_NOT_NULL(netd.trial); /* which is undone in time */
+    CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
+    stop(&netd);
+}
+
+/* What the tunnel uses is read at the start alone. */
+static void test_trial_of_more(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    write_config("}; access: { agent_user = \"12345\";");
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
+    TEST_CONTAINS(last_text, "`access` is not as it was");
+    TEST_CONTAINS(last_text, "restart sallyport-netd");
+    CU_ASSERT_PTR_NULL(netd.trial);
     stop(&netd);
 }
 
@@ -127,6 +167,8 @@ int main(void)
     static const struct test_case cases[] = {
         {"rules are not tried when nothing would take them back", test_trial_without_timer},
         {"rules on trial are kept in time only", test_confirmation},
+        {"no trial without a record of what is confirmed", test_trial_without_record},
+        {"a trial is for the firewall alone", test_trial_of_more},
     };
     test_private_network();
     return test_main("netd_requests", cases, ARRAY_LENGTH(cases));

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -109,6 +110,25 @@ static int check_background(void)
     return failed;
 }
 
+/* Executing a program with a capability must not make the kernel forget that it ends with its
+ * caller: also not for an ordinary user, who has gained something that way. */
+static int check_end(void)
+{
+    static const char *const dump[] = {"/usr/bin/setpriv", "--dump", NULL};
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    int failed = expect(prctl(PR_SET_KEEPCAPS, 1) == 0, "capabilities are kept");
+    failed += expect(setresgid(64999, 64999, 64999) == 0 && setresuid(64999, 64999, 64999) == 0,
+                     "somebody else");
+    failed += expect(privilege_reduce() == 0 && privilege_filter() == 0, "reduced");
+    failed += expect(helper_run(dump, NULL, 0, &output) == 0, "a helper starts");
+    failed += expect(strstr(strbuf_text(&output), "uid: 64999") != NULL, "as somebody else");
+    failed += expect(strstr(strbuf_text(&output), "Ambient capabilities: net_admin") != NULL,
+                     "with the capability");
+    failed += expect(strstr(strbuf_text(&output), "Parent death signal: KILL") != NULL,
+                     "and ends with its caller");
+    return failed;
+}
+
 static int check_filter(void)
 {
     static const int allowed[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
@@ -139,6 +159,7 @@ static void test_children(void)
 {
     CU_ASSERT_EQUAL(in_child(check_children), 0);
     CU_ASSERT_EQUAL(in_child(check_background), 0);
+    CU_ASSERT_EQUAL(in_child(check_end), 0);
 }
 
 static void test_filter(void)

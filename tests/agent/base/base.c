@@ -6,9 +6,13 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_strbuf(void)
@@ -82,7 +86,87 @@ static void test_child(void)
     CU_ASSERT_EQUAL(child_run(&job, &output), -ENOENT);
 }
 
+/* The only child of PID, or 0. */
+static pid_t child_of(pid_t pid)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *file = fopen(path, "re");
+    int child = 0;
+    if (file && fscanf(file, "%d", &child) != 1)
+        child = 0;
+    if (file)
+        (void)fclose(file);
+    return child;
+}
+
+/* What ended the process PID, which is or will be our child: its signal, or -1 for anything else.
+ */
+static int end_of(pid_t pid)
+{
+    int64_t deadline_ns = clock_mono_ns() + 20 * CLOCK_NS_PER_S;
+    int status = 0;
+    while (clock_mono_ns() < deadline_ns) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+        clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
+    }
+    (void)kill(pid, SIGKILL);
+    return -1;
+}
+
+/* Starts somebody who runs a child until it is told to go, and returns both. */
+static pid_t start_caller(int timeout_ms, pid_t *ret_child)
+{
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    pid_t caller = fork();
+    if (caller == 0)
+        _exit(run("sleep 300", NULL, timeout_ms, &output) != 0);
+    CU_ASSERT_TRUE_FATAL(caller > 0);
+    int64_t deadline_ns = clock_mono_ns() + 20 * CLOCK_NS_PER_S;
+    while (!(*ret_child = child_of(caller)) && clock_mono_ns() < deadline_ns)
+        clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
+    CU_ASSERT_TRUE_FATAL(*ret_child > 0);
+    return caller;
+}
+
+/* A stopped child must not go on, much later, with what its caller had wanted. */
+static void test_child_without_caller(void)
+{
+    pid_t child;
+    CU_ASSERT_EQUAL_FATAL(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* orphans become ours */
+    pid_t caller = start_caller(300000, &child);
+    CU_ASSERT_EQUAL(kill(child, SIGSTOP), 0);
+    CU_ASSERT_EQUAL(kill(caller, SIGKILL), 0);
+    CU_ASSERT_EQUAL(end_of(caller), SIGKILL);
+    CU_ASSERT_EQUAL(end_of(child), SIGKILL);
+}
+
+/* Nor when its caller is stopped beside it, and cannot end it in time. */
+static void test_child_of_stopped_caller(void)
+{
+    pid_t child;
+    pid_t caller = start_caller(2000, &child);
+    CU_ASSERT_EQUAL(kill(caller, SIGSTOP), 0);
+    char state = '?';
+    int64_t deadline_ns = clock_mono_ns() + 20 * CLOCK_NS_PER_S;
+    while (state != 'Z' && clock_mono_ns() < deadline_ns) {
+        CLEANUP(strbuf_free) struct strbuf about = STRBUF_EMPTY;
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)child);
+        CU_ASSERT_EQUAL_FATAL(file_read(path, 4096, &about), 0);
+        const char *name_end = strrchr(strbuf_text(&about), ')');
+        state = name_end ? name_end[2] : '?';
+        clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
+    }
+    CU_ASSERT_EQUAL(state, 'Z');
+    CU_ASSERT_EQUAL(kill(caller, SIGKILL), 0);
+    CU_ASSERT_EQUAL(end_of(caller), SIGKILL);
+}
+
 TEST_MAIN("base", {"a buffer grows, formats whole numbers and is reused", test_strbuf},
           {"a file is read whole or not at all", test_file_read},
           {"a file is replaced in one step", test_file_replace},
-          {"a child is bounded in time and output, and leaves nothing behind", test_child})
+          {"a child is bounded in time and output, and leaves nothing behind", test_child},
+          {"a stopped child ends with its caller", test_child_without_caller},
+          {"a child of a stopped caller ends in time", test_child_of_stopped_caller})
