@@ -20,6 +20,7 @@ struct netd {
     struct netd_config *trial;   /* whose firewall is tried; NULL: none */
     sd_event_source *trial_ends; /* timer of the trial */
     int64_t trial_ends_ms;       /* CLOCK_MONOTONIC */
+    sd_event_source *renewal;    /* to be started anew when idle; NULL: not asked for */
     struct firewall_counters counters; /* as of counters_ms; reading them starts a process */
     int64_t counters_ms;
     struct journal *journal;
