@@ -33,7 +33,7 @@ struct uplink_ring {
 
 static void fire(int timer, int64_t delay_ns)
 {
-    const struct itimerspec when = {.it_value = {.tv_nsec = delay_ns}};
+    const struct itimerspec when = {.it_value = {.tv_nsec = (long)delay_ns}};
     (void)timerfd_settime(timer, 0, &when, NULL);
 }
 

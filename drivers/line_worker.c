@@ -355,7 +355,7 @@ static void refuse_request(struct line *line)
 static void wait_until(struct line *line, int64_t time_ns)
 {
     struct timespec time = {.tv_sec = time_ns / CLOCK_NS_PER_S,
-                            .tv_nsec = time_ns % CLOCK_NS_PER_S};
+                            .tv_nsec = (long)(time_ns % CLOCK_NS_PER_S)};
     int result = 0;
     pthread_mutex_lock(&line->lock);
     while (result == 0 && !atomic_load(&line->stop) && !line->mailbox.full)

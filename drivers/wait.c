@@ -19,7 +19,7 @@ int wait_for(int file, short events, int64_t deadline_ns, const atomic_bool *sto
         int64_t left = deadline_ns - clock_mono_ns();
         bool last = left <= SLICE_NS;
         int64_t slice = left < 0 ? 0 : last ? left : SLICE_NS;
-        struct timespec timeout = {.tv_nsec = slice}; /* less than a second */
+        struct timespec timeout = {.tv_nsec = (long)slice}; /* less than a second */
         struct pollfd wait = {.fd = file, .events = events};
         int ready = ppoll(&wait, 1, &timeout, NULL);
         if (ready > 0)

@@ -316,7 +316,7 @@ static int take_up(struct journal *journal, uint32_t number, int64_t wall_ms)
     char name[32];
     file_name(number, name);
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", journal->folder, name);
-    int problem = file_read(path, journal->file_bytes * 2 + 65536, &content);
+    int problem = file_read(path, (size_t)journal->file_bytes * 2 + 65536, &content);
     if (problem < 0)
         return problem;
     struct tail tail = check_tail(&content, &journal->chain);

@@ -22,6 +22,7 @@ struct netd {
     bool is_unconfirmed;         /* the rules tried last are not confirmed (yet) */
     sd_event_source *trial_ends; /* timer of the trial */
     int64_t trial_ends_ms;       /* CLOCK_MONOTONIC */
+    sd_event_source *renewal;    /* to be started anew when idle; NULL: not asked for */
     struct firewall_counters counters; /* as of counters_ms; reading them starts a process */
     int64_t counters_ms;
     struct journal *journal;

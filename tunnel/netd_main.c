@@ -29,6 +29,7 @@
 #define JOURNAL_FILE_BYTES (1024 * 1024)
 #define JOURNAL_FILES 16
 #define ROLLBACK_RETRY_US 1000000
+#define RENEWAL_RETRY_US 500000
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
 
@@ -355,12 +356,48 @@ static int start_server(struct netd *netd)
     return problem;
 }
 
+static bool is_idle(const struct netd *netd)
+{
+    struct wire_status status = {0};
+    if (netd->keeper)
+        keeper_get_status(netd->keeper, &status);
+    return status.session_state == SESSION_CLOSED && !netd->trial;
+}
+
+/* Ends the warden, for systemd to start it anew, unless that would end somebody's session. */
+static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
+{
+    (void)at_us;
+    if (is_idle(userdata))
+        return sd_event_exit(sd_event_source_get_event(source), 0);
+    (void)sd_event_source_set_time_relative(source, RENEWAL_RETRY_US);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* SIGHUP: the program or its configuration was replaced. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
+{
+    struct netd *netd = userdata;
+    (void)source, (void)signal;
+    if (netd->renewal)
+        return 0; /* it is waiting already */
+    log_info("netd", "to be started anew: %s",
+             is_idle(netd) ? "now" : "as soon as no session is open and no rules are on trial");
+    int problem = sd_event_add_time_relative(netd->loop, &netd->renewal, CLOCK_MONOTONIC, 0, 0,
+                                             on_renewal, netd);
+    if (problem < 0)
+        log_error("netd", "cannot wait for that: %s; stop and start it by hand",
+                  strerror(-problem));
+    return 0;
+}
+
 static int start_loop(struct netd *netd)
 {
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &stop, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     int problem = sd_event_new(&netd->loop);
@@ -368,6 +405,8 @@ static int start_loop(struct netd *netd)
         problem = sd_event_add_signal(netd->loop, NULL, SIGTERM, NULL, NULL);
     if (problem >= 0)
         problem = sd_event_add_signal(netd->loop, NULL, SIGINT, NULL, NULL);
+    if (problem >= 0)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGHUP, on_hangup, netd);
     if (problem >= 0)
         (void)sd_event_set_watchdog(netd->loop, 1);
     return problem < 0 ? problem : 0;
@@ -420,6 +459,7 @@ static void stop(struct netd *netd)
     netd_close_gate(netd);
     netd->keeper = keeper_free(netd->keeper);
     netd->server = server_free(netd->server);
+    netd->renewal = sd_event_source_disable_unref(netd->renewal);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd_end_trial(netd);
     if (netd->journal)

@@ -28,7 +28,7 @@ int64_t clock_boot_ms(void)
 void clock_sleep_until(int64_t deadline_ns)
 {
     struct timespec deadline = {.tv_sec = deadline_ns / CLOCK_NS_PER_S,
-                                .tv_nsec = deadline_ns % CLOCK_NS_PER_S};
+                                .tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) == EINTR)
         ;
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,17 @@ static int check_sets(void)
     failed += expect_field(bytes, "CapAmb", NONE);
     failed += expect_field(bytes, "NoNewPrivs", "1");
     return failed;
+}
+
+/* The unit gives exactly these sets, and its own filter denies capset(). */
+static int check_without_capset(void)
+{
+    int failed = expect(privilege_reduce() == 0, "the privileges can be reduced");
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(capset), 0);
+    failed += expect(seccomp_load(filter) == 0, "capset() is denied");
+    seccomp_release(filter);
+    return failed + expect(privilege_reduce() == 0, "reduced is reduced enough");
 }
 
 /* uid 0 on purpose: even there a child gets nothing by itself. */
@@ -153,6 +165,7 @@ static int check_filter(void)
 static void test_sets(void)
 {
     CU_ASSERT_EQUAL(in_child(check_sets), 0);
+    CU_ASSERT_EQUAL(in_child(check_without_capset), 0);
 }
 
 static void test_children(void)
