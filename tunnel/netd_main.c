@@ -116,7 +116,7 @@ static int lockdown(const char *boot_file)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     int result = privilege_reduce();
-    if (result < 0) {
+    if (result < 0 && result != -EACCES) { /* the only child here is nft, which needs it anyway */
         log_error("lockdown", "CAP_NET_ADMIN is needed: %s; nothing is loaded", strerror(-result));
         return EXIT_FAILURE;
     }
@@ -417,7 +417,10 @@ static int give_up_privileges(void)
     int problem = privilege_reduce();
     if (!problem)
         problem = privilege_filter();
-    if (problem < 0)
+    if (problem == -EACCES)
+        log_error("netd", "run by root without CAP_SETPCAP, every helper would have CAP_NET_ADMIN; "
+                          "start it as a user of its own, or give it CAP_SETPCAP, which it drops");
+    else if (problem < 0)
         log_error("netd",
                   "cannot reduce the privileges: %s; CAP_NET_ADMIN is needed, and nothing "
                   "else",
@@ -429,9 +432,7 @@ static int start(struct netd *netd)
 {
     const struct keeper_hooks hooks = {on_changed, on_opened, netd};
     struct leftovers left = {0};
-    int problem = give_up_privileges();
-    if (!problem)
-        problem = make_folders(netd);
+    int problem = make_folders(netd);
     if (!problem)
         problem = start_loop(netd);
     if (!problem)
@@ -495,7 +496,7 @@ static int run(const struct call *call)
     netd.config = load(call->config_path);
     if (!netd.config)
         return fall_back(NULL, call);
-    if (settle_trial(&netd) < 0) {
+    if (give_up_privileges() < 0 || settle_trial(&netd) < 0) {
         (void)fall_back(netd.config, call);
         netd_config_free(netd.config);
         return EXIT_FAILURE;

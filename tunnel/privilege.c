@@ -22,7 +22,7 @@
 
 /*
  * Started as root (in a test, or by an administrator), root's uid alone must give nothing back.
- * Without CAP_SETPCAP there is nothing to take away: the unit did it.
+ * Without CAP_SETPCAP there is nothing to take away: the unit did it, unless it is root who runs.
  */
 static int forget_root(void)
 {
@@ -39,6 +39,17 @@ static int forget_root(void)
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
         return -errno;
     return prctl(PR_CAPBSET_DROP, CAP_SETPCAP, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Whether every program that this process executes gets root's capabilities, as far as it can. */
+static bool is_still_root(void)
+{
+    uid_t real, effective, saved;
+    if (getresuid(&real, &effective, &saved) < 0)
+        return true;
+    int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+    const int needed = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
+    return (real == 0 || effective == 0 || saved == 0) && (bits < 0 || (bits & needed) != needed);
 }
 
 /* The unit starts it with exactly these sets, and without the right to call capset(). */
@@ -62,7 +73,9 @@ int privilege_reduce(void)
         return problem;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return -errno;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return is_still_root() ? -EACCES : 0;
 }
 
 int privilege_ambient(bool raised)

@@ -10,7 +10,8 @@
 /*
  * Keeps CAP_NET_ADMIN alone, in the permitted, effective and inheritable sets, with an empty
  * ambient set, so that a child has none. Sets no_new_privs. Returns 0, or -EPERM without the
- * capability, or another negative errno.
+ * capability, or another negative errno. -EACCES: all of it is done, but the process is root's and
+ * may not change what that means (CAP_SETPCAP), so that every child has the capability.
  */
 int privilege_reduce(void);
 

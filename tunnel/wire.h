@@ -38,13 +38,19 @@ enum wire_verb {
     WIRE_ACKNOWLEDGE,     /* admin only: ends the latch after tampering */
     WIRE_FIREWALL_TRY,    /* admin only: rules of the changed netd.conf, for some seconds */
     WIRE_FIREWALL_KEEP,   /* admin only: keep them */
-    WIRE_JOURNAL_READ,    /* one line of the audit trail */
-    WIRE_SUBSCRIBE,       /* from now on: WIRE_CHANGED whenever status or journal changed */
+    WIRE_JOURNAL_READ,    /* one line of the audit trail; also the agent, see below */
+    WIRE_SUBSCRIBE,       /* from now on: WIRE_CHANGED whenever status or journal changed; same */
     WIRE_CHANGED,         /* from the warden only, unasked */
     WIRE_CHALLENGE,       /* agent only: what the next signed command must carry */
     WIRE_SIGNED,          /* agent only: a signed command */
     WIRE_VERB_COUNT,
 };
+
+/*
+ * The agent may read the journal and subscribe, because it publishes every line as an event. So a
+ * taken-over agent knows who opened what, when and why. It gains nothing by that: no line holds a
+ * key, a signature or anything else that a later request would be believed for.
+ */
 
 /* What the peer's credentials make it. */
 enum wire_role {

@@ -423,7 +423,7 @@ def conf(extra="", tunnel=True):
   gateway = "plant-7/gw-0042"; address = "10.254.1.42"; private_key_file = "wireguard.key";
   hub = { public_key = "jx7FbTTiQsgPhYhIPfn9XQUn9GkUSq2jeBYqRyfVm2o=";
           endpoint = "192.0.2.9:51820"; address = "10.254.0.1"; };
-  sources = [ "10.254.0.0/24" ]; max_ttl_s = 3600;
+  sources = [ "10.254.0.0/24" ]; max_ttl_s = 3600; idle_close_s = 900;
   services = ( { name = "ssh"; protocol = "tcp"; port = 22; },
     { name = "plc1"; protocol = "tcp"; port = 502; target = "192.168.10.5"; interface = "eth1"; } );
 };

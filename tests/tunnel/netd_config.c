@@ -16,7 +16,8 @@
 #define HUB                                                                                        \
     "hub = { public_key = \"" KEY "\"; endpoint = \"vpn.example.com:443\"; "                       \
     "address = \"10.254.0.1\"; };\n"
-#define TUNNEL_HEAD                                                                                \
+#define TUNNEL_HEAD TUNNEL_START "max_ttl_s = 60; idle_close_s = 900;\n"
+#define TUNNEL_START                                                                               \
     "tunnel: { gateway = \"plant-7/gw-0042\"; address = \"10.254.1.42\";\n"                        \
     "private_key_file = \"wireguard.key\"; sources = [ \"10.254.0.0/24\" ];\n"
 #define SERVICES                                                                                   \
@@ -42,7 +43,7 @@ static void test_good(void)
         "exceptions = ( { interface = \"eth1\"; source = \"192.168.10.20/32\"; port = 22; } );\n"
         "egress_allow = ( { destination = \"0.0.0.0/0\"; port = 8883; } ); };\n"
         "paths: { state_dir = \"state\"; runtime_dir = \"/run/x\"; };\n" TUNNEL_HEAD HUB SERVICES
-        "max_ttl_s = 60; approval = \"local\"; };\n",
+        "approval = \"local\"; };\n",
         &out);
     TEST_TEXT_EQUAL(strbuf_text(&out), "");
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
@@ -102,8 +103,14 @@ static const struct {
     {"firewall: { exceptions = ( { interface = \"eth1\"; source = \"::/0\"; port = 0; } ); };",
      "firewall.exceptions[0].port"},
     {TUNNEL_HEAD SERVICES "};", "tunnel.hub.public_key: missing"},
-    {TUNNEL_HEAD HUB SERVICES "max_ttl_s = 0; };", "tunnel.max_ttl_s"},
-    {TUNNEL_HEAD HUB SERVICES "idle_close_s = -1; };", "tunnel.idle_close_s"},
+    {TUNNEL_START HUB SERVICES "idle_close_s = 900; };", "netd.conf:1: tunnel.max_ttl_s: missing"},
+    {TUNNEL_START HUB SERVICES "max_ttl_s = 60; };", "netd.conf:1: tunnel.idle_close_s: missing"},
+    {TUNNEL_START HUB SERVICES "max_ttl_s = 0; idle_close_s = 9; };",
+     "tunnel.max_ttl_s: 0 is out of range"},
+    {TUNNEL_START HUB SERVICES "max_ttl_s = 604801; idle_close_s = 9; };",
+     "tunnel.max_ttl_s: 604801 is out of range"},
+    {TUNNEL_START HUB SERVICES "max_ttl_s = 9; idle_close_s = -1; };",
+     "tunnel.idle_close_s: -1 is out of range"},
     {TUNNEL_HEAD HUB "services = ( { name = \"a\"; port = 1; }, { name = \"a\"; port = 2; } ); };",
      "is given twice"},
     {TUNNEL_HEAD HUB "services = ( { name = \"a\"; port = 1; }, { name = \"b\"; port = 1; } ); };",
@@ -120,13 +127,13 @@ static const struct {
                      "interface = \"eth*\"; } ); };",
      "is no interface name"},
     {"tunnel: { gateway = \"plant\"; address = \"10.0.0.1\"; private_key_file = \"k\"; "
-     "sources = [ \"10.1.0.0/16\" ]; " HUB "};",
+     "sources = [ \"10.1.0.0/16\" ]; max_ttl_s = 9; idle_close_s = 9; " HUB "};",
      "is not SITE/ID"},
     {"tunnel: { gateway = \"p/g\"; address = \"10.0.0.0/24\"; private_key_file = \"k\"; "
-     "sources = [ \"10.1.0.0/16\" ]; " HUB "};",
+     "sources = [ \"10.1.0.0/16\" ]; max_ttl_s = 9; idle_close_s = 9; " HUB "};",
      "tunnel.address: \"10.0.0.0/24\" is not the IPv4 address"},
     {"tunnel: { gateway = \"p/g\"; address = \"10.0.0.1\"; private_key_file = \"k\"; "
-     "sources = [ \"0.0.0.0/0\" ]; " HUB "};",
+     "sources = [ \"0.0.0.0/0\" ]; max_ttl_s = 9; idle_close_s = 9; " HUB "};",
      "tunnel.sources"},
     {TUNNEL_HEAD "hub = { public_key = \"" KEY "\"; endpoint = \"vpn.example.com\"; "
                  "address = \"10.254.0.1\"; }; };",
@@ -232,7 +239,7 @@ static void test_difference(void)
 {
     static const char good[] =
         FIREWALL "access: { agent_user = \"7\"; admin_group = \"8\"; };\n"
-                 "paths: { state_dir = \"s\"; runtime_dir = \"r\"; };\n" TUNNEL_HEAD HUB SERVICES
+                 "paths: { state_dir = \"s\"; runtime_dir = \"r\"; };\n" TUNNEL_START HUB SERVICES
                  "max_ttl_s = 60; idle_close_s = 30; keepalive_s = 20;\n"
                  "mtu = 1400; approval = \"local\"; };\n";
     static const struct {

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -162,6 +163,23 @@ static int check_filter(void)
     return failed;
 }
 
+/* Root whose capabilities somebody has cut down, but who is still root for each program. */
+static int check_half_root(void)
+{
+    static const unsigned gone[] = {CAP_SETPCAP, CAP_SYS_ADMIN};
+    int failed = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(gone); i++)
+        failed += expect(prctl(PR_CAPBSET_DROP, gone[i]) == 0, "cut down");
+    failed += expect(privilege_reduce() == -EACCES, "refused");
+    return failed;
+}
+
+static void test_half_root(void)
+{
+    if (geteuid() == 0)
+        CU_ASSERT_EQUAL(in_child(check_half_root), 0);
+}
+
 static void test_sets(void)
 {
     CU_ASSERT_EQUAL(in_child(check_sets), 0);
@@ -181,5 +199,6 @@ static void test_filter(void)
 }
 
 TEST_MAIN("privilege", {"CAP_NET_ADMIN is all that is left, also of root", test_sets},
+          {"root that cannot be given up is refused", test_half_root},
           {"a child has no capability unless it is a helper", test_children},
           {"the filter denies what nobody needs", test_filter})
