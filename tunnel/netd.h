@@ -8,6 +8,7 @@
 #include "tunnel/firewall.h"
 #include "tunnel/journal.h"
 #include "tunnel/keeper.h"
+#include "tunnel/lookup.h"
 #include "tunnel/netd_config.h"
 #include "tunnel/server.h"
 
@@ -25,6 +26,7 @@ struct netd {
     struct journal *journal;
     struct firewall *firewall;
     struct keeper *keeper;
+    struct lookup *lookup;
     struct server *server;
     sd_event *loop;
 };
