@@ -51,7 +51,6 @@ struct lookup {
     struct resolver resolvers[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
-    struct ip_network refused_dns; /* the last; AF_UNSPEC: none */
     unsigned journal_room, unrecorded;
     int64_t journal_ns; /* when the room was last made larger */
 };
@@ -142,12 +141,10 @@ static size_t sift_dns(struct lookup *lookup, struct ip_network *servers, size_t
         if (!ip_network_is_unicast_host(&servers[i]))
             continue;
         const char *why = object(lookup, &servers[i]);
-        if (!why) {
+        if (!why)
             servers[kept++] = servers[i];
-        } else if (!ip_network_equal(&lookup->refused_dns, &servers[i])) {
-            lookup->refused_dns = servers[i];
+        else if (names_refused(lookup->names, NAMES_DNS, &servers[i]))
             record_refusal(lookup, "dns", &servers[i], why, now_ns);
-        }
     }
     return kept;
 }

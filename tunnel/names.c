@@ -27,19 +27,26 @@ struct answer {
     size_t n;
 };
 
+/* What was refused last. */
+struct refused {
+    struct ip_network addresses[NAMES_ADDRESSES]; /* a ring */
+    size_t n;                                     /* ever */
+};
+
 struct name {
     struct firewall_name wanted;
     struct answer answer;
     int64_t due_ns;
     unsigned failures; /* since the last answer */
     bool is_asked;
-    struct ip_network refused; /* the last; AF_UNSPEC for none */
+    struct refused refused;
 };
 
 struct names {
     struct name list[NETD_MAX_NAMES];
     size_t n;
     struct answer dns;
+    struct refused refused_dns;
     int64_t lease_ns;
 };
 
@@ -168,6 +175,7 @@ void names_follow(struct names *names, const struct firewall_config *config, int
     names->lease_ns = config->egress_lease_s * CLOCK_NS_PER_S;
     if (!config->dns_is_fixed)
         names->dns = before.dns;
+    names->refused_dns = before.refused_dns;
     names->n = config->n_names;
     for (size_t i = 0; i < config->n_names; i++) {
         const struct name *known = find_name(before.list, before.n, &config->names[i]);
@@ -250,10 +258,12 @@ unsigned names_failures(const struct names *names, int name)
 
 bool names_refused(struct names *names, int name, const struct ip_network *address)
 {
-    struct ip_network *last = &names->list[name].refused;
-    bool is_news = !ip_network_equal(last, address);
-    *last = *address;
-    return is_news;
+    struct refused *refused = name == NAMES_DNS ? &names->refused_dns : &names->list[name].refused;
+    size_t n = refused->n < NAMES_ADDRESSES ? refused->n : NAMES_ADDRESSES;
+    if (is_among(refused->addresses, n, address))
+        return false;
+    refused->addresses[refused->n++ % NAMES_ADDRESSES] = *address;
+    return true;
 }
 
 bool names_have_dns(struct names *names, const struct ip_network *servers, size_t n, int64_t now_ns)

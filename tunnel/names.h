@@ -47,7 +47,8 @@ unsigned names_failed(struct names *names, int name, int64_t now_ns);
 bool names_is_known(const struct names *names, int name);
 unsigned names_failures(const struct names *names, int name);
 
-/* Notes that ADDRESS was refused for NAME; returns whether that is news. */
+/* Notes that ADDRESS was refused for NAME (or NAMES_DNS); returns whether that is news. */
+#define NAMES_DNS (-1)
 bool names_refused(struct names *names, int name, const struct ip_network *address);
 
 /* The name servers, as names_answered(): from a file, so that nobody asks for them. */
