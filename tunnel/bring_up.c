@@ -18,7 +18,6 @@
 
 #define POLL_MS 50           /* between two looks for the handshake */
 #define NEXT_ADDRESS_MS 5000 /* without an answer, the next address of the hub is tried */
-#define ANSWER_BYTES 1024    /* of the resolver */
 
 struct bring_up {
     const struct tunnel_config *config;
@@ -160,7 +159,7 @@ static void explain_resolver(struct bring_up *bring_up, int code)
 static int resolver_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
     struct bring_up *bring_up = context;
-    char answer[ANSWER_BYTES];
+    char answer[RESOLVE_ANSWER_BYTES];
     int status = 0;
     (void)source, (void)descriptor, (void)events;
     ssize_t got = read(bring_up->resolver_output, answer, sizeof(answer) - 1);

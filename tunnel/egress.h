@@ -1,6 +1,7 @@
 /*
- * egress = "strict": destinations that the gateway itself may reach for a while. Part of the
- * firewall; nobody else calls it. Main thread only.
+ * egress = "strict": destinations that the gateway itself may reach for a while: those that names
+ * have, and the hub while there is a session. Part of the firewall; nobody else calls it. Main
+ * thread only.
  */
 #ifndef SALLYPORT_TUNNEL_EGRESS_H
 #define SALLYPORT_TUNNEL_EGRESS_H
@@ -9,12 +10,16 @@
 
 #include <sys/socket.h>
 
-/* 0, or -EINVAL for anything but a unicast address with a port, TCP or UDP, and a positive time. */
-int egress_read(const struct sockaddr_storage *address, uint8_t protocol, int64_t timeout_ms,
-                struct egress_lease *ret_lease);
+/*
+ * Lets UDP out to HUB for TIMEOUT_MS, or gives it that time anew. 0; -EINVAL for anything but a
+ * unicast address with a port and a positive time; -E2BIG for too many, or another negative errno.
+ */
+int egress_allow_hub(struct rules *rules, const struct sockaddr_storage *hub, int64_t timeout_ms,
+                     struct strbuf *problem);
+int egress_forget_hub(struct rules *rules, struct strbuf *problem); /* repeatable */
 
-/* Adds LEASE, or gives it its time anew. 0, -E2BIG for too many, or another negative errno. */
-int egress_allow(struct rules *rules, const struct egress_lease *lease);
-int egress_forget(struct rules *rules, const struct egress_lease *lease); /* repeatable */
+/* Makes LEASES the only destinations beside the hub. As firewall_set_egress(). */
+int egress_set(struct rules *rules, const struct egress_lease *leases, size_t n_leases,
+               struct strbuf *problem);
 
 #endif

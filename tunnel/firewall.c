@@ -48,7 +48,6 @@ struct firewall {
     uint32_t repairs;
     int64_t repaired_ns[FIGHT_REPAIRS]; /* a ring */
     int64_t told_ns;                    /* when the hooks were called */
-    struct egress_lease hub;            /* port 0: none */
     int32_t changed_by_pid;
     char changed_by[32], problem[160];
 };
@@ -144,12 +143,11 @@ static void shut_anyhow(struct firewall *firewall)
     rules_doubt(firewall->rules); /* tried again with every tick */
 }
 
-/* Everything that a lease had goes, whatever is left of it. */
+/* Everything that a session had goes, whatever is left of it. */
 static int shut(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    firewall->hub.port = 0;
     int result = rules_load(firewall->rules, firewall->config, false, problem);
     if (result < 0)
         shut_anyhow(firewall);
@@ -437,33 +435,28 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
 
 /* ---- egress = "strict" ---- */
 
-int firewall_allow_egress(struct firewall *firewall, const struct sockaddr_storage *address,
-                          uint8_t protocol, int64_t timeout_ms)
+static bool is_strict(const struct firewall *firewall)
 {
-    struct egress_lease lease;
-    if (firewall->config->firewall.egress != EGRESS_STRICT)
-        return 0;
-    int result = egress_read(address, protocol, timeout_ms, &lease);
-    return result < 0 ? result : egress_allow(firewall->rules, &lease);
+    return firewall->config->firewall.egress == EGRESS_STRICT;
 }
 
 int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
                        int64_t timeout_ms)
 {
-    int result = firewall_allow_egress(firewall, hub, IPPROTO_UDP, timeout_ms);
-    if (result == 0 && firewall->config->firewall.egress == EGRESS_STRICT)
-        result = egress_read(hub, IPPROTO_UDP, timeout_ms, &firewall->hub);
-    return result;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    return is_strict(firewall) ? egress_allow_hub(firewall->rules, hub, timeout_ms, &problem) : 0;
 }
 
 int firewall_forget_hub(struct firewall *firewall)
 {
-    if (firewall->hub.port == 0 || firewall->config->firewall.egress != EGRESS_STRICT)
-        return 0;
-    int result = egress_forget(firewall->rules, &firewall->hub);
-    if (result == 0)
-        firewall->hub.port = 0;
-    return result;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    return is_strict(firewall) ? egress_forget_hub(firewall->rules, &problem) : 0;
+}
+
+int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
+                        size_t n_leases, struct strbuf *problem)
+{
+    return is_strict(firewall) ? egress_set(firewall->rules, leases, n_leases, problem) : 0;
 }
 
 /* ---- Posture ---- */

@@ -41,6 +41,17 @@ struct firewall_lease_state {
     uint64_t bytes; /* both directions, since it was added or last extended */
 };
 
+/* One destination that the gateway itself may reach for a while (egress = "strict"). */
+struct egress_lease {
+    struct ip_network destination; /* one host, IPv4 or IPv6 */
+    uint8_t protocol;
+    uint16_t port;
+    bool is_hub; /* for the tunnel of a session, and gone with it */
+    int64_t remaining_ms;
+};
+
+#define FIREWALL_MAX_EGRESS 512
+
 enum firewall_state {
     FIREWALL_OFF,    /* nothing of ours is loaded: only before the first apply, or if that fails */
     FIREWALL_LOCKED, /* loaded, verified, no exception; leases are counted beside it */
@@ -152,12 +163,13 @@ int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage 
 int firewall_forget_hub(struct firewall *firewall);
 
 /*
- * The same for any destination of the gateway itself, PROTOCOL IPPROTO_TCP or IPPROTO_UDP: the
- * address of a name, for as long as the answer is good. Giving it again renews it. At most 64 at
- * once (-E2BIG). -EINVAL for anything but a unicast address with a port.
+ * egress = "strict": makes LEASES the only destinations of the gateway itself beside the hub, in
+ * one transaction, each for its remaining time; one with none is left out. They outlast
+ * repairs and other rules. 0, -E2BIG with more than fit (FIREWALL_MAX_EGRESS and the hub's), or
+ * another negative errno with the reason in PROBLEM. With egress = "open" it does nothing.
  */
-int firewall_allow_egress(struct firewall *firewall, const struct sockaddr_storage *address,
-                          uint8_t protocol, int64_t timeout_ms);
+int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
+                        size_t n_leases, struct strbuf *problem);
 
 /* Compares the kernel with what we loaded, now. 0: as it should be; 1: it was not, and was mended;
  * a negative errno. Updates the posture; calls the hooks. */

@@ -9,6 +9,7 @@
 #include "tunnel/gate.h"
 #include "tunnel/journal.h"
 #include "tunnel/keeper.h"
+#include "tunnel/lookup.h"
 #include "tunnel/netd_config.h"
 #include "tunnel/server.h"
 
@@ -28,6 +29,7 @@ struct netd {
     struct journal *journal;
     struct firewall *firewall;
     struct keeper *keeper;
+    struct lookup *lookup;
     struct server *server;
     struct gate *gate; /* NULL without a tunnel */
     sd_event_source *gate_timer;

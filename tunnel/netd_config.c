@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define MAX_FILE_BYTES (256 * 1024)
+#define DNS_PORT 53  /* RFC 1035 4.2 */
+#define NTP_PORT 123 /* RFC 5905 7.2 */
 #define FAIL(section, key, ...) section_report(section, FINDING_ERROR, key, __VA_ARGS__)
 
 /* ---- Single values ---- */
@@ -94,6 +96,13 @@ static bool is_host_name(const char *text)
            text[0] != '.' && !strstr(text, "..");
 }
 
+/* What can only be an address: has a ':' or a '/', or ends with a label of digits. */
+static bool looks_like_address(const char *text)
+{
+    const char *dot = strrchr(text, '.'), *last = dot ? dot + 1 : text;
+    return strpbrk(text, ":/") || last[strspn(last, "0123456789")] == '\0';
+}
+
 /* "NAME:PORT", "ADDRESS:PORT" or "[IPV6]:PORT". */
 static void read_endpoint(const struct section *section, const char *text, struct tunnel_hub *hub)
 {
@@ -142,16 +151,71 @@ static void read_exception(const struct section *element, struct firewall_config
     table_free(&netd_exception_table, &raw);
 }
 
+static void allow(struct firewall_config *config, const struct ip_network *destination,
+                  uint8_t protocol, uint16_t port)
+{
+    config->allow[config->n_allow++] = (struct firewall_egress){*destination, protocol, port};
+}
+
+/* A name, an address or a network, as DESTINATION of KEY. */
+static void read_destination(const struct section *section, const char *key, const char *text,
+                             uint8_t protocol, uint16_t port, struct firewall_config *config)
+{
+    struct ip_network network;
+    if (looks_like_address(text)) {
+        if (read_network(section, key, text, &network))
+            allow(config, &network, protocol, port);
+    } else if (!is_host_name(text)) {
+        FAIL(section, key, "\"%s\" is no name, address or network", text);
+    } else if (config->n_names == NETD_MAX_NAMES) {
+        FAIL(section, key, "\"%s\" is one name too many: egress_allow and ntp take %d", text,
+             NETD_MAX_NAMES);
+    } else {
+        struct firewall_name *name = &config->names[config->n_names++];
+        (void)memccpy(name->host, text, '\0', sizeof(name->host));
+        name->protocol = protocol;
+        name->port = port;
+    }
+}
+
 static void read_egress(const struct section *element, struct firewall_config *config)
 {
     struct raw_rule raw = {0};
-    if (read_group(element, &netd_egress_table, &raw, NULL)) {
-        struct firewall_egress *egress = &config->allow[config->n_allow++];
-        (void)read_network(element, "destination", raw.address, &egress->destination);
-        egress->protocol = protocol_of(raw.protocol);
-        egress->port = (uint16_t)raw.port;
-    }
+    if (read_group(element, &netd_egress_table, &raw, NULL))
+        read_destination(element, "destination", raw.address, protocol_of(raw.protocol),
+                         (uint16_t)raw.port, config);
     table_free(&netd_egress_table, &raw);
+}
+
+static void read_dns(const struct section *section, const struct text_list *list,
+                     struct firewall_config *config)
+{
+    config->dns_is_fixed = list->length > 0;
+    for (size_t i = 0; i < list->length; i++) {
+        struct ip_network server;
+        if (!read_network(section, "dns", list->items[i], &server))
+            continue;
+        if (!ip_network_is_unicast_host(&server)) {
+            FAIL(section, "dns", "\"%s\" is not the address of a server elsewhere", list->items[i]);
+            continue;
+        }
+        allow(config, &server, IPPROTO_UDP, DNS_PORT);
+        allow(config, &server, IPPROTO_TCP, DNS_PORT);
+    }
+}
+
+static void read_ntp(const struct section *section, const struct text_list *list,
+                     struct firewall_config *config)
+{
+    for (size_t i = 0; i < list->length; i++)
+        read_destination(section, "ntp", list->items[i], IPPROTO_UDP, NTP_PORT, config);
+}
+
+static void check_egress(const struct section *section, const struct firewall_config *config)
+{
+    if (config->egress == EGRESS_OPEN && config->n_allow + config->n_names > 0)
+        section_report(section, FINDING_WARNING, "egress",
+                       "is \"open\": egress_allow, dns and ntp have no effect");
 }
 
 static void check_interfaces(const struct section *section, const struct firewall_config *config)
@@ -174,6 +238,9 @@ static void read_firewall(const struct section *root, struct firewall_config *co
     read_patterns(&section, "wan", &raw.wan, config->wan, &config->n_wan);
     read_patterns(&section, "plant", &raw.plant, config->plant, &config->n_plant);
     config->egress = raw.egress;
+    config->egress_lease_s = raw.egress_lease_s;
+    read_dns(&section, &raw.dns, config);
+    read_ntp(&section, &raw.ntp, config);
     table_free(&netd_firewall_table, &raw);
     check_interfaces(&section, config);
     size_t length = section_list(&section, "exceptions", NETD_MAX_EXCEPTIONS);
@@ -186,9 +253,7 @@ static void read_firewall(const struct section *root, struct firewall_config *co
         if (section_element(&section, "egress_allow", i, &element))
             read_egress(&element, config);
     }
-    if (config->n_allow > 0 && config->egress == EGRESS_OPEN)
-        section_report(&section, FINDING_WARNING, "egress_allow",
-                       "has no effect: egress is \"open\"");
+    check_egress(&section, config);
 }
 
 static void read_hub(const struct section *tunnel, struct tunnel_hub *hub)

@@ -17,10 +17,14 @@ struct option_table; /* config/option.h */
 
 #define NETD_MAX_INTERFACES 16 /* wan and plant, each */
 #define NETD_MAX_EXCEPTIONS 64
-#define NETD_MAX_EGRESS 64
+#define NETD_MAX_EGRESS 64 /* elements of firewall.egress_allow */
+#define NETD_MAX_DNS 8
+#define NETD_MAX_NTP 8
+#define NETD_MAX_NAMES 24 /* of egress_allow and ntp together */
 #define NETD_MAX_SERVICES 16
 #define NETD_MAX_SOURCES 8
-#define NETD_NAME_BYTES 65 /* of a service, with its NUL */
+#define NETD_NAME_BYTES 65  /* of a service, with its NUL */
+#define NETD_HOST_BYTES 254 /* of a host name, with its NUL */
 
 enum netd_egress { /* names: "open", "strict" */
                    EGRESS_OPEN,
@@ -52,6 +56,13 @@ struct firewall_egress {
     uint16_t port;
 };
 
+/* The same by name: whatever addresses the name has, each for a limited time. */
+struct firewall_name {
+    char host[NETD_HOST_BYTES];
+    uint8_t protocol;
+    uint16_t port;
+};
+
 struct firewall_config {
     struct interface_pattern wan[NETD_MAX_INTERFACES];
     size_t n_wan;
@@ -60,8 +71,13 @@ struct firewall_config {
     int egress; /* enum netd_egress */
     struct firewall_exception exceptions[NETD_MAX_EXCEPTIONS];
     size_t n_exceptions;
-    struct firewall_egress allow[NETD_MAX_EGRESS]; /* only with EGRESS_STRICT */
+    /* The rest only with EGRESS_STRICT. Addresses of egress_allow, dns and ntp: */
+    struct firewall_egress allow[NETD_MAX_EGRESS + 2 * NETD_MAX_DNS + NETD_MAX_NTP];
     size_t n_allow;
+    struct firewall_name names[NETD_MAX_NAMES]; /* of egress_allow and ntp */
+    size_t n_names;
+    bool dns_is_fixed; /* else the name servers are those of /etc/resolv.conf */
+    int64_t egress_lease_s;
 };
 
 struct tunnel_service {

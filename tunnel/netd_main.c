@@ -180,6 +180,7 @@ void netd_end_trial(struct netd *netd)
         }
         return;
     }
+    lookup_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd->trial = netd_config_free(netd->trial);
     netd_journal(netd, "firewall_rolled_back", "");
@@ -203,6 +204,11 @@ static void on_repaired(void *context, const char *detail)
 {
     log_warning("firewall", "event=repaired %s", detail);
     netd_journal(context, "firewall_repaired", detail);
+}
+
+static void on_egress(void *context, const char *event, const char *detail)
+{
+    netd_journal(context, event, detail);
 }
 
 static void on_changed(void *context)
@@ -452,12 +458,17 @@ static int start(struct netd *netd)
     netd->keeper = keeper_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
     netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
     problem = netd_open_gate(netd);
-    return problem < 0 ? problem : start_server(netd);
+    if (problem < 0)
+        return problem;
+    netd->lookup = lookup_new(netd->config, &netd->config->tunnel, netd->firewall,
+                              &(struct lookup_hooks){on_egress, netd}, netd->loop);
+    return start_server(netd);
 }
 
 static void stop(struct netd *netd)
 {
     netd_close_gate(netd);
+    netd->lookup = lookup_free(netd->lookup);
     netd->keeper = keeper_free(netd->keeper);
     netd->server = server_free(netd->server);
     netd->renewal = sd_event_source_disable_unref(netd->renewal);

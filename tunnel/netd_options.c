@@ -38,9 +38,32 @@ static const struct option firewall_rows[] = {
      .fallback = "open",
      .reload = RELOAD_RESTART,
      .offset = offsetof(struct raw_firewall, egress),
-     .help =
-         "What the gateway itself may send: \"open\" is everything, \"strict\" only answers, "
-         "DHCP, the plant, the hub, and what egress_allow lists: name servers and broker as well."},
+     .help = "What the gateway itself may send: \"open\" is everything, \"strict\" only answers, "
+             "DHCP, the plant, the hub, name servers, time servers, and what egress_allow lists: "
+             "brokers and proxy as well."},
+    {.key = "egress_lease_s",
+     .type = OPTION_INT,
+     .unit = "s",
+     .min = 10,
+     .max = 86400,
+     .fallback = "300",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, egress_lease_s),
+     .help = "With egress = \"strict\": how long an address may be reached after its name had it "
+             "last, and a fifth more; names are asked for again after half of it."},
+    {.key = "dns",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_DNS,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, dns),
+     .help = "With egress = \"strict\": the addresses of the name servers; when the list is empty, "
+             "those of /etc/resolv.conf, which DHCP may have written."},
+    {.key = "ntp",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_NTP,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, ntp),
+     .help = "With egress = \"strict\": the time servers, names or addresses."},
 };
 const struct option_table netd_firewall_table =
     TABLE("firewall", raw_firewall, firewall_rows,
@@ -90,12 +113,13 @@ static const struct option egress_rows[] = {
     {.key = "destination",
      .type = OPTION_TEXT,
      .flags = OPTION_REQUIRED,
-     .min = 2,
-     .max = 63,
+     .min = 1,
+     .max = NETD_HOST_BYTES - 1,
      .reload = RELOAD_RESTART,
      .offset = offsetof(struct raw_rule, address),
-     .help = "Where to: an address or a network, IPv4 or IPv6; \"0.0.0.0/0\" for everywhere.",
-     .example = "\"203.0.113.7\""},
+     .help = "Where to: a name, an address or a network, IPv4 or IPv6; \"0.0.0.0/0\" for "
+             "everywhere.",
+     .example = "\"broker.example.com\""},
     {.key = "protocol",
      .type = OPTION_ENUM,
      .names = protocol_names,
@@ -115,7 +139,8 @@ static const struct option egress_rows[] = {
 };
 const struct option_table netd_egress_table =
     TABLE("firewall.egress_allow", raw_rule, egress_rows,
-          "With egress = \"strict\": one destination that the gateway itself may reach.");
+          "With egress = \"strict\": one destination that the gateway itself may reach; the "
+          "broker, a proxy, a package server.");
 
 static const struct option paths_rows[] = {
     {.key = "state_dir",

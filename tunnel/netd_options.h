@@ -8,8 +8,9 @@
 #include "config/option.h"
 
 struct raw_firewall {
-    struct text_list wan, plant;
+    struct text_list wan, plant, dns, ntp;
     int egress;
+    int64_t egress_lease_s;
 };
 
 struct raw_rule { /* of exceptions and egress_allow */

@@ -91,7 +91,7 @@ static void put_row(const struct option_table *table, const struct option *row, 
     else if (row->fallback)
         option_print_default(table, row, out);
     else
-        strbuf_add(out, "\"\"");
+        strbuf_add(out, row->type == OPTION_TEXT_LIST ? "[ ]" : "\"\"");
     strbuf_add(out, ";\n");
 }
 
@@ -128,7 +128,9 @@ void netd_config_example(struct strbuf *out)
     strbuf_add(out, "    # for example: exceptions = ( { interface = \"eth1\"; "
                     "source = \"192.168.10.20\"; port = 22; } );\n");
     put_list(&netd_egress_table, "egress_allow", "", out);
-    strbuf_add(out, "};\n\npaths: {\n");
+    strbuf_add(out, "    # for example: egress_allow = ( "
+                    "{ destination = \"broker.example.com\"; port = 8883; } );\n"
+                    "};\n\npaths: {\n");
     put_rows(&netd_paths_table, "    ", out);
     strbuf_add(out, "};\n\naccess: {\n");
     put_rows(&netd_access_table, "    ", out);

@@ -229,6 +229,7 @@ static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *tex
         return problem;
     }
     netd->trial = fresh;
+    lookup_follow(netd->lookup, fresh);
     return 0;
 }
 

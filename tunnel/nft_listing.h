@@ -17,7 +17,7 @@ struct nft_listing {
     uint64_t packets[COUNTER_COUNT]; /* of the named counters; 0 when there is no such counter */
     struct firewall_lease_state leases[2 * FIREWALL_MAX_LEASES];
     size_t n_leases;
-    struct egress_lease egress[2 * RULESET_MAX_EGRESS];
+    struct egress_lease egress[2 * FIREWALL_MAX_EGRESS];
     size_t n_egress;
 };
 

@@ -1,8 +1,7 @@
-/* Where the hub is: the resolver's process, and the warden's reading of its answer. */
+/* The addresses of a name: the resolver's process, and the warden's reading of its answer. */
 #include "tunnel/resolve.h"
 
 #include "agent/base/descriptor.h"
-#include "tunnel/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,21 +58,33 @@ static void make_sockaddr(const struct ip_network *host, uint16_t port,
     }
 }
 
-int resolve_parse(const char *text, uint16_t port, struct sockaddr_storage hubs[RESOLVE_MAX])
+int resolve_read(const char *text, struct ip_network hosts[RESOLVE_MAX])
 {
     int found = 0;
     while (*text && found < RESOLVE_MAX) {
         char line[INET6_ADDRSTRLEN];
         size_t length = strcspn(text, "\n");
-        struct ip_network host;
         if (length >= sizeof(line) || text[length] != '\n')
             return -EINVAL;
         memcpy(line, text, length);
         line[length] = '\0';
-        if (ip_network_parse(line, &host) < 0 || !ip_network_is_unicast_host(&host))
+        if (ip_network_parse(line, &hosts[found]) < 0 || !ip_network_is_host(&hosts[found]))
             return -EINVAL;
-        make_sockaddr(&host, port, &hubs[found++]);
+        found++;
         text += length + 1;
     }
     return found > 0 ? found : -EINVAL;
+}
+
+int resolve_parse(const char *text, uint16_t port, struct sockaddr_storage hubs[RESOLVE_MAX])
+{
+    struct ip_network hosts[RESOLVE_MAX];
+    int found = resolve_read(text, hosts);
+    for (int i = 0; i < found; i++) {
+        if (!ip_network_is_unicast_host(&hosts[i]))
+            return -EINVAL;
+    }
+    for (int i = 0; i < found; i++)
+        make_sockaddr(&hosts[i], port, &hubs[i]);
+    return found;
 }

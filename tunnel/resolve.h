@@ -1,16 +1,20 @@
 /*
- * Where the hub is: runs as a process of its own without any capability (`sallyport-netd
- * --resolve HOST PORT`), because a resolver parses what strangers send. It prints the addresses
- * that have a route, best first, one a line; the warden reads them as it reads any stranger's text.
+ * The addresses of a name, the hub's or one of egress = "strict": runs as a process of its own
+ * without any capability (`sallyport-netd --resolve HOST PORT`), because a resolver parses what
+ * strangers send. It prints the addresses that have a route, best first, one a line; the warden
+ * reads them as it reads any stranger's text.
  */
 #ifndef SALLYPORT_TUNNEL_RESOLVE_H
 #define SALLYPORT_TUNNEL_RESOLVE_H
+
+#include "tunnel/address.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define RESOLVE_MAX 4 /* addresses that are tried */
+#define RESOLVE_MAX 16            /* addresses of one name; more are left out */
+#define RESOLVE_ANSWER_BYTES 1024 /* room for all that the process prints */
 
 /* Exit codes of the process. */
 enum resolve_exit {
@@ -24,9 +28,12 @@ enum resolve_exit {
 int resolve_main(const char *host, const char *port);
 
 /*
- * Reads what the process printed: numeric unicast addresses, one a line. Returns how many were
- * written to HUBS (at most RESOLVE_MAX), or -EINVAL.
+ * Reads what the process printed: numeric addresses, one a line. Returns how many were written to
+ * HOSTS (at most RESOLVE_MAX), or -EINVAL.
  */
+int resolve_read(const char *text, struct ip_network hosts[RESOLVE_MAX]);
+
+/* The same for the hub: as destinations with PORT; -EINVAL if one of them is not unicast. */
 int resolve_parse(const char *text, uint16_t port, struct sockaddr_storage hubs[RESOLVE_MAX]);
 
 #endif

@@ -35,8 +35,8 @@ struct rules {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct deadline lease_deadlines[FIREWALL_MAX_LEASES];
     size_t n_leases;
-    struct egress_lease egress[RULESET_MAX_EGRESS];
-    struct deadline egress_deadlines[RULESET_MAX_EGRESS];
+    struct egress_lease egress[FIREWALL_MAX_EGRESS];
+    struct deadline egress_deadlines[FIREWALL_MAX_EGRESS];
     size_t n_egress;
     uint64_t packets[COUNTER_COUNT]; /* of tables that are gone */
     uint64_t last[COUNTER_COUNT];    /* of the present one, as last read */
@@ -301,13 +301,26 @@ static void refresh_leases(struct rules *rules, const struct nft_listing *listin
     rules->n_leases = kept;
 }
 
+static void forget_session(struct rules *rules)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->n_egress; i++) {
+        if (rules->egress[i].is_hub)
+            continue;
+        rules->egress[kept] = rules->egress[i];
+        rules->egress_deadlines[kept++] = rules->egress_deadlines[i];
+    }
+    rules->n_egress = kept;
+    rules->n_leases = 0;
+}
+
 /* One attempt: 1 when it is loaded and verified, 0 when others changed rules meanwhile. */
 static int try_load(struct rules *rules, const struct netd_config *config, struct strbuf *problem)
 {
     uint32_t before = 0, after = 0;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    struct egress_lease egress[RULESET_MAX_EGRESS];
+    struct egress_lease egress[FIREWALL_MAX_EGRESS];
     const struct ruleset ruleset = {
         .config = config,
         .leases = leases,
@@ -321,6 +334,8 @@ static int try_load(struct rules *rules, const struct netd_config *config, struc
     int result = transact(rules, strbuf_text(&text), &before, &alone, problem);
     if (result < 0)
         return result;
+    if (config->firewall.egress != EGRESS_STRICT)
+        rules->n_egress = 0; /* there are no sets for them any more */
     int64_t spent_ns = clock_mono_ns() - before_ns;
     for (size_t i = 0; i < rules->n_leases; i++)
         rules->lease_deadlines[i].latest_ns += spent_ns;
@@ -344,12 +359,10 @@ int rules_load(struct rules *rules, const struct netd_config *config, bool keep,
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     struct nft_listing listing = {0};
     (void)rules_list(rules, &listing, &ignored); /* for the counts; there may be no table yet */
-    if (!keep || config->firewall.egress != EGRESS_STRICT)
-        rules->n_egress = 0;
     if (keep)
         refresh_leases(rules, &listing);
     else
-        rules->n_leases = 0;
+        forget_session(rules);
     for (unsigned i = 0; i < TRIES; i++) {
         int result = try_load(rules, config, problem);
         if (result != 0)
@@ -403,7 +416,7 @@ int rules_set_leases(struct rules *rules, const struct firewall_lease_state *lea
 int rules_set_egress(struct rules *rules, const struct egress_lease *egress, size_t n_egress,
                      struct strbuf *problem)
 {
-    assert(n_egress <= RULESET_MAX_EGRESS);
+    assert(n_egress <= FIREWALL_MAX_EGRESS);
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     ruleset_write_egress(egress, n_egress, &text);
     int64_t before_ns = clock_mono_ns();

@@ -26,9 +26,11 @@ struct rules *rules_free(struct rules *rules); /* unloads nothing; accepts NULL,
 
 /*
  * Replaces our table in one transaction. KEEP: with the leases that are left, each with the time
- * and the byte count that it has; otherwise without any. 0, or a negative errno with the reason in
- * PROBLEM: what was loaded before is still there, unless it is -EAGAIN (loaded, but other programs
- * changed rules all the while, so that it could not be verified).
+ * and the byte count that it has; otherwise without any of a session, the hub's egress included.
+ * The egress of names stays, with its time, as long as CONFIG has egress = "strict". 0, or a
+ * negative errno with the reason in PROBLEM: what was loaded before is still there, unless it is
+ * -EAGAIN (loaded, but other programs changed rules all the while, so that it could not be
+ * verified).
  */
 int rules_load(struct rules *rules, const struct netd_config *config, bool keep,
                struct strbuf *problem);

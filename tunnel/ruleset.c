@@ -154,12 +154,12 @@ static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
         return;
     strbuf_add(out, "\tset " RULESET_EGRESS4 " {\n"
                     "\t\ttypeof ip daddr . meta l4proto . th dport\n"
-                    "\t\tsize 256\n\t\tflags timeout\n");
+                    "\t\tsize 2048\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     strbuf_add(out, "\t}\n\tset " RULESET_EGRESS6 " {\n"
                     "\t\ttypeof ip6 daddr . meta l4proto . th dport\n"
-                    "\t\tsize 256\n\t\tflags timeout\n");
+                    "\t\tsize 2048\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET6, IN_SET_FIRST,
                        IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);

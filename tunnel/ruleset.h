@@ -7,16 +7,6 @@
 
 #include "tunnel/firewall.h"
 
-#define RULESET_MAX_EGRESS 64
-
-/* One destination that the gateway itself may reach for a while (egress = "strict"). */
-struct egress_lease {
-    struct ip_network destination; /* one host, IPv4 or IPv6 */
-    uint8_t protocol;
-    uint16_t port;
-    int64_t remaining_ms;
-};
-
 struct ruleset {
     const struct netd_config *config;
     const struct firewall_lease_state *leases;

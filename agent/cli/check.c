@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/certificate.h"
+#include "agent/cli/check_egress.h"
 #include "agent/cli/cli.h"
 #include "config/config.h"
 #include "config/option.h"
@@ -77,12 +78,15 @@ static void plan_lines(struct report *report)
 }
 
 /* The default file only where there is one, and this user may read it. */
-static void check_netd(const struct cli_context *context, struct findings *findings)
+static void check_netd(const struct cli_context *context, const struct config *agent,
+                       struct findings *findings)
 {
     struct netd_config *config = NULL;
     const char *path = context->netd_file;
     if (path && (context->netd_file_given || access(path, R_OK) == 0))
         (void)netd_config_load(path, findings, &config);
+    if (config && agent)
+        check_egress(agent, config, findings);
     netd_config_free(config);
 }
 
@@ -124,7 +128,7 @@ static void make_report(const struct cli_context *context, struct report *report
         check_certificates(report->config, findings);
         plan_lines(report);
     }
-    check_netd(context, findings);
+    check_netd(context, report->config, findings);
     findings_sort(findings);
 }
 

@@ -317,17 +317,20 @@ static void test_counters(void)
 static void test_strict_egress(void)
 {
     struct rig rig = {.config = make_config()};
-    struct sockaddr_storage hub = {0}, hub6 = {0};
+    struct sockaddr_storage hub = {0};
     *(struct sockaddr_in *)&hub = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(8883)};
-    CU_ASSERT_EQUAL(inet_pton(AF_INET6, "2001:db8::7", &v6.sin6_addr), 1);
-    memcpy(&hub6, &v6, sizeof(v6));
+    struct egress_lease names[2] = {{.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000},
+                                    {.protocol = IPPROTO_UDP, .port = 443, .remaining_ms = 90000}};
+    CU_ASSERT_EQUAL(ip_network_parse("2001:db8::7", &names[0].destination), 0);
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.8", &names[1].destination), 0);
     rig.config->firewall.egress = EGRESS_STRICT;
     start(&rig);
     CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
-    CU_ASSERT_EQUAL(firewall_allow_egress(rig.firewall, &hub6, IPPROTO_TCP, 60000), 0);
-    CU_ASSERT_EQUAL(firewall_allow_egress(rig.firewall, &hub6, IPPROTO_TCP, 90000), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, names, 2, &rig.problem), 0);
+    names[0].remaining_ms = 90000;
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, names, 1, &rig.problem), 0);
+    CU_ASSERT_FALSE(table_contains("203.0.113.8"));
     CU_ASSERT_TRUE(table_contains("203.0.113.7 . udp . 443 timeout"));
     CU_ASSERT_TRUE(table_contains("2001:db8::7 . tcp . 8883 timeout 1m30s"));
     CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
@@ -342,6 +345,93 @@ static void test_strict_egress(void)
     CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 1000), -EINVAL);
     CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
     stop(&rig);
+}
+
+/* A repair ends what a session had. What names gave stays, or the broker would be out of reach. */
+static void test_repair_keeps_egress(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct sockaddr_storage hub = {0};
+    *(struct sockaddr_in *)&hub = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
+    struct egress_lease name = {.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000};
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.9", &name.destination), 0);
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 1);
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_FALSE(table_contains("203.0.113.7"));
+    CU_ASSERT_EQUAL(test_nft("flush set inet sallyport egress4\n"), 0);
+    run_until_tampered(&rig, 2, 10000);
+    TEST_CONTAINS(rig.seen.detail, "table=lease-lost");
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_EQUAL(test_nft("add element inet sallyport egress4 "
+                             "{ 198.51.100.1 . tcp . 80 timeout 1h }\n"),
+                    0);
+    run_until_tampered(&rig, 3, 10000);
+    TEST_CONTAINS(rig.seen.detail, "table=lease-widened");
+    CU_ASSERT_FALSE(table_contains("198.51.100.1"));
+    stop(&rig);
+}
+
+/* All that can be leased at once, renewed again and again; and a name that has the hub's place. */
+static void test_much_egress(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct egress_lease leases[FIREWALL_MAX_EGRESS];
+    struct sockaddr_storage hub = {0};
+    *(struct sockaddr_in *)&hub = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    for (size_t i = 0; i < FIREWALL_MAX_EGRESS; i++) {
+        leases[i] = (struct egress_lease){.protocol = i % 2 ? IPPROTO_TCP : IPPROTO_UDP,
+                                          .port = (uint16_t)(443 + i / 2),
+                                          .remaining_ms = 60000};
+        CU_ASSERT_EQUAL(ip_network_parse("203.0.113.7", &leases[i].destination), 0);
+    }
+    for (unsigned round = 0; round < 6; round++)
+        CU_ASSERT_EQUAL(
+            firewall_set_egress(rig.firewall, leases, FIREWALL_MAX_EGRESS, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0); /* the place is there */
+    CU_ASSERT_EQUAL(firewall_forget_hub(rig.firewall), 0);
+    CU_ASSERT_TRUE(table_contains("203.0.113.7 . udp . 443 timeout"));
+    ((struct sockaddr_in *)&hub)->sin_port = htons(9);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), -E2BIG);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, leases, 2, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    stop(&rig);
+}
+
+/* Rules on trial that do not know egress leases, and the way back. */
+static void test_egress_through_a_trial(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct netd_config *fresh = make_config();
+    struct egress_lease name = {.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000};
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.9", &name.destination), 0);
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, fresh, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0); /* nothing */
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    strcpy(fresh->firewall.wan[0].text, "x\"");
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_TRUE(firewall_try(rig.firewall, fresh, &rig.problem) < 0); /* nft refuses it */
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    stop(&rig);
+    free(fresh);
 }
 
 /* ---- Tampering ---- */
@@ -674,6 +764,9 @@ int main(void)
         {"tried rules keep leases and their time, and can be undone", test_try},
         {"counters never go down", test_counters},
         {"strict egress leases destinations", test_strict_egress},
+        {"a repair keeps what names may reach", test_repair_keeps_egress},
+        {"as many destinations as can be, again and again", test_much_egress},
+        {"destinations through rules on trial", test_egress_through_a_trial},
         {"changes by another program are undone, latched and named", test_tampering},
         {"a new hook at a device is noticed", test_device_hook},
         {"changes to others' tables are not tampering", test_others},

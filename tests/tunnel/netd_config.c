@@ -13,6 +13,7 @@
 
 #define KEY "w2h8S6S0yyzcV4X3g1Uq8pGq8qnJzTzYc0m4kq1O1nE="
 #define FIREWALL "firewall: { wan = [ \"eth0\" ]; plant = [ \"eth1\", \"br*\" ]; };\n"
+#define STRICT "firewall: { egress = \"strict\"; "
 #define HUB                                                                                        \
     "hub = { public_key = \"" KEY "\"; endpoint = \"vpn.example.com:443\"; "                       \
     "address = \"10.254.0.1\"; };\n"
@@ -41,7 +42,9 @@ static void test_good(void)
     struct netd_config *config = load(
         "firewall: { wan = [ \"eth0\" ]; plant = [ \"eth1\", \"br*\" ]; egress = \"strict\";\n"
         "exceptions = ( { interface = \"eth1\"; source = \"192.168.10.20/32\"; port = 22; } );\n"
-        "egress_allow = ( { destination = \"0.0.0.0/0\"; port = 8883; } ); };\n"
+        "dns = [ \"192.0.2.53\" ]; ntp = [ \"2001:db8::123\", \"ntp.example.com\" ];\n"
+        "egress_allow = ( { destination = \"0.0.0.0/0\"; port = 8883; },\n"
+        "{ destination = \"broker.example.com\"; protocol = \"udp\"; port = 4433; } ); };\n"
         "paths: { state_dir = \"state\"; runtime_dir = \"/run/x\"; };\n" TUNNEL_HEAD HUB SERVICES
         "approval = \"local\"; };\n",
         &out);
@@ -55,7 +58,30 @@ static void test_good(void)
     TEST_TEXT_EQUAL(ip_network_format(&config->firewall.exceptions[0].source, text),
                     "192.168.10.20");
     CU_ASSERT_EQUAL(config->firewall.exceptions[0].protocol, IPPROTO_TCP);
-    CU_ASSERT_EQUAL(config->firewall.allow[0].port, 8883);
+    CU_ASSERT_EQUAL_FATAL(config->firewall.n_allow, 4);
+    CU_ASSERT_TRUE(config->firewall.dns_is_fixed);
+    CU_ASSERT_EQUAL(config->firewall.egress_lease_s, 300);
+    static const struct {
+        const char *destination;
+        uint8_t protocol;
+        uint16_t port;
+    } allowed[] = {{"192.0.2.53", IPPROTO_UDP, 53},
+                   {"192.0.2.53", IPPROTO_TCP, 53},
+                   {"2001:db8::123", IPPROTO_UDP, 123},
+                   {"0.0.0.0/0", IPPROTO_TCP, 8883}};
+    for (size_t i = 0; i < 4; i++) {
+        const struct firewall_egress *allow = &config->firewall.allow[i];
+        TEST_TEXT_EQUAL(ip_network_format(&allow->destination, text), allowed[i].destination);
+        CU_ASSERT_EQUAL(allow->protocol, allowed[i].protocol);
+        CU_ASSERT_EQUAL(allow->port, allowed[i].port);
+    }
+    CU_ASSERT_EQUAL_FATAL(config->firewall.n_names, 2);
+    TEST_TEXT_EQUAL(config->firewall.names[0].host, "ntp.example.com");
+    CU_ASSERT_EQUAL(config->firewall.names[0].port, 123);
+    CU_ASSERT_EQUAL(config->firewall.names[0].protocol, IPPROTO_UDP);
+    TEST_TEXT_EQUAL(config->firewall.names[1].host, "broker.example.com");
+    CU_ASSERT_EQUAL(config->firewall.names[1].port, 4433);
+    CU_ASSERT_EQUAL(config->firewall.names[1].protocol, IPPROTO_UDP);
     TEST_CONTAINS(config->paths.state_dir, "/state");
     CU_ASSERT_EQUAL(config->paths.state_dir[0], '/');
     CU_ASSERT_EQUAL(config->tunnel.max_ttl_s, 60);
@@ -79,6 +105,7 @@ static void test_without_tunnel(void)
     TEST_TEXT_EQUAL(strbuf_text(&out), "");
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     CU_ASSERT_FALSE(config->tunnel.is_configured);
+    CU_ASSERT_FALSE(config->firewall.dns_is_fixed);
     TEST_TEXT_EQUAL(config->paths.state_dir, "/var/lib/sallyport-netd");
     TEST_TEXT_EQUAL(config->access.agent_user, "sallyport");
     netd_config_free(config);
@@ -102,6 +129,21 @@ static const struct {
      "is no address or network"},
     {"firewall: { exceptions = ( { interface = \"eth1\"; source = \"::/0\"; port = 0; } ); };",
      "firewall.exceptions[0].port"},
+    {STRICT "egress_allow = ( { destination = \"1.2.3\"; port = 1; } ); };",
+     "firewall.egress_allow[0].destination: \"1.2.3\" is no address or network"},
+    {STRICT "egress_allow = ( { destination = \"a_b.example\"; port = 1; } ); };",
+     "\"a_b.example\" is no name, address or network"},
+    {STRICT "egress_allow = ( { destination = \"-a.example\"; port = 1; } ); };",
+     "\"-a.example\" is no name, address or network"},
+    {STRICT "egress_allow = ( { destination = \"mqtts://a:8883\"; port = 1; } ); };",
+     "is no address or network"},
+    {STRICT "egress_allow = ( { destination = \"\"; port = 1; } ); };",
+     "firewall.egress_allow[0].destination"},
+    {STRICT "dns = [ \"ns.example.com\" ]; };", "firewall.dns: \"ns.example.com\" is no address"},
+    {STRICT "dns = [ \"127.0.0.53\" ]; };", "is not the address of a server elsewhere"},
+    {STRICT "dns = [ \"192.0.2.0/24\" ]; };", "is not the address of a server elsewhere"},
+    {STRICT "ntp = [ \"a..b\" ]; };", "firewall.ntp: \"a..b\" is no name"},
+    {STRICT "egress_lease_s = 0; };", "firewall.egress_lease_s"},
     {TUNNEL_HEAD SERVICES "};", "tunnel.hub.public_key: missing"},
     {TUNNEL_START HUB SERVICES "idle_close_s = 900; };", "netd.conf:1: tunnel.max_ttl_s: missing"},
     {TUNNEL_START HUB SERVICES "max_ttl_s = 60; };", "netd.conf:1: tunnel.idle_close_s: missing"},
@@ -162,6 +204,38 @@ static void test_bad(void)
         CU_ASSERT_PTR_NULL(config);
         CU_ASSERT_TRUE(out.length > 0);
         TEST_CONTAINS(strbuf_text(&out), bad[i].finding);
+        netd_config_free(config);
+    }
+}
+
+/* As many names as can be, and one more. */
+static void test_many_names(void)
+{
+    for (int n = NETD_MAX_NAMES; n <= NETD_MAX_NAMES + 1; n++) {
+        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, out = STRBUF_EMPTY;
+        strbuf_add(&text, STRICT "ntp = [ \"a.test\" ]; egress_allow = (");
+        for (int i = 1; i < n; i++)
+            strbuf_addf(&text, "%s{ destination = \"b.test\"; port = %d; }", i > 1 ? "," : "", i);
+        strbuf_add(&text, "); };");
+        struct netd_config *config = load(strbuf_text(&text), &out);
+        CU_ASSERT_EQUAL(config != NULL, n == NETD_MAX_NAMES);
+        if (!config)
+            TEST_CONTAINS(strbuf_text(&out), "is one name too many");
+        netd_config_free(config);
+    }
+}
+
+static void test_no_effect(void)
+{
+    static const char *const texts[] = {"dns = [ \"192.0.2.53\" ];", "ntp = [ \"a.test\" ];",
+                                        "egress_allow = ( { destination = \"a.test\"; "
+                                        "port = 1; } );"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, out = STRBUF_EMPTY;
+        strbuf_addf(&text, "firewall: { %s };", texts[i]);
+        struct netd_config *config = load(strbuf_text(&text), &out);
+        CU_ASSERT_PTR_NOT_NULL(config);
+        TEST_CONTAINS(strbuf_text(&out), "egress_allow, dns and ntp have no effect");
         netd_config_free(config);
     }
 }
@@ -293,6 +367,8 @@ static void test_difference(void)
 TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"without a tunnel there is only the firewall", test_without_tunnel},
           {"every mistake is found and said", test_bad},
+          {"names have an upper number", test_many_names},
+          {"what has no effect is said", test_no_effect},
           {"the hub by name and by both kinds of address", test_endpoints},
           {"a file that others may write is refused", test_owner},
           {"the shipped example is up to date and loads", test_example},

@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 
 static void test_read(void)
 {
@@ -19,8 +21,10 @@ static void test_read(void)
     CU_ASSERT_EQUAL(six->sin6_family, AF_INET6);
     CU_ASSERT_EQUAL(six->sin6_addr.s6_addr[15], 7);
     CU_ASSERT_EQUAL(six->sin6_port, htons(443));
-    CU_ASSERT_EQUAL(resolve_parse("10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.4\n10.0.0.5\n", 1, hubs),
-                    RESOLVE_MAX);
+    char many[RESOLVE_ANSWER_BYTES] = "";
+    for (int i = 0; i < RESOLVE_MAX + 4; i++)
+        (void)snprintf(many + strlen(many), sizeof(many) - strlen(many), "10.0.0.%d\n", i + 1);
+    CU_ASSERT_EQUAL(resolve_parse(many, 1, hubs), RESOLVE_MAX);
 }
 
 static void test_hostile(void)

@@ -32,6 +32,9 @@ int cli_usage(const char *name)
     return CLI_USAGE;
 }
 
+#define ALLOW(destination, port)                                                                   \
+    "egress_allow = ( { destination = \"" destination "\"; port = " port "; } );"
+
 /* Runs COMMAND with up to one word and returns its exit code; SAID gets what it printed. */
 static int run(int (*command)(const struct cli_context *, int, char **),
                const struct cli_context *context, const char *word, struct strbuf *said)
@@ -154,6 +157,50 @@ static void test_netd_file(void)
     CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
 }
 
+/* Both files are right by themselves, and the broker is out of reach all the same. */
+static void test_strict_egress(void)
+{
+    static const struct {
+        const char *uplink, *firewall, *finding;
+    } cases[] = {
+        {"servers = [ \"mqtts://b.test\" ];", "egress = \"open\";", NULL},
+        {"servers = [ \"mqtts://b.test\" ];", "", "b.test port 8883 is not in"},
+        {"servers = [ \"mqtts://b.test\" ];", ALLOW("b.test", "443"), "b.test port 8883"},
+        {"servers = [ \"mqtts://b.test\" ];", ALLOW("c.test", "8883"), "b.test port 8883"},
+        {"servers = [ \"mqtts://b.test\" ];", ALLOW("B.test", "8883"), NULL},
+        {"servers = [ \"mqtts://b.test\" ];", ALLOW("203.0.113.7", "8883"), NULL},
+        {"servers = [ \"wss://b.test/mqtt\" ];", ALLOW("b.test", "443"), NULL},
+        {"servers = [ \"mqtts://192.0.2.1\" ];", ALLOW("203.0.113.7", "8883"), "192.0.2.1 port"},
+        {"servers = [ \"mqtts://192.0.2.1\" ];", ALLOW("192.0.2.0/24", "8883"), NULL},
+        {"servers = [ \"mqtts://localhost\" ];", "", NULL},
+        {"servers = [ \"mqtts://b.test\", \"mqtts://c.test\" ];", ALLOW("b.test", "8883"),
+         "c.test port 8883"},
+        {"servers = [ \"mqtts://b.test\" ]; proxy = \"http://p.test:3128\";",
+         ALLOW("b.test", "8883"), "uplink.proxy: warning: p.test port 3128"},
+        {"servers = [ \"mqtts://b.test\" ]; proxy = \"http://p.test:3128\";",
+         ALLOW("p.test", "3128"), NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+        char agent[512], netd[512];
+        (void)snprintf(agent, sizeof(agent),
+                       "gateway: { id = \"g\"; site = \"s\"; };\n"
+                       "uplink: { ca = \"system\";\n%s };\n",
+                       cases[i].uplink);
+        (void)snprintf(netd, sizeof(netd), "firewall: { %s%s };\n",
+                       strstr(cases[i].firewall, "open") ? "" : "egress = \"strict\"; ",
+                       cases[i].firewall);
+        struct cli_context context = {.agent_file = test_file("agent.conf", agent),
+                                      .netd_file = test_file("netd.conf", netd),
+                                      .netd_file_given = true};
+        CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+        if (cases[i].finding)
+            TEST_CONTAINS(strbuf_text(&said), cases[i].finding);
+        CU_ASSERT_EQUAL(strstr(strbuf_text(&said), "egress_allow") != NULL,
+                        cases[i].finding != NULL);
+    }
+}
+
 static void test_json(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
@@ -206,5 +253,6 @@ TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"a bad file: every finding, and exit code 1", test_bad},
           {"certificates that are none, or nearly expired, are named", test_certificates},
           {"warnings alone are no failure", test_warning},
+          {"a broker that strict egress keeps out of reach", test_strict_egress},
           {"netd.conf is checked as well, where there is one", test_netd_file},
           {"the same as JSON", test_json}, {"explain", test_explain})

@@ -1,0 +1,14 @@
+/*
+ * What only both configuration files together can tell: whether egress = "strict" lets the agent
+ * reach the broker or proxy that its own file names. For `sallyport check`. Pure.
+ */
+#ifndef SALLYPORT_AGENT_CLI_CHECK_EGRESS_H
+#define SALLYPORT_AGENT_CLI_CHECK_EGRESS_H
+
+#include "config/config.h"
+#include "tunnel/netd_config.h"
+
+void check_egress(const struct config *agent, const struct netd_config *warden,
+                  struct findings *findings);
+
+#endif
