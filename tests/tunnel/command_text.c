@@ -186,6 +186,12 @@ static void test_split(void)
         OPEN ARMOUR "\n" ARMOUR "\n",      /* two signatures */
         OPEN "-----BEGIN SSH SIGNATURE-----\r\nU1NI\n-----END SSH SIGNATURE-----\n",
         OPEN "-----BEGIN SSH SIGNATURE-----\nU1NI\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\nU1\n\nNI\n-----END SSH SIGNATURE-----\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\nU1 NI\n-----END SSH SIGNATURE-----\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\nU1\x0bNI\n-----END SSH SIGNATURE-----\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\n\n-----END SSH SIGNATURE-----\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n",
+        OPEN "-----BEGIN SSH SIGNATURE-----\n",
         OPEN "x" ARMOUR "\n", /* not at the beginning of a line */
         OPEN "-----BEGIN SSH SIGNATURE-----\nU1NI-----END SSH SIGNATURE-----\n",
     };
