@@ -49,6 +49,8 @@ static const char *find_armour(const char *message, size_t length)
 static bool is_armour(const char *armour, size_t length)
 {
     static const char fit[] = UPPER LOWER DIGITS "+/=\n";
+    if (length < sizeof(BEGIN_MARK) - 1) /* its LF is the last of the message */
+        return false;
     const char *at = armour + sizeof(BEGIN_MARK) - 1;
     size_t left = length - (sizeof(BEGIN_MARK) - 1), inside = span(at, left, fit);
     if (inside < 2 || at[0] == '\n' || memmem(at, inside, "\n\n", 2))
