@@ -23,6 +23,15 @@ const char *const command_action_names[] = {
 
 /* ---- The two parts ---- */
 
+/* How many bytes of TEXT, of LENGTH, are of the set FIT. */
+static size_t span(const char *text, size_t length, const char *fit)
+{
+    size_t at = 0;
+    while (at < length && text[at] && strchr(fit, text[at]))
+        at++;
+    return at;
+}
+
 /* The first line of MESSAGE that is BEGIN_MARK; NULL when there is none. */
 static const char *find_armour(const char *message, size_t length)
 {
@@ -36,6 +45,21 @@ static const char *find_armour(const char *message, size_t length)
     return NULL;
 }
 
+/* Whether what begins with BEGIN_MARK is lines of base64, END_MARK, and nothing else. */
+static bool is_armour(const char *armour, size_t length)
+{
+    static const char fit[] = UPPER LOWER DIGITS "+/=\n";
+    if (length < sizeof(BEGIN_MARK) - 1) /* its LF is the last of the message */
+        return false;
+    const char *at = armour + sizeof(BEGIN_MARK) - 1;
+    size_t left = length - (sizeof(BEGIN_MARK) - 1), inside = span(at, left, fit);
+    if (inside < 2 || at[0] == '\n' || memmem(at, inside, "\n\n", 2))
+        return false;
+    at += inside - 1; /* the LF before the END_MARK is of both */
+    left -= inside - 1;
+    return left == sizeof(END_MARK) - 1 && memcmp(at, END_MARK, left) == 0;
+}
+
 int command_split(const char *message, size_t length, struct command_parts *ret_parts)
 {
     const char *armour = length ? find_armour(message, length) : NULL;
@@ -45,9 +69,7 @@ int command_split(const char *message, size_t length, struct command_parts *ret_
     if (!armour || text_length == 0)
         return -EBADMSG;
     size_t rest = length - text_length;
-    size_t marked = armour[rest - 1] == '\n' ? rest - 1 : rest;
-    const char *end = memmem(armour, rest, END_MARK, sizeof(END_MARK) - 1);
-    if (!end || (size_t)(end - armour) + sizeof(END_MARK) - 1 != marked)
+    if (!is_armour(armour, armour[rest - 1] == '\n' ? rest - 1 : rest))
         return -EBADMSG;
     *ret_parts = (struct command_parts){message, armour, text_length, rest};
     return 0;
@@ -56,15 +78,6 @@ int command_split(const char *message, size_t length, struct command_parts *ret_
 /* ---- The values ---- */
 
 typedef bool reader(const char *value, size_t length, struct command *command);
-
-/* How many bytes of TEXT, of LENGTH, are of the set FIT. */
-static size_t span(const char *text, size_t length, const char *fit)
-{
-    size_t at = 0;
-    while (at < length && text[at] && strchr(fit, text[at]))
-        at++;
-    return at;
-}
 
 /* Copies a value of 1 to SIZE - 1 bytes, all of FIT. FIELD is zero before. */
 static bool take(const char *value, size_t length, const char *fit, char *field, size_t size)

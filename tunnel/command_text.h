@@ -54,7 +54,8 @@ struct command_parts {
 /*
  * Finds the armoured signature (-----BEGIN SSH SIGNATURE----- to -----END SSH SIGNATURE-----, each
  * on a line of its own) that must end MESSAGE; a last LF may be missing. What is inside it is not
- * looked at. Returns 0, -EFBIG when the text is longer than COMMAND_TEXT_BYTES, or -EBADMSG.
+ * understood here, only that it is lines of base64 is seen. Returns 0, -EFBIG when the text is
+ * longer than COMMAND_TEXT_BYTES, or -EBADMSG.
  */
 int command_split(const char *message, size_t length, struct command_parts *ret_parts);
 
