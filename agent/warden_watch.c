@@ -163,6 +163,19 @@ static void on_change(void *context)
     watch->callbacks.changed(watch->callbacks.context);
 }
 
+static void on_challenge(void *context, const char *challenge)
+{
+    struct warden_watch *watch = context;
+    watch->callbacks.challenge(watch->callbacks.context, challenge);
+}
+
+static void on_answer(void *context, enum session_refusal refusal,
+                      const struct wire_signed_reply *reply)
+{
+    struct warden_watch *watch = context;
+    watch->callbacks.answered(watch->callbacks.context, refusal, reply);
+}
+
 /* --- making, ending, telling ----------------------------------------------------------------- */
 
 static uint64_t recall(const struct warden_watch *watch)
@@ -178,8 +191,11 @@ int warden_watch_new(const struct config_gateway *config,
                      struct warden_watch **ret_watch)
 {
     struct warden_watch *watch = memory_zeroed(1, sizeof(*watch));
-    const struct warden_callbacks reach_up = {
-        .changed = on_change, .event = on_event, .context = watch};
+    const struct warden_callbacks reach_up = {.changed = on_change,
+                                              .event = on_event,
+                                              .challenge = on_challenge,
+                                              .answered = on_answer,
+                                              .context = watch};
     watch->callbacks = *callbacks;
     watch->position_file = memory_printf("%s/%s", config->state_dir, POSITION_NAME);
     int problem =
@@ -201,6 +217,17 @@ struct warden_watch *warden_watch_free(struct warden_watch *watch)
     free(watch->position_file);
     free(watch);
     return NULL;
+}
+
+bool warden_watch_is_connected(const struct warden_watch *watch)
+{
+    return warden_client_is_connected(watch->client);
+}
+
+int warden_watch_signed(struct warden_watch *watch, const void *text, size_t length,
+                        bool is_retained)
+{
+    return warden_client_signed(watch->client, text, length, is_retained);
 }
 
 static void add_text(struct strbuf *out, const char *key, const char *text)

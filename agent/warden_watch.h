@@ -10,6 +10,7 @@
 #include "agent/base/strbuf.h"
 #include "agent/encode.h"
 #include "config/config.h"
+#include "tunnel/wire.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
@@ -20,8 +21,13 @@ struct warden_watch_callbacks {
     /* Takes one journal line into custody, durably; false: it cannot now. */
     bool (*event)(void *context, const char *name, int64_t timestamp_ms,
                   const struct event_field *fields, size_t n_fields);
-    /* The status is no longer what it was. */
+    /* The status is no longer what it was; or the warden came, or went. */
     void (*changed)(void *context);
+    /* What the next signed command must carry: 64 hex digits. */
+    void (*challenge)(void *context, const char *challenge);
+    /* The answer to warden_watch_signed(). None comes when the warden goes before. */
+    void (*answered)(void *context, enum session_refusal refusal,
+                     const struct wire_signed_reply *reply);
     void *context;
 };
 
@@ -30,6 +36,12 @@ int warden_watch_new(const struct config_gateway *config,
                      const struct warden_watch_callbacks *callbacks, sd_event *loop,
                      struct warden_watch **ret_watch);
 struct warden_watch *warden_watch_free(struct warden_watch *watch); /* accepts NULL; NULL */
+
+bool warden_watch_is_connected(const struct warden_watch *watch);
+
+/* Hands a signed command to the warden; see warden_client_signed(). */
+int warden_watch_signed(struct warden_watch *watch, const void *text, size_t length,
+                        bool is_retained);
 
 /* Appends `"firewall":{...},"tunnel":{...}`; both "unknown" while the warden is not there. */
 void warden_watch_status(const struct warden_watch *watch, struct strbuf *out);

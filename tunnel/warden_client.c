@@ -106,6 +106,7 @@ static void disconnect(struct warden_client *client, const char *why)
     client->wants = client->under_way = 0;
     client->signed_id = 0;
     client->has_status = false;
+    client->challenge[0] = '\0'; /* told again after the next connection, though it be the same */
     if (was_known)
         log_warning("warden", "socket=%s %s; trying again", client->path, why);
     wake_in(client, client->retry_ms);
