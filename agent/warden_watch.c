@@ -55,10 +55,13 @@ static const char *take_value(const char *at, struct strbuf *texts)
     return quoted && *at ? at + 1 : at;
 }
 
+/* What is not quoted and reads back the same: never an id such as "007". */
 static bool is_number(const char *text, int64_t *ret_number)
 {
-    size_t digits = strspn(text + (*text == '-'), "0123456789");
-    if (digits == 0 || digits > 18 || text[(*text == '-') + digits])
+    const char *first = text + (*text == '-');
+    size_t digits = strspn(first, "0123456789");
+    if (digits == 0 || digits > 18 || first[digits] ||
+        (first[0] == '0' && (digits > 1 || first > text)))
         return false;
     *ret_number = strtoll(text, NULL, 10);
     return true;
@@ -69,6 +72,7 @@ static size_t take_pairs(const char *at, struct event_field *fields, size_t most
                          struct strbuf *texts)
 {
     size_t starts[2 * FIELDS_MAX], n_fields = 0;
+    bool is_quoted[FIELDS_MAX];
     while (n_fields < most && n_fields < FIELDS_MAX) {
         while (*at == ' ')
             at++;
@@ -79,13 +83,14 @@ static size_t take_pairs(const char *at, struct event_field *fields, size_t most
         strbuf_append(texts, at, length);
         strbuf_add_char(texts, '\0');
         starts[2 * n_fields + 1] = texts->length;
+        is_quoted[n_fields] = at[length + 1] == '"';
         at = take_value(at + length + 1, texts);
         n_fields++;
     }
     for (size_t i = 0; i < n_fields; i++) {
         fields[i] = (struct event_field){.key = texts->data + starts[2 * i],
                                          .text = texts->data + starts[2 * i + 1]};
-        if (is_number(fields[i].text, &fields[i].number))
+        if (!is_quoted[i] && is_number(fields[i].text, &fields[i].number))
             fields[i].text = NULL;
     }
     return n_fields;

@@ -48,8 +48,8 @@ void warden_watch_status(const struct warden_watch *watch, struct strbuf *out);
 
 /*
  * Takes a journal line apart: its event into NAME (SIZE bytes), its time, and its details as
- * FIELDS, at most MOST, whose texts live in TEXTS. Whole numbers become numbers. Returns how many
- * fields, or -EBADMSG for what is no journal line. Pure.
+ * FIELDS, at most MOST, whose texts live in TEXTS. Whole numbers without quotes become numbers.
+ * Returns how many fields, or -EBADMSG for what is no journal line. Pure.
  */
 int warden_watch_parse(const char *line, char *name, size_t size, int64_t *ret_timestamp_ms,
                        struct event_field *fields, size_t most, struct strbuf *texts);

@@ -66,7 +66,8 @@ void journal_add_i64(struct strbuf *detail, const char *key, int64_t value)
 
 void journal_add(struct strbuf *detail, const char *key, const char *value)
 {
-    bool is_plain = *value && !strpbrk(value, " \"\\=");
+    bool is_number = strspn(value, "-0123456789") == strlen(value);
+    bool is_plain = !is_number && !strpbrk(value, " \"\\="); /* a quoted number stays a text */
     strbuf_addf(detail, "%s%s=%s", detail->length ? " " : "", key, is_plain ? "" : "\"");
     for (const char *at = value; *at; at++) {
         if (*at == '"' || *at == '\\')
@@ -301,19 +302,18 @@ static int open_newest(struct journal *journal, const char *name, size_t whole, 
     return 0;
 }
 
-static int report(struct journal *journal, const char *event, const char *key, const char *value,
-                  int64_t wall_ms)
+static int report_damage(struct journal *journal, const char *name, int64_t wall_ms)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    journal_add(&detail, key, value);
-    return journal_write(journal, event, strbuf_text(&detail), wall_ms);
+    journal_add(&detail, "file", name);
+    return journal_write(journal, "journal_damaged", strbuf_text(&detail), wall_ms);
 }
 
 /* A file that does not even hold its first line was never used: the one before is the newest. */
 static int take_up(struct journal *journal, uint32_t number, int64_t wall_ms)
 {
     CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
-    char name[32], cut[32];
+    char name[32];
     file_name(number, name);
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", journal->folder, name);
     int problem = file_read(path, journal->file_bytes * 2 + 65536, &content);
@@ -330,12 +330,13 @@ static int take_up(struct journal *journal, uint32_t number, int64_t wall_ms)
         if (!journal->chain.hash[0])
             strcpy(journal->chain.hash, NO_HASH);
         problem = begin_file(journal, number + 1, wall_ms);
-        return problem ? problem : report(journal, "journal_damaged", "file", name, wall_ms);
+        return problem ? problem : report_damage(journal, name, wall_ms);
     }
     if (tail.whole == content.length)
         return 0;
-    (void)snprintf(cut, sizeof(cut), "%zu", content.length - tail.whole);
-    return report(journal, "journal_repaired", "bytes_cut", cut, wall_ms);
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    journal_add_i64(&detail, "bytes_cut", (int64_t)(content.length - tail.whole));
+    return journal_write(journal, "journal_repaired", strbuf_text(&detail), wall_ms);
 }
 
 static int open_files(struct journal *journal, int64_t wall_ms)

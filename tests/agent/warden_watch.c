@@ -2,6 +2,7 @@
 #include "agent/warden_watch.h"
 
 #include "tests/support/test.h"
+#include "tunnel/journal.h"
 
 #include <errno.h>
 
@@ -34,6 +35,25 @@ static void test_line(void)
     TEST_TEXT_EQUAL(fields[4].text, "00ff");
 }
 
+/* An operator may number his commands: the member of the event stays a text. */
+static void test_numbers(void)
+{
+    CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY, detail = STRBUF_EMPTY;
+    strbuf_add(&detail, "1 2026-11-22T16:10:39.412Z tunnel_opened");
+    journal_add(&detail, "id", "42");
+    journal_add(&detail, "by", "-7");
+    journal_add_i64(&detail, "ttl_s", -42);
+    strbuf_add(&detail, " odd=007 odder=-0 zero=0");
+    CU_ASSERT_EQUAL_FATAL(parse(strbuf_text(&detail), &texts), 6);
+    TEST_TEXT_EQUAL(fields[0].text, "42");
+    TEST_TEXT_EQUAL(fields[1].text, "-7");
+    CU_ASSERT_PTR_NULL(fields[2].text);
+    CU_ASSERT_EQUAL(fields[2].number, -42);
+    TEST_TEXT_EQUAL(fields[3].text, "007");
+    TEST_TEXT_EQUAL(fields[4].text, "-0");
+    CU_ASSERT_PTR_NULL(fields[5].text);
+}
+
 static void test_bounds(void)
 {
     CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY;
@@ -64,5 +84,6 @@ static void test_garbage(void)
 }
 
 TEST_MAIN("warden_watch", {"a line becomes an event with its details", test_line},
+          {"a text that looks like a number stays one", test_numbers},
           {"lines of any length are bounded", test_bounds},
           {"what is no line is refused", test_garbage})
