@@ -15,7 +15,7 @@
 
 #define REPLIES 16 /* wait for room in the window, or for the session; then the oldest goes */
 #define REFUSALS_A_SECOND 8 /* of our own */
-#define RENEWAL_MS 1000     /* a reply waits so long for the challenge that follows its command */
+#define RENEWAL_MS 250      /* a reply waits so long for the challenge that follows its command */
 #define NEVER_MS INT64_MAX
 
 struct message {
