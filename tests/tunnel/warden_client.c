@@ -27,8 +27,9 @@ struct world {
     unsigned lines;
     unsigned asked[WIRE_VERB_COUNT];
     bool answers_late;
+    char digit; /* what the challenge is made of */
     /* What the client told. */
-    unsigned changed, events, closed, answered;
+    unsigned changed, events, closed, answered, challenges;
     char answered_id[WIRE_NAME_BYTES];
     uint32_t cut, length; /* of the last signed command */
     uint64_t position;
@@ -63,6 +64,9 @@ static enum server_answer handle(void *context, const struct server_peer *peer,
         return SERVER_ANSWER_LATER;
     case WIRE_CLOSE:
         reply->header.result = REFUSAL_NOT_OPEN;
+        break;
+    case WIRE_CHALLENGE:
+        memset(reply->body.challenge.challenge, world->digit, 64);
         break;
     default:
         break;
@@ -107,6 +111,13 @@ static void on_answered(void *context, enum session_refusal refusal,
     world->refusal = refusal;
 }
 
+static void on_challenge(void *context, const char *challenge)
+{
+    struct world *world = context;
+    world->challenges++;
+    CU_ASSERT_TRUE(strlen(challenge) == 64 && challenge[0] == world->digit);
+}
+
 static void start_server(struct world *world)
 {
     const struct server_settings settings = {.socket_path = test_path("netd.sock"),
@@ -123,6 +134,7 @@ static void start_client(struct world *world, uint64_t position)
     const struct warden_callbacks callbacks = {.changed = on_changed,
                                                .event = on_event,
                                                .closed = on_closed,
+                                               .challenge = on_challenge,
                                                .answered = on_answered,
                                                .context = world};
     CU_ASSERT_EQUAL_FATAL(warden_client_new(test_path("netd.sock"), position, &callbacks,
@@ -132,7 +144,7 @@ static void start_client(struct world *world, uint64_t position)
 
 static void begin(struct world *world)
 {
-    *world = (struct world){.lines = LINES};
+    *world = (struct world){.lines = LINES, .digit = 'a'};
     CU_ASSERT_EQUAL_FATAL(sd_event_new(&world->loop), 0);
 }
 
@@ -193,6 +205,29 @@ static void test_restart(void)
     start_server(&world);
     RUN_UNTIL(&world, world.events == LINES + 1); /* each line once, also over the restart */
     CU_ASSERT_EQUAL(world.position, LINES + 3);
+    end(&world);
+}
+
+/* Each new challenge is told once; after the warden was away the same is told again. */
+static void test_challenge(void)
+{
+    struct world world;
+    begin(&world);
+    start_server(&world);
+    start_client(&world, 0);
+    RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1);
+    CU_ASSERT_EQUAL(world.challenges, 1);
+    unsigned statuses = world.asked[WIRE_STATUS];
+    server_notify(world.server);
+    RUN_UNTIL(&world, world.asked[WIRE_CHALLENGE] == 2 && world.asked[WIRE_STATUS] > statuses);
+    CU_ASSERT_EQUAL(world.challenges, 1);
+    world.digit = 'b';
+    server_notify(world.server);
+    RUN_UNTIL(&world, world.challenges == 2);
+    world.server = server_free(world.server);
+    RUN_UNTIL(&world, !warden_client_is_connected(world.client));
+    start_server(&world);
+    RUN_UNTIL(&world, world.challenges == 3);
     end(&world);
 }
 
@@ -297,6 +332,7 @@ int main(void)
     static const struct test_case cases[] = {
         {"status and journal arrive, and each change once", test_snapshot},
         {"restarts of either side lose no line and repeat none", test_restart},
+        {"a challenge is told once for each connection", test_challenge},
         {"closing and signed commands are answered, the latter late", test_requests},
         {"what is no warden is left alone", test_nonsense},
         {"a reader that never reads is dropped", test_slow_reader},
