@@ -190,7 +190,8 @@ class World:
                                **tunnel.pop("firewall", {})},
                   "paths": {"state_dir": self.place.path("state"),
                             "runtime_dir": self.place.path("runtime")},
-                  "access": {"agent_user": str(AGENT_UID), "admin_group": str(ADMIN_GID)},
+                  "access": {"agent_user": str(AGENT_UID), "admin_group": str(ADMIN_GID),
+                             **tunnel.pop("access", {})},
                   "tunnel": tunnel}
         self.config = self.place.write("netd.conf", "".join(
             "%s = %s;\n" % (key, lib.group_text(value)) for key, value in groups.items()))
