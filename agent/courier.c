@@ -15,8 +15,6 @@
 
 #define REPLIES 16 /* wait for room in the window, or for the session; then the oldest goes */
 #define REFUSALS_A_SECOND 8 /* of our own */
-#define RENEWAL_MS 250      /* a reply waits so long for the challenge that follows its command */
-#define NEVER_MS INT64_MAX
 
 struct message {
     size_t length;
@@ -35,10 +33,7 @@ struct courier {
     struct message waiting[COURIER_WAITING]; /* a ring */
     size_t first, n_waiting;
 
-    /* The message that is with the warden. */
-    bool is_under_way, is_answered, is_renewed; /* it has a challenge of after the delivery */
-    int64_t answer_due_ms;
-    struct strbuf answer; /* the reply, held back until the challenge is renewed */
+    bool is_under_way; /* a message is with the warden */
 
     struct strbuf replies[REPLIES]; /* a ring */
     size_t first_reply, n_replies;
@@ -63,7 +58,6 @@ struct courier *courier_free(struct courier *courier)
         return NULL;
     for (size_t i = 0; i < REPLIES; i++)
         strbuf_free(&courier->replies[i]);
-    strbuf_free(&courier->answer);
     free(courier->command_topic);
     free(courier->reply_topic);
     free(courier->challenge_topic);
@@ -179,12 +173,6 @@ static void set_challenge(struct courier *courier, const char *challenge)
 void courier_challenge(struct courier *courier, const char *challenge)
 {
     set_challenge(courier, challenge);
-    courier->is_renewed = true;
-}
-
-static void end_delivery(struct courier *courier)
-{
-    courier->is_under_way = courier->is_answered = false;
 }
 
 void courier_warden(struct courier *courier, bool is_connected)
@@ -193,46 +181,31 @@ void courier_warden(struct courier *courier, bool is_connected)
     if (is_connected)
         return;
     set_challenge(courier, "");
-    if (courier->is_answered)
-        courier->is_renewed = true; /* there will be no other */
-    else if (courier->is_under_way)
+    if (courier->is_under_way)
         refuse(courier, REFUSAL_FAILED);
-    if (!courier->is_answered)
-        end_delivery(courier);
+    courier->is_under_way = false;
     for (; courier->n_waiting > 0; courier->n_waiting--)
         refuse(courier, REFUSAL_FAILED);
 }
 
 void courier_answered(struct courier *courier, enum session_refusal refusal,
-                      const struct wire_signed_reply *reply, int64_t now_ms)
+                      const struct wire_signed_reply *reply)
 {
-    if (!courier->is_under_way || courier->is_answered)
+    if (!courier->is_under_way)
         return;
-    strbuf_reset(&courier->answer);
+    courier->is_under_way = false;
     if (refusal == REFUSAL_NONE) {
         log_info("courier", "id=%s result=accepted", reply->id);
-        write_acceptance(&courier->answer, reply);
-    } else {
-        if (refusal != REFUSAL_RATE_LIMITED) /* nobody fills the log with these */
-            log_info("courier", "id=%s result=refused reason=%s", reply->id,
-                     session_refusal_names[refusal]);
-        write_refusal(&courier->answer, reply->id, refusal);
+        write_acceptance(new_reply(courier), reply);
+        return;
     }
-    courier->is_answered = true;
-    courier->answer_due_ms = now_ms + RENEWAL_MS;
-    if (refusal == REFUSAL_RATE_LIMITED)
-        courier->is_renewed = true; /* it was not looked at, so nothing was used up */
+    if (refusal != REFUSAL_RATE_LIMITED) /* nobody fills the log with these */
+        log_info("courier", "id=%s result=refused reason=%s", reply->id,
+                 session_refusal_names[refusal]);
+    write_refusal(new_reply(courier), reply->id, refusal);
 }
 
 /* --- what goes ---------------------------------------------------------------------------- */
-
-static void finish_answer(struct courier *courier, int64_t now_ms)
-{
-    if (!courier->is_answered || (!courier->is_renewed && now_ms < courier->answer_due_ms))
-        return;
-    strbuf_append(new_reply(courier), courier->answer.data, courier->answer.length);
-    end_delivery(courier);
-}
 
 static void hand_over(struct courier *courier)
 {
@@ -243,7 +216,6 @@ static void hand_over(struct courier *courier)
         courier->first = (courier->first + 1) % COURIER_WAITING;
         courier->n_waiting--;
         courier->is_under_way = problem == 0;
-        courier->is_renewed = false;
         if (problem < 0)
             refuse(courier, REFUSAL_FAILED);
     }
@@ -269,11 +241,9 @@ static void publish_replies(struct courier *courier)
     }
 }
 
-int64_t courier_settle(struct courier *courier, int64_t now_ms)
+void courier_settle(struct courier *courier)
 {
-    finish_answer(courier, now_ms);
     hand_over(courier);
     publish_challenge(courier);
     publish_replies(courier);
-    return courier->is_answered ? courier->answer_due_ms : NEVER_MS;
 }

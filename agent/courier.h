@@ -63,13 +63,12 @@ void courier_challenge(struct courier *courier, const char *challenge);
  * The warden's answer to what was delivered.
  */
 void courier_answered(struct courier *courier, enum session_refusal refusal,
-                      const struct wire_signed_reply *reply, int64_t now_ms);
+                      const struct wire_signed_reply *reply);
 
 /*
  * After the handlers of each pass of the loop: hands over, then publishes the challenge, then the
- * replies. So the challenge that the next command needs is there when a reply comes. Returns the
- * time when it has to be called again although nothing happens, INT64_MAX for never.
+ * replies: who reads a reply finds the challenge that the next command needs.
  */
-int64_t courier_settle(struct courier *courier, int64_t now_ms);
+void courier_settle(struct courier *courier);
 
 #endif

@@ -104,7 +104,7 @@ static int settle(sd_event_source *source, void *userdata)
     pipeline_report_losses(gateway->pipeline);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");
-    gateway->answer_due_ms = courier_settle(gateway->courier, at_ms);
+    courier_settle(gateway->courier);
     int64_t pause_ms = publisher_pump(gateway->publisher, at_ms);
     gateway->pump_due_ms = pause_ms < 0 ? NEVER_MS : at_ms + pause_ms;
     if (at_ms >= gateway->status_due_ms)
@@ -116,7 +116,7 @@ static int settle(sd_event_source *source, void *userdata)
         notice_certificates(gateway->pipeline, &gateway->config->uplink);
     }
     const int64_t due_ms[] = {gateway->tick_due_ms, gateway->pump_due_ms, gateway->status_due_ms,
-                              gateway->certificate_due_ms, gateway->answer_due_ms};
+                              gateway->certificate_due_ms};
     int64_t first_ms = NEVER_MS;
     for (size_t i = 0; i < ARRAY_LENGTH(due_ms); i++)
         first_ms = due_ms[i] < first_ms ? due_ms[i] : first_ms;
@@ -256,7 +256,7 @@ static bool say_goodbye(struct gateway *gateway)
     if (!gateway->uplink)
         return true;
     courier_warden(gateway->courier, false); /* nobody takes commands any more */
-    (void)courier_settle(gateway->courier, gateway_now_ms());
+    courier_settle(gateway->courier);
     (void)uplink_publish(gateway->uplink, gateway->status_topic, HEALTH_OFFLINE,
                          strlen(HEALTH_OFFLINE), true, 0);
     return uplink_stop(gateway->uplink, STOP_TIMEOUT_MS);

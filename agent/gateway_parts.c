@@ -92,7 +92,7 @@ static void warden_answered(void *context, enum session_refusal refusal,
                             const struct wire_signed_reply *reply)
 {
     struct gateway *gateway = context;
-    courier_answered(gateway->courier, refusal, reply, gateway_now_ms());
+    courier_answered(gateway->courier, refusal, reply);
 }
 
 /* --- the local socket asks ---------------------------------------------------------------- */

@@ -37,8 +37,7 @@ struct gateway {
     struct strbuf status;                                               /* reused */
     char store_problem[sizeof(((struct outbox_stats *)NULL)->problem)]; /* the one that is known */
     int64_t started_mono_ns;
-    int64_t status_due_ms, tick_due_ms, pump_due_ms, certificate_due_ms,
-        answer_due_ms;    /* monotonic */
+    int64_t status_due_ms, tick_due_ms, pump_due_ms, certificate_due_ms; /* monotonic */
     int64_t timer_ms;     /* what the timer is set to */
     uint64_t watchdog_us; /* 0: no watchdog */
     sd_event_source *queue_source, *timer_source, *settle_source, *watchdog_source;

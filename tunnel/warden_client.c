@@ -48,6 +48,9 @@ struct warden_client {
     unsigned wants;              /* of enum want */
     unsigned under_way;          /* one of enum want, 0: none */
     uint32_t last_id, signed_id; /* signed_id 0: no signed command is under way */
+    bool has_answer;             /* to a signed command; told after the challenge that follows it */
+    enum session_refusal verdict;
+    struct wire_signed_reply answer;
     uint64_t position;
     bool has_status;
     struct wire_status status;
@@ -97,6 +100,15 @@ static void tell_changed(const struct warden_client *client)
         client->callbacks.changed(client->callbacks.context);
 }
 
+static void tell_answer(struct warden_client *client)
+{
+    if (!client->has_answer)
+        return;
+    client->has_answer = false;
+    if (client->callbacks.answered)
+        client->callbacks.answered(client->callbacks.context, client->verdict, &client->answer);
+}
+
 static void disconnect(struct warden_client *client, const char *why)
 {
     bool was_known = client->has_status,
@@ -113,6 +125,7 @@ static void disconnect(struct warden_client *client, const char *why)
     client->retry_ms = client->retry_ms * 2 < RETRY_MAX_MS ? client->retry_ms * 2 : RETRY_MAX_MS;
     if (had_close && client->callbacks.closed)
         client->callbacks.closed(client->callbacks.context, REFUSAL_FAILED, why);
+    tell_answer(client);
     if (was_known)
         tell_changed(client);
 }
@@ -192,6 +205,7 @@ static void take_reply(struct warden_client *client, const struct wire_message *
         break;
     case WANT_CHALLENGE:
         take_challenge(client, reply);
+        tell_answer(client); /* what is in force by now is known */
         break;
     case WANT_LINE:
         if (reply->header.result == REFUSAL_NONE)
@@ -215,10 +229,10 @@ static void take(struct warden_client *client, const struct wire_message *messag
     } else if (message->header.verb == WIRE_SIGNED && client->signed_id &&
                message->header.id == client->signed_id) {
         client->signed_id = 0;
-        if (client->callbacks.answered)
-            client->callbacks.answered(client->callbacks.context,
-                                       (enum session_refusal)message->header.result,
-                                       &message->body.signed_reply);
+        client->has_answer = true;
+        client->verdict = (enum session_refusal)message->header.result;
+        client->answer = message->body.signed_reply;
+        client->wants |= WANT_CHALLENGE;
     } else if (client->under_way && message->header.verb == verb &&
                message->header.id == client->last_id) {
         take_reply(client, message);
@@ -339,7 +353,7 @@ int warden_client_signed(struct warden_client *client, const void *text, size_t 
     struct wire_message request;
     if (!client->has_status)
         return -ENOTCONN;
-    if (client->signed_id)
+    if (client->signed_id || client->has_answer)
         return -EBUSY;
     /* The upper half of the ids is for signed commands: none equals that of a round. */
     wire_begin(&request, WIRE_SIGNED, client->last_id | UINT32_C(0x80000000));

@@ -28,8 +28,9 @@ struct warden_callbacks {
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
     /*
-     * The answer to warden_client_signed(), up to 20 s later when a hub has to be reached. None
-     * comes when the connection is lost before: `changed` tells that. May be NULL.
+     * The answer to warden_client_signed(), up to 20 s later when a hub has to be reached; after
+     * `challenge`, when the command has made a new one necessary. None comes when the connection
+     * is lost before: `changed` tells that. May be NULL.
      */
     void (*answered)(void *context, enum session_refusal refusal,
                      const struct wire_signed_reply *reply);

@@ -1,5 +1,6 @@
 """An MQTT 3.1.1 broker for one client that can be made to lie: it keeps what the client publishes,
 and sends whatever it is told, well-formed or not, over TLS with the broker's own certificate."""
+import select
 import socket
 import ssl
 import struct
@@ -26,6 +27,42 @@ def publish(topic, payload, ident=1, qos=1, retain=False, dup=False):
     return packet(PUBLISH, body + payload, dup << 3 | qos << 1 | retain)
 
 
+class Connection:
+    """A TLS connection that one thread reads while others write: Python's own must not be used so."""
+
+    def __init__(self, raw, context):
+        raw.settimeout(10)
+        self.lock = threading.Lock()
+        self.tls = context.wrap_socket(raw, server_side=True)
+        self.tls.setblocking(False)
+
+    def attempt(self, work, *more):
+        """WORK done whole, waiting for the peer in between; OSError when the connection is gone."""
+        while True:
+            try:
+                with self.lock:
+                    return work(*more)
+            except ssl.SSLWantReadError:
+                readable, writable = [self.tls], []
+            except ssl.SSLWantWriteError:
+                readable, writable = [], [self.tls]
+            select.select(readable, writable, [], 1)
+
+    def read(self):
+        return self.attempt(self.tls.recv, 65536)
+
+    def write(self, data):
+        while data:
+            data = data[self.attempt(self.tls.send, data):]
+
+    def close(self):
+        """For good; whoever reads or writes notices."""
+        try:
+            self.tls.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
 class Broker:
     """Serves one client at a time; a new one takes the place of the old."""
 
@@ -48,9 +85,7 @@ class Broker:
             except OSError:
                 return
             try:
-                raw.settimeout(10)
-                connection = self.context.wrap_socket(raw, server_side=True)
-                connection.settimeout(None)
+                connection = Connection(raw, self.context)
             except OSError:
                 raw.close()
                 continue
@@ -63,7 +98,7 @@ class Broker:
         stream = b""
         try:
             while True:
-                got = connection.recv(65536)
+                got = connection.read()
                 if not got:
                     break
                 stream = self.take_packets(connection, stream + got)
@@ -92,20 +127,20 @@ class Broker:
 
     def take(self, connection, kind, flags, body):
         if kind == CONNECT:
-            connection.sendall(packet(CONNACK, b"\0\0"))
+            connection.write(packet(CONNACK, b"\0\0"))
         elif kind == SUBSCRIBE:
-            connection.sendall(packet(SUBACK, body[:2] + b"\1"))
+            connection.write(packet(SUBACK, body[:2] + b"\1"))
             with self.changed:
                 self.subscribed = True
                 self.sessions += 1
                 self.changed.notify_all()
         elif kind == PINGREQ:
-            connection.sendall(packet(PINGRESP))
+            connection.write(packet(PINGRESP))
         elif kind == PUBLISH:
             size = struct.unpack(">H", body[:2])[0]
             topic, rest = body[2:2 + size].decode(), body[2 + size:]
             if flags & 6:
-                connection.sendall(packet(PUBACK, rest[:2]))
+                connection.write(packet(PUBACK, rest[:2]))
                 rest = rest[2:]
             with self.changed:
                 self.published.setdefault(topic, []).append(rest)
@@ -119,7 +154,7 @@ class Broker:
         if connection is None:
             return False
         try:
-            connection.sendall(data)
+            connection.write(data)
             return True
         except (OSError, ValueError):
             return False
@@ -129,10 +164,6 @@ class Broker:
         with self.changed:
             connection, self.connection, self.subscribed = self.connection, None, False
         if connection:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             connection.close()
 
     def count(self, topic):
