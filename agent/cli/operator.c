@@ -60,10 +60,9 @@ int operator_load(const struct cli_context *context, const char *name,
     return cli_fail(CLI_FAILED, name, "the operator's configuration cannot be used");
 }
 
-int operator_print_json(json_t *document, bool is_line)
+int operator_print_json(json_t *document)
 {
-    size_t flags = JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17) | (is_line ? 0 : JSON_INDENT(2));
-    int problem = json_dumpf(document, stdout, flags);
+    int problem = json_dumpf(document, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2));
     json_decref(document);
     (void)putchar('\n');
     return problem || ferror(stdout) ? CLI_FAILED : CLI_DONE;

@@ -25,8 +25,8 @@ int operator_usage(const char *action);
 int operator_load(const struct cli_context *context, const char *name,
                   struct operator_config **ret_config);
 
-/* Prints and frees DOCUMENT on stdout, in ASCII, so that nothing in it commands a terminal. */
-int operator_print_json(json_t *document, bool is_line);
+/* Prints DOCUMENT on stdout and frees it; in ASCII, so that nothing in it commands a terminal. */
+int operator_print_json(json_t *document);
 
 /* Local date and time; "?" for what is none. */
 const char *operator_time_text(long long timestamp_ms, char *text, size_t size);

@@ -1,7 +1,5 @@
-/* `sallyport operator open | extend | close`: one signed command, from its challenge to its reply.
- */
-#include "agent/cli/operator.h"
-#include "agent/cli/operator_link.h"
+/* `sallyport operator open | extend | close`: a command is made, shown, signed and sent. */
+#include "agent/cli/operator_exchange.h"
 #include "agent/cli/operator_sign.h"
 
 #include "agent/base/clock.h"
@@ -13,127 +11,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define CHALLENGE_MS 10000 /* it is retained, so it comes at once or never */
-#define STATUS_MS 500      /* likewise; but a user may not be allowed to read it */
-#define MEANWHILE_MS 20    /* for what came while it was signed */
-#define REPLY_S 60         /* a gateway that has to reach its hub needs 20 of them */
-#define APPROVAL_S 960     /* a session waits 15 minutes for somebody on site */
-#define PAYLOAD_MAX_BYTES 8192
-
-struct call {
-    const struct cli_context *context;
-    char name[32]; /* in front of messages */
-    struct operator_command command;
-    char **words;
-    const char *ttl, *challenge;
-    bool is_sure, is_printing;
-    long long timeout_s; /* 0: not given */
-};
-
-/* What has come from the gateway. */
-struct exchange {
-    const struct call *call;
-    struct operator_link *link;
-    char challenge[WIRE_CHALLENGE_BYTES]; /* the newest; "": none */
-    bool is_garbled;                      /* something came in its place */
-    bool has_status, is_sent, has_reply;
-    bool is_hearing_status; /* wake up for one */
-    struct operator_status status;
-    struct operator_reply reply;
-    char unread[32];  /* why a command was refused whose id the gateway could not read */
-    size_t garbage;   /* replies that are none */
-    char session[24]; /* what became of it since: "open", "closed", or ""; */
-    char end[32];     /* why it was closed */
-    bool was_waiting; /* the status has shown it */
-};
-
-/* --- what comes ------------------------------------------------------------------------------- */
-
-static void take_challenge(struct exchange *exchange, const struct operator_message *message)
-{
-    if (operator_challenge_parse(message->payload, message->length, exchange->challenge)) {
-        operator_link_enough(exchange->link);
-        return;
-    }
-    exchange->challenge[0] = '\0';
-    exchange->is_garbled = message->length > 0;
-}
-
-static void take_session(struct exchange *exchange, const char *state, const char *end)
-{
-    (void)snprintf(exchange->session, sizeof(exchange->session), "%s", state);
-    wire_put_text(exchange->end, sizeof(exchange->end), end);
-    if (exchange->has_reply)
-        operator_link_enough(exchange->link);
-}
-
-/* The status may be older than the command: its end counts only after its beginning. */
-static void take_status(struct exchange *exchange, const struct operator_message *message)
-{
-    const struct operator_status *status = &exchange->status;
-    operator_status_parse(message->payload, message->length, &exchange->status);
-    exchange->has_status = true;
-    if (exchange->is_hearing_status)
-        operator_link_enough(exchange->link);
-    if (!exchange->has_reply || message->is_retained)
-        return;
-    if (strcmp(status->tunnel, "waiting") == 0 || strcmp(status->tunnel, "opening") == 0)
-        exchange->was_waiting = true;
-    else if (strcmp(status->tunnel, "open") == 0)
-        take_session(exchange, "open", "");
-    else if (strcmp(status->tunnel, "closed") == 0 && exchange->was_waiting)
-        take_session(exchange, "closed", "");
-}
-
-static void take_reply(struct exchange *exchange, const struct operator_message *message)
-{
-    struct operator_reply reply;
-    if (!exchange->is_sent || exchange->has_reply || message->is_retained)
-        return; /* not to us */
-    if (operator_reply_parse(message->payload, message->length, &reply) < 0) {
-        exchange->garbage++;
-    } else if (strcmp(reply.id, exchange->call->command.id) == 0) {
-        exchange->reply = reply;
-        exchange->has_reply = true;
-        operator_link_enough(exchange->link);
-    } else if (!reply.id[0] && !reply.is_accepted) {
-        memcpy(exchange->unread, reply.reason, sizeof(exchange->unread));
-    }
-}
-
-static void take_event(struct exchange *exchange, const struct operator_message *message)
-{
-    if (!exchange->is_sent || message->length > PAYLOAD_MAX_BYTES)
-        return;
-    json_t *object = json_loadb(message->payload, message->length, 0, NULL);
-    const char *event = json_string_value(json_object_get(object, "event"));
-    const char *reason = json_string_value(json_object_get(object, "reason"));
-    if (event && strcmp(event, "tunnel_opened") == 0)
-        take_session(exchange, "open", "");
-    else if (event && strcmp(event, "tunnel_closed") == 0)
-        take_session(exchange, "closed", reason ? reason : "");
-    json_decref(object);
-}
-
-static void on_received(void *context, const struct operator_message *message)
-{
-    static const struct {
-        const char *topic;
-        void (*take)(struct exchange *exchange, const struct operator_message *message);
-    } topics[] = {{"challenge", take_challenge},
-                  {"status", take_status},
-                  {"reply", take_reply},
-                  {"event", take_event}};
-    struct exchange *exchange = context;
-    const struct operator_gateway *ours = &exchange->call->command.gateway;
-    if (strcmp(message->gateway.site, ours->site) != 0 ||
-        strcmp(message->gateway.id, ours->id) != 0)
-        return;
-    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
-        if (strcmp(message->topic, topics[i].topic) == 0)
-            topics[i].take(exchange, message);
-    }
-}
+#define CHALLENGE_MS 5000 /* it is retained, so it comes at once or never */
+#define STATUS_MS 500     /* likewise; but a user may not be allowed to read it */
+#define MEANWHILE_MS 20   /* for what came while it was signed */
 
 /* --- before it is sent ------------------------------------------------------------------------ */
 
@@ -143,11 +23,14 @@ static int64_t after_ms(int64_t ms)
 }
 
 /* Waits for the challenge, and a moment for the state that comes with it. */
-static int fetch_challenge(struct exchange *exchange, struct call *call)
+static int fetch_challenge(struct operator_exchange *exchange, struct operator_call *call)
 {
     const struct operator_gateway *gateway = &call->command.gateway;
-    if (!exchange->challenge[0])
-        (void)operator_link_wait(exchange->link, after_ms(CHALLENGE_MS));
+    int64_t wait_ms = call->timeout_s && call->timeout_s * 1000 < CHALLENGE_MS
+                          ? call->timeout_s * 1000
+                          : CHALLENGE_MS;
+    if (!exchange->challenge[0] && !exchange->is_garbled)
+        (void)operator_link_wait(exchange->link, after_ms(wait_ms));
     if (!exchange->challenge[0] && exchange->is_garbled)
         return cli_fail(CLI_FAILED, call->name,
                         "what the broker has as the challenge of %s/%s is none (64 hex digits); "
@@ -173,7 +56,7 @@ static int fetch_challenge(struct exchange *exchange, struct call *call)
 }
 
 /* Shows what will be signed, and asks. */
-static int confirm(const struct call *call, const char *key, const struct strbuf *text)
+static int confirm(const struct operator_call *call, const char *key, const struct strbuf *text)
 {
     char answer[16] = "";
     (void)fprintf(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
@@ -189,7 +72,8 @@ static int confirm(const struct call *call, const char *key, const struct strbuf
 }
 
 /* Appends the command with its signature to OUT. */
-static int sign(const struct call *call, const struct operator_config *config, struct strbuf *out)
+static int sign(const struct operator_call *call, const struct operator_config *config,
+                struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (!config->ssh_key)
@@ -203,140 +87,20 @@ static int sign(const struct call *call, const struct operator_config *config, s
     return operator_sign(call->name, config->ssh_key, &text, out) < 0 ? CLI_FAILED : CLI_DONE;
 }
 
-static int print_signed(const struct call *call, const struct strbuf *text)
+static int print_signed(const struct operator_call *call, const struct strbuf *text)
 {
     if (call->context->json)
         return operator_print_json(
-            json_pack("{s:s, s:s}", "id", call->command.id, "command", strbuf_text(text)), false);
+            json_pack("{s:s, s:s}", "id", call->command.id, "command", strbuf_text(text)));
     (void)fputs(strbuf_text(text), stdout);
     return CLI_DONE;
 }
 
-/* --- after it was sent ------------------------------------------------------------------------ */
-
-static int print_result(const struct exchange *exchange, const char *result, const char *state,
-                        const char *reason)
-{
-    const struct operator_command *command = &exchange->call->command;
-    CLEANUP(memory_free_pointer)
-    char *gateway = memory_printf("%s/%s", command->gateway.site, command->gateway.id);
-    json_t *places = json_array();
-    bool is_open = strcmp(state, "open") == 0;
-    for (size_t i = 0; is_open && i < exchange->reply.n_places; i++) {
-        const struct operator_place *place = &exchange->reply.places[i];
-        json_array_append_new(places, json_pack("{s:s, s:s, s:s, s:i}", "service", place->service,
-                                                "protocol", place->is_udp ? "udp" : "tcp",
-                                                "address", place->address, "port", place->port));
-    }
-    return operator_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "gateway", gateway,
-                                         "id", command->id, "action",
-                                         operator_action_names[command->action], "result", result,
-                                         "state", state, "reason", reason, "connect", places),
-                               false);
-}
-
-static void print_places(const struct operator_reply *reply)
-{
-    for (size_t i = 0; i < reply->n_places; i++) {
-        CLEANUP(strbuf_free) struct strbuf where = STRBUF_EMPTY;
-        operator_place_write(&reply->places[i], &where);
-        (void)printf("  %-16s %s%s\n", reply->places[i].service, strbuf_text(&where),
-                     reply->places[i].is_udp ? " (UDP)" : "");
-    }
-}
-
-static int report_failure(const struct exchange *exchange, const char *result, const char *state,
-                          const char *reason)
-{
-    const char *advice = operator_refusal_advice(reason);
-    if (exchange->call->context->json)
-        (void)print_result(exchange, result, state, reason);
-    return cli_fail(CLI_FAILED, exchange->call->name, "%s: %s%s%s", result,
-                    reason[0] ? reason : "the gateway gives no reason", advice[0] ? ": " : "",
-                    advice);
-}
-
-static int report_unanswered(const struct exchange *exchange)
-{
-    const struct call *call = exchange->call;
-    const struct operator_status *status = &exchange->status;
-    if (call->context->json)
-        (void)print_result(exchange, "unanswered", "", exchange->unread);
-    if (exchange->unread[0])
-        (void)cli_fail(0, call->name,
-                       "the gateway has refused a command that it could not read: "
-                       "%s",
-                       exchange->unread);
-    if (exchange->garbage > 0)
-        (void)cli_fail(0, call->name, "%zu replies came that no gateway sends", exchange->garbage);
-    if (exchange->has_status)
-        (void)cli_fail(0, call->name, "the gateway's last status: %s, tunnel %s", status->state,
-                       status->tunnel[0] ? status->tunnel : "not told");
-    return cli_fail(CLI_FAILED, call->name,
-                    "%s; it may have been carried out all the same: see "
-                    "`sallyport operator list`",
-                    operator_link_is_delivered(exchange->link)
-                        ? "the broker took the command, but no reply came. May this user write "
-                          "to the command topic of that gateway (ACL)?"
-                        : "the broker did not acknowledge the command");
-}
-
-static int report_done(const struct exchange *exchange, const char *state)
-{
-    const struct operator_command *command = &exchange->call->command;
-    if (exchange->call->context->json)
-        return print_result(exchange, "accepted", state, "");
-    (void)printf("%s/%s: accepted%s%s\n", command->gateway.site, command->gateway.id,
-                 state[0] ? "; the session is " : "", state);
-    if (strcmp(state, "open") == 0)
-        print_places(&exchange->reply);
-    return CLI_DONE;
-}
-
-/* Somebody on site has to agree first. */
-static int await_approval(struct exchange *exchange, int64_t deadline_ns)
-{
-    const struct call *call = exchange->call;
-    (void)cli_fail(0, call->name,
-                   "accepted; now somebody on site has to approve it with "
-                   "`sallyport tunnel approve`; waiting");
-    while (!exchange->session[0]) {
-        if (!operator_link_wait(exchange->link, deadline_ns) && clock_mono_ns() >= deadline_ns) {
-            if (call->context->json)
-                (void)print_result(exchange, "accepted", "waiting", "");
-            return cli_fail(CLI_FAILED, call->name, "nobody has approved it yet; it still waits");
-        }
-    }
-    if (strcmp(exchange->session, "open") == 0)
-        return report_done(exchange, "open");
-    return report_failure(exchange, "closed", "closed", exchange->end);
-}
-
-static int await_reply(struct exchange *exchange)
-{
-    const struct call *call = exchange->call;
-    const struct operator_reply *reply = &exchange->reply;
-    int64_t sent_ns = clock_mono_ns();
-    int64_t wait_s = call->timeout_s ? call->timeout_s : REPLY_S;
-    while (!exchange->has_reply) {
-        int64_t deadline_ns = sent_ns + wait_s * CLOCK_NS_PER_S;
-        (void)operator_link_wait(exchange->link, deadline_ns);
-        if (!exchange->has_reply && clock_mono_ns() >= deadline_ns)
-            return report_unanswered(exchange);
-    }
-    if (!reply->is_accepted)
-        return report_failure(exchange, "refused", "", reply->reason);
-    wait_s = call->timeout_s ? call->timeout_s : APPROVAL_S;
-    if (strcmp(reply->state, "waiting") == 0)
-        return await_approval(exchange, sent_ns + wait_s * CLOCK_NS_PER_S);
-    return report_done(exchange, reply->state);
-}
-
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static int send(struct exchange *exchange, const struct strbuf *text)
+static int send(struct operator_exchange *exchange, const struct strbuf *text)
 {
-    const struct call *call = exchange->call;
+    const struct operator_call *call = exchange->call;
     const struct operator_gateway *gateway = &call->command.gateway;
     CLEANUP(memory_free_pointer)
     char *topic = memory_printf("%s/%s/command", gateway->site, gateway->id);
@@ -350,10 +114,10 @@ static int send(struct exchange *exchange, const struct strbuf *text)
     if (operator_link_publish(exchange->link, topic, text->data, text->length) < 0)
         return cli_fail(CLI_UNREACHABLE, call->name,
                         "the connection to the broker was lost; nothing was sent");
-    return await_reply(exchange);
+    return operator_exchange_finish(exchange);
 }
 
-static int converse(struct exchange *exchange, struct call *call,
+static int converse(struct operator_exchange *exchange, struct operator_call *call,
                     const struct operator_config *config)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -365,11 +129,11 @@ static int converse(struct exchange *exchange, struct call *call,
     return call->is_printing ? print_signed(call, &text) : send(exchange, &text);
 }
 
-static int run(struct call *call, const struct operator_config *config)
+static int run(struct operator_call *call, const struct operator_config *config)
 {
-    struct exchange exchange = {.call = call};
+    struct operator_exchange exchange = {.call = call};
     const struct operator_gateway *gateway = &call->command.gateway;
-    const struct operator_ear ear = {.received = on_received, .context = &exchange};
+    const struct operator_ear ear = {.received = operator_exchange_received, .context = &exchange};
     if (call->challenge) {
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
         int code = sign(call, config, &text);
@@ -385,7 +149,7 @@ static int run(struct call *call, const struct operator_config *config)
 }
 
 /* 128 random bits, so that no two commands ever have the same. */
-static int choose_id(const struct call *call, char id[WIRE_NAME_BYTES])
+static int choose_id(const struct operator_call *call, char id[WIRE_NAME_BYTES])
 {
     unsigned char bytes[16];
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
@@ -396,7 +160,7 @@ static int choose_id(const struct call *call, char id[WIRE_NAME_BYTES])
 }
 
 /* Whether the options are there that the action takes, and no others. */
-static bool options_fit(const struct call *call)
+static bool options_fit(const struct operator_call *call)
 {
     enum operator_action action = call->command.action;
     bool has_services = call->command.services, has_limits = call->ttl && call->command.reason;
@@ -414,7 +178,7 @@ static bool options_fit(const struct call *call)
 }
 
 /* What was typed, into the command. */
-static int complete(struct call *call)
+static int complete(struct operator_call *call)
 {
     struct operator_command *command = &call->command;
     if (!operator_gateway_parse(call->words[0], &command->gateway))
@@ -441,7 +205,7 @@ static enum operator_action action_of(const char *name)
 
 int operator_command(const struct cli_context *context, int argc, char **argv)
 {
-    struct call call = {
+    struct operator_call call = {
         .context = context, .command = {.action = action_of(argv[0])}, .words = argv + 1};
     const struct cli_option options[] = {
         {.name = "--service", .text = &call.command.services},

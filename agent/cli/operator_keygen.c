@@ -44,8 +44,7 @@ static int print(const struct cli_context *context, const char *file, const char
     char *line = memory_printf("%s namespaces=\"" OPERATOR_NAMESPACE "\" %s", name, key);
     if (context->json)
         return operator_print_json(json_pack("{s:s, s:s, s:s}", "ssh_key", file, "public_key", key,
-                                             "allowed_signers", line),
-                                   false);
+                                             "allowed_signers", line));
     (void)fprintf(stderr,
                   "\nWrite into operator.conf:  ssh_key = \"%s\";\n"
                   "Hand this line to each site, for /etc/sallyport/allowed_signers on its "

@@ -139,7 +139,7 @@ static int print(const struct cli_context *context, struct list *list)
         json_t *gateways = json_array();
         for (size_t i = 0; i < list->length; i++)
             json_array_append_new(gateways, row_json(&list->rows[i]));
-        code = operator_print_json(json_pack("{s:o}", "gateways", gateways), false);
+        code = operator_print_json(json_pack("{s:o}", "gateways", gateways));
     } else {
         print_table(list);
     }

@@ -1,5 +1,6 @@
 /* `sallyport operator watch`: what gateways publish, line by line as it comes. */
 #include "agent/cli/operator.h"
+#include "agent/cli/operator_json.h"
 #include "agent/cli/operator_link.h"
 
 #include "agent/base/clock.h"
@@ -17,18 +18,6 @@ struct watch {
     bool json;
     long long count, seen; /* messages; count 0: until interrupted */
 };
-
-/*
- * The library reads whole numbers up to 2^63 - 1 only. A message with a larger one is read again
- * with all numbers rounded to doubles, rather than not at all.
- */
-static json_t *parse(const struct operator_message *message)
-{
-    json_t *object = json_loadb(message->payload, message->length, 0, NULL);
-    if (!object)
-        object = json_loadb(message->payload, message->length, JSON_DECODE_INT_AS_REAL, NULL);
-    return object;
-}
 
 /* One value in a form for people; whatever it is, it commands no terminal. */
 static void put_value(const json_t *value, struct strbuf *out)
@@ -151,21 +140,25 @@ static bool print_text(const struct operator_message *message, json_t *object)
     return true;
 }
 
-static bool print_line(const struct operator_message *message, json_t *object)
+static void print_line(const struct operator_message *message, bool is_json)
 {
+    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char topic[VALUE_BYTES];
-    CLEANUP(memory_free_pointer)
-    char *gateway = memory_printf("%s/%s", message->gateway.site, message->gateway.id);
     wire_put_text(topic, sizeof(topic), message->topic);
-    json_t *document = json_pack("{s:s, s:s, s:b}", "gateway", gateway, "topic", topic, "retained",
-                                 message->is_retained);
-    if (object)
-        json_object_set(document, "message", object);
-    else
-        json_object_set_new(document, "unreadable_bytes",
-                            json_integer((json_int_t)message->length));
-    (void)operator_print_json(document, true);
-    return true;
+    json_t *text = json_string(topic);
+    CLEANUP(memory_free_pointer)
+    char *quoted = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    json_decref(text);
+    strbuf_addf(&line, "{\"gateway\":\"%s/%s\",\"topic\":%s,\"retained\":%s,",
+                message->gateway.site, message->gateway.id, quoted,
+                message->is_retained ? "true" : "false");
+    if (is_json) {
+        strbuf_add(&line, "\"message\":");
+        operator_json_add(message->payload, message->length, &line);
+    } else {
+        strbuf_addf(&line, "\"other_bytes\":%zu", message->length);
+    }
+    (void)printf("%s}\n", strbuf_text(&line));
 }
 
 static void on_received(void *context, const struct operator_message *message)
@@ -173,8 +166,10 @@ static void on_received(void *context, const struct operator_message *message)
     struct watch *watch = context;
     if (watch->count && watch->seen == watch->count)
         return;
-    json_t *object = parse(message);
-    bool shown = watch->json ? print_line(message, object) : print_text(message, object);
+    json_t *object = operator_json_parse(message->payload, message->length);
+    bool shown = watch->json || print_text(message, object);
+    if (watch->json)
+        print_line(message, object != NULL);
     json_decref(object);
     if (shown)
         watch->seen++;

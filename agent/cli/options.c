@@ -32,13 +32,11 @@ bool cli_parse_duration(const char *text, uint32_t *ret_seconds)
         unsigned long number = strtoul(text, &end, 10), seconds = 0;
         for (size_t i = 0; i < ARRAY_LENGTH(units); i++)
             seconds = units[i].letter == *end ? units[i].seconds : seconds;
-        if (seconds == 0 || number > UINT32_MAX / 86400 || total > UINT32_MAX / 2)
+        if (seconds == 0 || number > (UINT32_MAX - total) / seconds)
             return false;
         total += number * seconds;
         text = *end ? end + 1 : end;
     } while (*text);
-    if (total > UINT32_MAX)
-        return false;
     *ret_seconds = (uint32_t)total;
     return true;
 }
