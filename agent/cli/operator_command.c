@@ -25,7 +25,7 @@ static int64_t after_ms(int64_t ms)
 /* Waits for the challenge, and a moment for the state that comes with it. */
 static int fetch_challenge(struct operator_exchange *exchange, struct operator_call *call)
 {
-    const struct operator_gateway *gateway = &call->command.gateway;
+    const struct operator_gateway *gateway = &call->gateway;
     int64_t wait_ms = call->timeout_s && call->timeout_s * 1000 < CHALLENGE_MS
                           ? call->timeout_s * 1000
                           : CHALLENGE_MS;
@@ -79,7 +79,7 @@ static int sign(const struct operator_call *call, const struct operator_config *
     if (!config->ssh_key)
         return cli_fail(CLI_FAILED, call->name,
                         "operator.conf has no ssh_key; `sallyport operator keygen` makes one");
-    operator_command_write(&call->command, &text);
+    command_print(&call->command, &text);
     int code = confirm(call, config->ssh_key, &text);
     if (code != CLI_DONE)
         return code;
@@ -101,7 +101,7 @@ static int print_signed(const struct operator_call *call, const struct strbuf *t
 static int send(struct operator_exchange *exchange, const struct strbuf *text)
 {
     const struct operator_call *call = exchange->call;
-    const struct operator_gateway *gateway = &call->command.gateway;
+    const struct operator_gateway *gateway = &call->gateway;
     CLEANUP(memory_free_pointer)
     char *topic = memory_printf("%s/%s/command", gateway->site, gateway->id);
     (void)operator_link_wait(exchange->link, after_ms(MEANWHILE_MS));
@@ -132,7 +132,7 @@ static int converse(struct operator_exchange *exchange, struct operator_call *ca
 static int run(struct operator_call *call, const struct operator_config *config)
 {
     struct operator_exchange exchange = {.call = call};
-    const struct operator_gateway *gateway = &call->command.gateway;
+    const struct operator_gateway *gateway = &call->gateway;
     const struct operator_ear ear = {.received = operator_exchange_received, .context = &exchange};
     if (call->challenge) {
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -162,17 +162,16 @@ static int choose_id(const struct operator_call *call, char id[WIRE_NAME_BYTES])
 /* Whether the options are there that the action takes, and no others. */
 static bool options_fit(const struct operator_call *call)
 {
-    enum operator_action action = call->command.action;
-    bool has_services = call->command.services, has_limits = call->ttl && call->command.reason;
+    bool has_limits = call->ttl && call->reason;
     if (call->challenge && !call->is_printing)
         return false;
-    switch (action) {
-    case OPERATOR_OPEN:
-        return has_services && has_limits;
-    case OPERATOR_EXTEND:
-        return !has_services && has_limits;
-    case OPERATOR_CLOSE:
-        return !has_services && !call->ttl && !call->command.reason;
+    switch (call->command.action) {
+    case COMMAND_OPEN:
+        return call->services && has_limits;
+    case COMMAND_EXTEND:
+        return !call->services && has_limits;
+    case COMMAND_CLOSE:
+        return !call->services && !call->ttl && !call->reason;
     }
     return false;
 }
@@ -180,13 +179,17 @@ static bool options_fit(const struct operator_call *call)
 /* What was typed, into the command. */
 static int complete(struct operator_call *call)
 {
-    struct operator_command *command = &call->command;
-    if (!operator_gateway_parse(call->words[0], &command->gateway))
+    struct command *command = &call->command;
+    uint32_t ttl_s = 0;
+    if (!operator_gateway_parse(call->words[0], &call->gateway))
         return cli_fail(CLI_USAGE, call->name, "\"%s\" is not SITE/ID", call->words[0]);
-    if (call->ttl && !cli_parse_duration(call->ttl, &command->ttl_s))
+    (void)snprintf(command->gateway, sizeof(command->gateway), "%s/%s", call->gateway.site,
+                   call->gateway.id);
+    if (call->ttl && !cli_parse_duration(call->ttl, &ttl_s))
         return cli_fail(CLI_USAGE, call->name, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         call->ttl);
-    const char *problem = operator_command_problem(command);
+    command->ttl_s = ttl_s;
+    const char *problem = operator_command_fill(command, call->services, call->reason);
     if (problem)
         return cli_fail(CLI_USAGE, call->name, "%s", problem);
     if (call->challenge &&
@@ -195,10 +198,10 @@ static int complete(struct operator_call *call)
     return choose_id(call, command->id);
 }
 
-static enum operator_action action_of(const char *name)
+static enum command_action action_of(const char *name)
 {
-    enum operator_action action = OPERATOR_OPEN;
-    while (action < OPERATOR_CLOSE && strcmp(name, operator_action_names[action]) != 0)
+    enum command_action action = COMMAND_OPEN;
+    while (action < COMMAND_CLOSE && strcmp(name, command_action_names[action]) != 0)
         action++;
     return action;
 }
@@ -208,9 +211,9 @@ int operator_command(const struct cli_context *context, int argc, char **argv)
     struct operator_call call = {
         .context = context, .command = {.action = action_of(argv[0])}, .words = argv + 1};
     const struct cli_option options[] = {
-        {.name = "--service", .text = &call.command.services},
+        {.name = "--service", .text = &call.services},
         {.name = "--ttl", .text = &call.ttl},
-        {.name = "--reason", .text = &call.command.reason},
+        {.name = "--reason", .text = &call.reason},
         {.name = "--challenge", .text = &call.challenge},
         {.name = "--yes", .flag = &call.is_sure},
         {.name = "--print", .flag = &call.is_printing},

@@ -93,7 +93,7 @@ void operator_exchange_received(void *context, const struct operator_message *me
                   {"reply", take_reply},
                   {"event", take_event}};
     struct operator_exchange *exchange = context;
-    const struct operator_gateway *ours = &exchange->call->command.gateway;
+    const struct operator_gateway *ours = &exchange->call->gateway;
     if (strcmp(message->gateway.site, ours->site) != 0 ||
         strcmp(message->gateway.id, ours->id) != 0)
         return;
@@ -108,9 +108,7 @@ void operator_exchange_received(void *context, const struct operator_message *me
 static int print_result(const struct operator_exchange *exchange, const char *result,
                         const char *state, const char *reason)
 {
-    const struct operator_command *command = &exchange->call->command;
-    CLEANUP(memory_free_pointer)
-    char *gateway = memory_printf("%s/%s", command->gateway.site, command->gateway.id);
+    const struct command *command = &exchange->call->command;
     json_t *places = json_array();
     bool is_open = strcmp(state, "open") == 0;
     for (size_t i = 0; is_open && i < exchange->reply.n_places; i++) {
@@ -119,9 +117,9 @@ static int print_result(const struct operator_exchange *exchange, const char *re
                                                 "protocol", place->is_udp ? "udp" : "tcp",
                                                 "address", place->address, "port", place->port));
     }
-    return operator_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "gateway", gateway,
-                                         "id", command->id, "action",
-                                         operator_action_names[command->action], "result", result,
+    return operator_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "gateway",
+                                         command->gateway, "id", command->id, "action",
+                                         command_action_names[command->action], "result", result,
                                          "state", state, "reason", reason, "connect", places));
 }
 
@@ -173,11 +171,11 @@ static int report_unanswered(const struct operator_exchange *exchange)
 
 static int report_done(const struct operator_exchange *exchange, const char *state)
 {
-    const struct operator_command *command = &exchange->call->command;
+    const struct command *command = &exchange->call->command;
     if (exchange->call->context->json)
         return print_result(exchange, "accepted", state, "");
-    (void)printf("%s/%s: accepted%s%s\n", command->gateway.site, command->gateway.id,
-                 state[0] ? "; the session is " : "", state);
+    (void)printf("%s: accepted%s%s\n", command->gateway, state[0] ? "; the session is " : "",
+                 state);
     if (strcmp(state, "open") == 0)
         print_places(&exchange->reply);
     return CLI_DONE;

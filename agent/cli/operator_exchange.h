@@ -13,9 +13,10 @@
 struct operator_call {
     const struct cli_context *context;
     char name[32]; /* in front of messages */
-    struct operator_command command;
+    struct operator_gateway gateway;
+    struct command command;
     char **words;
-    const char *ttl, *challenge;
+    const char *services, *ttl, *reason, *challenge;
     bool is_sure, is_printing;
     long long timeout_s; /* 0: not given */
 };
@@ -24,8 +25,8 @@ struct operator_call {
 struct operator_exchange {
     const struct operator_call *call;
     struct operator_link *link;
-    char challenge[WIRE_CHALLENGE_BYTES]; /* the newest; "": none */
-    bool is_garbled;                      /* something came in its place */
+    char challenge[OPERATOR_CHALLENGE_BYTES]; /* the newest; "": none */
+    bool is_garbled;                          /* something came in its place */
     bool has_status, is_sent, has_reply;
     bool is_hearing_status; /* wake up for one */
     struct operator_status status;

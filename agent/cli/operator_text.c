@@ -13,9 +13,6 @@
 #define CHALLENGE_DIGITS 64
 #define REPLY_MAX_BYTES 8192 /* 16 places of 91 bytes, escaped, are well below */
 
-const char *const operator_action_names[] = {
-    [OPERATOR_OPEN] = "open", [OPERATOR_EXTEND] = "extend", [OPERATOR_CLOSE] = "close"};
-
 /* Whether LENGTH bytes at TEXT are all in SET; a NUL never is. */
 static bool consists_of(const char *text, size_t length, const char *set)
 {
@@ -49,71 +46,52 @@ bool operator_gateway_parse(const char *text, struct operator_gateway *ret_gatew
 /* ---- The command ---- */
 
 bool operator_challenge_parse(const char *payload, size_t length,
-                              char ret_challenge[WIRE_CHALLENGE_BYTES])
+                              char ret_challenge[OPERATOR_CHALLENGE_BYTES])
 {
     if (length != CHALLENGE_DIGITS || !consists_of(payload, length, "0123456789abcdef"))
         return false;
     memcpy(ret_challenge, payload, length);
-    memset(ret_challenge + length, 0, WIRE_CHALLENGE_BYTES - length);
+    ret_challenge[length] = '\0';
     return true;
 }
 
-/* The names of a comma separated list, judged as the warden judges those of a local request. */
-static bool services_are_fit(const char *text)
+static bool is_fit(const struct command *command)
 {
-    struct wire_message message;
-    struct wire_open *open = &message.body.open;
-    wire_begin(&message, WIRE_OPEN_LOCAL, 1);
-    wire_put_text(open->reason, sizeof(open->reason), "-");
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct command whole = *command, read;
+    memset(whole.challenge, '0', CHALLENGE_DIGITS); /* neither is known yet */
+    memset(whole.id, '0', 1);
+    command_print(&whole, &text);
+    return command_parse(text.data, text.length, &read) == 0;
+}
+
+/* The names of a list with commas; what they may consist of is judged later. */
+static bool split_services(const char *text, struct command *command)
+{
     for (;;) {
         size_t length = strcspn(text, ",");
-        if (length < 1 || length >= WIRE_NAME_BYTES || open->n_services == WIRE_MAX_SERVICES)
+        if (length < 1 || length >= WIRE_NAME_BYTES || command->n_services == WIRE_MAX_SERVICES)
             return false;
-        memcpy(open->services[open->n_services++], text, length);
+        memcpy(command->services[command->n_services++], text, length);
         if (!text[length])
-            return wire_check_request(&message, wire_request_size(WIRE_OPEN_LOCAL)) == 0;
+            return true;
         text += length + 1;
     }
 }
 
-static bool reason_is_fit(const char *text)
+const char *operator_command_fill(struct command *command, const char *services, const char *reason)
 {
-    struct wire_message message;
-    struct wire_extend *extend = &message.body.extend;
-    wire_begin(&message, WIRE_EXTEND, 1);
-    if (strlen(text) >= sizeof(extend->reason))
-        return false;
-    memcpy(extend->reason, text, strlen(text));
-    return wire_check_request(&message, wire_request_size(WIRE_EXTEND)) == 0;
-}
-
-const char *operator_command_problem(const struct operator_command *command)
-{
-    if (command->action == OPERATOR_CLOSE)
-        return NULL;
-    if (command->action == OPERATOR_OPEN && !services_are_fit(command->services))
-        return "--service needs 1 to 16 names of 1 to 64 of A-Z a-z 0-9 _ . -, with commas between";
-    if (command->ttl_s < 1)
+    if (command->action != COMMAND_CLOSE && command->ttl_s < 1)
         return "--ttl must be a second at least";
-    if (!reason_is_fit(command->reason))
-        return "--reason must be 1 to 200 printable characters";
-    return NULL;
-}
-
-void operator_command_write(const struct operator_command *command, struct strbuf *out)
-{
-    strbuf_addf(out,
-                "sallyport-command: 1\n"
-                "gateway: %s/%s\n"
-                "challenge: %s\n"
-                "id: %s\n"
-                "action: %s\n",
-                command->gateway.site, command->gateway.id, command->challenge, command->id,
-                operator_action_names[command->action]);
-    if (command->action == OPERATOR_OPEN)
-        strbuf_addf(out, "service: %s\n", command->services);
-    if (command->action != OPERATOR_CLOSE)
-        strbuf_addf(out, "ttl: %u\nreason: %s\n", command->ttl_s, command->reason);
+    if (reason)
+        command->reason[0] = '-';
+    if ((services && !split_services(services, command)) || !is_fit(command))
+        return "--service needs 1 to 16 names of 1 to 64 of A-Z a-z 0-9 _ . -, with commas between";
+    if (reason && strlen(reason) < sizeof(command->reason))
+        memcpy(command->reason, reason, strlen(reason) + 1);
+    else if (reason)
+        command->reason[0] = '\0';
+    return is_fit(command) ? NULL : "--reason must be 1 to 200 printable characters";
 }
 
 /* ---- The reply ---- */

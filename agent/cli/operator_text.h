@@ -1,5 +1,5 @@
 /*
- * What the operator's side writes and reads, without a network: the text of a command, and the
+ * What the operator's side writes and reads, without a network: what goes into a command, and the
  * gateway's challenge, reply and status, which come through a broker that may lie. Nothing of
  * theirs is kept but what has the form it should have, or was made printable. Pure; any thread.
  */
@@ -7,13 +7,15 @@
 #define SALLYPORT_AGENT_CLI_OPERATOR_TEXT_H
 
 #include "agent/base/strbuf.h"
-#include "tunnel/wire.h"
+#include "tunnel/command_text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define OPERATOR_LEVEL_BYTES 65 /* of a site or a gateway, with the NUL */
+
+#define OPERATOR_CHALLENGE_BYTES 65 /* with the NUL */
 
 /* SITE/ID, each 1 to 64 of [A-Za-z0-9_-]. */
 struct operator_gateway {
@@ -26,28 +28,17 @@ bool operator_gateway_parse(const char *text, struct operator_gateway *ret_gatew
 
 /* ---- The command ---- */
 
-enum operator_action { OPERATOR_OPEN, OPERATOR_EXTEND, OPERATOR_CLOSE };
-extern const char *const operator_action_names[];
-
-struct operator_command {
-    enum operator_action action;
-    struct operator_gateway gateway;
-    char challenge[WIRE_CHALLENGE_BYTES]; /* 64 hex digits */
-    char id[WIRE_NAME_BYTES];             /* 1 to 64 of [A-Za-z0-9-] */
-    const char *services;                 /* names, separated by commas; to open */
-    uint32_t ttl_s;                       /* to open and to extend */
-    const char *reason;                   /* likewise: 1 to 200 printable characters */
-};
-
 /* Whether LENGTH bytes at PAYLOAD are a challenge; takes it if so. */
 bool operator_challenge_parse(const char *payload, size_t length,
-                              char ret_challenge[WIRE_CHALLENGE_BYTES]);
+                              char ret_challenge[OPERATOR_CHALLENGE_BYTES]);
 
-/* What is wrong with services, ttl and reason, for a person; NULL when nothing is. */
-const char *operator_command_problem(const struct operator_command *command);
-
-/* Appends the text that is signed: every line ends with LF, the signature follows at once. */
-void operator_command_write(const struct operator_command *command, struct strbuf *out);
+/*
+ * Takes what was typed into COMMAND, whose gateway, action and ttl are set: SERVICES, names with
+ * commas between, to open; REASON to open and to extend; else NULL. Returns NULL when the text of
+ * the command is one that the gateway's strict parser reads, else what is wrong, for a person.
+ */
+const char *operator_command_fill(struct command *command, const char *services,
+                                  const char *reason);
 
 /* ---- What comes back ---- */
 

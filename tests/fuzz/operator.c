@@ -59,7 +59,7 @@ static void try_json(const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char challenge[WIRE_CHALLENGE_BYTES];
+    char challenge[OPERATOR_CHALLENGE_BYTES];
     const char *text = (const char *)data;
     if (operator_challenge_parse(text, size, challenge))
         assert(strlen(challenge) == 64);

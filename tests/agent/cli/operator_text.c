@@ -10,44 +10,43 @@
 
 #define CHALLENGE "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-static struct operator_command example(enum operator_action action)
+static struct command example(enum command_action action)
 {
-    struct operator_command command = {.action = action,
-                                       .challenge = CHALLENGE,
-                                       .id = "4f-1",
-                                       .services = action == OPERATOR_OPEN ? "ssh,plc1" : NULL,
-                                       .ttl_s = 3600,
-                                       .reason = "drive fault on pump 3"};
-    CU_ASSERT_TRUE(operator_gateway_parse("plant-7/gw-0042", &command.gateway));
+    struct command command = {.gateway = "plant-7/gw-0042",
+                              .challenge = CHALLENGE,
+                              .id = "4f-1",
+                              .action = action,
+                              .ttl_s = action == COMMAND_CLOSE ? 0 : 3600};
     return command;
 }
 
-static void check_text(enum operator_action action, const char *expected)
+static void check_text(enum command_action action, const char *expected)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    const struct operator_command command = example(action);
-    CU_ASSERT_PTR_NULL(operator_command_problem(&command));
-    operator_command_write(&command, &text);
+    struct command command = example(action), read;
+    const char *services = action == COMMAND_OPEN ? "ssh,plc1" : NULL;
+    const char *reason = action == COMMAND_CLOSE ? NULL : "drive fault on pump 3";
+    CU_ASSERT_PTR_NULL(operator_command_fill(&command, services, reason));
+    command_print(&command, &text);
     TEST_TEXT_EQUAL(strbuf_text(&text), expected);
+    CU_ASSERT_EQUAL(command_parse(text.data, text.length, &read), 0);
 }
 
 #define HEAD "sallyport-command: 1\ngateway: plant-7/gw-0042\nchallenge: " CHALLENGE "\nid: 4f-1\n"
 
 static void test_command(void)
 {
-    check_text(OPERATOR_OPEN, HEAD "action: open\nservice: ssh,plc1\nttl: 3600\n"
-                                   "reason: drive fault on pump 3\n");
-    check_text(OPERATOR_EXTEND, HEAD "action: extend\nttl: 3600\nreason: drive fault on pump 3\n");
-    check_text(OPERATOR_CLOSE, HEAD "action: close\n");
+    check_text(COMMAND_OPEN, HEAD "action: open\nservice: ssh,plc1\nttl: 3600\n"
+                                  "reason: drive fault on pump 3\n");
+    check_text(COMMAND_EXTEND, HEAD "action: extend\nttl: 3600\nreason: drive fault on pump 3\n");
+    check_text(COMMAND_CLOSE, HEAD "action: close\n");
 }
 
 static bool is_fit(const char *services, uint32_t ttl_s, const char *reason)
 {
-    struct operator_command command = example(OPERATOR_OPEN);
-    command.services = services;
+    struct command command = example(COMMAND_OPEN);
     command.ttl_s = ttl_s;
-    command.reason = reason;
-    return !operator_command_problem(&command);
+    return !operator_command_fill(&command, services, reason);
 }
 
 /* COUNT times TEXT, valid until the next call. */
@@ -100,7 +99,7 @@ static void test_names(void)
 
 static void test_challenge(void)
 {
-    char challenge[WIRE_CHALLENGE_BYTES] = "untouched";
+    char challenge[OPERATOR_CHALLENGE_BYTES] = "untouched";
     CU_ASSERT_FALSE(operator_challenge_parse(CHALLENGE, 63, challenge));
     CU_ASSERT_FALSE(operator_challenge_parse(CHALLENGE "0", 65, challenge));
     CU_ASSERT_FALSE(operator_challenge_parse(CHALLENGE, 0, challenge));
