@@ -144,7 +144,8 @@ static int set_up(struct uplink *uplink, const struct config_uplink *config,
     size_t capacity = uplink->window_size + UPLINK_SPARE;
     uplink_window_init(&uplink->window, memory_zeroed(capacity, sizeof(struct uplink_flight)),
                        capacity);
-    uplink->ring = uplink_ring_new(capacity, uplink->window_size / 8);
+    size_t received = identity->max_received ? identity->max_received : UPLINK_RECEIVED;
+    uplink->ring = uplink_ring_new(capacity, received, uplink->window_size / 8);
     result = make_clients(uplink);
     return result < 0 ? result : attach(uplink, loop);
 }

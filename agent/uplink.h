@@ -34,8 +34,12 @@ struct uplink_callbacks {
     /* There is room in the window again after uplink_publish() said -EAGAIN. */
     void (*room)(void *context);
     /*
+     * An attempt failed or the session broke; as `down`, but every time that a reason is known.
+     */
+    void (*failed)(void *context, const char *reason);
+    /*
      * A message on a subscribed topic; valid during the call. Longer than 65536 bytes: cut to
-     * that. A flood is dropped beyond 32 messages in one turn of the loop, and logged.
+     * that. A flood is dropped beyond `max_received` messages in one turn of the loop, and logged.
      */
     void (*received)(void *context, const char *topic, const void *payload, size_t length,
                      bool retained);
@@ -45,8 +49,11 @@ struct uplink_callbacks {
 /* What is sent with the CONNECT, and to which the session subscribes; copied. */
 struct uplink_identity {
     const char *will_topic, *will_payload; /* retained, QoS 1; NULL: none */
-    const char *subscribe_topic;           /* QoS 1; NULL: none */
+    const char *subscribe_topic;           /* a topic or a filter, QoS 1; NULL: none */
+    size_t max_received; /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
 };
+/* A flood of commands must not grow our memory; one in an hour is usual. */
+#define UPLINK_RECEIVED 32
 
 /*
  * Makes the session object and attaches it to LOOP; connects on uplink_start(). CONFIG, IDENTITY

@@ -15,13 +15,11 @@
  * acknowledgement nor a message, for the loop has to act before there can be a second one.
  */
 #define RESERVED 16
-/* A flood of commands must not grow our memory; one in an hour is usual. */
-#define MAX_MESSAGES 32
 
 struct uplink_ring {
     pthread_mutex_t lock;
     struct uplink_event *events;
-    size_t capacity, head;
+    size_t capacity, head, max_messages;
     atomic_size_t used;
     size_t messages;     /* of the used ones */
     size_t acknowledged; /* of the used ones */
@@ -37,10 +35,11 @@ static void fire(int timer, int64_t delay_ns)
     (void)timerfd_settime(timer, 0, &when, NULL);
 }
 
-struct uplink_ring *uplink_ring_new(size_t capacity, size_t patience)
+struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience)
 {
     struct uplink_ring *ring = memory_zeroed(1, sizeof(*ring));
-    ring->capacity = capacity + MAX_MESSAGES + RESERVED;
+    ring->capacity = capacity + max_messages + RESERVED;
+    ring->max_messages = max_messages;
     ring->events = memory_zeroed(ring->capacity, sizeof(*ring->events));
     ring->patience = patience;
     ring->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -67,7 +66,7 @@ static bool has_room(const struct uplink_ring *ring, enum uplink_event_kind kind
 {
     size_t left = ring->capacity - ring->used;
     if (kind == UPLINK_EVENT_MESSAGE)
-        return left > RESERVED && ring->messages < MAX_MESSAGES;
+        return left > RESERVED && ring->messages < ring->max_messages;
     return left > (kind == UPLINK_EVENT_DELIVERED ? RESERVED : 0);
 }
 

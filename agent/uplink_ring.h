@@ -33,11 +33,11 @@ struct uplink_event {
 struct uplink_ring; /* opaque */
 
 /*
- * Room for CAPACITY acknowledgements and messages, and for the few events of a session beside.
+ * Room for CAPACITY acknowledgements, for MAX_MESSAGES, and for the few events of a session beside.
  * PATIENCE: fewer acknowledgements than this wake the loop only after UPLINK_RING_LATER_MS, for a
  * wake-up costs more than what it brings; the loop may look before. 1: each wakes at once.
  */
-struct uplink_ring *uplink_ring_new(size_t capacity, size_t patience);
+struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience);
 #define UPLINK_RING_LATER_MS 20
 
 /* Reader only. No more patience: for the end of a session. */

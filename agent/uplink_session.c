@@ -145,6 +145,8 @@ static void tell(struct uplink *uplink, size_t server, const char *sentence)
 {
     set_reason(uplink, sentence);
     log_reason(&uplink->told[server], sentence);
+    if (uplink->callbacks.failed && !uplink->stopping)
+        uplink->callbacks.failed(uplink->callbacks.context, uplink->reason);
     if (uplink->down_told || uplink->stopping)
         return;
     uplink->down_told = true;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Exit codes, the same for every subcommand. */
 enum cli_exit {
@@ -42,7 +43,7 @@ int cli_fail(int code, const char *name, const char *format, ...)
 /* Prints the usage line of the command called NAME on stderr; returns CLI_USAGE. */
 int cli_usage(const char *name);
 
-/* One long option of a subcommand, "--NAME VALUE"; exactly one of the targets is set. */
+/* One option of a subcommand, "--NAME VALUE" or "-N VALUE"; exactly one of the targets is set. */
 struct cli_option {
     const char *name;  /* with its dashes */
     const char **text; /* takes any text */
@@ -61,6 +62,12 @@ int cli_options(int argc, char **argv, const struct cli_option *options);
 /* Parses a whole number within MIN..MAX, decimal or 0x hexadecimal. */
 bool cli_parse_number(const char *text, long long min, long long max, long long *ret_value);
 
+/*
+ * Parses "45s", "90m", "1h30m", "2d" or plain seconds, below 2^32 s. Whether a time is allowed is
+ * for somebody else to say.
+ */
+bool cli_parse_duration(const char *text, uint32_t *ret_seconds);
+
 int cli_check(const struct cli_context *context, int argc, char **argv);
 int cli_explain(const struct cli_context *context, int argc, char **argv);
 int cli_status(const struct cli_context *context, int argc, char **argv);
@@ -69,5 +76,6 @@ int cli_read(const struct cli_context *context, int argc, char **argv);
 int cli_tunnel(const struct cli_context *context, int argc, char **argv);
 int cli_firewall(const struct cli_context *context, int argc, char **argv);
 int cli_journal(const struct cli_context *context, int argc, char **argv);
+int cli_operator(const struct cli_context *context, int argc, char **argv);
 
 #endif

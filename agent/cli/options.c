@@ -1,5 +1,7 @@
-/* The long options of subcommands. */
+/* The options of subcommands, and the values that they take. */
 #include "agent/cli/cli.h"
+
+#include "agent/base/macros.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +15,29 @@ bool cli_parse_number(const char *text, long long min, long long max, long long 
     if (errno || end == text || *end || value < min || value > max)
         return false;
     *ret_value = value;
+    return true;
+}
+
+bool cli_parse_duration(const char *text, uint32_t *ret_seconds)
+{
+    static const struct {
+        char letter;
+        unsigned long seconds;
+    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}, {'\0', 1}};
+    unsigned long total = 0;
+    do {
+        char *end;
+        if (*text < '0' || *text > '9')
+            return false;
+        unsigned long number = strtoul(text, &end, 10), seconds = 0;
+        for (size_t i = 0; i < ARRAY_LENGTH(units); i++)
+            seconds = units[i].letter == *end ? units[i].seconds : seconds;
+        if (seconds == 0 || number > (UINT32_MAX - total) / seconds)
+            return false;
+        total += number * seconds;
+        text = *end ? end + 1 : end;
+    } while (*text);
+    *ret_seconds = (uint32_t)total;
     return true;
 }
 
@@ -43,11 +68,11 @@ int cli_options(int argc, char **argv, const struct cli_option *options)
 {
     int kept = 1;
     for (int at = 1; at < argc; at++) {
-        if (strncmp(argv[at], "--", 2) != 0) {
+        const struct cli_option *option = find(options, argv[at]);
+        if (!option && strncmp(argv[at], "--", 2) != 0) {
             argv[kept++] = argv[at];
             continue;
         }
-        const struct cli_option *option = find(options, argv[at]);
         if (!option) {
             (void)cli_fail(CLI_USAGE, argv[0], "unknown option %s", argv[at]);
             return -1;

@@ -19,31 +19,6 @@ struct options {
     size_t n_words;
 };
 
-/* "1h", "90m", "1h30m", "45s", "3600": seconds; whether the site allows it is the warden's affair.
- */
-static bool parse_ttl(const char *text, uint32_t *ret_seconds)
-{
-    static const struct {
-        char letter;
-        unsigned long seconds;
-    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}, {'\0', 1}};
-    unsigned long total = 0;
-    do {
-        char *end;
-        if (*text < '0' || *text > '9')
-            return false;
-        unsigned long number = strtoul(text, &end, 10), seconds = 0;
-        for (size_t i = 0; i < ARRAY_LENGTH(units); i++)
-            seconds = units[i].letter == *end ? units[i].seconds : seconds;
-        if (seconds == 0 || number > UINT32_MAX / 86400 || total > UINT32_MAX / 2)
-            return false;
-        total += number * seconds;
-        text = *end ? end + 1 : end;
-    } while (*text);
-    *ret_seconds = (uint32_t)total;
-    return total <= UINT32_MAX;
-}
-
 static const char *clock_text(int64_t wall_ms, char text[32])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
@@ -160,7 +135,7 @@ static int open_session(const struct warden *warden, const struct options *optio
     if (options->n_words == 0 || options->n_words > WIRE_MAX_SERVICES || !options->ttl ||
         !options->reason)
         return cli_usage(NAME);
-    if (!parse_ttl(options->ttl, &body->ttl_s))
+    if (!cli_parse_duration(options->ttl, &body->ttl_s))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
     body->n_services = (uint32_t)options->n_words;
@@ -181,7 +156,7 @@ static int extend_session(const struct warden *warden, const struct options *opt
     wire_begin(&message, WIRE_EXTEND, 2);
     if (options->n_words > 0 || !options->ttl)
         return cli_usage(NAME);
-    if (!parse_ttl(options->ttl, &message.body.extend.ttl_s))
+    if (!cli_parse_duration(options->ttl, &message.body.extend.ttl_s))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
     wire_put_text(message.body.extend.reason, sizeof(message.body.extend.reason),

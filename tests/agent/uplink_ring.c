@@ -32,7 +32,7 @@ static void push(struct uplink_ring *ring, enum uplink_event_kind kind, int code
 
 static void test_flood(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(10, 1);
+    struct uplink_ring *ring = uplink_ring_new(10, 32, 1);
     struct uplink_event event;
     for (int i = 0; i < 1000; i++)
         push(ring, UPLINK_EVENT_MESSAGE, i);
@@ -57,7 +57,7 @@ static void test_flood(void)
 
 static void test_reserve(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(4, 1);
+    struct uplink_ring *ring = uplink_ring_new(4, 32, 1);
     struct uplink_event event, last = {0};
     for (int i = 0; i < 1000; i++) /* acknowledgements of what we never sent */
         push(ring, UPLINK_EVENT_DELIVERED, i);
@@ -72,7 +72,7 @@ static void test_reserve(void)
 
 static void test_descriptor(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(4, 1);
+    struct uplink_ring *ring = uplink_ring_new(4, 32, 1);
     struct uplink_event event;
     CU_ASSERT_FALSE(readable(ring));
     CU_ASSERT_FALSE(uplink_ring_pop(ring, &event));
@@ -88,7 +88,7 @@ static void test_descriptor(void)
 
 static void test_patience(void)
 {
-    struct uplink_ring *ring = uplink_ring_new(100, 3);
+    struct uplink_ring *ring = uplink_ring_new(100, 32, 3);
     struct uplink_event event;
     CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
     push(ring, UPLINK_EVENT_DELIVERED, 1);
@@ -121,7 +121,7 @@ static void *write_all(void *context)
 
 static void test_threads(void)
 {
-    struct uplink_ring *ring = uplink_ring_new((size_t)WRITERS * EVENTS, 50);
+    struct uplink_ring *ring = uplink_ring_new((size_t)WRITERS * EVENTS, 32, 50);
     struct uplink_event event;
     pthread_t threads[WRITERS];
     for (size_t i = 0; i < WRITERS; i++)
