@@ -66,6 +66,7 @@ int cli_explain(const struct cli_context *context, int argc, char **argv);
 int cli_status(const struct cli_context *context, int argc, char **argv);
 int cli_watch(const struct cli_context *context, int argc, char **argv);
 int cli_read(const struct cli_context *context, int argc, char **argv);
+int cli_scan(const struct cli_context *context, int argc, char **argv);
 int cli_tunnel(const struct cli_context *context, int argc, char **argv);
 int cli_firewall(const struct cli_context *context, int argc, char **argv);
 int cli_journal(const struct cli_context *context, int argc, char **argv);

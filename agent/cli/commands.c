@@ -8,6 +8,7 @@ const struct cli_command cli_commands[] = {
      "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
      "[--order O]",
      "reads registers or coils, through the running agent where it owns the line", cli_read},
+    {"scan", "BUS [--units 1-247]", "which units answer on a line", cli_scan},
     {"tunnel",
      "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h | approve | status",
      "the maintenance session", cli_tunnel},
