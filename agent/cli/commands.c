@@ -2,6 +2,11 @@
 #include "agent/cli/cli.h"
 
 const struct cli_command cli_commands[] = {
+    {"init",
+     "[--from FILE | --site NAME --id NAME --server URL --ca FILE ...] [--bus LINE] [--tag VALUE] "
+     "| --test | --arm | --confirm | --undo",
+     "a first configuration: asks, or takes everything as options; tests it and arms the edge",
+     cli_init},
     {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status},
     {"watch", "[DEVICE] [--interval MS] [--count N]", "live table of values", cli_watch},
     {"read",

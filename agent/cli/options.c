@@ -1,6 +1,8 @@
 /* The long options of subcommands. */
 #include "agent/cli/cli.h"
 
+#include "agent/base/macros.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,15 @@ static bool take(const char *command, const struct cli_option *option, const cha
     if (option->text) {
         *option->text = value;
         return true;
+    }
+    if (option->texts && option->texts->length < ARRAY_LENGTH(option->texts->items)) {
+        option->texts->items[option->texts->length++] = value;
+        return true;
+    }
+    if (option->texts) {
+        (void)cli_fail(CLI_USAGE, command, "%s: given more than %zu times", option->name,
+                       ARRAY_LENGTH(option->texts->items));
+        return false;
     }
     if (cli_parse_number(value, option->min, option->max, option->number))
         return true;
