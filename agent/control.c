@@ -71,11 +71,17 @@ static void client_drop(struct client *client)
     free(client);
 }
 
-static void refuse(struct client *client, const char *reason)
+/* MEMBERS: what more the object says, from its comma on. */
+static void refuse_with(struct client *client, const char *members, const char *reason)
 {
-    strbuf_add(&client->out, "{\"result\":\"failed\",\"reason\":");
+    strbuf_addf(&client->out, "{\"result\":\"failed\"%s,\"reason\":", members);
     json_add_string(&client->out, reason, strlen(reason));
     strbuf_add(&client->out, "}\n");
+}
+
+static void refuse(struct client *client, const char *reason)
+{
+    refuse_with(client, "", reason);
 }
 
 static void answer_status(struct client *client, const json_t *request)
@@ -101,6 +107,9 @@ static void answer_values(struct client *client, const json_t *request)
     strbuf_add(&client->out, "]}\n");
 }
 
+const char *const control_outcome_names[] = {"ok",           "timeout",     "bad-reply",
+                                             "disconnected", "unsupported", NULL};
+
 static const char *outcome_text(enum outcome outcome)
 {
     switch (outcome) {
@@ -121,8 +130,11 @@ static const char *outcome_text(enum outcome outcome)
 static void answer_read(struct client *client, const struct pending *pending)
 {
     if (pending->outcome != OUTCOME_OK) {
-        refuse(client,
-               pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+        char members[40];
+        (void)snprintf(members, sizeof(members), ",\"outcome\":\"%s\"",
+                       control_outcome_names[pending->outcome]);
+        refuse_with(client, members,
+                    pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
         return;
     }
     if (pending->reply.exception) {
@@ -211,14 +223,15 @@ static void start_read(struct client *client, const json_t *object)
         control->callbacks.read(control->callbacks.context, bus, &request, read_done, pending);
     if (outcome == -ENOENT) {
         free(pending);
-        strbuf_add(&client->out, "{\"result\":\"failed\",\"absent\":true,"
-                                 "\"reason\":\"the agent has no such line\"}\n");
+        refuse_with(client, ",\"absent\":true", "the agent has no such line");
         return;
     }
     if (outcome < 0) {
         free(pending);
-        refuse(client, outcome == -EBUSY ? "another request is under way on this line"
-                                         : "the line cannot take a request now");
+        if (outcome == -EBUSY)
+            refuse_with(client, ",\"busy\":true", "another request is under way on this line");
+        else
+            refuse(client, "the line cannot take a request now");
         return;
     }
     client->pending = pending;

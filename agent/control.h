@@ -6,8 +6,11 @@
  *   {"command":"values","device":"boiler"}  -> {"result":"ok","values":[{...},...]}
  *   {"command":"read","bus":"plc1","unit":1,"table":"holding","address":0,"count":2}
  *                                           -> {"result":"ok","values":[17,4]}
- *   anything refused                        -> {"result":"failed","reason":"..."}, and
- *                                              "absent":true when the agent has no such line
+ *   anything refused                        -> {"result":"failed","reason":"..."}
+ *
+ * A refused read also has "absent":true when the agent has no such line, "busy":true while another
+ * request is under way on it, "exception":N when the unit refused, and else an "outcome" of
+ * control_outcome_names.
  *
  * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
  * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
@@ -22,6 +25,8 @@
 
 #define CONTROL_SOCKET_NAME "agent.sock"
 #define CONTROL_REQUEST_MAX 4096 /* bytes of one line */
+
+extern const char *const control_outcome_names[]; /* by enum outcome; NULL-terminated */
 
 struct control; /* opaque */
 

@@ -28,7 +28,7 @@ struct mqtt_client {
     struct uplink_ring *ring;
     struct operation operations[CONTEXTS]; /* generation % CONTEXTS */
     uint32_t generation;
-    bool has_proxy;
+    bool has_proxy, is_5;
     atomic_uint current;     /* the generation, for callbacks that belong to the client */
     unsigned char alpn[257]; /* in wire format; Paho keeps only the pointer */
 };
@@ -75,6 +75,59 @@ static void on_not_closed(void *context, MQTTAsync_failureData *data)
     push(context, UPLINK_EVENT_CLOSED, 0);
 }
 
+/* The same of MQTT 5, which has callbacks of its own. */
+
+static void on_login_5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    push(context, UPLINK_EVENT_LOGIN, 0);
+}
+
+static int reason_of(const MQTTAsync_failureData5 *data)
+{
+    if (!data)
+        return MQTTASYNC_FAILURE;
+    return data->reasonCode != MQTTREASONCODE_SUCCESS ? (int)data->reasonCode : data->code;
+}
+
+static void on_refused_5(void *context, MQTTAsync_failureData5 *data)
+{
+    push(context, UPLINK_EVENT_REFUSED, reason_of(data));
+}
+
+static void on_subscribed_5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    push(context, UPLINK_EVENT_SUBSCRIBED, 0);
+}
+
+static void on_denied_5(void *context, MQTTAsync_failureData5 *data)
+{
+    push(context, UPLINK_EVENT_DENIED, reason_of(data));
+}
+
+static void on_delivered_5(void *context, MQTTAsync_successData5 *data)
+{
+    push(context, UPLINK_EVENT_DELIVERED, data ? data->token : 0);
+}
+
+static void on_rejected_5(void *context, MQTTAsync_failureData5 *data)
+{
+    push(context, UPLINK_EVENT_REJECTED, reason_of(data));
+}
+
+static void on_closed_5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    push(context, UPLINK_EVENT_CLOSED, 0);
+}
+
+static void on_not_closed_5(void *context, MQTTAsync_failureData5 *data)
+{
+    (void)data;
+    push(context, UPLINK_EVENT_CLOSED, 0);
+}
+
 static struct operation present(struct mqtt_client *client)
 {
     return (struct operation){client, atomic_load(&client->current)};
@@ -90,6 +143,8 @@ static void on_lost(void *context, char *cause)
 static void on_delivered(void *context, MQTTAsync_token token)
 {
     struct operation operation = present(context);
+    if (operation.client->is_5) /* called for what was denied as well */
+        return;
     push(&operation, UPLINK_EVENT_DELIVERED, token);
 }
 
@@ -142,11 +197,14 @@ const char *mqtt_client_refusal(int code)
     case 1:
         return "the broker does not speak MQTT 3.1.1";
     case 2:
+    case MQTTREASONCODE_CLIENT_IDENTIFIER_NOT_VALID:
         return "the broker does not accept this client_id";
     case 3:
         return "the broker says that it is not available now";
     case 4:
     case 5:
+    case MQTTREASONCODE_BAD_USER_NAME_OR_PASSWORD:
+    case MQTTREASONCODE_NOT_AUTHORIZED:
         return "bad user name or password (the broker refused the login)";
     default:
         return NULL;
@@ -169,15 +227,16 @@ static void clean_environment(void)
     }
 }
 
-int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
-                    struct uplink_ring *ring, struct mqtt_client **ret_client)
+static int make(const char *client_id, int version, bool websocket, size_t max_messages,
+                struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
     assert(options.struct_version == 2); /* a field that a version lacks is dropped silently */
-    options.MQTTVersion = MQTTVERSION_3_1_1;
+    options.MQTTVersion = version;
     options.maxBufferedMessages = (int)max_messages; /* counts while connected too */
     struct mqtt_client *client = memory_zeroed(1, sizeof(*client));
     client->ring = ring;
+    client->is_5 = version == MQTTVERSION_5;
     clean_environment();
     (void)signal(SIGPIPE, SIG_IGN); /* Paho does it anyway; so it is done on purpose */
     /* The address here only chooses the transport; each attempt names its own. */
@@ -193,6 +252,18 @@ int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
     }
     *ret_client = client;
     return 0;
+}
+
+int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
+                    struct uplink_ring *ring, struct mqtt_client **ret_client)
+{
+    return make(client_id, MQTTVERSION_3_1_1, websocket, max_messages, ring, ret_client);
+}
+
+int mqtt_client_new_5(const char *client_id, bool websocket, size_t max_messages,
+                      struct uplink_ring *ring, struct mqtt_client **ret_client)
+{
+    return make(client_id, MQTTVERSION_5, websocket, max_messages, ring, ret_client);
 }
 
 struct mqtt_client *mqtt_client_free(struct mqtt_client *client)
@@ -263,6 +334,23 @@ static const char *proxy_of(const char *proxy)
     return has_prefix ? proxy + strlen(prefix) : proxy;
 }
 
+/* What differs between the versions. It refuses callbacks of the other one. */
+static void set_version(const struct mqtt_client *client, MQTTAsync_connectOptions *options)
+{
+    if (client->is_5) {
+        options->MQTTVersion = MQTTVERSION_5;
+        options->cleansession = 0; /* must be, with MQTT 5 */
+        options->cleanstart = 1;
+        options->onSuccess5 = on_login_5;
+        options->onFailure5 = on_refused_5;
+        return;
+    }
+    options->MQTTVersion = MQTTVERSION_3_1_1; /* the default logs in twice when refused */
+    options->cleansession = 1;                /* our outbox is the only store */
+    options->onSuccess = on_login;
+    options->onFailure = on_refused;
+}
+
 int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *attempt)
 {
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
@@ -272,8 +360,7 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     assert(options.struct_version == 8);
     fill_tls(client, attempt, &tls);
     options.ssl = &tls;
-    options.MQTTVersion = MQTTVERSION_3_1_1; /* the default logs in twice when refused */
-    options.cleansession = 1;                /* our outbox is the only store */
+    set_version(client, &options);
     options.keepAliveInterval = attempt->keepalive_s;
     options.connectTimeout = attempt->connect_timeout_s;
     options.username = attempt->username;
@@ -284,8 +371,6 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     }
     options.serverURIs = &uri; /* one: its own way through a list gets stuck at the last */
     options.serverURIcount = 1;
-    options.onSuccess = on_login;
-    options.onFailure = on_refused;
     options.context = begin(client, attempt->generation);
     if (attempt->will_topic) {
         will.topicName = attempt->will_topic;
@@ -300,8 +385,13 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
 int mqtt_client_subscribe(struct mqtt_client *client, const char *topic)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    response.onSuccess = on_subscribed;
-    response.onFailure = on_denied;
+    if (client->is_5) {
+        response.onSuccess5 = on_subscribed_5;
+        response.onFailure5 = on_denied_5;
+    } else {
+        response.onSuccess = on_subscribed;
+        response.onFailure = on_denied;
+    }
     response.context = ongoing(client);
     return to_errno(MQTTAsync_subscribe(client->handle, topic, QOS, &response));
 }
@@ -312,6 +402,11 @@ int mqtt_client_publish(struct mqtt_client *client, const char *topic, const voi
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     if (length > INT_MAX)
         return -EINVAL;
+    if (client->is_5) {
+        response.onSuccess5 = on_delivered_5;
+        response.onFailure5 = on_rejected_5;
+        response.context = ongoing(client);
+    }
     int code =
         MQTTAsync_send(client->handle, topic, (int)length, payload, QOS, retained, &response);
     if (code == MQTTASYNC_SUCCESS)
@@ -323,8 +418,14 @@ int mqtt_client_disconnect(struct mqtt_client *client)
 {
     MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
     options.timeout = 0; /* at once; waiting for what is in flight is our affair */
-    options.onSuccess = on_closed;
-    options.onFailure = on_not_closed;
+    if (client->is_5) {
+        options.struct_version = 1; /* the first that has the callbacks */
+        options.onSuccess5 = on_closed_5;
+        options.onFailure5 = on_not_closed_5;
+    } else {
+        options.onSuccess = on_closed;
+        options.onFailure = on_not_closed;
+    }
     options.context = ongoing(client);
     return to_errno(MQTTAsync_disconnect(client->handle, &options));
 }

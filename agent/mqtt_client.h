@@ -27,6 +27,15 @@ struct mqtt_client; /* opaque */
 int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
                     struct uplink_ring *ring, struct mqtt_client **ret_client);
 
+/*
+ * The same with MQTT 5, for a test of what a login may do: there a denied publication ends with
+ * UPLINK_EVENT_REJECTED (section 3.4.2.1). A broker that speaks only 3.1.1 refuses with
+ * MQTT_NO_VERSION_5.
+ */
+int mqtt_client_new_5(const char *client_id, bool websocket, size_t max_messages,
+                      struct uplink_ring *ring, struct mqtt_client **ret_client);
+#define MQTT_NO_VERSION_5 0x84 /* MQTT 5, section 3.2.2.2: unsupported protocol version */
+
 /* No attempt and no session may be left. Takes up to a second. Accepts NULL, returns NULL. */
 struct mqtt_client *mqtt_client_free(struct mqtt_client *client);
 

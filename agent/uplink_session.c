@@ -397,6 +397,8 @@ static void handle(struct uplink *uplink, const struct uplink_event *event)
     case UPLINK_EVENT_DELIVERED:
         on_delivered(uplink, event->code);
         break;
+    case UPLINK_EVENT_REJECTED: /* of MQTT 5, which this session does not speak */
+        break;
     case UPLINK_EVENT_MESSAGE:
         on_message(uplink, event);
         break;

@@ -190,6 +190,18 @@ void config_reference(const struct config_driver *const *drivers, struct strbuf 
 /* Appends the commented example file; what config/sallyport.conf must equal. */
 void config_example(const struct config_driver *const *drivers, struct strbuf *out);
 
+/* A key of a file that is made for somebody, with its value as libconfig writes it. */
+struct config_given {
+    const char *key, *value;
+};
+
+/*
+ * Appends every key of TABLE with its comment: those of GIVEN (ends with a key NULL) with their
+ * values, the others commented out with default or example.
+ */
+void config_print_rows(const struct option_table *table, const struct config_given *given,
+                       const char *indent, struct strbuf *out);
+
 /*
  * Reads the file at PATH that holds one secret (a password) into SECRET, without the line end.
  * Refuses an empty file (-ENODATA), more than 1024 bytes (-EFBIG), a NUL byte (-EILSEQ), anything

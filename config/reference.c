@@ -70,16 +70,11 @@ static void print_comment(const char *text, const char *indent, struct strbuf *o
     }
 }
 
-/* A name in the example file, where it is not the row's own example. */
-struct example_name {
-    const char *key, *value;
-};
-
-static const char *name_of(const struct example_name *names, const char *key)
+static const char *given_for(const struct config_given *given, const char *key)
 {
-    for (; names && names->key; names++) {
-        if (strcmp(names->key, key) == 0)
-            return names->value;
+    for (; given && given->key; given++) {
+        if (strcmp(given->key, key) == 0)
+            return given->value;
     }
     return NULL;
 }
@@ -90,13 +85,13 @@ static bool is_shown(const struct option *row)
 }
 
 static void print_assignment(const struct option_table *table, const struct option *row,
-                             const struct example_name *names, const char *indent,
+                             const struct config_given *given, bool shown, const char *indent,
                              struct strbuf *out)
 {
-    const char *name = name_of(names, row->key);
-    strbuf_addf(out, "%s%s%s = ", indent, is_shown(row) ? "" : "#", row->key);
-    if (name)
-        strbuf_addf(out, "\"%s\"", name);
+    const char *value = given_for(given, row->key);
+    strbuf_addf(out, "%s%s%s = ", indent, shown ? "" : "#", row->key);
+    if (value)
+        strbuf_add(out, value);
     else if (row->example)
         value_print_literal(row, row->example, out);
     else
@@ -105,29 +100,39 @@ static void print_assignment(const struct option_table *table, const struct opti
 }
 
 static void print_example_row(const struct option_table *table, const struct option *row,
-                              const struct example_name *names, const char *indent,
+                              const struct config_given *given, const char *indent,
                               struct strbuf *out)
 {
     print_comment(row->help, indent, out);
-    print_assignment(table, row, names, indent, out);
+    print_assignment(table, row, given, is_shown(row), indent, out);
 }
 
-static void print_example_rows(const struct option_table *table, const struct example_name *names,
+void config_print_rows(const struct option_table *table, const struct config_given *given,
+                       const char *indent, struct strbuf *out)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const struct option *row = &table->rows[i];
+        print_comment(row->help, indent, out);
+        print_assignment(table, row, given, given_for(given, row->key) != NULL, indent, out);
+    }
+}
+
+static void print_example_rows(const struct option_table *table, const struct config_given *given,
                                const char *indent, struct strbuf *out)
 {
     for (size_t i = 0; i < table->n_rows; i++)
-        print_example_row(table, &table->rows[i], names, indent, out);
+        print_example_row(table, &table->rows[i], given, indent, out);
 }
 
 /* General keys: with their comments in the first element of a list, bare in the others. */
-static void print_general_rows(const struct option_table *table, const struct example_name *names,
+static void print_general_rows(const struct option_table *table, const struct config_given *given,
                                const char *indent, bool first, struct strbuf *out)
 {
     for (size_t i = 0; i < table->n_rows; i++) {
         if (first)
-            print_example_row(table, &table->rows[i], names, indent, out);
+            print_example_row(table, &table->rows[i], given, indent, out);
         else if (is_shown(&table->rows[i]))
-            print_assignment(table, &table->rows[i], names, indent, out);
+            print_assignment(table, &table->rows[i], given, true, indent, out);
     }
 }
 
@@ -142,9 +147,10 @@ static void print_example_group(const struct option_table *table, struct strbuf 
 
 static void print_example_bus(const struct config_driver *driver, bool first, struct strbuf *out)
 {
-    char name[128];
-    (void)snprintf(name, sizeof(name), "line-%s", driver->name);
-    const struct example_name names[] = {{"name", name}, {"driver", driver->name}, {NULL, NULL}};
+    char name[128], quoted[128];
+    (void)snprintf(name, sizeof(name), "\"line-%s\"", driver->name);
+    (void)snprintf(quoted, sizeof(quoted), "\"%s\"", driver->name);
+    const struct config_given names[] = {{"name", name}, {"driver", quoted}, {NULL, NULL}};
     print_comment(driver->help, "  ", out);
     strbuf_add(out, "  {\n");
     print_general_rows(&config_bus_table, names, "    ", first, out);
@@ -155,9 +161,9 @@ static void print_example_bus(const struct config_driver *driver, bool first, st
 static void print_example_device(const struct config_driver *driver, bool first, struct strbuf *out)
 {
     char bus[128], name[128];
-    (void)snprintf(bus, sizeof(bus), "line-%s", driver->name);
-    (void)snprintf(name, sizeof(name), "device-%s", driver->name);
-    const struct example_name names[] = {{"name", name}, {"bus", bus}, {NULL, NULL}};
+    (void)snprintf(bus, sizeof(bus), "\"line-%s\"", driver->name);
+    (void)snprintf(name, sizeof(name), "\"device-%s\"", driver->name);
+    const struct config_given names[] = {{"name", name}, {"bus", bus}, {NULL, NULL}};
     strbuf_add(out, "  {\n");
     print_general_rows(&config_device_table, names, "    ", first, out);
     print_example_rows(&driver->device, NULL, "    ", out);

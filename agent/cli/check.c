@@ -2,6 +2,7 @@
  * `sallyport check`: everything that is wrong with the configuration, in one go, and what each
  * line will need. Touches no device and no network.
  */
+#include "agent/cli/check.h"
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/certificate.h"
@@ -132,6 +133,25 @@ static void make_report(const struct cli_context *context, struct report *report
     findings_sort(findings);
 }
 
+static void report_free(struct report *report)
+{
+    findings_free(&report->findings);
+    free(report->budgets);
+    config_free(report->config);
+}
+
+size_t check_files(const char *agent_file, const char *netd_file, struct strbuf *out)
+{
+    const struct cli_context context = {
+        .agent_file = agent_file, .netd_file = netd_file, .netd_file_given = true};
+    struct report report = {.findings = FINDINGS_EMPTY};
+    make_report(&context, &report);
+    findings_print(&report.findings, out);
+    size_t errors = report.findings.errors;
+    report_free(&report);
+    return errors;
+}
+
 static void print_budget(const struct config_bus *bus, const struct line_budget *budget)
 {
     if (budget->cycle_s < 0)
@@ -197,8 +217,6 @@ int cli_check(const struct cli_context *context, int argc, char **argv)
     else
         print_text(&report);
     int code = report.findings.errors > 0 ? CLI_FAILED : CLI_DONE;
-    findings_free(&report.findings);
-    free(report.budgets);
-    config_free(report.config);
+    report_free(&report);
     return code;
 }

@@ -44,12 +44,20 @@ int cli_fail(int code, const char *name, const char *format, ...)
 int cli_usage(const char *name);
 
 /* One option of a subcommand, "--NAME VALUE" or "-N VALUE"; exactly one of the targets is set. */
+/* What an option that may be repeated has given. */
+struct cli_texts {
+    const char *items[16];
+    size_t length;
+};
+
+/* One long option of a subcommand, "--NAME VALUE"; exactly one of the targets is set. */
 struct cli_option {
     const char *name;  /* with its dashes */
     const char **text; /* takes any text */
     long long *number; /* takes a whole number within min..max, decimal or 0x hexadecimal */
     long long min, max;
-    bool *flag; /* takes no value: set to true */
+    bool *flag;              /* takes no value: set to true */
+    struct cli_texts *texts; /* takes any text, and may be given again */
 };
 
 /*
@@ -71,8 +79,10 @@ bool cli_parse_duration(const char *text, uint32_t *ret_seconds);
 int cli_check(const struct cli_context *context, int argc, char **argv);
 int cli_explain(const struct cli_context *context, int argc, char **argv);
 int cli_status(const struct cli_context *context, int argc, char **argv);
+int cli_init(const struct cli_context *context, int argc, char **argv);
 int cli_watch(const struct cli_context *context, int argc, char **argv);
 int cli_read(const struct cli_context *context, int argc, char **argv);
+int cli_scan(const struct cli_context *context, int argc, char **argv);
 int cli_tunnel(const struct cli_context *context, int argc, char **argv);
 int cli_firewall(const struct cli_context *context, int argc, char **argv);
 int cli_journal(const struct cli_context *context, int argc, char **argv);

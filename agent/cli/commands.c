@@ -2,12 +2,18 @@
 #include "agent/cli/cli.h"
 
 const struct cli_command cli_commands[] = {
+    {"init",
+     "[--from FILE | --site NAME --id NAME --server URL --ca FILE ...] [--bus LINE] [--tag VALUE] "
+     "| --test | --arm | --confirm | --undo",
+     "a first configuration: asks, or takes everything as options; tests it and arms the edge",
+     cli_init},
     {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status},
     {"watch", "[DEVICE] [--interval MS] [--count N]", "live table of values", cli_watch},
     {"read",
      "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
      "[--order O]",
      "reads registers or coils, through the running agent where it owns the line", cli_read},
+    {"scan", "BUS [--units 1-247]", "which units answer on a line", cli_scan},
     {"tunnel",
      "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h | approve | status",
      "the maintenance session", cli_tunnel},

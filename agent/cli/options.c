@@ -57,6 +57,15 @@ static bool take(const char *command, const struct cli_option *option, const cha
         *option->text = value;
         return true;
     }
+    if (option->texts && option->texts->length < ARRAY_LENGTH(option->texts->items)) {
+        option->texts->items[option->texts->length++] = value;
+        return true;
+    }
+    if (option->texts) {
+        (void)cli_fail(CLI_USAGE, command, "%s: given more than %zu times", option->name,
+                       ARRAY_LENGTH(option->texts->items));
+        return false;
+    }
     if (cli_parse_number(value, option->min, option->max, option->number))
         return true;
     (void)cli_fail(CLI_USAGE, command, "%s: \"%s\" is not a whole number from %lld to %lld",

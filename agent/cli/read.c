@@ -2,20 +2,17 @@
  * `sallyport read`: registers or coils, now. Through the running agent where it owns the line, so
  * that two programs never talk on one wire; directly otherwise.
  */
-#include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/cli/ask.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/plant_line.h"
 #include "agent/encode.h"
 #include "drivers/driver.h"
 #include "drivers/tag.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TIMEOUT_MS 70000 /* longer than the longest timeout of a bus */
 
 struct reading {
     const char *bus;
@@ -102,64 +99,19 @@ static bool parse(int argc, char **argv, struct reading *reading)
            choose("--order", order, tag_order_names, &reading->order) && make_request(reading);
 }
 
-static const struct config_bus *find_bus(const struct config *config, const char *name)
+/* Returns an enum cli_exit after a message on failure. */
+static int read_now(struct plant_line *line, const struct reading *reading,
+                    struct driver_reply *reply)
 {
-    for (size_t i = 0; i < config->n_buses; i++) {
-        if (strcmp(config->buses[i].name, name) == 0)
-            return &config->buses[i];
-    }
-    return NULL;
-}
-
-/* Reads without an agent. Returns an enum cli_exit after a message on failure. */
-static int read_directly(const struct config_bus *bus, const struct reading *reading,
-                         struct driver_reply *reply)
-{
-    const struct driver *driver = driver_of(bus->driver);
-    atomic_bool stop = false;
-    const struct driver_host host = {.bus = bus, .stop = &stop};
-    struct driver_error error = {""};
-    void *line = NULL;
-    if (!driver->request)
-        return cli_fail(CLI_FAILED, "read", "bus %s: driver %s has no registers", bus->name,
-                        driver->config.name);
-    int problem = driver->create(&host, &line);
-    if (problem < 0)
-        return cli_fail(CLI_FAILED, "read", "bus %s: %s", bus->name, strerror(-problem));
-    enum outcome outcome = OUTCOME_DISCONNECTED;
-    if (driver->connect(line, &error) == 0)
-        outcome = driver->request(line, &reading->request, reply, &error);
-    driver->free(line);
+    struct driver_error error;
+    enum outcome outcome = plant_ask(line, &reading->request, reply, &error);
     if (outcome == OUTCOME_OK && reply->exception)
-        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: exception-%u", bus->name,
+        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: exception-%u", reading->bus,
                         reading->unit, reply->exception);
     if (outcome != OUTCOME_OK)
-        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: %s", bus->name, reading->unit,
+        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: %s", reading->bus, reading->unit,
                         error.text);
     return CLI_DONE;
-}
-
-/* Reads through the agent. *RET_OWNED is false when the agent has no such line. */
-static int read_through(int agent, const struct reading *reading, struct driver_reply *reply,
-                        bool *ret_owned)
-{
-    json_t *answer = ask(
-        agent, "read",
-        json_pack("{s:s,s:s,s:I,s:s,s:I,s:i}", "command", "read", "bus", reading->bus, "unit",
-                  (json_int_t)reading->unit, "table", driver_table_names[reading->table], "address",
-                  (json_int_t)reading->address, "count", (int)reading->request.count),
-        TIMEOUT_MS);
-    int code = CLI_FAILED;
-    json_t *values = json_object_get(answer, "values");
-    *ret_owned = !json_is_true(json_object_get(answer, "absent"));
-    if (answer && *ret_owned && ask_is_ok(answer, "read") &&
-        json_array_size(values) == reading->request.count) {
-        for (size_t i = 0; i < reading->request.count; i++)
-            reply->values[i] = (uint16_t)json_integer_value(json_array_get(values, i));
-        code = CLI_DONE;
-    }
-    json_decref(answer);
-    return code;
 }
 
 /* Decodes value number INDEX as JSON text. */
@@ -220,19 +172,14 @@ static int run(const struct cli_context *context, const struct config *config,
                const struct reading *reading)
 {
     struct driver_reply reply = {.exception = 0};
-    bool owned = false;
-    const struct config_bus *bus = find_bus(config, reading->bus);
+    CLEANUP(plant_close) struct plant_line line = {.agent = -1};
+    const struct config_bus *bus = plant_bus(config, reading->bus);
     if (!bus)
         return cli_fail(CLI_FAILED, "read", "%s has no bus \"%s\"", context->agent_file,
                         reading->bus);
-    CLEANUP(descriptor_close) int agent = ask_connect(config);
-    if (agent < 0 && agent != -ENOENT && agent != -ECONNREFUSED)
-        return ask_unreachable("read", config, agent);
-    int code = CLI_FAILED;
-    if (agent >= 0)
-        code = read_through(agent, reading, &reply, &owned);
-    if (!owned)
-        code = read_directly(bus, reading, &reply);
+    int code = plant_open("read", config, bus, &line);
+    if (code == CLI_DONE)
+        code = read_now(&line, reading, &reply);
     if (code == CLI_DONE)
         print(context, reading, &reply);
     return code;

@@ -187,7 +187,7 @@ static void test_read_refused(void)
         {READ("\"unit\":1,\"table\":\"coil\",\"address\":-1,\"count\":1"), "address"},
         {"{\"command\":\"read\",\"bus\":\"busy\",\"unit\":1,\"table\":\"coil\",\"address\":0,"
          "\"count\":1}\n",
-         "another request"},
+         "\"busy\":true,\"reason\":\"another request"},
         {"{\"command\":\"read\",\"bus\":\"gone\",\"unit\":1,\"table\":\"coil\",\"address\":0,"
          "\"count\":1}\n",
          "absent"},

@@ -1,0 +1,152 @@
+/* One request after another to the units of a bus: through the agent, or without it. */
+#include "agent/cli/plant_line.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/cli/ask.h"
+#include "agent/control.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TIMEOUT_MS 70000 /* longer than the longest timeout of a bus */
+#define BUSY_TRIES 50
+#define BUSY_PAUSE_MS 100
+
+const struct config_bus *plant_bus(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_buses; i++) {
+        if (strcmp(config->buses[i].name, name) == 0)
+            return &config->buses[i];
+    }
+    return NULL;
+}
+
+int plant_open(const char *name, const struct config *config, const struct config_bus *bus,
+               struct plant_line *line)
+{
+    *line = (struct plant_line){
+        .name = name, .bus = bus, .driver = driver_of(bus->driver), .agent = ask_connect(config)};
+    if (line->agent < 0 && line->agent != -ENOENT && line->agent != -ECONNREFUSED)
+        return ask_unreachable(name, config, line->agent);
+    if (!line->driver->request)
+        return cli_fail(CLI_FAILED, name, "bus %s: driver %s has no registers", bus->name,
+                        bus->driver->name);
+    return CLI_DONE;
+}
+
+void plant_close(struct plant_line *line)
+{
+    if (line->instance)
+        line->driver->free(line->instance);
+    line->instance = NULL;
+    if (line->driver)
+        descriptor_close(&line->agent);
+}
+
+bool plant_is_shared(const struct plant_line *line)
+{
+    return line->agent >= 0;
+}
+
+/* ---- without the agent ---- */
+
+static enum outcome ask_directly(struct plant_line *line, const struct driver_request *request,
+                                 struct driver_reply *reply, struct driver_error *error)
+{
+    line->host = (struct driver_host){.bus = line->bus, .stop = &line->stop};
+    int problem = line->instance ? 0 : line->driver->create(&line->host, &line->instance);
+    if (problem < 0) {
+        driver_explain(error, "%s", strerror(-problem));
+        return OUTCOME_DISCONNECTED;
+    }
+    if (!line->connected) {
+        problem = line->driver->connect(line->instance, error);
+        if (problem < 0 && !error->text[0])
+            driver_explain(error, "cannot connect: %s", strerror(-problem));
+        if (problem < 0)
+            return OUTCOME_DISCONNECTED;
+    }
+    enum outcome outcome = line->driver->request(line->instance, request, reply, error);
+    bool lost = outcome == OUTCOME_DISCONNECTED ||
+                (outcome == OUTCOME_TIMEOUT && !line->driver->shared_wire);
+    if (lost) /* the late answer must not meet the next question */
+        line->driver->disconnect(line->instance);
+    line->connected = !lost;
+    return outcome;
+}
+
+/* ---- through the agent ---- */
+
+static enum outcome outcome_of(const json_t *answer)
+{
+    const char *name = ask_text(answer, "outcome", "");
+    for (int i = 0; control_outcome_names[i]; i++) {
+        if (strcmp(control_outcome_names[i], name) == 0)
+            return (enum outcome)i;
+    }
+    return OUTCOME_UNSUPPORTED; /* what an agent of another version may say */
+}
+
+static enum outcome read_answer(const json_t *answer, const struct driver_request *request,
+                                struct driver_reply *reply, struct driver_error *error)
+{
+    const json_t *values = json_object_get(answer, "values");
+    long long exception = ask_number(answer, "exception");
+    if (exception > 0 && exception < 256) {
+        reply->exception = (uint8_t)exception;
+        return OUTCOME_OK;
+    }
+    if (strcmp(ask_text(answer, "result", ""), "ok") == 0 &&
+        json_array_size(values) == request->count) {
+        for (size_t i = 0; i < request->count; i++)
+            reply->values[i] = (uint16_t)json_integer_value(json_array_get(values, i));
+        reply->exception = 0;
+        return OUTCOME_OK;
+    }
+    driver_explain(error, "%s", ask_text(answer, "reason", "the agent's answer cannot be used"));
+    enum outcome outcome = outcome_of(answer);
+    return outcome == OUTCOME_OK ? OUTCOME_BAD_REPLY : outcome;
+}
+
+static json_t *ask_agent(const struct plant_line *line, const struct driver_request *request)
+{
+    return ask(line->agent, line->name,
+               json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "command", "read", "bus", line->bus->name,
+                         "unit", request->unit, "table", driver_table_names[request->table],
+                         "address", request->address, "count", request->count),
+               TIMEOUT_MS);
+}
+
+/* Somebody else's request is served first. */
+static json_t *ask_in_turn(const struct plant_line *line, const struct driver_request *request)
+{
+    json_t *answer = ask_agent(line, request);
+    for (int i = 0; i < BUSY_TRIES && json_is_true(json_object_get(answer, "busy")); i++) {
+        json_decref(answer);
+        clock_sleep_until(clock_mono_ns() + BUSY_PAUSE_MS * CLOCK_NS_PER_MS);
+        answer = ask_agent(line, request);
+    }
+    return answer;
+}
+
+enum outcome plant_ask(struct plant_line *line, const struct driver_request *request,
+                       struct driver_reply *reply, struct driver_error *error)
+{
+    *error = (struct driver_error){""};
+    if (line->agent < 0)
+        return ask_directly(line, request, reply, error);
+    json_t *answer = ask_in_turn(line, request);
+    if (!answer) {
+        driver_explain(error, "the agent gave no answer");
+        return OUTCOME_UNSUPPORTED;
+    }
+    bool absent = json_is_true(json_object_get(answer, "absent"));
+    enum outcome outcome =
+        absent ? OUTCOME_UNSUPPORTED : read_answer(answer, request, reply, error);
+    json_decref(answer);
+    if (!absent)
+        return outcome;
+    descriptor_close(&line->agent); /* the agent has no such line: it is ours */
+    return ask_directly(line, request, reply, error);
+}
