@@ -10,10 +10,16 @@ has_systemd() {
 # What the three read is found where they look for it.
 install_links() {
   has_systemd || return 0
-  mkdir -p /etc/mosquitto/conf.d /etc/wireguard
+  mkdir -p /etc/mosquitto/conf.d /etc/wireguard /etc/systemd/system/mosquitto.service.d
+  ln -sfn "$library/mosquitto-service.conf" \
+    /etc/systemd/system/mosquitto.service.d/sallyport-hub.conf
+  [[ -f /lib/systemd/system/sallyport-hub-firewall.service ]] ||
+    ln -sfn "$library/sallyport-hub-firewall.service" \
+      /etc/systemd/system/sallyport-hub-firewall.service
   ln -sfn "$root/broker/mosquitto.conf" /etc/mosquitto/conf.d/sallyport-hub.conf
   ln -sfn "$root/wireguard/${settings[interface]}.conf" \
     "/etc/wireguard/${settings[interface]}.conf"
+  systemctl daemon-reload
   systemctl -q enable sallyport-hub-firewall.service "wg-quick@${settings[interface]}.service" \
     mosquitto.service
 }

@@ -13,8 +13,8 @@ allow_anonymous false
 password_file $root/broker/passwords
 acl_file $root/broker/acl
 set_tcp_nodelay true
-# The largest message a gateway sends is 1 MiB.
-message_size_limit 1048576
+# The largest message of a gateway has 1 MiB, and a topic.
+max_packet_size 1100000
 max_queued_messages 10000
 E
   for port in 8883 443; do
