@@ -1,0 +1,228 @@
+# shellcheck shell=bash
+# Makes what the broker, WireGuard and the kernel read from the registry. Each function writes one
+# file's content to stdout; regenerate puts them in place, each whole.
+
+broker_user=/hub # the hub's own login; no gateway and no operator can have this name
+
+mosquitto_conf() {
+  local port
+  cat <<E
+# Written by sallyport-hub: do not edit, the next change writes it anew.
+# One policy for all listeners; an option that 2.0 keeps per listener is repeated in each.
+allow_anonymous false
+password_file $root/broker/passwords
+acl_file $root/broker/acl
+set_tcp_nodelay true
+# The largest message of a gateway has 1 MiB, and a topic.
+max_packet_size 1100000
+max_queued_messages 10000
+E
+  for port in 8883 443; do
+    cat <<E
+
+listener $port
+tls_version tlsv1.2
+ciphers ECDHE+AESGCM:ECDHE+CHACHA20
+certfile $root/broker/server.pem
+keyfile $root/broker/server.key
+cafile $root/broker/clients-ca.pem
+crlfile $root/broker/crl.pem
+require_certificate true
+E
+  done
+}
+
+passwords() {
+  cat "$root/broker-login/password" "$root"/gateways/*/*/password "$root"/operators/*/password
+}
+
+# A section for each user and no pattern: a pattern would hold for operators too, and a name with a
+# slash, + or # in it could make it mean another topic.
+acl() {
+  local p=${settings[prefix]} folder who site topic
+  printf '# Written by sallyport-hub: do not edit, the next change writes it anew.\n'
+  printf 'user %s\ntopic readwrite %s/#\n' "$broker_user" "$p"
+  for folder in "$root"/gateways/*/*/; do
+    who=${folder%/}
+    who=${who#"$root"/gateways/}
+    printf 'user %s\n' "$who"
+    for topic in 'data/#' status event challenge reply; do
+      printf 'topic write %s/%s/%s\n' "$p" "$who" "$topic"
+    done
+    printf 'topic read %s/%s/command\n' "$p" "$who"
+  done
+  for folder in "$root"/operators/*/; do
+    who=${folder%/}
+    printf 'user %s\n' "${who##*/}"
+    while read -r site; do
+      printf 'topic read %s/%s/+/#\n' "$p" "$site"
+      [[ -f $folder/read-only ]] || printf 'topic write %s/%s/+/command\n' "$p" "$site"
+    done <"$folder/sites"
+  done
+}
+
+wireguard_peers() {
+  local folder key shared address behind
+  for folder in "$root"/gateways/*/*/ "$root"/technicians/*/; do
+    get key "$folder" wireguard-key
+    get shared "$folder" preshared-key
+    get address "$folder" address
+    behind=
+    [[ ! -f $folder/behind ]] || behind=$(sed 's/^/, /' "$folder/behind" | tr -d '\n')
+    folder=${folder%/}
+    printf '\n# %s\n[Peer]\nPublicKey = %s\nPresharedKey = %s\nAllowedIPs = %s/32%s\n' \
+      "${folder#"$root"/}" "$key" "$shared" "$address" "$behind"
+  done
+}
+
+# For wg-quick: brings the interface up. Forwarding is switched on for this interface alone.
+wireguard_quick() {
+  local key
+  read -r key <"$root/wireguard/private.key"
+  cat <<E
+# Written by sallyport-hub: do not edit, the next change writes it anew.
+[Interface]
+Address = $pool.0.1/16
+ListenPort = 443
+PrivateKey = $key
+MTU = 1420
+PostUp = echo 1 >/proc/sys/net/ipv4/conf/%i/forwarding
+PostUp = echo 0 >/proc/sys/net/ipv4/conf/%i/send_redirects
+E
+  wireguard_peers
+}
+
+# For wg syncconf: the same peers, without what only wg-quick knows.
+wireguard_sync() {
+  local key
+  read -r key <"$root/wireguard/private.key"
+  printf '[Interface]\nListenPort = 443\nPrivateKey = %s\n' "$key"
+  wireguard_peers
+}
+
+# The elements of a set, or nothing: nft refuses an empty list.
+elements() {
+  local list
+  list=$(paste -sd,)
+  [[ -z $list ]] || printf '    elements = { %s }\n' "${list//,/, }"
+}
+
+gateway_networks() { # SITE, or nothing for all of them
+  local files
+  if [[ $# -gt 0 ]]; then
+    files=("$root/gateways/$1"/*/{address,behind})
+  else
+    files=("$root"/gateways/*/*/{address,behind})
+  fi
+  [[ ${#files[@]} -eq 0 ]] || cat "${files[@]}"
+}
+
+# TECHNICIAN . NETWORK of those who are bound to sites.
+bound_technicians() {
+  local folder address site
+  for folder in "$root"/technicians/*/; do
+    [[ -f $folder/sites ]] || continue
+    get address "$folder" address
+    while read -r site; do
+      gateway_networks "$site" | sed "s|^|$address . |"
+    done <"$folder/sites"
+  done
+}
+
+free_technicians() {
+  local folder
+  for folder in "$root"/technicians/*/; do
+    [[ -f $folder/sites ]] || cat "$folder/address"
+  done
+}
+
+ssh_rules() {
+  local net networks=()
+  IFS=, read -ra networks <<<"${settings[ssh_from]:-}"
+  for net in "${networks[@]}"; do
+    if [[ $net == *:* ]]; then net="ip6 saddr $net"; else net="ip saddr $net"; fi
+    printf '    %s tcp dport %s accept\n' "$net" "${settings[ssh_port]:-22}"
+  done
+}
+
+# Whoever comes out of the tunnel is looked at first, packet by packet: what a technician may no
+# longer reach stops at once, also within a connection that exists.
+nftables() {
+  local wg=${settings[interface]} technicians gateways bound
+  technicians=$(free_technicians | elements) # a failure in here must end it all
+  gateways=$(gateway_networks | elements)
+  bound=$(bound_technicians | elements)
+  cat <<E
+# Written by sallyport-hub: do not edit, the next change writes it anew.
+table inet sallyport_hub
+delete table inet sallyport_hub
+table inet sallyport_hub {
+  set technicians {
+    type ipv4_addr
+$technicians
+  }
+  set gateways {
+    type ipv4_addr
+    flags interval
+$gateways
+  }
+  set bound {
+    type ipv4_addr . ipv4_addr
+    flags interval
+$bound
+  }
+  chain input {
+    type filter hook input priority filter - 5; policy drop;
+    iifname "lo" accept
+    iifname "$wg" drop
+    ct state invalid drop
+    ct state established,related accept
+    icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+    udp sport 67 udp dport 68 accept
+    tcp dport { 443, 8883 } accept
+    udp dport 443 accept
+$(ssh_rules)
+  }
+  chain forward {
+    type filter hook forward priority filter - 5; policy drop;
+    iifname "$wg" oifname "$wg" jump tunnel
+  }
+  chain tunnel {
+    ct direction original ip saddr @technicians ip daddr @gateways accept
+    ct direction original ip saddr . ip daddr @bound accept
+    ct direction reply ct state established,related ip daddr @technicians ip saddr @gateways accept
+    ct direction reply ct state established,related ip daddr . ip saddr @bound accept
+  }
+}
+E
+}
+
+signers_of() { # SITE -> allowed_signers
+  local folder
+  for folder in "$root"/operators/*/; do
+    if [[ -f $folder/signer ]] && grep -qxF -- "$1" "$folder/sites"; then cat "$folder/signer"; fi
+  done
+}
+
+broker_group() {
+  if getent group mosquitto >/dev/null; then echo mosquitto; else echo root; fi
+}
+
+# Writes every file that is made from the registry under $root into FOLDER.
+regenerate() { # FOLDER
+  local group
+  group=$(broker_group)
+  replace "$1/broker/mosquitto.conf" 640 "$group" mosquitto_conf
+  replace "$1/broker/passwords" 640 "$group" passwords
+  replace "$1/broker/acl" 640 "$group" acl
+  replace "$1/broker/clients-ca.pem" 640 "$group" cat "$root/ca/ca.pem"
+  replace "$1/wireguard/${settings[interface]}.conf" 600 root wireguard_quick
+  replace "$1/wireguard/peers" 600 root wireguard_sync
+  replace "$1/nftables.conf" 600 root nftables
+}
+
+# All of them, and the list of the revoked, in place.
+write_files() {
+  replace "$root/broker/crl.pem" 640 "$(broker_group)" revoked_list "$root/ca"
+  regenerate "$root"
+}

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What people take away from the hub: the enrolment of a gateway, the folder of an operator, the
+# WireGuard configuration of a technician. Secrets are in files of mode 0600, or on stdout when asked.
+
+servers() {
+  printf '[ "mqtts://%s:8883", "mqtts://%s:443" ]' "${settings[name]}" "${settings[name]}"
+}
+
+# A file that a private key goes into: ours alone from the first byte, nothing overwritten.
+hand_out() { # FILE or -
+  if [[ $1 == - ]]; then
+    cat
+  else
+    (umask 077 && set -o noclobber && cat >"$1") || fail "$1 could not be written"
+  fi
+}
+
+# The file that `sallyport init --from FILE` takes. Uses $entry, $password and $private_key.
+enrolment() { # SITE ID
+  local shared address hub_key authority certificate key signers id
+  get shared "$entry" preshared-key
+  get address "$entry" address
+  get hub_key "$root/wireguard" public.key
+  authority=$(<"$root/broker/ca.pem")
+  certificate=$(<"$entry/certificate.pem")
+  key=$(<"$work/client.key")
+  signers=$(signers_of "$1")
+  id=$1-$2-$(openssl rand -hex 8) # whoever knows it could end the session: nobody guesses it
+  cat <<E
+# The enrolment of $1/$2: holds secrets. Take it to the gateway, run
+#   sallyport init --from FILE
+# there, and delete every copy.
+enrolment = 1;
+gateway: { id = "$2"; site = "$1"; };
+uplink: {
+  servers = $(servers);
+  username = "$1/$2"; password = "$password"; prefix = "${settings[prefix]}";
+  client_id = "$id";
+  ca_pem = $(libconfig_text "$authority");
+  certificate_pem = $(libconfig_text "$certificate");
+  key_pem = $(libconfig_text "$key");
+};
+tunnel: {
+  address = "$address";${private_key:+ private_key = \"$private_key\";}
+  sources = [ "$pool.0.0/24" ];
+  hub: {
+    public_key = "$hub_key"; endpoint = "${settings[name]}:443";
+    address = "$pool.0.1"; preshared_key = "$shared";
+  };
+};
+allowed_signers = $(libconfig_text "${signers:+$signers$'\n'}");
+revoked_keys = "";
+E
+}
+
+# The folder of an operator, for ~/.config/sallyport on the technician's computer.
+operator_folder() { # NAME FOLDER FILE.PUB-OR-NOTHING
+  local key=${3##*/}
+  mkdir -m 700 "$2" 2>/dev/null || fail "$2 could not be made, or exists already"
+  hand_out "$2/operator.conf" <<E
+# For ~/.config/sallyport/operator.conf; the files beside it go with it.
+servers = $(servers);
+ca = "ca.pem";
+certificate = "operator.pem";
+key = "operator.key";
+username = "$1";
+password_file = "password";
+prefix = "${settings[prefix]}";
+${key:+ssh_key = \"~/.ssh/${key%.pub}\"; # wherever the private key is}
+E
+  hand_out "$2/password" <<<"$password"
+  hand_out "$2/ca.pem" <"$root/broker/ca.pem"
+  hand_out "$2/operator.pem" <"$entry/certificate.pem"
+  hand_out "$2/operator.key" <"$work/client.key"
+}
+
+technician_config() { # NAME -> for wg-quick on the technician's computer
+  local shared address networks hub_key
+  get hub_key "$root/wireguard" public.key
+  get shared "$entry" preshared-key
+  get address "$entry" address
+  networks=$(cat /dev/null "$root"/gateways/*/*/behind | sed 's/^/, /' | tr -d '\n')
+  cat <<E
+# $1 at the hub ${settings[name]}: holds secrets.
+[Interface]
+Address = $address/32
+PrivateKey = ${private_key:-(the private key that belongs to the public key you gave)}
+MTU = 1360
+
+[Peer]
+PublicKey = $hub_key
+PresharedKey = $shared
+Endpoint = ${settings[name]}:443
+AllowedIPs = ${settings[network]}$networks
+PersistentKeepalive = 25
+E
+}
