@@ -43,14 +43,13 @@ int cli_fail(int code, const char *name, const char *format, ...)
 /* Prints the usage line of the command called NAME on stderr; returns CLI_USAGE. */
 int cli_usage(const char *name);
 
-/* One option of a subcommand, "--NAME VALUE" or "-N VALUE"; exactly one of the targets is set. */
 /* What an option that may be repeated has given. */
 struct cli_texts {
     const char *items[16];
     size_t length;
 };
 
-/* One long option of a subcommand, "--NAME VALUE"; exactly one of the targets is set. */
+/* One option of a subcommand, "--NAME VALUE" or "-N VALUE"; exactly one of the targets is set. */
 struct cli_option {
     const char *name;  /* with its dashes */
     const char **text; /* takes any text */

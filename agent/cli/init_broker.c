@@ -184,7 +184,7 @@ static int log_in(const struct login *login, struct session *session, int *ret_c
     struct mqtt_attempt attempt =
         uplink_settings_attempt(login->settings, login->server, login->secrets);
     attempt.generation = 1;
-    session->ring = uplink_ring_new(RING_EVENTS, 1);
+    session->ring = uplink_ring_new(RING_EVENTS, RING_EVENTS, 1);
     int (*make)(const char *, bool, size_t, struct uplink_ring *, struct mqtt_client **) =
         login->with_5 ? mqtt_client_new_5 : mqtt_client_new;
     if (make(login->client_id, attempt.server->websocket, 16, session->ring, &session->client) <
