@@ -164,6 +164,7 @@ static void extend(const struct session_limits *limits, const struct session_eve
     if (deadline_ms > decision->next.limit_ms || deadline_ms <= decision->next.deadline_ms) {
         refuse(decision, REFUSAL_BAD_TTL);
     } else {
+        decision->next.ttl_s = event->ttl_s;
         decision->next.deadline_ms = deadline_ms;
         decision->action = SESSION_ACT_RELEASE;
         decision->journal = "tunnel_extended";

@@ -71,7 +71,7 @@ struct session_limits {
 struct session {
     enum session_state state;
     enum session_end last_end; /* of the session before; while CLOSING: of this one */
-    int64_t ttl_s;             /* as asked for: counts from the moment the lease is there */
+    int64_t ttl_s;             /* as last asked for: counts from the lease, or the extension */
     int64_t opened_ms;         /* 0: not opened (yet) */
     int64_t deadline_ms;       /* of the present state: approval, opening, the lease */
     int64_t limit_ms;          /* OPEN: no extension passes it */
