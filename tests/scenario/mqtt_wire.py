@@ -134,6 +134,8 @@ class Broker:
                 self.subscribed = True
                 self.sessions += 1
                 self.changed.notify_all()
+        elif kind == PUBREC:
+            connection.write(packet(PUBREL, body[:2], 2))
         elif kind == PINGREQ:
             connection.write(packet(PINGRESP))
         elif kind == PUBLISH:

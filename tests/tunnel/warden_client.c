@@ -30,6 +30,7 @@ struct world {
     char digit; /* what the challenge is made of */
     /* What the client told. */
     unsigned changed, events, closed, answered, challenges;
+    unsigned challenges_before_answer;
     char answered_id[WIRE_NAME_BYTES];
     uint32_t cut, length; /* of the last signed command */
     uint64_t position;
@@ -108,6 +109,7 @@ static void on_answered(void *context, enum session_refusal refusal,
     struct world *world = context;
     memcpy(world->answered_id, reply->id, sizeof(reply->id));
     world->answered++;
+    world->challenges_before_answer = world->challenges;
     world->refusal = refusal;
 }
 
@@ -208,7 +210,10 @@ static void test_restart(void)
     end(&world);
 }
 
-/* Each new challenge is told once; after the warden was away the same is told again. */
+/*
+ * Each new challenge is told once, and before the answer to the command that used up the old one;
+ * after the warden was away the same is told again.
+ */
 static void test_challenge(void)
 {
     struct world world;
@@ -224,10 +229,16 @@ static void test_challenge(void)
     world.digit = 'b';
     server_notify(world.server);
     RUN_UNTIL(&world, world.challenges == 2);
+    CU_ASSERT_EQUAL(warden_client_signed(world.client, "x", 1, false), 0);
+    RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 1);
+    world.digit = 'c';
+    server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "");
+    RUN_UNTIL(&world, world.answered == 1);
+    CU_ASSERT_EQUAL(world.challenges_before_answer, 3);
     world.server = server_free(world.server);
     RUN_UNTIL(&world, !warden_client_is_connected(world.client));
     start_server(&world);
-    RUN_UNTIL(&world, world.challenges == 3);
+    RUN_UNTIL(&world, world.challenges == 4);
     end(&world);
 }
 
