@@ -26,6 +26,8 @@ class Technician:
         self.folder = os.path.join(self.home, ".config", "sallyport")
         os.makedirs(self.folder)
         os.makedirs(os.path.join(self.home, ".ssh"), 0o700)
+        self.runtime = place.path("runtime")
+        os.mkdir(self.runtime, 0o700)
         self.key = os.path.join(self.home, ".ssh", "key")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         with open(self.key + ".pub", encoding="ascii") as file:
@@ -54,7 +56,8 @@ class Technician:
 
     def environment(self, **more):
         sanitizers = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
-        return {**sanitizers, "HOME": self.home, "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **more}
+        return {**sanitizers, "HOME": self.home, "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8",
+                "XDG_RUNTIME_DIR": self.runtime, **more}
 
     def run(self, *arguments, **environment):
         return subprocess.run([self.program, "operator", *arguments], stdin=subprocess.DEVNULL,
