@@ -76,6 +76,9 @@ static void take_event(struct operator_exchange *exchange, const struct operator
     json_t *object = json_loadb(message->payload, message->length, 0, NULL);
     const char *event = json_string_value(json_object_get(object, "event"));
     const char *reason = json_string_value(json_object_get(object, "reason"));
+    const char *id = json_string_value(json_object_get(object, "id"));
+    if (id && strcmp(id, exchange->call->command.id) != 0)
+        event = NULL; /* of a session that another command has opened */
     if (event && strcmp(event, "tunnel_opened") == 0)
         take_session(exchange, "open", "");
     else if (event && strcmp(event, "tunnel_closed") == 0 && exchange->has_reply)
