@@ -107,7 +107,6 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
         if (parities[i][0] == bus->frame[1])
             put_text(keys, "parity", parities[i + 1]);
     }
-    put_number(keys, "data_bits", (unsigned)(bus->frame[0] - '0'));
     put_number(keys, "stop_bits", (unsigned)(bus->frame[2] - '0'));
 }
 
