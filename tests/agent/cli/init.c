@@ -18,7 +18,8 @@ static const char *const enrolment =
     "gateway: { id = \"gw-0042\"; site = \"plant-7\"; };\n"
     "uplink: { servers = [ \"mqtts://b.example:8883\" ]; username = \"u\\\"1\"; password = \"p "
     "w\";\n"
-    "  prefix = \"sallyport\"; ca_pem = \"-----BEGIN CERTIFICATE-----\\nAA==\\n\"; };\n"
+    "  prefix = \"sallyport\"; client_id = \"c-1\"; ca_pem = \"-----BEGIN "
+    "CERTIFICATE-----\\nAA==\\n\"; };\n"
     "tunnel: { address = \"10.254.1.42\"; sources = [ \"10.254.0.0/24\" ];\n"
     "  hub: { public_key = \"" KEY "\"; endpoint = \"vpn.example.com:443\";\n"
     "    address = \"10.254.0.1\"; preshared_key = \"" KEY "\"; }; };\n"
@@ -136,10 +137,22 @@ static void test_buses(void)
     TEST_TEXT_EQUAL(bus.frame, "8N2");
     CU_ASSERT_EQUAL(bus.baud, 9600);
     CU_ASSERT_EQUAL(init_parse_bus("try=sim:", 0, &bus, &problem), 0);
-    static const char *const bad[] = {
-        "",          "tcp:",      "tcp:h:0",         "tcp:h:65536",         "tcp:fd00::5",
-        "tcp:[fd0",  "rtu:ttyS1", "rtu:/dev/x,fast", "rtu:/dev/x,9600,9E1", "udp:h",
-        "a b=tcp:h", "tcp:h:1x",  "sim:x",           "rtu:/dev/x,",         "tcp:h:502:1", "rtu:/dev/x,9600,7E1"};
+    static const char *const bad[] = {"",
+                                      "tcp:",
+                                      "tcp:h:0",
+                                      "tcp:h:65536",
+                                      "tcp:fd00::5",
+                                      "tcp:[fd0",
+                                      "rtu:ttyS1",
+                                      "rtu:/dev/x,fast",
+                                      "rtu:/dev/x,9600,9E1",
+                                      "udp:h",
+                                      "a b=tcp:h",
+                                      "tcp:h:1x",
+                                      "sim:x",
+                                      "rtu:/dev/x,",
+                                      "tcp:h:502:1",
+                                      "rtu:/dev/x,9600,7E1"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         problem.text[0] = '\0';
         CU_ASSERT_EQUAL(init_parse_bus(bad[i], 0, &bus, &problem), -EINVAL);
@@ -237,6 +250,7 @@ static void test_agent_file(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     TEST_TEXT_EQUAL(config->uplink.username, "u\"1"); /* quoted as it has to be */
     TEST_CONTAINS(config->uplink.ca, "/tls/ca.pem");
+    TEST_TEXT_EQUAL(config->uplink.client_id, "c-1");
     CU_ASSERT_EQUAL(config->n_buses, 3);
     TEST_TEXT_EQUAL(config->buses[1].name, "line2");
     CU_ASSERT_EQUAL_FATAL(config->n_devices, 3);
