@@ -8,7 +8,6 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/cli/ask.h"
-#include "config/server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 
 #define FOLDER "/etc/sallyport"
 #define FILE_MAX_BYTES 65536
-#define SECONDS_MIN 5
+#define SECONDS_MIN 3
 #define SECONDS_MAX 600
 
 struct call {

@@ -26,8 +26,8 @@ struct init_gateway {
 
 struct init_uplink {
     struct text_list servers;
-    char *username, *password, *prefix; /* NULL when unset, as all texts here */
-    char *ca_pem;                       /* contents of files, not their names */
+    char *username, *password, *client_id, *prefix; /* NULL when unset, as all texts here */
+    char *ca_pem;                                   /* contents of files, not their names */
     char *certificate_pem, *key_pem;
 };
 

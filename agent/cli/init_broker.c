@@ -21,8 +21,18 @@
 #define STEP_MS 5000
 #define QUIET_MS 700 /* for what is retained by others to arrive */
 #define RING_EVENTS 256
+#define FIRST_REASON 0x80 /* MQTT 5, section 2.4: reason codes from here on say no */
+
+struct login {
+    const struct uplink_settings *settings;
+    const struct uplink_secrets *secrets;
+    size_t server;
+    const char *client_id;
+    bool with_5;
+};
 
 struct session {
+    const struct login *login;
     struct mqtt_client *client;
     struct uplink_ring *ring;
     const char *own;   /* "PREFIX/SITE/ID/" */
@@ -81,26 +91,99 @@ static void end_session(struct session *session, bool is_idle)
     }
 }
 
+/* ---- login ---- */
+
+/* Returns UPLINK_EVENT_LOGIN, UPLINK_EVENT_REFUSED with *RET_CODE, or -1. */
+static int log_in(struct session *session, int *ret_code)
+{
+    const struct login *login = session->login;
+    struct mqtt_attempt attempt =
+        uplink_settings_attempt(login->settings, login->server, login->secrets);
+    attempt.generation = 1;
+    session->is_over = false;
+    session->ring = uplink_ring_new(RING_EVENTS, RING_EVENTS, 1);
+    int (*make)(const char *, bool, size_t, struct uplink_ring *, struct mqtt_client **) =
+        login->with_5 ? mqtt_client_new_5 : mqtt_client_new;
+    if (make(login->client_id, attempt.server->websocket, 16, session->ring, &session->client) <
+            0 ||
+        mqtt_client_connect(session->client, &attempt) < 0)
+        return -1;
+    return await(session, BIT(LOGIN) | BIT(REFUSED), 2 * attempt.connect_timeout_s * 1000,
+                 ret_code);
+}
+
+/* Some brokers end the session when something was denied. */
+static bool is_there(struct session *session)
+{
+    int code;
+    if (!session->is_over)
+        return true;
+    end_session(session, true);
+    if (session->client)
+        return false;
+    return log_in(session, &code) == UPLINK_EVENT_LOGIN;
+}
+
 /* ---- what the login may do ---- */
 
-/* Publishes and waits for the verdict. Returns 1 accepted, 0 denied, -1 none came. */
+/* 1: accepted, 0: denied, -1: no verdict, as when the session ended before it came. */
+static int verdict_of(struct session *session, int kind, enum uplink_event_kind good, int code)
+{
+    if (kind == (int)good)
+        return 1;
+    if (kind >= 0 && code >= FIRST_REASON)
+        return 0;
+    session->is_over |= kind >= 0;
+    return -1;
+}
+
+static int write_once(struct session *session, const char *topic, const char *payload,
+                      bool retained)
+{
+    int token, code = 0;
+    if (mqtt_client_publish(session->client, topic, payload, strlen(payload), retained, &token) <
+        0) {
+        session->is_over = true;
+        return -1;
+    }
+    int kind = await(session, BIT(DELIVERED) | BIT(REJECTED), STEP_MS, &code);
+    return verdict_of(session, kind, UPLINK_EVENT_DELIVERED, code);
+}
+
+/* The end of a session that the one before has caused is noticed late: hence twice. */
 static int try_to_write(struct session *session, const char *topic, const char *payload,
                         bool retained)
 {
-    int token, code;
-    if (mqtt_client_publish(session->client, topic, payload, strlen(payload), retained, &token) < 0)
+    int verdict = is_there(session) ? write_once(session, topic, payload, retained) : -1;
+    if (verdict < 0 && session->is_over && is_there(session))
+        verdict = write_once(session, topic, payload, retained);
+    return verdict;
+}
+
+static int read_once(struct session *session, const char *topic)
+{
+    int code = 0;
+    if (mqtt_client_subscribe(session->client, topic) < 0) {
+        session->is_over = true;
         return -1;
-    int kind = await(session, BIT(DELIVERED) | BIT(REJECTED), STEP_MS, &code);
-    return kind < 0 ? -1 : kind == UPLINK_EVENT_DELIVERED;
+    }
+    int kind = await(session, BIT(SUBSCRIBED) | BIT(DENIED), STEP_MS, &code);
+    return verdict_of(session, kind, UPLINK_EVENT_SUBSCRIBED, code);
 }
 
 static int try_to_read(struct session *session, const char *topic)
 {
-    int code;
-    if (mqtt_client_subscribe(session->client, topic) < 0)
-        return -1;
-    int kind = await(session, BIT(SUBSCRIBED) | BIT(DENIED), STEP_MS, &code);
-    return kind < 0 ? -1 : kind == UPLINK_EVENT_SUBSCRIBED;
+    int verdict = is_there(session) ? read_once(session, topic) : -1;
+    if (verdict < 0 && session->is_over && is_there(session))
+        verdict = read_once(session, topic);
+    return verdict;
+}
+
+static void say_unknown(const char *topic, struct init_report *report)
+{
+    init_say(report, INIT_BAD, "broker-acl",
+             "%s: the broker gave no verdict within %d s, or ended the session; its log says why",
+             topic, STEP_MS / 1000);
 }
 
 static void test_own(struct session *session, struct init_report *report)
@@ -118,6 +201,8 @@ static void test_own(struct session *session, struct init_report *report)
             init_say(report, INIT_BAD, "broker-acl",
                      "the broker does not let this login write %s: allow it to write %s#", topic,
                      session->own);
+        else
+            say_unknown(topic, report);
     }
     CLEANUP(memory_free_pointer) char *command = memory_printf("%scommand", session->own);
     int readable = try_to_read(session, command);
@@ -125,6 +210,8 @@ static void test_own(struct session *session, struct init_report *report)
         init_say(report, INIT_BAD, "broker-acl",
                  "the broker does not let this login read %s: no signed command can arrive",
                  command);
+    else if (readable < 0)
+        say_unknown(command, report);
 }
 
 /* SITE of the gateway: an own neighbour that does not exist. */
@@ -137,8 +224,10 @@ static void test_others(struct session *session, const struct config *config,
     char *topic =
         memory_printf("%s/%s/%s-acl-test/event", prefix, config->gateway.site, config->gateway.id);
     int code, readable = try_to_read(session, all);
+    if (readable > 0) /* what others have left there */
+        (void)await(session, 0, QUIET_MS, &code);
     int written = try_to_write(session, topic, "{\"event\":\"acl_test\"}", false);
-    if (readable > 0)
+    if (readable > 0 && written > 0) /* and whether it comes back */
         (void)await(session, 0, QUIET_MS, &code);
     if (written > 0)
         init_say(report, INIT_BAD, "broker-acl",
@@ -146,12 +235,16 @@ static void test_others(struct session *session, const struct config *config,
                  topic, session->own);
     else if (written == 0)
         init_say(report, INIT_GOOD, "broker-acl", "it may not write topics of other gateways");
+    else
+        say_unknown(topic, report);
     if (session->foreign[0])
         init_say(report, INIT_BAD, "broker-acl",
                  "this login can read %s, which belongs to another gateway: limit it to %scommand",
                  session->foreign, session->own);
     else if (readable >= 0)
         init_say(report, INIT_GOOD, "broker-acl", "nothing of other gateways can be read");
+    else
+        say_unknown(all, report);
 }
 
 static void test_rights(struct session *session, const struct config *config, bool agent_runs,
@@ -163,36 +256,6 @@ static void test_rights(struct session *session, const struct config *config, bo
     else
         test_own(session, report);
     test_others(session, config, report);
-    if (session->is_over)
-        init_say(report, INIT_BAD, "broker-acl",
-                 "the broker ended the session during the test; its log says why");
-}
-
-/* ---- login ---- */
-
-struct login {
-    const struct uplink_settings *settings;
-    const struct uplink_secrets *secrets;
-    size_t server;
-    const char *client_id;
-    bool with_5;
-};
-
-/* Returns UPLINK_EVENT_LOGIN, UPLINK_EVENT_REFUSED with *RET_CODE, or -1. */
-static int log_in(const struct login *login, struct session *session, int *ret_code)
-{
-    struct mqtt_attempt attempt =
-        uplink_settings_attempt(login->settings, login->server, login->secrets);
-    attempt.generation = 1;
-    session->ring = uplink_ring_new(RING_EVENTS, RING_EVENTS, 1);
-    int (*make)(const char *, bool, size_t, struct uplink_ring *, struct mqtt_client **) =
-        login->with_5 ? mqtt_client_new_5 : mqtt_client_new;
-    if (make(login->client_id, attempt.server->websocket, 16, session->ring, &session->client) <
-            0 ||
-        mqtt_client_connect(session->client, &attempt) < 0)
-        return -1;
-    return await(session, BIT(LOGIN) | BIT(REFUSED), 2 * attempt.connect_timeout_s * 1000,
-                 ret_code);
 }
 
 static void say_refused(const char *server, int kind, int code, struct init_report *report)
@@ -210,11 +273,11 @@ static bool open_session(struct login *login, struct session *session, struct in
     int code = 0;
     const char *server = login->settings->config.servers.items[login->server];
     login->with_5 = true;
-    int kind = log_in(login, session, &code);
+    int kind = log_in(session, &code);
     if (kind == UPLINK_EVENT_REFUSED && !(mqtt_client_refusal(code) && code >= 0x80)) {
         end_session(session, true); /* it may not know that version: once more with ours */
         login->with_5 = false;
-        kind = log_in(login, session, &code);
+        kind = log_in(session, &code);
     }
     if (kind == UPLINK_EVENT_LOGIN) {
         init_say(report, INIT_GOOD, "broker-login", "%s: logged in", server);
@@ -228,7 +291,7 @@ static bool open_session(struct login *login, struct session *session, struct in
 static bool test_login(const struct config *config, struct login *login, const char *own,
                        bool agent_runs, bool with_rights, struct init_report *report)
 {
-    struct session session = {.own = own};
+    struct session session = {.login = login, .own = own};
     if (!open_session(login, &session, report))
         return false;
     if (with_rights && login->with_5)

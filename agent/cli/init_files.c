@@ -118,7 +118,7 @@ static int add_configuration(struct work *work)
 {
     struct problem problem;
     init_print_warden_file(work->answers, add_file(work, "netd.conf", READER_ALL));
-    if (init_print_agent_file(work->answers, add_file(work, "sallyport.conf", READER_AGENT),
+    if (init_print_agent_file(work->answers, add_file(work, "sallyport.conf", READER_ALL),
                               &problem) == 0)
         return CLI_DONE;
     return cli_fail(CLI_USAGE, INIT, "%s", problem.text);

@@ -63,6 +63,19 @@ static void put_list(struct keys *keys, const char *key, const struct text_list 
     put(keys, key, &value);
 }
 
+/* Limits that somebody has to choose: what the table recommends. */
+static void put_limits(struct keys *keys, const struct option_table *table)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const struct option *row = &table->rows[i];
+        struct strbuf value = STRBUF_EMPTY;
+        if (row->type != OPTION_INT || !(row->flags & OPTION_REQUIRED) || !row->example)
+            continue;
+        value_print_literal(row, row->example, &value);
+        put(keys, row->key, &value);
+    }
+}
+
 static void print_group(const struct option_table *table, const struct keys *keys,
                         struct strbuf *out)
 {
@@ -107,7 +120,6 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
         if (parities[i][0] == bus->frame[1])
             put_text(keys, "parity", parities[i + 1]);
     }
-    put_number(keys, "data_bits", (unsigned)(bus->frame[0] - '0'));
     put_number(keys, "stop_bits", (unsigned)(bus->frame[2] - '0'));
 }
 
@@ -276,6 +288,7 @@ int init_print_agent_file(const struct init_answers *answers, struct strbuf *out
     put_text(&keys, "username", uplink->username);
     if (uplink->password)
         put_text(&keys, "password_file", "tls/mqtt-password");
+    put_text(&keys, "client_id", uplink->client_id);
     put_text(&keys, "prefix", uplink->prefix);
     print_group(&config_uplink_table, &keys, out);
     print_group(&config_outbox_table, &none, out);
@@ -337,6 +350,7 @@ static void print_tunnel(const struct init_answers *answers, struct strbuf *out)
     put_text(&keys, "address", answers->tunnel.address);
     put_text(&keys, "private_key_file", "netd/wireguard.key");
     put_list(&keys, "sources", &answers->tunnel.sources);
+    put_limits(&keys, table);
     put_text(&hub_keys, "public_key", answers->hub.public_key);
     put_text(&hub_keys, "endpoint", answers->hub.endpoint);
     put_text(&hub_keys, "address", answers->hub.address);
@@ -357,16 +371,21 @@ static void print_tunnel(const struct init_answers *answers, struct strbuf *out)
 
 void init_print_warden_file(const struct init_answers *answers, struct strbuf *out)
 {
-    static const char *const plain[] = {"paths", "access", NULL};
+    const struct init_signers *signers = &answers->signers;
+    CLEANUP(keys_free) struct keys access = {.length = 0};
     const struct keys none = {.length = 0};
     strbuf_add(out,
                "# The configuration of sallyport-netd, the warden, written by `sallyport init`. "
                "It belongs to\n# root, and nobody else may write it. A line that begins with "
                "#KEY shows the default.\n# `sallyport-netd -t` finds mistakes, `sallyport "
                "explain KEY` says more.\n");
+    if (signers->allowed_signers)
+        put_text(&access, "allowed_signers", "allowed_signers");
+    if (signers->revoked_keys && signers->revoked_keys[0])
+        put_text(&access, "revoked_keys", "revoked_keys");
     print_firewall(answers, out);
-    for (size_t i = 0; plain[i]; i++)
-        print_group(netd_table(plain[i]), &none, out);
+    print_group(netd_table("paths"), &none, out);
+    print_group(netd_table("access"), &access, out);
     if (answers->has_tunnel)
         print_tunnel(answers, out);
     else

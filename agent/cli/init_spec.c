@@ -54,10 +54,10 @@ static int parse_tcp(const char *text, struct init_bus *bus, struct problem *pro
     return 0;
 }
 
+/* Modbus RTU has 8 data bits: MODBUS over Serial Line V1.02, section 2.5.1. */
 static bool is_frame(const char *text)
 {
-    return strlen(text) == 3 && strchr("78", text[0]) && strchr("NEO", text[1]) &&
-           strchr("12", text[2]);
+    return strlen(text) == 3 && text[0] == '8' && strchr("NEO", text[1]) && strchr("12", text[2]);
 }
 
 static int parse_rtu(const char *text, struct init_bus *bus, struct problem *problem)
