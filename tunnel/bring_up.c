@@ -91,6 +91,7 @@ static void try_hub(struct bring_up *bring_up)
     int result = firewall_allow_hub(bring_up->firewall, hub, SESSION_OPENING_MS);
     if (!result)
         result = wireguard_up(bring_up->wireguard, hub, &problem);
+    firewall_set_tunnel(bring_up->firewall, if_nametoindex(TUNNEL_INTERFACE));
     int watched = wireguard_descriptor(bring_up->wireguard);
     if (!result && watched >= 0)
         result = sd_event_add_io(bring_up->loop, &bring_up->ended, watched, EPOLLIN,
@@ -202,7 +203,9 @@ int bring_up_stop(struct bring_up *bring_up)
     forget_resolver(bring_up);
     (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_OFF);
     bring_up->n_hubs = 0;
-    return wireguard_down(bring_up->wireguard);
+    int result = wireguard_down(bring_up->wireguard);
+    firewall_set_tunnel(bring_up->firewall, if_nametoindex(TUNNEL_INTERFACE));
+    return result;
 }
 
 const char *bring_up_obstacle(const struct bring_up *bring_up)

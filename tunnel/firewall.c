@@ -48,6 +48,7 @@ struct firewall {
     uint32_t repairs;
     int64_t repaired_ns[FIGHT_REPAIRS]; /* a ring */
     int64_t told_ns;                    /* when the hooks were called */
+    unsigned tunnel_index;              /* of our interface; 0: none */
     int32_t changed_by_pid;
     char changed_by[32], problem[160];
 };
@@ -184,7 +185,7 @@ static int react(struct firewall *firewall, struct strbuf *detail)
     bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
     name_culprit(firewall, detail);
     firewall->is_tampered = true;
-    set_problem(firewall, "rules, hooks or forwarding were changed from outside");
+    set_problem(firewall, "rules, hooks, switches or tunnels were changed from outside");
     int result = repair(firewall, detail);
     if (firewall->is_fighting && result == 0)
         set_problem(firewall, "another program keeps changing the rules; each change is undone");
@@ -232,7 +233,7 @@ static int look(struct firewall *firewall, bool thorough)
         set_problem(firewall, strbuf_text(&problem));
         return found;
     }
-    if (tamper_look_at_switches(firewall->tamper, &detail) > 0)
+    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &detail) > 0)
         found = 1;
     if (found) {
         int result = react(firewall, &detail);
@@ -318,7 +319,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
     forwarding_stop(firewall->tunnel);
     forget_connections(listing.leases, leftovers);
     if (!firewall->tamper)
-        result = tamper_new("/proc/sys", &firewall->tamper);
+        result = tamper_new("/proc/sys", "wireguard", &firewall->tamper);
     if (result < 0) {
         strbuf_addf(problem, "changes of others cannot be watched: %s", strerror(-result));
         return result;
@@ -496,6 +497,25 @@ static enum firewall_state state_of(const struct firewall *firewall)
     return firewall->config->firewall.n_exceptions > 0 ? FIREWALL_EXCEPTED : FIREWALL_LOCKED;
 }
 
+void firewall_set_tunnel(struct firewall *firewall, unsigned index)
+{
+    firewall->tunnel_index = index;
+}
+
+void firewall_foreign_tunnels(const struct firewall *firewall, struct strbuf *names)
+{
+    if (firewall->tamper)
+        tamper_foreign_tunnels(firewall->tamper, names);
+}
+
+static void describe_foreign(const struct firewall *firewall, char *text, size_t size)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    firewall_foreign_tunnels(firewall, &names);
+    if (names.length > 0)
+        (void)snprintf(text, size, "not sallyport's WireGuard, a way past it: %s", names.data);
+}
+
 void firewall_get_posture(const struct firewall *firewall, struct firewall_posture *ret_posture)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
@@ -509,6 +529,8 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
         posture.leases = (uint32_t)present_leases(firewall, leases);
     memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
     memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
+    if (!posture.problem[0])
+        describe_foreign(firewall, posture.problem, sizeof(posture.problem));
     if (firewall->rules)
         (void)snprintf(posture.hash, sizeof(posture.hash), "%s", rules_hash(firewall->rules));
     *ret_posture = posture;

@@ -111,9 +111,10 @@ int firewall_lockdown(const char *path, struct strbuf *problem);
 struct firewall; /* opaque */
 
 struct firewall_hooks {
-    /* Somebody changed our rules (also: removed them, added a hook at a device, switched
-     * forwarding on). `detail` is "key=value key=value", made for a journal line. The warden
-     * closes an open session. Called after ours was loaded again where that was possible. */
+    /* Somebody changed our rules (also: removed them, added a hook at a device, set a switch of
+     * the kernel looser, made a tunnel). `detail` is "key=value key=value", made for a journal
+     * line. The warden closes an open session. Called after ours was loaded again where that was
+     * possible. */
     void (*tampered)(void *context, const char *detail);
     /* Ours is loaded and verified again. */
     void (*repaired)(void *context, const char *detail);
@@ -170,6 +171,13 @@ int firewall_forget_hub(struct firewall *firewall);
  */
 int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
                         size_t n_leases, struct strbuf *problem);
+
+/* INDEX of our own interface (TUNNEL_INTERFACE) from now on, 0 for none: any other is tampering. */
+void firewall_set_tunnel(struct firewall *firewall, unsigned index);
+
+/* Appends the names of WireGuard interfaces that are not ours ("wg0,wg1"); nothing: there are none.
+ */
+void firewall_foreign_tunnels(const struct firewall *firewall, struct strbuf *names);
 
 /* Compares the kernel with what we loaded, now. 0: as it should be; 1: it was not, and was mended;
  * a negative errno. Updates the posture; calls the hooks. */

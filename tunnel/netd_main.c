@@ -301,6 +301,19 @@ static void note_leftovers(struct netd *netd, const struct leftovers *left)
     netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
 }
 
+/* A tunnel that was there first may be how this machine is looked after: told, and let be. */
+static void note_foreign_tunnels(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY, detail = STRBUF_EMPTY;
+    firewall_foreign_tunnels(netd->firewall, &names);
+    if (names.length == 0)
+        return;
+    journal_add(&detail, "interfaces", names.data);
+    log_warning("firewall", "event=foreign_tunnel %s; WireGuard that is not sallyport's",
+                strbuf_text(&detail));
+    netd_journal(netd, "foreign_tunnel", strbuf_text(&detail));
+}
+
 static void show_key(const struct tunnel_config *tunnel)
 {
     CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
@@ -450,6 +463,7 @@ static int start(struct netd *netd)
     note_leftovers(netd, &left);
     if (netd->is_unconfirmed)
         netd_journal(netd, "firewall_unconfirmed", "");
+    note_foreign_tunnels(netd);
     netd_write_boot_file(netd);
     problem = firewall_watch(netd->firewall, netd->loop);
     if (problem < 0)

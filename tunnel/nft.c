@@ -1,6 +1,7 @@
 /* The nft program and the kernel's count of rule changes. */
 #include "tunnel/nft.h"
 
+#include "agent/base/memory.h"
 #include "tunnel/helper.h"
 #include "tunnel/netlink.h"
 
@@ -70,11 +71,11 @@ int nft_list_table(const char *name, struct strbuf *listing, struct strbuf *prob
 
 /* ---- Hooks at devices ---- */
 
-/* The lines of nft's listing that matter, each with the table and chain that they stand in. */
-static void pick_hooks(char *listing, struct strbuf *hooks)
+void nft_pick_device_hooks(const char *listing, struct strbuf *hooks)
 {
     char table[128] = "", chain[128] = "";
-    char *rest = listing;
+    CLEANUP(memory_free_pointer) char *copy = memory_text(listing);
+    char *rest = copy;
     bool is_flowtable = false;
     for (char *line; (line = strsep(&rest, "\n"));) {
         size_t indent = strspn(line, "\t");
@@ -97,7 +98,7 @@ int nft_list_device_hooks(struct strbuf *hooks, struct strbuf *problem)
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     int result = run(arguments, "list chains\nlist flowtables\n", &output, problem);
     if (result == 0 && output.length > 0)
-        pick_hooks(output.data, hooks);
+        nft_pick_device_hooks(output.data, hooks);
     return result;
 }
 

@@ -31,6 +31,9 @@ int nft_list_table(const char *name, struct strbuf *listing, struct strbuf *prob
  */
 int nft_list_device_hooks(struct strbuf *hooks, struct strbuf *problem);
 
+/* The same from nft's listing of chains and flowtables (pure). */
+void nft_pick_device_hooks(const char *listing, struct strbuf *hooks);
+
 /* The kernel's generation, asked on SOCKET (NETLINK_NETFILTER). 0 or a negative errno. */
 int nft_generation(int socket, uint32_t *ret_generation);
 

@@ -1,10 +1,12 @@
-/* Notices what others do to this machine's packet rules. */
+/* Notices what others do to this machine's packet rules, switches and tunnels. */
 #include "tunnel/tamper.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tunnel/journal.h"
+#include "tunnel/links.h"
 #include "tunnel/netlink.h"
+#include "tunnel/switches.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,78 +17,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Must not go from 0 to something else behind our back. Paths below /proc/sys. */
-static const char *const switches[] = {
-    "net/ipv4/ip_forward",
-    "net/ipv6/conf/all/forwarding",
-    "net/ipv4/conf/all/route_localnet",
-};
+#define DETAIL_BYTES 1000 /* many at once must not make an endless line */
 
 struct tamper {
-    int events;
-    char *proc_folder;
-    bool was_on[ARRAY_LENGTH(switches)];
+    int events, routes;
+    struct switches *switches;
+    char *tunnel_kind;
     struct strbuf hooks;
+    struct link_list links;
+    struct strbuf foreign;         /* tunnels of others, "INDEX NAME\n" each, as at the last look */
     struct nft_change transaction; /* being read */
     struct nft_change culprit;
     bool has_culprit;
 };
-
-static void switch_path(const struct tamper *tamper, size_t i, char path[256])
-{
-    (void)snprintf(path, 256, "%.200s/%s", tamper->proc_folder, switches[i]);
-}
-
-/* Off when it cannot be read: this kernel has no such switch. */
-static bool is_on(const struct tamper *tamper, size_t i)
-{
-    char path[256], digit = '0';
-    switch_path(tamper, i, path);
-    CLEANUP(descriptor_close) int file = open(path, O_RDONLY | O_CLOEXEC);
-    return file >= 0 && read(file, &digit, 1) == 1 && digit != '0';
-}
-
-static int turn_off(const struct tamper *tamper, size_t i)
-{
-    char path[256];
-    switch_path(tamper, i, path);
-    CLEANUP(descriptor_close) int file = open(path, O_WRONLY | O_CLOEXEC);
-    if (file < 0)
-        return -errno;
-    return write(file, "0\n", 2) == 2 ? 0 : -EIO;
-}
-
-void tamper_accept(struct tamper *tamper)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    for (size_t i = 0; i < ARRAY_LENGTH(switches); i++)
-        tamper->was_on[i] = is_on(tamper, i);
-    strbuf_reset(&tamper->hooks);
-    (void)nft_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
-}
-
-int tamper_new(const char *proc_folder, struct tamper **ret_tamper)
-{
-    int events = netlink_open(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
-    if (events < 0)
-        return events;
-    const int buffer_bytes = 1 << 20; /* a container host changes a lot at once */
-    (void)setsockopt(events, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof(buffer_bytes));
-    struct tamper *tamper = memory_zeroed(1, sizeof(*tamper));
-    tamper->events = events;
-    tamper->proc_folder = memory_text(proc_folder);
-    tamper_accept(tamper);
-    *ret_tamper = tamper;
-    return 0;
-}
 
 struct tamper *tamper_free(struct tamper *tamper)
 {
     if (!tamper)
         return NULL;
     descriptor_close(&tamper->events);
+    descriptor_close(&tamper->routes);
+    switches_free(tamper->switches);
     strbuf_free(&tamper->hooks);
-    free(tamper->proc_folder);
+    strbuf_free(&tamper->foreign);
+    link_list_free(&tamper->links);
+    free(tamper->tunnel_kind);
     free(tamper);
     return NULL;
 }
@@ -142,21 +97,6 @@ void tamper_forget(struct tamper *tamper)
 
 /* ---- Switches and hooks ---- */
 
-size_t tamper_look_at_switches(struct tamper *tamper, struct strbuf *detail)
-{
-    size_t found = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(switches); i++) {
-        if (tamper->was_on[i] || !is_on(tamper, i))
-            continue;
-        found++;
-        journal_add(detail, "switched_on", switches[i]);
-        int problem = turn_off(tamper, i);
-        journal_add(detail, "switched_off_again", problem ? strerror(-problem) : "yes");
-        tamper->was_on[i] = problem != 0; /* told once; the forward chain drops all the same */
-    }
-    return found;
-}
-
 static bool has_line(const char *text, const char *line, size_t length)
 {
     for (const char *at = text; *at; at += strcspn(at, "\n") + 1) {
@@ -185,4 +125,109 @@ int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct st
     strbuf_reset(&tamper->hooks);
     strbuf_append(&tamper->hooks, now.data, now.length);
     return found;
+}
+
+/* ---- Switches and interfaces ---- */
+
+static bool is_pretender(const struct link_info *link)
+{
+    return strncmp(link->name, "spt", 3) == 0;
+}
+
+static bool is_tunnel(const struct tamper *tamper, const struct link_info *link)
+{
+    return is_pretender(link) || strcmp(link->kind, tamper->tunnel_kind) == 0;
+}
+
+/* What stands at the start. Nobody but us may have made a name of ours, so those are never right.
+ */
+static void note_present(struct tamper *tamper)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (links_list(tamper->routes, &tamper->links) < 0)
+        return; /* all of them are new at the next look */
+    for (size_t i = 0; i < tamper->links.length; i++) {
+        const struct link_info *link = &tamper->links.items[i];
+        if (!is_tunnel(tamper, link))
+            (void)switches_look_at(tamper->switches, link, &ignored);
+        else if (!is_pretender(link))
+            strbuf_addf(&tamper->foreign, "%u %s\n", link->index, link->name);
+    }
+}
+
+/* Adds a tunnel that is not ours to NOW; returns 1 when it was not there at the last look. */
+static size_t look_at_tunnel(struct tamper *tamper, const struct link_info *link,
+                             struct strbuf *now, struct strbuf *detail)
+{
+    size_t before = now->length;
+    strbuf_addf(now, "%u %s\n", link->index, link->name);
+    if (has_line(strbuf_text(&tamper->foreign), now->data + before, now->length - before - 1))
+        return 0;
+    int removed = is_pretender(link) ? link_delete(tamper->routes, link->index) : 1;
+    if (detail->length < DETAIL_BYTES) {
+        journal_add(detail, "foreign_tunnel", link->name);
+        journal_add(detail, "kind", link->kind);
+        if (removed <= 0)
+            journal_add(detail, "removed", removed ? strerror(-removed) : "yes");
+    }
+    return 1;
+}
+
+size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail)
+{
+    size_t found = switches_look(tamper->switches, detail);
+    struct strbuf now = STRBUF_EMPTY;
+    if (links_list(tamper->routes, &tamper->links) < 0)
+        return found; /* looked at again in a second */
+    for (size_t i = 0; i < tamper->links.length; i++) {
+        const struct link_info *link = &tamper->links.items[i];
+        if (!is_tunnel(tamper, link))
+            found += switches_look_at(tamper->switches, link, detail);
+        else if (link->index != own_index)
+            found += look_at_tunnel(tamper, link, &now, detail);
+    }
+    switches_end_look(tamper->switches);
+    strbuf_free(&tamper->foreign);
+    tamper->foreign = now;
+    return found;
+}
+
+void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names)
+{
+    for (const char *at = strbuf_text(&tamper->foreign); *at; at += strcspn(at, "\n") + 1) {
+        const char *name = strchr(at, ' ') + 1;
+        strbuf_addf(names, "%s%.*s", names->length ? "," : "", (int)strcspn(name, "\n"), name);
+    }
+}
+
+/* ---- Start ---- */
+
+void tamper_accept(struct tamper *tamper)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    switches_accept(tamper->switches);
+    strbuf_reset(&tamper->hooks);
+    (void)nft_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
+}
+
+int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper)
+{
+    CLEANUP(descriptor_close) int routes = netlink_open(NETLINK_ROUTE, 0);
+    int events = netlink_open(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
+    if (events < 0 || routes < 0) {
+        descriptor_close(&events);
+        return -EPROTONOSUPPORT;
+    }
+    const int buffer_bytes = 1 << 20; /* a container host changes a lot at once */
+    (void)setsockopt(events, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof(buffer_bytes));
+    struct tamper *tamper = memory_zeroed(1, sizeof(*tamper));
+    tamper->events = events;
+    tamper->routes = routes;
+    routes = -1;
+    tamper->switches = switches_new(proc_folder);
+    tamper->tunnel_kind = memory_text(tunnel_kind);
+    tamper_accept(tamper);
+    note_present(tamper);
+    *ret_tamper = tamper;
+    return 0;
 }

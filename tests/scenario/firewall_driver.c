@@ -234,6 +234,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     driver.firewall = firewall_new(driver.config, &hooks);
     int leftovers = firewall_start(driver.firewall, &driver.problem);
+    firewall_set_tunnel(driver.firewall, if_nametoindex(TUNNEL_INTERFACE)); /* the scenario's */
     if (leftovers < 0 || firewall_watch(driver.firewall, driver.loop) < 0) {
         (void)fprintf(stderr, "%s\n", strbuf_text(&driver.problem));
         return EXIT_FAILURE;

@@ -541,7 +541,7 @@ static void test_forwarding(void)
     CU_ASSERT_EQUAL_FATAL(write_switch("1\n"), 0);
     run_until_tampered(&rig, 1, 10000);
     CU_ASSERT_EQUAL(rig.seen.tampered, 1);
-    TEST_CONTAINS(rig.seen.detail, "switched_on=net/ipv4/ip_forward switched_off_again=yes");
+    TEST_CONTAINS(rig.seen.detail, "loosened=net/ipv4/ip_forward to=1 set_back=yes");
     CU_ASSERT_EQUAL(state(&rig), FIREWALL_TAMPERED);
     CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
     int file = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
