@@ -513,7 +513,7 @@ static void describe_foreign(const struct firewall *firewall, char *text, size_t
     CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
     firewall_foreign_tunnels(firewall, &names);
     if (names.length > 0)
-        (void)snprintf(text, size, "not sallyport's WireGuard, a way past it: %s", names.data);
+        (void)snprintf(text, size, "WireGuard that is not sallyport's: %s", names.data);
 }
 
 void firewall_get_posture(const struct firewall *firewall, struct firewall_posture *ret_posture)

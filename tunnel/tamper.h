@@ -44,8 +44,9 @@ void tamper_forget(struct tamper *tamper);
  * Looks at the kernel's switches; each that is looser than at tamper_accept() is set back. Looks
  * for WireGuard interfaces, and for interfaces with a name of ours ("spt..."), that were not there
  * at the last look; OWN_INDEX is the one that we made ourselves, 0 for none. Whoever takes our name
- * is removed. The others stay, for they may be how somebody gets at this machine at all: but a way
- * in that we do not guard is told. All in DETAIL ("key=value key=value"). Returns how many.
+ * is removed. The others stay, for they may be how this machine is looked after; what comes
+ * out of them meets our rules like all else. All in DETAIL ("key=value key=value"). Returns how
+ * many.
  */
 size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail);
 
