@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define USED_MAX 512 /* the oldest go; their challenges have long been replaced */
+#define USED_MAX 256 /* the oldest go; their challenges have long been replaced */
 
 struct used_commands; /* opaque */
 

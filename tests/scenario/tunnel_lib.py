@@ -33,12 +33,6 @@ def prepare():
     os.mknod("/run/tun", 0o666 | 0o020000, os.makedev(10, 200))
     os.chmod("/run/tun", 0o666)
     run("mount", "--bind", "/run/tun", "/dev/net/tun")
-    with open("/etc/passwd", encoding="utf-8") as file:  # ssh-keygen wants to know its user
-        users = file.read() + "netd:x:%d:%d::/nonexistent:/usr/sbin/nologin\n" % (WARDEN_UID, WARDEN_UID)
-    with open("/run/passwd", "w", encoding="utf-8") as file:
-        file.write(users)
-    os.chmod("/run/passwd", 0o644)
-    run("mount", "--bind", "/run/passwd", "/etc/passwd")
 
 
 def link(here, address, name, peer_address):
@@ -149,7 +143,6 @@ class World:
         for name in ("state", "runtime", "keys"):
             os.mkdir(place.path(name))
             os.chown(place.path(name), WARDEN_UID, WARDEN_UID)
-        os.mkdir(place.path("operators"), 0o755)  # root's, for everybody to read
         self.key = self.make_key("keys/wireguard.key")
         os.chown(place.path("keys/wireguard.key"), WARDEN_UID, WARDEN_UID)
         self.hub_key = self.make_key("hub.key")
@@ -198,8 +191,6 @@ class World:
                   "paths": {"state_dir": self.place.path("state"),
                             "runtime_dir": self.place.path("runtime")},
                   "access": {"agent_user": str(AGENT_UID), "admin_group": str(ADMIN_GID),
-                             "allowed_signers": self.place.path("operators/allowed_signers"),
-                             "revoked_keys": self.place.path("operators/revoked_keys"),
                              **tunnel.pop("access", {})},
                   "tunnel": tunnel}
         self.config = self.place.write("netd.conf", "".join(
@@ -299,34 +290,6 @@ def text(value, size):
 def open_body(services, ttl, reason="by hand"):
     names = b"".join(text(name, 65) for name in services).ljust(16 * 65, b"\0")
     return struct.pack("<II", ttl, len(services)) + names + text(reason, 804) + bytes(4)
-
-
-class Operator:
-    """Somebody with a key, who may sign commands to the gateway if LISTED."""
-
-    def __init__(self, world, name, listed=True):
-        self.key = world.place.path("%s.key" % name)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.key)
-        with open(self.key + ".pub", encoding="ascii") as file:
-            self.public = " ".join(file.read().split()[:2])
-        if listed:
-            with open(world.place.path("operators/allowed_signers"), "a", encoding="ascii") as file:
-                file.write('%s namespaces="sallyport" %s\n' % (name, self.public))
-
-    def sign(self, content, namespace="sallyport"):
-        """CONTENT with its signature, as it goes over the broker."""
-        done = subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", self.key],
-                              input=content, capture_output=True, check=True)
-        return content + done.stdout[done.stdout.index(b"-----BEGIN"):]
-
-
-def command_text(challenge, ident, action="open", service="ssh", ttl=30, reason="a scenario",
-                 gateway="plant-7/gw-0042"):
-    lines = ["sallyport-command: 1", "gateway: " + gateway, "challenge: " + challenge,
-             "id: " + ident, "action: " + action]
-    lines += ["service: " + service] if action == "open" else []
-    lines += ["ttl: %d" % ttl, "reason: " + reason] if action != "close" else []
-    return "".join(line + "\n" for line in lines).encode()
 
 
 def signed(message, retained=False):

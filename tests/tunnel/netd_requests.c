@@ -162,11 +162,24 @@ static void test_trial_of_more(void)
     stop(&netd);
 }
 
+/* A gateway without a tunnel gives no challenge, and does not look at signed commands. */
+static void test_no_tunnel(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    CU_ASSERT_EQUAL(netd_open_gate(&netd), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_CHALLENGE, 0), REFUSAL_NOT_PERMITTED);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_SIGNED, 0), REFUSAL_UNKNOWN_SERVICE);
+    netd_close_gate(&netd);
+    stop(&netd);
+}
+
 int main(void)
 {
     static const struct test_case cases[] = {
         {"rules are not tried when nothing would take them back", test_trial_without_timer},
         {"rules on trial are kept in time only", test_confirmation},
+        {"without a tunnel there are no signed commands", test_no_tunnel},
         {"no trial without a record of what is confirmed", test_trial_without_record},
         {"a trial is for the firewall alone", test_trial_of_more},
     };
