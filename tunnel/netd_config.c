@@ -504,7 +504,9 @@ const char *netd_config_difference(const struct netd_config *a, const struct net
         !is_same_text(a->paths.runtime_dir, b->paths.runtime_dir))
         return "paths";
     if (!is_same_text(a->access.agent_user, b->access.agent_user) ||
-        !is_same_text(a->access.admin_group, b->access.admin_group))
+        !is_same_text(a->access.admin_group, b->access.admin_group) ||
+        !is_same_text(a->access.allowed_signers, b->access.allowed_signers) ||
+        !is_same_text(a->access.revoked_keys, b->access.revoked_keys))
         return "access";
     return is_same_tunnel(&a->tunnel, &b->tunnel) ? NULL : "tunnel";
 }

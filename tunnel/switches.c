@@ -92,9 +92,8 @@ static bool look(const struct switches *switches, const char *path, enum kind ki
     }
     int problem = write_switch(switches, path, *right);
     if (detail->length < DETAIL_BYTES) { /* many at once must not make an endless line */
-        const char value[2] = {now, '\0'};
         journal_add(detail, "loosened", path);
-        journal_add(detail, "to", value);
+        journal_add_i64(detail, "to", now - '0');
         journal_add(detail, "set_back", problem ? strerror(-problem) : "yes");
     }
     if (problem)

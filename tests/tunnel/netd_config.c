@@ -312,7 +312,8 @@ static void test_explain(void)
 static void test_difference(void)
 {
     static const char good[] =
-        FIREWALL "access: { agent_user = \"7\"; admin_group = \"8\"; };\n"
+        FIREWALL "access: { agent_user = \"7\"; admin_group = \"8\"; allowed_signers = \"a\"; "
+                 "revoked_keys = \"b\"; };\n"
                  "paths: { state_dir = \"s\"; runtime_dir = \"r\"; };\n" TUNNEL_START HUB SERVICES
                  "max_ttl_s = 60; idle_close_s = 30; keepalive_s = 20;\n"
                  "mtu = 1400; approval = \"local\"; };\n";
@@ -324,6 +325,8 @@ static void test_difference(void)
         {"\"r\"", "\"t\"", "paths"},
         {"\"7\"", "\"9\"", "access"},
         {"\"8\"", "\"9\"", "access"},
+        {"\"a\"", "\"c\"", "access"},
+        {"\"b\"", "\"c\"", "access"},
         {"gw-0042", "gw-0043", "tunnel"},
         {"10.254.1.42", "10.254.1.43", "tunnel"},
         {"wireguard.key", "other.key", "tunnel"},
