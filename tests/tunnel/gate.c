@@ -717,7 +717,7 @@ static void add_nul(struct strbuf *message)
 
 static void put_in_front(struct strbuf *message)
 {
-    insert(message, 0, "\xef\xbb\xbf \n" + dice(5), 1);
+    insert(message, 0, &"\xef\xbb\xbf \n"[dice(5)], 1);
 }
 
 static void append_itself(struct strbuf *message)
