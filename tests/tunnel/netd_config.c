@@ -227,9 +227,9 @@ static void test_many_names(void)
 
 static void test_no_effect(void)
 {
-    static const char *const texts[] = {"dns = [ \"192.0.2.53\" ];", "ntp = [ \"a.test\" ];",
-                                        "egress_allow = ( { destination = \"a.test\"; "
-                                        "port = 1; } );"};
+    static const char *const texts[] = {
+        "dns = [ \"192.0.2.53\" ];", "ntp = [ \"a.test\" ];",
+        "egress_allow = ( { destination = \"a.test\"; port = 1; } );"};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, out = STRBUF_EMPTY;
         strbuf_addf(&text, "firewall: { %s };", texts[i]);
