@@ -28,6 +28,7 @@ class Enrolment:
     """The file that add-gateway writes, read by libconfig itself."""
 
     def __init__(self, path):
+        self.path = path
         self.library = ctypes.CDLL("libconfig.so.9")
         self.config = ctypes.create_string_buffer(1024)  # struct config_t is much smaller
         self.library.config_init(self.config)
