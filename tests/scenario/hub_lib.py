@@ -6,6 +6,8 @@ here; gateways and technicians inside the tunnel are further namespaces, routed 
 """
 import ctypes
 import os
+import queue
+import select
 import socket
 import ssl
 import subprocess
@@ -26,6 +28,7 @@ class Enrolment:
     """The file that add-gateway writes, read by libconfig itself."""
 
     def __init__(self, path):
+        self.path = path
         self.library = ctypes.CDLL("libconfig.so.9")
         self.config = ctypes.create_string_buffer(1024)  # struct config_t is much smaller
         self.library.config_init(self.config)
@@ -138,7 +141,7 @@ class Client:
         self.messages, self.lock = [], threading.Lock()
         self.code, self.error = None, None
         self.answered, self.gone = threading.Event(), threading.Event()
-        self.subscribed = threading.Event()
+        self.subscribed, self.published = threading.Event(), threading.Event()
         ca, certificate, key = files
         self.mqtt = mqtt.Client(self.id)
         self.mqtt.tls_set(ca, certificate, key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
@@ -148,21 +151,40 @@ class Client:
         self.mqtt.on_connect = self.on_connect
         self.mqtt.on_disconnect = lambda *_: self.gone.set()
         self.mqtt.on_subscribe = lambda *_: self.subscribed.set()
+        self.mqtt.on_publish = lambda *_: self.published.set()
         self.mqtt.on_message = self.on_message
-        thread = threading.Thread(target=self.run, args=(port,), daemon=True)
-        thread.start()
+        self.to_do, (self.bell, self.hand) = queue.SimpleQueue(), socket.socketpair()
+        threading.Thread(target=self.run, args=(port,), daemon=True).start()
         self.answered.wait(lib.DEADLINE_S)
 
     def run(self, port):
-        """Until the session ends; a second one is not tried."""
+        """Until the session ends; a second one is not tried. The library is called here alone."""
         try:
             self.mqtt.connect(NAME, port)
-            while self.mqtt.loop(0.5) == mqtt.MQTT_ERR_SUCCESS:
-                pass
+            while self.mqtt.socket():
+                self.turn(self.mqtt.socket())
         except OSError as error:
             self.error = error
         self.gone.set()
         self.answered.set()
+
+    def turn(self, wire):
+        if not wire.pending():
+            writes = [wire] if self.mqtt.want_write() else []
+            readable, writable, _ = select.select([wire, self.bell], writes, [], 10)
+            if self.bell in readable:
+                self.bell.recv(1)
+                self.to_do.get()()
+            if writable:
+                self.mqtt.loop_write()
+            if wire not in readable:
+                self.mqtt.loop_misc()
+                return
+        self.mqtt.loop_read()
+
+    def do(self, what):
+        self.to_do.put(what)
+        self.hand.send(b"!")
 
     def on_connect(self, _client, _data, _flags, code):
         self.code = code
@@ -179,13 +201,17 @@ class Client:
     def hear(self, *topics):
         for topic in topics:
             self.subscribed.clear()
-            self.mqtt.subscribe(topic, 1)
-            self.subscribed.wait(lib.DEADLINE_S)
+            self.do(lambda: self.mqtt.subscribe(topic, 1))  # before TOPIC is the next one
+            if not self.subscribed.wait(lib.DEADLINE_S):
+                lib.check(False, "%s may ask for %s" % (self.id, topic))
         return self
 
     def tell(self, topic, text, retain=False):
         """Returns when the broker has taken it, or silently thrown it away."""
-        self.mqtt.publish(topic, text, 1, retain).wait_for_publish(lib.DEADLINE_S)
+        self.published.clear()
+        self.do(lambda: self.mqtt.publish(topic, text, 1, retain))
+        if not self.published.wait(lib.DEADLINE_S):
+            lib.check(False, "the broker acknowledges what goes to " + topic)
 
     def heard(self, text=None):
         with self.lock:
@@ -193,9 +219,8 @@ class Client:
 
     def vanish(self):
         """The connection breaks without a goodbye, so that the broker sends the will."""
-        self.mqtt.socket().shutdown(socket.SHUT_RDWR)
+        self.do(lambda: self.mqtt.socket().shutdown(socket.SHUT_RDWR))
 
     def leave(self):
-        self.mqtt.disconnect()
+        self.do(self.mqtt.disconnect)
         self.gone.wait(lib.DEADLINE_S)
-

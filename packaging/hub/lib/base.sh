@@ -108,6 +108,7 @@ enter_root() {
   exec {lock}>"$root/.lock"
   flock -w 30 "$lock" || fail "another sallyport-hub has been at work for 30 s"
   read_settings
+  rm -rf "$root"/.work.* # what a killed one left; the lock says that nobody needs it
   make_work
 }
 
