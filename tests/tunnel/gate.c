@@ -793,7 +793,7 @@ static void make_hostile(struct world *world, const struct strbuf *fresh, const 
 static void test_hostile(void)
 {
     const char *wish = getenv("SALLYPORT_HOSTILE");
-    unsigned count = wish ? (unsigned)strtoul(wish, NULL, 10) : 250;
+    unsigned count = wish ? (unsigned)strtoul(wish, NULL, 10) : 150;
     CLEANUP(strbuf_free) struct strbuf old = STRBUF_EMPTY;
     unsigned refused[REFUSAL_NOT_PERMITTED + 1] = {0};
     struct world world;

@@ -115,7 +115,8 @@ static void test_bad(void)
 
 static void test_unknown(void)
 {
-    static const char *const options[] = {"namespaces=\"git\"", "", "cert-authority," OURS};
+    static const char *const options[] = {"namespaces=\"git\"", "",
+                                          "cert-authority,namespaces=\"sallyport\""};
     allow("anna", OURS, "anna");
     struct signature_result result = verify_by("bert", "sallyport");
     EXPECT(result, SIGNATURE_UNKNOWN);
