@@ -33,7 +33,7 @@ struct bench {
     struct uplink *uplink;
     struct config_uplink config;
     char *servers[MAX_SERVERS];
-    unsigned int ups, downs, rooms, messages;
+    unsigned int ups, downs, failures, rooms, messages;
     uint64_t acknowledged[256];
     size_t n_acknowledged;
     char reason[1024];
@@ -52,6 +52,13 @@ static void on_down(void *context, const char *reason)
     struct bench *bench = context;
     bench->downs++;
     (void)snprintf(bench->reason, sizeof(bench->reason), "%s", reason);
+}
+
+static void on_failed(void *context, const char *reason)
+{
+    struct bench *bench = context;
+    bench->failures++;
+    CU_ASSERT_TRUE(reason[0] != '\0');
 }
 
 static void on_acknowledged(void *context, uint64_t tag)
@@ -109,6 +116,7 @@ static void bench_start(struct bench *bench, const char *subscribe_topic)
                                        .subscribe_topic = subscribe_topic};
     struct uplink_callbacks callbacks = {.up = on_up,
                                          .down = on_down,
+                                         .failed = on_failed,
                                          .acknowledged = on_acknowledged,
                                          .room = on_room,
                                          .received = on_received,
@@ -274,6 +282,7 @@ static void unverified(const struct tls_server_options *options, const char *why
     TEST_CONTAINS(bench.reason, why);
     TEST_TEXT_EQUAL(health(&bench).reason, bench.reason);
     CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2)); /* not by trying again either */
+    CU_ASSERT_TRUE(UNTIL(&bench, bench.failures >= 2));
     bench_stop(&bench);
     CU_ASSERT_TRUE(tls_server_connections(server) >= 2);
     CU_ASSERT_EQUAL(tls_server_bytes(server), 0);

@@ -26,7 +26,7 @@ class Technician:
         self.folder = os.path.join(self.home, ".config", "sallyport")
         os.makedirs(self.folder)
         os.makedirs(os.path.join(self.home, ".ssh"), 0o700)
-        self.runtime = place.path("runtime")
+        self.runtime = place.path("technician-runtime")
         os.mkdir(self.runtime, 0o700)
         self.key = os.path.join(self.home, ".ssh", "key")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
