@@ -75,11 +75,17 @@ E
 }
 
 technician_config() { # NAME -> for wg-quick on the technician's computer
-  local shared address networks hub_key
+  local shared address networks hub_key site
   get hub_key "$root/wireguard" public.key
   get shared "$entry" preshared-key
   get address "$entry" address
-  networks=$(cat /dev/null "$root"/gateways/*/*/behind | sed 's/^/, /' | tr -d '\n')
+  networks=$(
+    if [[ -f $entry/sites ]]; then
+      while read -r site; do cat /dev/null "$root/gateways/$site"/*/behind; done <"$entry/sites"
+    else
+      cat /dev/null "$root"/gateways/*/*/behind
+    fi | sed 's/^/, /' | tr -d '\n'
+  )
   cat <<E
 # $1 at the hub ${settings[name]}: holds secrets.
 [Interface]
