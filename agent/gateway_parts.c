@@ -156,7 +156,9 @@ int gateway_make_uplink(struct gateway *gateway)
     gateway->courier = courier_new(gateway->prefix, &road);
     const struct uplink_identity identity = {.will_topic = gateway->status_topic,
                                              .will_payload = HEALTH_OFFLINE,
-                                             .subscribe_topic = courier_topic(gateway->courier)};
+                                             .subscribe_topic = courier_topic(gateway->courier),
+                                             /* data flows where commands are not wanted */
+                                             .goes_on_unsubscribed = true};
     const struct uplink_callbacks callbacks = {.up = uplink_went_up,
                                                .down = uplink_went_down,
                                                .acknowledged = uplink_acknowledged,

@@ -8,7 +8,7 @@
  * whose chain and name were not verified: there is no switch for it.
  *
  * A message that the broker's access control denies is acknowledged all the same: MQTT 3.1.1 knows
- * no refusal of a message (section 3.3.5.2). Only a refused subscription is seen, and is a failure.
+ * no refusal of a message (section 3.3.5.2). Only a refused subscription is seen (section 3.9.3).
  */
 #ifndef SALLYPORT_AGENT_UPLINK_H
 #define SALLYPORT_AGENT_UPLINK_H
@@ -50,7 +50,8 @@ struct uplink_callbacks {
 struct uplink_identity {
     const char *will_topic, *will_payload; /* retained, QoS 1; NULL: none */
     const char *subscribe_topic;           /* a topic or a filter, QoS 1; NULL: none */
-    size_t max_received; /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
+    bool goes_on_unsubscribed; /* a refused subscription is logged, and is no failed attempt */
+    size_t max_received;       /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
 };
 /* A flood of commands must not grow our memory; one in an hour is usual. */
 #define UPLINK_RECEIVED 32

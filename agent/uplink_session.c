@@ -329,7 +329,12 @@ static void on_denied(struct uplink *uplink, int code)
         memory_printf("the broker refused the subscription to %s: its access control list (ACL) "
                       "must allow this user to read it",
                       uplink->settings.subscribe_topic);
-    uplink_break_attempt(uplink, reason);
+    if (!uplink->settings.goes_on_unsubscribed) {
+        uplink_break_attempt(uplink, reason);
+        return;
+    }
+    log_warning("uplink", "%s; going on without it", reason);
+    session_up(uplink);
 }
 
 static void on_lost(struct uplink *uplink)

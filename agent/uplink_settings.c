@@ -124,6 +124,7 @@ int uplink_settings_init(struct uplink_settings *settings, const struct config_u
     settings->will_topic = copy_text(identity->will_topic);
     settings->will_payload = copy_text(identity->will_payload);
     settings->subscribe_topic = copy_text(identity->subscribe_topic);
+    settings->goes_on_unsubscribed = identity->goes_on_unsubscribed;
     result = read_servers(settings);
     if (result == 0)
         result = read_proxy(settings);

@@ -39,7 +39,7 @@ struct bench {
     char reason[1024];
     char topic[256], payload[256];
     size_t length;
-    bool retained;
+    bool retained, goes_on_unsubscribed;
 };
 
 static void on_up(void *context)
@@ -113,7 +113,8 @@ static void bench_start(struct bench *bench, const char *subscribe_topic)
 {
     struct uplink_identity identity = {.will_topic = "sallyport/plant-7/gw-0042/status",
                                        .will_payload = WILL,
-                                       .subscribe_topic = subscribe_topic};
+                                       .subscribe_topic = subscribe_topic,
+                                       .goes_on_unsubscribed = bench->goes_on_unsubscribed};
     struct uplink_callbacks callbacks = {.up = on_up,
                                          .down = on_down,
                                          .failed = on_failed,
@@ -492,6 +493,23 @@ static void test_denied_subscription(void)
     TEST_CONTAINS(bench.reason, "ACL");
     CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2)); /* it is tried again */
     CU_ASSERT_EQUAL(bench.ups, 0);
+    bench_stop(&bench);
+    tls_server_stop(server);
+}
+
+/* A gateway whose broker lets it have no commands still delivers its data. */
+static void test_denied_subscription_that_is_no_need(void)
+{
+    struct bench bench;
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT_DENY});
+    bench_init(&bench);
+    bench.goes_on_unsubscribed = true;
+    bench_server(&bench, "localhost", tls_server_port(server), NULL);
+    bench_start(&bench, "secret/command");
+    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(health(&bench).failures, 0);
+    CU_ASSERT_EQUAL(uplink_publish(bench.uplink, "a/data", "1", 1, false, 7), 0);
     bench_stop(&bench);
     tls_server_stop(server);
 }
@@ -929,6 +947,8 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
           {"plain port, closed port, unknown name, missing file", test_unreachable},
           {"a server that stalls; stopping meanwhile", test_stalled},
           {"a refused subscription is a failure", test_denied_subscription},
+          {"a refused subscription is no failure where data matters more",
+           test_denied_subscription_that_is_no_need},
           {"a denied message is acknowledged all the same", test_denied_message},
           {"the next server when one dies, the last good one first", test_servers},
           {"the will speaks at an abrupt end only", test_will},
