@@ -5,8 +5,8 @@
  * Tampering closes: our table comes back without any lease, in one transaction, and no lease is
  * given before somebody on site has acknowledged. However often that happens, the repair comes at
  * once: a pause would leave the machine open for just as long. What becomes rare from the third
- * repair within a minute on is what is written and published about it; and repairs keep half a
- * second between them, so that a quarrel with a program that answers each leaves time for others.
+ * repair within a minute on is what is written and published about it; and a repair then waits for
+ * as long as the last one took, so that a quarrel leaves time for everything else.
  */
 #include "tunnel/firewall.h"
 
@@ -31,7 +31,6 @@
 #define SETTLE_US UINT64_C(100000) /* one look for a burst of changes */
 #define FIGHT_REPAIRS 3
 #define FIGHT_WITHIN_NS (60 * CLOCK_NS_PER_S)
-#define FIGHT_SETTLE_NS (500 * CLOCK_NS_PER_MS) /* between a repair and the next look */
 #define FIGHT_TELL_NS (600 * CLOCK_NS_PER_S)
 
 const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
@@ -47,6 +46,7 @@ struct firewall {
     bool is_loaded, is_tampered, is_fighting, is_unrepaired;
     uint32_t repairs;
     int64_t repaired_ns[FIGHT_REPAIRS]; /* a ring */
+    int64_t repair_ns;                  /* so long the last one took */
     int64_t told_ns;                    /* when the hooks were called */
     unsigned tunnel_index;              /* of our interface; 0: none */
     int32_t changed_by_pid;
@@ -103,13 +103,17 @@ static bool is_sound(const struct firewall_lease *lease)
 
 /* ---- Tampering ---- */
 
-/* How long the next look waits for more changes. */
+/*
+ * How long the next look waits for more changes: not at all when our table was touched. Repairs may
+ * take half of the time at most, so that whoever answers each does not keep this program from all
+ * else.
+ */
 static uint64_t settle_us(const struct firewall *firewall)
 {
-    uint32_t last = (firewall->repairs + FIGHT_REPAIRS - 1) % FIGHT_REPAIRS;
-    int64_t left_ns = firewall->repaired_ns[last] + FIGHT_SETTLE_NS - clock_mono_ns();
-    uint64_t left_us = left_ns > 0 ? (uint64_t)(left_ns / CLOCK_NS_PER_US) : 0;
-    return firewall->is_fighting && left_us > SETTLE_US ? left_us : SETTLE_US;
+    const struct nft_change *culprit = tamper_culprit(firewall->tamper);
+    if (!culprit || !culprit->is_on_table)
+        return SETTLE_US;
+    return firewall->is_fighting ? (uint64_t)(firewall->repair_ns / CLOCK_NS_PER_US) : 0;
 }
 
 static void note_repair(struct firewall *firewall, int64_t now_ns)
@@ -161,7 +165,9 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
 static int repair(struct firewall *firewall, struct strbuf *detail)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int64_t before_ns = clock_mono_ns();
     int result = shut(firewall, &problem);
+    firewall->repair_ns = clock_mono_ns() - before_ns;
     firewall->is_unrepaired = result < 0;
     if (result == 0) {
         note_repair(firewall, clock_mono_ns());
@@ -258,12 +264,15 @@ static int on_events(sd_event_source *source, int descriptor, uint32_t revents, 
     (void)source, (void)descriptor, (void)revents;
     struct firewall *firewall = context;
     int enabled = SD_EVENT_OFF;
+    uint64_t planned_us = 0, now_us = (uint64_t)(clock_mono_ns() / CLOCK_NS_PER_US);
     if (!tamper_take_events(firewall->tamper, firewall->rules))
         return 0;
+    uint64_t at_us = now_us + settle_us(firewall);
     (void)sd_event_source_get_enabled(firewall->settled, &enabled);
-    if (enabled != SD_EVENT_OFF)
+    (void)sd_event_source_get_time(firewall->settled, &planned_us);
+    if (enabled != SD_EVENT_OFF && planned_us <= at_us)
         return 0;
-    int result = sd_event_source_set_time_relative(firewall->settled, settle_us(firewall));
+    int result = sd_event_source_set_time(firewall->settled, at_us);
     return result < 0 ? result : sd_event_source_set_enabled(firewall->settled, SD_EVENT_ONESHOT);
 }
 
@@ -282,7 +291,7 @@ int firewall_watch(struct firewall *firewall, sd_event *loop)
     int result = sd_event_add_io(loop, &firewall->events, tamper_descriptor(firewall->tamper),
                                  EPOLLIN, on_events, firewall);
     if (result >= 0)
-        result = sd_event_add_time_relative(loop, &firewall->settled, CLOCK_MONOTONIC, 0, 0,
+        result = sd_event_add_time_relative(loop, &firewall->settled, CLOCK_MONOTONIC, 0, 1000,
                                             on_settled, firewall);
     if (result >= 0)
         result = sd_event_add_time_relative(loop, &firewall->tick, CLOCK_MONOTONIC, TICK_US, 0,
