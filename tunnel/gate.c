@@ -150,6 +150,11 @@ static void look_at_signers(struct gate *gate)
 
 typedef enum session_refusal check(struct gate *gate, struct attempt *attempt);
 
+static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
+{
+    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
+}
+
 static enum session_refusal check_size(struct gate *gate, struct attempt *attempt)
 {
     (void)gate;
@@ -160,11 +165,6 @@ static enum session_refusal check_retained(struct gate *gate, struct attempt *at
 {
     (void)gate;
     return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
-}
-
-static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
-{
-    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
 }
 
 static enum session_refusal check_parts(struct gate *gate, struct attempt *attempt)
@@ -290,9 +290,9 @@ static enum session_refusal act(struct gate *gate, struct attempt *attempt)
 }
 
 static check *const checks[] = {
-    check_size,     check_retained, check_rate, check_parts,     check_signature,
-    check_grammar,  check_gateway,  check_used, check_challenge, check_ttl,
-    check_services, use_up,         act,
+    check_rate,    check_size, check_retained,  check_parts, check_signature, check_grammar,
+    check_gateway, check_used, check_challenge, check_ttl,   check_services,  use_up,
+    act,
 };
 
 /* ---- One attempt ---- */

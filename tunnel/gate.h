@@ -1,9 +1,9 @@
 /*
  * The gate: every signed command passes here or is refused, in a fixed order, with one reason code.
  *
- *   too large, retained -> rate limit -> signature -> grammar -> gateway -> used before ->
- * challenge
- *   -> time and services -> written down as used -> the session (keeper), which journals and acts
+ *   rate limit -> too large, retained -> signature -> grammar -> gateway -> used before
+ *   -> challenge -> time and services -> written down as used -> the session (keeper), which
+ *   journals and acts
  *
  * Nothing is read from a text before its signature is good; only the id is, of a text that is
  * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is

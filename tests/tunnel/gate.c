@@ -507,7 +507,8 @@ static void test_rate_limit(void)
     sign(&command, "anna", &good);
     for (int i = 0; i < 1000; i++) {
         EXPECT(send_message(&world, &good), REFUSAL_RATE_LIMITED);
-        EXPECT(send_as(&world, "x", 1, RETAINED), REFUSAL_RETAINED);
+        EXPECT(send_as(&world, "x", 1, RETAINED), REFUSAL_RATE_LIMITED);
+        EXPECT(send_as(&world, "x", 1, CUT), REFUSAL_RATE_LIMITED);
     }
     CU_ASSERT_EQUAL(world.acted, 0);
     TEST_TEXT_EQUAL(gate_challenge(world.gate), challenge); /* nothing was looked at */
@@ -518,7 +519,7 @@ static void test_rate_limit(void)
     EXPECT(send_message(&world, &good), REFUSAL_RATE_LIMITED);
     world.now_ms++;
     gate_tick(world.gate, world.now_ms);
-    expect_journal(&world, "rate_limit_ended", "refused", "2001");
+    expect_journal(&world, "rate_limit_ended", "refused", "3001");
     EXPECT(send_message(&world, &good), REFUSAL_NONE);
     CU_ASSERT_EQUAL(world.acted, 1);
     end(&world);
