@@ -541,6 +541,26 @@ static void test_below_the_limit(void)
     end(&world);
 }
 
+/* Whoever may publish must not push the rest of the journal out, however long he goes on. */
+static void test_long_siege(void)
+{
+    struct world world;
+    begin(&world);
+    uint64_t lines = journal_lines(world.journal);
+    for (int minute = 0; minute < 24 * 60; minute++) {
+        for (int i = 0; i < 2 * GATE_MAX_FAILURES; i++)
+            (void)send_as(&world, "x", 1, PLAIN);
+        pass_minutes(&world, 1);
+    }
+    uint64_t written = journal_lines(world.journal) - lines;
+    CU_ASSERT_TRUE(written > 100 && written < 400);
+    struct command command = make_command(&world); /* his own are all on record */
+    command.ttl_s = 0;
+    EXPECT(send_command(&world, &command, "anna"), REFUSAL_BAD_TTL);
+    expect_journal(&world, "tunnel_refused", "id", command.id);
+    end(&world);
+}
+
 static void test_hours(void)
 {
     struct world world;
@@ -861,6 +881,7 @@ int main(void)
         {"a good command passes, once", test_accepts},
         {"each reason, for the operator and for the auditor", test_reasons},
         {"five failures shut it for a minute, and fill no disk", test_rate_limit},
+        {"nor do they push the journal out in a day", test_long_siege},
         {"fewer do not", test_below_the_limit},
         {"the challenge changes every hour", test_hours},
         {"what was used stays used over a restart", test_restart},
