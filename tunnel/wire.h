@@ -223,8 +223,8 @@ int wire_check_request(const struct wire_message *message, size_t length);
 int wire_check_reply(const struct wire_message *message, size_t length);
 
 /*
- * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character), 0 when there is
- * none. Reads nothing behind a byte below 0x80.
+ * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character, none that ends a line or
+ * turns the direction of writing), 0 when there is none. Reads nothing behind a byte below 0x80.
  */
 size_t wire_character(const char *character);
 
