@@ -199,9 +199,9 @@ void courier_answered(struct courier *courier, enum session_refusal refusal,
         write_acceptance(new_reply(courier), reply);
         return;
     }
-    if (refusal != REFUSAL_RATE_LIMITED) /* nobody fills the log with these */
-        log_info("courier", "id=%s result=refused reason=%s", reply->id,
-                 session_refusal_names[refusal]);
+    /* The warden's journal has what counts; nobody fills the log with the rest. */
+    log_debug("courier", "id=%s result=refused reason=%s", reply->id,
+              session_refusal_names[refusal]);
     write_refusal(new_reply(courier), reply->id, refusal);
 }
 

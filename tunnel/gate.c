@@ -9,6 +9,7 @@
 #include "agent/base/log.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "tunnel/allowance.h"
 #include "tunnel/challenge.h"
 #include "tunnel/used_commands.h"
 
@@ -25,7 +26,8 @@ struct gate {
     int64_t failures_ms[GATE_MAX_FAILURES]; /* of the last refusals, a ring */
     size_t n_failures;                      /* since the start */
     int64_t shut_until_ms;                  /* 0: not shut */
-    uint64_t turned_away;                   /* while shut */
+    uint64_t turned_away;                   /* while shut, and not yet in the journal */
+    struct allowance strangers;             /* lines about what need not be an operator's doing */
 };
 
 /* What is known about one attempt. */
@@ -36,6 +38,7 @@ struct attempt {
     int split;        /* command_split()'s result */
     bool is_verified; /* the signature is good, and `signer` set */
     bool is_read;     /* `command` is set */
+    bool is_fresh;    /* its challenge is in force: the signer asked for this, here and now */
     bool is_acted;    /* what is refused from here on, the session refuses and journals */
     struct signature_result signature;
     struct command command;
@@ -55,6 +58,18 @@ static void write_line(struct gate *gate, const char *event, const struct strbuf
     gate->settings.changed(gate->settings.context);
 }
 
+/* What anybody who may publish can cause, again and again. Returns whether it was written. */
+static bool write_strangers_line(struct gate *gate, const char *event, struct strbuf *detail,
+                                 int64_t now_ms)
+{
+    if (!allowance_take(&gate->strangers, now_ms, detail)) {
+        log_info("gate", "event=%s %s unrecorded", event, strbuf_text(detail));
+        return false;
+    }
+    write_line(gate, event, detail);
+    return true;
+}
+
 static void journal_refusal(struct gate *gate, const struct attempt *attempt,
                             enum session_refusal refusal)
 {
@@ -69,7 +84,10 @@ static void journal_refusal(struct gate *gate, const struct attempt *attempt,
         journal_add(&line, "key", attempt->signature.key);
     if (attempt->detail.length)
         strbuf_addf(&line, " %s", strbuf_text(&attempt->detail));
-    write_line(gate, "tunnel_refused", &line);
+    if (attempt->is_fresh)
+        write_line(gate, "tunnel_refused", &line);
+    else
+        (void)write_strangers_line(gate, "tunnel_refused", &line, attempt->now_ms);
 }
 
 /* ---- The rate limit ---- */
@@ -89,7 +107,7 @@ static void count_failure(struct gate *gate, int64_t now_ms)
 }
 
 /* While it is shut: counts, and journals the first only. */
-static void turn_away(struct gate *gate)
+static void turn_away(struct gate *gate, int64_t now_ms)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     if (gate->turned_away++ > 0)
@@ -98,10 +116,10 @@ static void turn_away(struct gate *gate)
     journal_add(&detail, "reason", session_refusal_names[REFUSAL_RATE_LIMITED]);
     journal_add_i64(&detail, "failures", GATE_MAX_FAILURES);
     journal_add(&detail, "detail", "more of them are counted, not journalled");
-    write_line(gate, "tunnel_refused", &detail);
+    (void)write_strangers_line(gate, "tunnel_refused", &detail, now_ms);
 }
 
-static void reopen(struct gate *gate)
+static void reopen(struct gate *gate, int64_t now_ms)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     gate->shut_until_ms = 0;
@@ -109,8 +127,8 @@ static void reopen(struct gate *gate)
     if (gate->turned_away == 0)
         return;
     journal_add_i64(&detail, "refused", (int64_t)gate->turned_away);
-    gate->turned_away = 0;
-    write_line(gate, "rate_limit_ended", &detail);
+    if (write_strangers_line(gate, "rate_limit_ended", &detail, now_ms))
+        gate->turned_away = 0;
 }
 
 /* ---- The challenge ---- */
@@ -150,6 +168,11 @@ static void look_at_signers(struct gate *gate)
 
 typedef enum session_refusal check(struct gate *gate, struct attempt *attempt);
 
+static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
+{
+    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
+}
+
 static enum session_refusal check_size(struct gate *gate, struct attempt *attempt)
 {
     (void)gate;
@@ -160,11 +183,6 @@ static enum session_refusal check_retained(struct gate *gate, struct attempt *at
 {
     (void)gate;
     return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
-}
-
-static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
-{
-    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
 }
 
 static enum session_refusal check_parts(struct gate *gate, struct attempt *attempt)
@@ -237,9 +255,9 @@ static enum session_refusal check_used(struct gate *gate, struct attempt *attemp
 
 static enum session_refusal check_challenge(struct gate *gate, struct attempt *attempt)
 {
-    return challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms)
-               ? REFUSAL_NONE
-               : REFUSAL_BAD_CHALLENGE;
+    attempt->is_fresh =
+        challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms);
+    return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
 static enum session_refusal check_ttl(struct gate *gate, struct attempt *attempt)
@@ -290,9 +308,9 @@ static enum session_refusal act(struct gate *gate, struct attempt *attempt)
 }
 
 static check *const checks[] = {
-    check_size,     check_retained, check_rate, check_parts,     check_signature,
-    check_grammar,  check_gateway,  check_used, check_challenge, check_ttl,
-    check_services, use_up,         act,
+    check_rate,    check_size, check_retained,  check_parts, check_signature, check_grammar,
+    check_gateway, check_used, check_challenge, check_ttl,   check_services,  use_up,
+    act,
 };
 
 /* ---- One attempt ---- */
@@ -320,7 +338,7 @@ void gate_command(struct gate *gate, const struct wire_signed *message, int64_t 
     *ret_answer = (struct gate_answer){.refusal = refusal, .action = attempt.command.action};
     find_id(&attempt, ret_answer->id);
     if (is_shut(gate, now_ms)) {
-        turn_away(gate);
+        turn_away(gate, now_ms);
     } else {
         if (refusal != REFUSAL_NONE && !attempt.is_acted) {
             journal_refusal(gate, &attempt, refusal);
@@ -336,7 +354,7 @@ void gate_command(struct gate *gate, const struct wire_signed *message, int64_t 
 void gate_tick(struct gate *gate, int64_t now_ms)
 {
     if (gate->shut_until_ms > 0 && now_ms >= gate->shut_until_ms)
-        reopen(gate);
+        reopen(gate, now_ms);
     if (now_ms >= gate->challenge.until_ms)
         renew(gate, now_ms);
 }
@@ -372,6 +390,7 @@ struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms)
     gate->settings.used_path = NULL;
     if (used_commands_problem(gate->used))
         log_error("gate", "%s", used_commands_problem(gate->used));
+    allowance_init(&gate->strangers, now_ms);
     look_at_signers(gate);
     renew(gate, now_ms);
     return gate;

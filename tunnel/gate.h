@@ -1,14 +1,16 @@
 /*
  * The gate: every signed command passes here or is refused, in a fixed order, with one reason code.
  *
- *   too large, retained -> rate limit -> signature -> grammar -> gateway -> used before ->
- * challenge
- *   -> time and services -> written down as used -> the session (keeper), which journals and acts
+ *   rate limit -> too large, retained -> signature -> grammar -> gateway -> used before
+ *   -> challenge -> time and services -> written down as used -> the session (keeper), which
+ *   journals and acts
  *
  * Nothing is read from a text before its signature is good; only the id is, of a text that is
  * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is
  * replaced. Five refusals here within a minute shut the gate for a minute: then nothing is looked
- * at, and the journal gets one line at the beginning and one with the count at the end.
+ * at, and the journal gets one line at the beginning and one with the count at the end. Of all that
+ * an operator need not have asked for, here and now, the journal gets no more than allowance.h
+ * says.
  *
  * Warden only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
  */

@@ -8,6 +8,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "tunnel/wire.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -69,11 +70,15 @@ void journal_add(struct strbuf *detail, const char *key, const char *value)
     bool is_number = strspn(value, "-0123456789") == strlen(value);
     bool is_plain = !is_number && !strpbrk(value, " \"\\="); /* a quoted number stays a text */
     strbuf_addf(detail, "%s%s=%s", detail->length ? " " : "", key, is_plain ? "" : "\"");
-    for (const char *at = value; *at; at++) {
+    for (const char *at = value; *at;) {
+        size_t step = wire_character(at);
         if (*at == '"' || *at == '\\')
             strbuf_add_char(detail, '\\');
-        bool is_control = (unsigned char)*at < 0x20 || *at == 0x7f;
-        strbuf_add_char(detail, is_control ? '?' : *at); /* nobody forges a line */
+        if (step > 0)
+            strbuf_append(detail, at, step);
+        else
+            strbuf_add_char(detail, '?'); /* nobody forges a line, and no reader alters one */
+        at += step ? step : 1;
     }
     if (!is_plain)
         strbuf_add_char(detail, '"');

@@ -29,7 +29,8 @@ struct keeper {
     sd_event_source *timer;
     int64_t traffic_ms; /* when the payload counter is read next */
     int64_t opened_wall_ms;
-    bool is_asked; /* somebody waits for the end of the opening */
+    bool is_asked;  /* somebody waits for the end of the opening */
+    uint64_t asked; /* requests taken since the start: the present one's number */
     /* What was asked for; valid unless the session is closed. */
     const struct tunnel_service *services[NETD_MAX_SERVICES];
     size_t n_services;
@@ -413,6 +414,7 @@ static void take_request(struct keeper *keeper, const struct keeper_request *req
 {
     memcpy(keeper->services, services, sizeof(keeper->services));
     keeper->n_services = request->n_services;
+    keeper->asked++;
     keeper->detail[0] = '\0';
     wire_put_text(keeper->opener, sizeof(keeper->opener), request->opener);
     wire_put_text(keeper->reason, sizeof(keeper->reason), request->reason);
@@ -445,13 +447,20 @@ enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_requ
     return refuse(keeper, "tunnel_refused", &asker, refusal, &detail);
 }
 
-enum session_refusal keeper_approve(struct keeper *keeper, const char *who, struct strbuf *problem)
+enum session_refusal keeper_approve(struct keeper *keeper, uint64_t asked, const char *who,
+                                    struct strbuf *problem)
 {
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct keeper_asker asker = {.who = who};
-    enum session_refusal refusal =
-        is_tampered(keeper)
-            ? REFUSAL_TAMPERED
-            : step(keeper, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
+    enum session_refusal refusal = REFUSAL_NONE;
+    if (keeper_is_waiting(keeper) && keeper->asked != asked) {
+        journal_add(&detail, "detail", "another request had taken the place of the one shown");
+        strbuf_add(problem, "another request waits now than the one that was shown; look again");
+        return refuse(keeper, "tunnel_approval_refused", &asker, REFUSAL_NOT_APPROVED, &detail);
+    }
+    refusal = is_tampered(keeper)
+                  ? REFUSAL_TAMPERED
+                  : step(keeper, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
@@ -529,6 +538,7 @@ void keeper_get_status(struct keeper *keeper, struct wire_status *status)
                       ip_network_format(&keeper->config->tunnel.address, text));
     if (session->state == SESSION_CLOSED)
         return;
+    status->asked = keeper->asked;
     status->remaining_ms = left(session->deadline_ms, now_ms);
     status->n_services = (uint32_t)keeper->n_services;
     for (size_t i = 0; i < keeper->n_services; i++)

@@ -51,11 +51,13 @@ struct keeper_asker {
 /*
  * Each of these writes to the journal what was asked and refused. They return REFUSAL_NONE when
  * it is done, or, opening, when it has begun (`opened` follows, unless keeper_is_waiting()).
- * PROBLEM gets one line for a person.
+ * PROBLEM gets one line for a person. ASKED says which request the one who approves has seen
+ * (wire_status.asked): another one, that took its place, is not approved.
  */
 enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
                                  struct strbuf *problem);
-enum session_refusal keeper_approve(struct keeper *keeper, const char *who, struct strbuf *problem);
+enum session_refusal keeper_approve(struct keeper *keeper, uint64_t asked, const char *who,
+                                    struct strbuf *problem);
 enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
                                    const struct keeper_asker *asker, const char *reason,
                                    struct strbuf *problem);

@@ -5,6 +5,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/allowance.h"
 #include "tunnel/answer.h"
 #include "tunnel/helper.h"
 #include "tunnel/journal.h"
@@ -21,12 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define AT_ONCE 4                               /* resolvers */
-#define RESOLVER_NS (20 * CLOCK_NS_PER_S)       /* then it is killed */
-#define DNS_FILE_NS (5 * CLOCK_NS_PER_S)        /* between two looks at resolv.conf */
-#define PUSH_RETRY_NS (5 * CLOCK_NS_PER_S)      /* when the kernel did not take the leases */
-#define JOURNAL_BURST 32                        /* lines of the journal at once, */
-#define JOURNAL_PAUSE_NS (300 * CLOCK_NS_PER_S) /* and then one in */
+#define AT_ONCE 4                          /* resolvers */
+#define RESOLVER_NS (20 * CLOCK_NS_PER_S)  /* then it is killed */
+#define DNS_FILE_NS (5 * CLOCK_NS_PER_S)   /* between two looks at resolv.conf */
+#define PUSH_RETRY_NS (5 * CLOCK_NS_PER_S) /* when the kernel did not take the leases */
 
 /* The second one lists whom systemd-resolved asks, when the first names only its own stub. */
 static const char *const dns_files[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
@@ -51,36 +50,18 @@ struct lookup {
     struct resolver resolvers[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
-    unsigned journal_room, unrecorded;
-    int64_t journal_ns; /* when the room was last made larger */
+    struct allowance strangers; /* lines of the journal */
 };
 
 /* ---- Telling ---- */
-
-static bool has_journal_room(struct lookup *lookup, int64_t now_ns)
-{
-    for (; now_ns - lookup->journal_ns >= JOURNAL_PAUSE_NS; lookup->journal_ns += JOURNAL_PAUSE_NS)
-        lookup->journal_room += lookup->journal_room < JOURNAL_BURST;
-    if (lookup->journal_room > 0)
-        lookup->journal_room--;
-    else
-        return false;
-    return true;
-}
 
 /* Whoever answers for a name can make it change all the time: that must not push the rest of the
  * journal out. */
 static void record(struct lookup *lookup, const char *event, struct strbuf *detail, int64_t now_ns)
 {
     log_info("egress", "event=%s %s", event, strbuf_text(detail));
-    if (!has_journal_room(lookup, now_ns)) {
-        lookup->unrecorded++;
-        return;
-    }
-    if (lookup->unrecorded > 0)
-        journal_add_i64(detail, "unrecorded", lookup->unrecorded);
-    lookup->unrecorded = 0;
-    lookup->hooks.journal(lookup->hooks.context, event, strbuf_text(detail));
+    if (allowance_take(&lookup->strangers, now_ns / CLOCK_NS_PER_MS, detail))
+        lookup->hooks.journal(lookup->hooks.context, event, strbuf_text(detail));
 }
 
 static void record_change(struct lookup *lookup, const char *name, const struct ip_network *hosts,
@@ -392,8 +373,7 @@ struct lookup *lookup_new(const struct netd_config *config, const struct tunnel_
     lookup->firewall = firewall;
     lookup->hooks = *hooks;
     lookup->loop = loop;
-    lookup->journal_room = JOURNAL_BURST;
-    lookup->journal_ns = clock_mono_ns();
+    allowance_init(&lookup->strangers, clock_mono_ns() / CLOCK_NS_PER_MS);
     lookup->names = names_new();
     for (size_t i = 0; i < AT_ONCE; i++)
         lookup->resolvers[i] = (struct resolver){.lookup = lookup, .watched = -1, .output = -1};

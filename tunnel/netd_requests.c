@@ -132,9 +132,10 @@ static enum server_answer close_session(struct netd *netd, const struct server_p
 static enum server_answer approve(struct netd *netd, const struct server_peer *peer,
                                   const struct wire_message *request, struct wire_message *reply)
 {
-    (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    return answer_opening(netd, reply, keeper_approve(netd->keeper, peer->name, &text), &text);
+    uint64_t asked = request->body.approve.asked;
+    return answer_opening(netd, reply, keeper_approve(netd->keeper, asked, peer->name, &text),
+                          &text);
 }
 
 static enum server_answer verify_firewall(struct netd *netd, const struct server_peer *peer,

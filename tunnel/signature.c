@@ -25,6 +25,7 @@
 #define MAX_FILE_BYTES (512 * 1024)
 #define MAX_OUTPUT_BYTES 4096
 #define FILE_NAME_BYTES 32
+#define CLOCK_SLACK_S (24 * 60 * 60) /* so far clocks of different machines may be apart */
 
 const char *const signature_verdict_names[] = {
     [SIGNATURE_GOOD] = "good",       [SIGNATURE_BAD] = "bad",
@@ -50,7 +51,7 @@ static bool folder_is_trusted(const char *path)
 }
 
 /* Looks at the owner of what it then reads: one descriptor for both. */
-static int read_open(int file, struct strbuf *content)
+static int read_open(int file, struct strbuf *content, int64_t *ret_written_s)
 {
     struct stat about;
     if (fstat(file, &about) < 0)
@@ -61,8 +62,10 @@ static int read_open(int file, struct strbuf *content)
         ssize_t got = read(file, strbuf_reserve(content, 4096), 4096);
         if (got < 0)
             return -errno;
-        if (got == 0)
+        if (got == 0) {
+            *ret_written_s = about.st_mtime;
             return 0;
+        }
         content->length += (size_t)got;
         content->data[content->length] = '\0';
         if (content->length > MAX_FILE_BYTES)
@@ -70,10 +73,13 @@ static int read_open(int file, struct strbuf *content)
     }
 }
 
-static int read_trusted(const char *path, struct strbuf *content, struct strbuf *problem)
+static int read_trusted(const char *path, struct strbuf *content, int64_t *ret_written_s,
+                        struct strbuf *problem)
 {
     CLEANUP(descriptor_close) int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int result = file < 0 ? -errno : folder_is_trusted(path) ? read_open(file, content) : -EPERM;
+    int result = file < 0                  ? -errno
+                 : folder_is_trusted(path) ? read_open(file, content, ret_written_s)
+                                           : -EPERM;
     if (result == -EPERM)
         strbuf_addf(problem, "%s: it, or its folder, can be written by others than root", path);
     else if (result < 0)
@@ -85,10 +91,12 @@ int signature_load_signers(const struct signature_settings *settings, struct sig
                            struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
-    int result = read_trusted(settings->allowed_signers, &content, problem);
+    int64_t written_s = 0;
+    int result = read_trusted(settings->allowed_signers, &content, &written_s, problem);
     if (result < 0)
         return result;
     signers_parse(strbuf_text(&content), content.length, ret_signers);
+    ret_signers->written_s = written_s;
     return 0;
 }
 
@@ -97,7 +105,8 @@ static int load_revoked(const char *path, struct strbuf *revoked, struct strbuf 
 {
     CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    int result = read_trusted(path, &content, &text);
+    int64_t written_s = 0;
+    int result = read_trusted(path, &content, &written_s, &text);
     if (result == -ENOENT)
         return 0;
     if (result < 0) {
@@ -298,6 +307,15 @@ static int explain_unknown(const struct inquiry *inquiry, const struct signers *
     return 0;
 }
 
+/*
+ * A machine without a clock of its own starts in 1970, and whoever answers for its time may put it
+ * back: then a key that has expired would be good again. What can be seen of that is not believed.
+ */
+static bool clock_is_behind(const struct signers *signers)
+{
+    return clock_wall_ms() / 1000 < signers->written_s - CLOCK_SLACK_S;
+}
+
 static int decide(const struct inquiry *inquiry, const struct signers *signers,
                   struct signature_result *result)
 {
@@ -315,6 +333,12 @@ static int decide(const struct inquiry *inquiry, const struct signers *signers,
     if (!signer)
         return explain_unknown(inquiry, signers, result);
     take_signer(signer, result);
+    if (signer->before[0] && clock_is_behind(signers)) {
+        conclude(result, SIGNATURE_EXPIRED,
+                 "valid-before cannot be judged: the clock stands before the day on which "
+                 "allowed_signers was written");
+        return 0;
+    }
     status = ask_verify(inquiry, signers, signer, true);
     if (status == 0)
         conclude(result, SIGNATURE_GOOD, "");

@@ -18,7 +18,7 @@ enum signature_verdict {
     SIGNATURE_BAD,     /* not over these bytes, not for our namespace, or no signature at all */
     SIGNATURE_UNKNOWN, /* good, by a key that no line of allowed_signers lets sign */
     SIGNATURE_REVOKED, /* good, by a known key that has been revoked */
-    SIGNATURE_EXPIRED,
+    SIGNATURE_EXPIRED, /* or it has a valid-before, and the clock is evidently behind */
     SIGNATURE_NOT_YET, /* the line's valid-after has not come */
     SIGNATURE_FAILED,  /* ssh-keygen could not be asked */
 };

@@ -10,6 +10,7 @@
 #include "agent/base/strbuf.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define SIGNERS_NAMESPACE "sallyport"
 #define SIGNERS_MAX 512
@@ -29,6 +30,7 @@ struct signers {
     unsigned skipped;       /* lines that do not count, comments aside */
     unsigned first_skipped; /* the first of them */
     const char *why;        /* it was skipped */
+    int64_t written_s;      /* when the file was, since 1970; 0 from signers_parse() */
 };
 
 /* Reads TEXT, LENGTH bytes. The caller frees *RET_SIGNERS. */

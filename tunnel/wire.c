@@ -81,7 +81,7 @@ static const struct verb verbs[WIRE_VERB_COUNT] = {
     [WIRE_OPEN_LOCAL] = {ADMIN, TEXTS(wire_open, open_fields), TEXTS(wire_text, text_fields)},
     [WIRE_EXTEND] = {ADMIN, TEXTS(wire_extend, extend_fields), TEXTS(wire_text, text_fields)},
     [WIRE_CLOSE] = {AGENT | ADMIN, NO_BODY, TEXTS(wire_text, text_fields)},
-    [WIRE_APPROVE] = {ADMIN, NO_BODY, TEXTS(wire_text, text_fields)},
+    [WIRE_APPROVE] = {ADMIN, BODY(wire_approve), TEXTS(wire_text, text_fields)},
     [WIRE_VERIFY_FIREWALL] = {ADMIN, NO_BODY, TEXTS(wire_verdict, verdict_fields)},
     [WIRE_ACKNOWLEDGE] = {ADMIN, NO_BODY, TEXTS(wire_text, text_fields)},
     [WIRE_FIREWALL_TRY] = {ADMIN, BODY(wire_try), TEXTS(wire_text, text_fields)},
@@ -120,6 +120,17 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id)
         .magic = WIRE_MAGIC, .version = WIRE_VERSION, .verb = (uint16_t)verb, .id = id};
 }
 
+/*
+ * U+2028 to U+202E and U+2066 to U+2069 break a line or turn the order of what follows: a reason
+ * must not look like something else to whoever is asked to approve it.
+ */
+static bool is_deceptive(const unsigned char *character)
+{
+    return character[0] == 0xe2 &&
+           ((character[1] == 0x80 && character[2] >= 0xa8 && character[2] <= 0xae) ||
+            (character[1] == 0x81 && character[2] >= 0xa6 && character[2] <= 0xa9));
+}
+
 size_t wire_character(const char *character)
 {
     const unsigned char *text = (const unsigned char *)character;
@@ -141,7 +152,8 @@ size_t wire_character(const char *character)
             if (text[at] < 0x80 || text[at] > 0xbf)
                 return 0;
         }
-        return text[0] == 0xc2 && text[1] < 0xa0 ? 0 : forms[i].length; /* C1 controls */
+        bool is_control = text[0] == 0xc2 && text[1] < 0xa0; /* C1 */
+        return is_control || is_deceptive(text) ? 0 : forms[i].length;
     }
     return 0;
 }

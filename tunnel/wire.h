@@ -83,6 +83,11 @@ struct wire_extend {
 };
 _Static_assert(sizeof(struct wire_extend) == 808, "wire format");
 
+struct wire_approve {
+    uint64_t asked; /* wire_status.asked of the request that was looked at: no other is approved */
+};
+_Static_assert(sizeof(struct wire_approve) == 8, "wire format");
+
 struct wire_try {
     uint32_t confirm_s; /* 1..3600 */
 };
@@ -132,8 +137,9 @@ struct wire_status {
     char firewall_problem[160];
     uint32_t is_trying;     /* seconds until the tried rules are undone; 0: none */
     uint64_t journal_lines; /* written since the start; changes with every event */
+    uint64_t asked;         /* number of the present session's request; 0 when closed */
 };
-_Static_assert(sizeof(struct wire_status) == 2528, "wire format"); /* no hidden padding */
+_Static_assert(sizeof(struct wire_status) == 2536, "wire format"); /* no hidden padding */
 
 struct wire_counters {
     uint64_t dropped_in, dropped_forward, dropped_out, spoofed;
@@ -183,6 +189,7 @@ struct wire_message {
     union {
         struct wire_open open;
         struct wire_extend extend;
+        struct wire_approve approve;
         struct wire_try try;
         struct wire_cursor cursor;
         struct wire_signed signed_text;
@@ -216,8 +223,8 @@ int wire_check_request(const struct wire_message *message, size_t length);
 int wire_check_reply(const struct wire_message *message, size_t length);
 
 /*
- * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character), 0 when there is
- * none. Reads nothing behind a byte below 0x80.
+ * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character, none that ends a line or
+ * turns the direction of writing), 0 when there is none. Reads nothing behind a byte below 0x80.
  */
 size_t wire_character(const char *character);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NAME "tunnel"
 #define ANSWER_MS 10000
@@ -176,12 +177,33 @@ static int close_session(const struct warden *warden, const struct options *opti
     return code == CLI_DONE ? warden_report(warden, &message) : code;
 }
 
+/* On a terminal what waits is shown, and nothing else is approved than what was shown. */
+static bool agrees(const struct warden *warden, const struct wire_status *status)
+{
+    char line[16];
+    if (status->session_state != SESSION_WAIT_APPROVAL || warden->json || !isatty(STDIN_FILENO))
+        return true;
+    print_status(warden, status);
+    (void)printf("Let it open? [y/N] ");
+    (void)fflush(stdout);
+    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
 static int approve_session(const struct warden *warden, const struct options *options)
 {
     struct wire_message message;
     (void)options;
-    wire_begin(&message, WIRE_APPROVE, 2);
-    int code = warden_ask(warden, &message, OPENING_MS);
+    wire_begin(&message, WIRE_STATUS, 2);
+    int code = warden_ask(warden, &message, ANSWER_MS);
+    if (code != CLI_DONE)
+        return code;
+    if (!agrees(warden, &message.body.status))
+        return cli_fail(CLI_FAILED, NAME,
+                        "not approved; `sallyport tunnel close` ends the request");
+    uint64_t asked = message.body.status.asked;
+    wire_begin(&message, WIRE_APPROVE, 4);
+    message.body.approve.asked = asked;
+    code = warden_ask(warden, &message, OPENING_MS);
     return code == CLI_DONE ? report_opening(warden, &message) : code;
 }
 

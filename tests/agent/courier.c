@@ -1,13 +1,17 @@
 /* What the courier does with what comes from the broker, and with what the warden answers. */
 #include "agent/courier.h"
 
+#include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
 #include "agent/base/strbuf.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND "p/s/g/command"
 #define ONE "1111111111111111111111111111111111111111111111111111111111111111"
@@ -268,6 +272,30 @@ static void test_flood(void)
     end(&world);
 }
 
+/* Nor does it fill the log, whatever the warden says to each message. */
+static void test_quiet(void)
+{
+    CLEANUP(strbuf_free) struct strbuf log = STRBUF_EMPTY;
+    struct world world;
+    begin(&world);
+    int file = open(test_file("log", ""), O_WRONLY | O_APPEND | O_CLOEXEC);
+    int standard_error = dup(STDERR_FILENO);
+    CU_ASSERT_FATAL(file >= 0 && standard_error >= 0);
+    (void)dup2(file, STDERR_FILENO);
+    for (size_t i = 0; i < 1000; i++) {
+        receive(&world, "x");
+        answer(&world, "", REFUSAL_UNKNOWN_SERVICE, SESSION_CLOSED, "");
+        (void)published(&world);
+    }
+    (void)dup2(standard_error, STDERR_FILENO);
+    (void)close(standard_error);
+    (void)close(file);
+    CU_ASSERT_EQUAL(world.delivered, 1000);
+    CU_ASSERT_EQUAL_FATAL(file_read(test_path("log"), 1000000, &log), 0);
+    CU_ASSERT_TRUE(count(strbuf_text(&log), "\n") <= 10);
+    end(&world);
+}
+
 static void test_no_warden(void)
 {
     static const char failed[] = "{\"id\":\"\",\"result\":\"refused\",\"reason\":\"failed\"}";
@@ -333,5 +361,6 @@ TEST_MAIN("courier", {"the broker keeps the challenge in force, and none else", 
           {"a reply follows the challenge that it makes necessary", test_order},
           {"one message is with the warden, four wait", test_one_at_a_time},
           {"a flood costs a few refusals a second", test_flood},
+          {"nor does it fill the log", test_quiet},
           {"without a warden nothing is taken", test_no_warden},
           {"replies do not pile up", test_backlog})

@@ -219,13 +219,16 @@ class World:
             lib.finish()
         return self
 
+    def command(self, *words):
+        return [os.path.join(self.place.build, "agent", "cli", "sallyport"), "-n", self.config, *words]
+
     def cli(self, *words, uid=None, gid=None):
-        command = [os.path.join(self.place.build, "agent", "cli", "sallyport"), "-n", self.config,
-                   *words]
+        command = self.command(*words)
         if uid is not None:
             command = ["setpriv", "--reuid=%d" % uid, "--regid=%d" % (gid or uid),
                        "--clear-groups", *command]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
 
     def open(self, *services, ttl=20, reason="a scenario", **who):
         return self.cli("tunnel", "open", *services, "--ttl", str(ttl), "--reason", reason, **who)

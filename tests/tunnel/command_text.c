@@ -96,6 +96,10 @@ static void test_bad(void)
         HEAD "action: open\nservice: ssh\nttl: 1\nreason: \xff\n",
         HEAD "action: open\nservice: ssh\nttl: 1\nreason: \xc2\x85\n",
         HEAD "action: open\nservice: ssh\nttl: 1\nreason: \xe2\x82\n",
+        HEAD "action: open\nservice: ssh\nttl: 1\nreason: a \xe2\x80\xae desrever\n",
+        HEAD "action: open\nservice: ssh\nttl: 1\nreason: a \xe2\x81\xa6 b\n",
+        HEAD "action: open\nservice: ssh\nttl: 1\nreason: a\xe2\x80\xa8"
+             "by root: b\n",
         HEAD "action: Open\nservice: ssh\nttl: 1\nreason: x\n",
         HEAD "action: approve\n",
         HEAD "action: close\nttl: 1\nreason: x\n",

@@ -507,7 +507,8 @@ static void test_rate_limit(void)
     sign(&command, "anna", &good);
     for (int i = 0; i < 1000; i++) {
         EXPECT(send_message(&world, &good), REFUSAL_RATE_LIMITED);
-        EXPECT(send_as(&world, "x", 1, RETAINED), REFUSAL_RETAINED);
+        EXPECT(send_as(&world, "x", 1, RETAINED), REFUSAL_RATE_LIMITED);
+        EXPECT(send_as(&world, "x", 1, CUT), REFUSAL_RATE_LIMITED);
     }
     CU_ASSERT_EQUAL(world.acted, 0);
     TEST_TEXT_EQUAL(gate_challenge(world.gate), challenge); /* nothing was looked at */
@@ -518,7 +519,7 @@ static void test_rate_limit(void)
     EXPECT(send_message(&world, &good), REFUSAL_RATE_LIMITED);
     world.now_ms++;
     gate_tick(world.gate, world.now_ms);
-    expect_journal(&world, "rate_limit_ended", "refused", "2001");
+    expect_journal(&world, "rate_limit_ended", "refused", "3001");
     EXPECT(send_message(&world, &good), REFUSAL_NONE);
     CU_ASSERT_EQUAL(world.acted, 1);
     end(&world);
@@ -537,6 +538,26 @@ static void test_below_the_limit(void)
         struct command command = make_command(&world);
         EXPECT(send_command(&world, &command, "anna"), REFUSAL_ALREADY_OPEN);
     }
+    end(&world);
+}
+
+/* Whoever may publish must not push the rest of the journal out, however long he goes on. */
+static void test_long_siege(void)
+{
+    struct world world;
+    begin(&world);
+    uint64_t lines = journal_lines(world.journal);
+    for (int minute = 0; minute < 24 * 60; minute++) {
+        for (int i = 0; i < 2 * GATE_MAX_FAILURES; i++)
+            (void)send_as(&world, "x", 1, PLAIN);
+        pass_minutes(&world, 1);
+    }
+    uint64_t written = journal_lines(world.journal) - lines;
+    CU_ASSERT_TRUE(written > 100 && written < 400);
+    struct command command = make_command(&world); /* his own are all on record */
+    command.ttl_s = 0;
+    EXPECT(send_command(&world, &command, "anna"), REFUSAL_BAD_TTL);
+    expect_journal(&world, "tunnel_refused", "id", command.id);
     end(&world);
 }
 
@@ -860,6 +881,7 @@ int main(void)
         {"a good command passes, once", test_accepts},
         {"each reason, for the operator and for the auditor", test_reasons},
         {"five failures shut it for a minute, and fill no disk", test_rate_limit},
+        {"nor do they push the journal out in a day", test_long_siege},
         {"fewer do not", test_below_the_limit},
         {"the challenge changes every hour", test_hours},
         {"what was used stays used over a restart", test_restart},

@@ -4,6 +4,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "tests/support/test.h"
+#include "tunnel/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,6 +95,17 @@ static void test_again(void)
     }
     CU_ASSERT_PTR_NULL(verify_fresh("again", &all, &lines));
     CU_ASSERT_EQUAL(lines, 4);
+}
+
+/* A program or an interface may have any name: what is read over the socket is still the line. */
+static void test_any_bytes(void)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    char read[WIRE_LINE_BYTES];
+    journal_add(&detail, "program", "gr\xc3\xb6\xc3\x9f \xff\xc3\xe2\x80\xae\x1b");
+    TEST_TEXT_EQUAL(strbuf_text(&detail), "program=\"gr\xc3\xb6\xc3\x9f ??????\"");
+    wire_put_text(read, sizeof(read), strbuf_text(&detail));
+    TEST_TEXT_EQUAL(read, strbuf_text(&detail));
 }
 
 static void test_rotation(void)
@@ -276,6 +288,7 @@ static void test_cursor(void)
 TEST_MAIN("journal", {"a line carries what was said, and cannot be forged by it", test_write},
           {"the chain goes on over restarts", test_again},
           {"the chain goes on from file to file, and old ones go", test_rotation},
+          {"any name can be on record, and is read as it was written", test_any_bytes},
           {"every manipulation is found, also after a restart", test_manipulation},
           {"a chain with a number left out is found", test_wrong_number},
           {"a torn last line is cut off, and that is written down", test_torn},

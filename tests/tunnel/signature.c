@@ -9,6 +9,7 @@
 #include "tests/support/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,26 @@ static void test_dates(void)
     EXPECT(verify_by("anna", "sallyport"), SIGNATURE_GOOD);
 }
 
+/* A clock before the day when the list was written is wrong: who has lost a laptop with a key that
+ * has expired must not fear a gateway that starts in 1970. */
+static void test_clock_behind(void)
+{
+    const int64_t day_s = 86400, now_s = clock_wall_ms() / 1000;
+    allow("anna", OURS ",valid-before=\"20900101\"", "anna");
+    const struct timespec soon[2] = {{.tv_sec = now_s + day_s / 2}, {.tv_sec = now_s + day_s / 2}};
+    CU_ASSERT_EQUAL(utimensat(AT_FDCWD, test_path("allowed_signers"), soon, 0), 0);
+    EXPECT(verify_by("anna", "sallyport"), SIGNATURE_GOOD); /* clocks differ a little */
+    const struct timespec late[2] = {{.tv_sec = now_s + 2 * day_s}, {.tv_sec = now_s + 2 * day_s}};
+    CU_ASSERT_EQUAL(utimensat(AT_FDCWD, test_path("allowed_signers"), late, 0), 0);
+    struct signature_result result = verify_by("anna", "sallyport");
+    EXPECT(result, SIGNATURE_EXPIRED);
+    TEST_TEXT_EQUAL(result.signer, "anna");
+    TEST_CONTAINS(result.detail, "clock");
+    allow("anna", OURS, "anna");
+    CU_ASSERT_EQUAL(utimensat(AT_FDCWD, test_path("allowed_signers"), late, 0), 0);
+    EXPECT(verify_by("anna", "sallyport"), SIGNATURE_GOOD); /* for ever: no clock is asked */
+}
+
 static void test_revoked(void)
 {
     CLEANUP(memory_free_pointer) char *anna = signing_public("anna");
@@ -279,6 +300,7 @@ int main(void)
         {"by somebody who may not", test_unknown},
         {"RSA, ECDSA and certificates are not accepted", test_kinds},
         {"keys that were, or will be, good", test_dates},
+        {"a clock that is evidently behind makes no key good", test_clock_behind},
         {"a revoked key, by list and by KRL", test_revoked},
         {"files that others may write are not believed", test_owners},
         {"ssh-keygen missing, hanging, flooding, inconsistent", test_program},

@@ -63,8 +63,8 @@ static void test_texts(void)
 {
     static const char *const bad_names[] = {"", "a b", "ssh;", "../x", "ssh\n", "*", "\xc3\xa4"};
     static const char *const bad_reasons[] = {
-        "",         "a\nb",     "a\x1b[2J",         "\xff", "\xc0\xaf", "\xed\xa0\x80",
-        "\xe2\x82", "\xc2\x85", "\xf4\x90\x80\x80", "\x7f"};
+        "",         "a\nb",     "a\x1b[2J",         "\xff", "\xc0\xaf",     "\xed\xa0\x80",
+        "\xe2\x82", "\xc2\x85", "\xf4\x90\x80\x80", "\x7f", "\xe2\x80\xae", "\xe2\x81\xa9"};
     struct wire_message message;
     for (size_t i = 0; i < ARRAY_LENGTH(bad_names); i++) {
         message = make_open();
