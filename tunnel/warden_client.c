@@ -147,6 +147,8 @@ static void go_on(struct warden_client *client)
             return;
         }
     }
+    if (!client->under_way)
+        client->retry_ms = RETRY_MIN_MS; /* not before all was answered: one verb may be refused */
     wake_in(client, client->under_way ? ANSWER_MS : COUNTERS_MS);
 }
 
@@ -178,7 +180,6 @@ static void take_status(struct warden_client *client, const struct wire_status *
     bool is_new = !client->has_status || memcmp(&client->status, status, sizeof(*status)) != 0;
     client->status = *status;
     client->has_status = true;
-    client->retry_ms = RETRY_MIN_MS;
     if (is_new)
         tell_changed(client);
 }

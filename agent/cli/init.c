@@ -124,19 +124,18 @@ static bool take_options(const struct call *call, struct init_answers *answers)
 /* The exception for who sits at the other end of this SSH session. */
 static bool take_ssh(const struct call *call, struct init_answers *answers)
 {
-    char source[64], local[64], interface[16];
-    const char *connection = getenv("SSH_CONNECTION"); /* sshd(8): client, port, server, port */
+    char interface[16];
+    struct init_ssh ssh;
     if (!call->keep_ssh)
         return true;
-    if (!connection ||
-        sscanf(connection, "%63s %*u %63s %u", source, local, &answers->ssh_port) != 3 ||
-        !init_interface_of(local, interface)) {
+    if (!init_ssh_find(&ssh) || !init_interface_of(ssh.local, interface)) {
         (void)cli_fail(CLI_FAILED, INIT,
-                       "--keep-ssh: this is no SSH session (SSH_CONNECTION is not set; sudo takes "
-                       "it away unless called with --preserve-env=SSH_CONNECTION)");
+                       "--keep-ssh: this is no SSH session (neither here nor in a process above is "
+                       "SSH_CONNECTION set)");
         return false;
     }
-    init_set(&answers->ssh_from, source);
+    answers->ssh_port = ssh.port;
+    init_set(&answers->ssh_from, ssh.source);
     init_set(&answers->ssh_interface, interface);
     return true;
 }

@@ -177,6 +177,15 @@ bool init_read_line(char *line, size_t size);
 
 /* ---- arming ---- */
 
+/* The SSH session that this runs in. */
+struct init_ssh {
+    char source[64], local[64]; /* addresses: of who sits there, and of this machine */
+    unsigned port;              /* of this machine */
+};
+
+/* Looks above sudo as well. Returns false, *RET_SSH untouched, when this is no SSH session. */
+bool init_ssh_find(struct init_ssh *ret_ssh);
+
 struct init_arming {
     const struct netd_config *netd;
     int seconds; /* until it is undone */
@@ -196,6 +205,8 @@ int init_guard_start(int seconds); /* starts it, out of reach of this session; 0
 
 /* Connects to the guardian. Returns a socket or a negative errno. */
 int init_guard_connect(void);
+
+bool init_is_guarded(void); /* whether an arming is under way */
 
 #define INIT_KEEP 'k'
 #define INIT_UNDO 'u'

@@ -24,8 +24,11 @@
 
 /* ---- the guardian's word ---- */
 
-/* Waits for the verdict; true: kept. Prints it. */
-static bool take_verdict(int guardian, int timeout_ms)
+#define KEPT "kept"
+#define UNDONE "undone"
+
+/* Waits for the verdict and prints it; whether it begins with WANTED. */
+static bool take_verdict(int guardian, int timeout_ms, const char *wanted)
 {
     char text[512];
     struct pollfd wait = {.fd = guardian, .events = POLLIN};
@@ -35,17 +38,19 @@ static bool take_verdict(int guardian, int timeout_ms)
         return false;
     }
     text[got] = '\0';
-    bool kept = strncmp(text, "kept", 4) == 0;
-    if (kept)
+    bool is_wanted = strncmp(text, wanted, strlen(wanted)) == 0;
+    if (is_wanted)
         (void)printf("%s\n", text);
     else
         (void)cli_fail(CLI_FAILED, INIT, "%s", text);
-    return kept;
+    return is_wanted;
 }
 
+/* Whether it came as it was said. */
 static bool tell_guardian(int guardian, char word)
 {
-    return send(guardian, &word, 1, MSG_NOSIGNAL) == 1 && take_verdict(guardian, CONFIRM_MS);
+    (void)send(guardian, &word, 1, MSG_NOSIGNAL); /* one that has decided already says so */
+    return take_verdict(guardian, CONFIRM_MS, word == INIT_KEEP ? KEPT : UNDONE);
 }
 
 int init_confirm(bool keep)
@@ -57,8 +62,7 @@ int init_confirm(bool keep)
         return cli_fail(CLI_FAILED, INIT,
                         "there is nothing to confirm: no arming is under way, or its time is over "
                         "and it was undone");
-    bool kept = tell_guardian(guardian, keep ? INIT_KEEP : INIT_UNDO);
-    return kept == keep ? CLI_DONE : CLI_FAILED;
+    return tell_guardian(guardian, keep ? INIT_KEEP : INIT_UNDO) ? CLI_DONE : CLI_FAILED;
 }
 
 /* ---- the warden ---- */
@@ -119,21 +123,19 @@ static bool is_excepted(const struct firewall_config *config, const char *source
 
 static void warn_of_ssh(const struct firewall_config *config)
 {
-    char source[64] = "";
-    unsigned port = 0;
-    const char *connection = getenv("SSH_CONNECTION"); /* sshd(8): client, port, server, port */
-    if (!connection || sscanf(connection, "%63s %*u %*s %u", source, &port) != 2)
+    struct init_ssh ssh;
+    if (!init_ssh_find(&ssh))
         return;
-    if (is_excepted(config, source, port))
+    if (is_excepted(config, ssh.source, ssh.port))
         (void)printf("You are connected by SSH from %s, which netd.conf excepts from the lockdown. "
                      "The posture says so as long as it does.\n",
-                     source);
+                     ssh.source);
     else
         (void)printf(
             "You are connected by SSH from %s. The rules let nobody in: this session may be "
             "cut, and no new one\ncomes through. If you want SSH to stay open to your "
             "address, end this and run init with --keep-ssh.\n",
-            source);
+            ssh.source);
 }
 
 static bool ask_yes(const char *question)
@@ -158,7 +160,7 @@ static bool await_decision(const struct init_arming *arming, int guardian)
         if (poll(waits, ARRAY_LENGTH(waits), -1) < 0 && errno != EINTR)
             return false;
         if (waits[0].revents)
-            return take_verdict(guardian, 0);
+            return take_verdict(guardian, 0, KEPT);
         if (!waits[1].revents)
             continue;
         if (!init_read_line(line, sizeof(line)))
@@ -166,8 +168,10 @@ static bool await_decision(const struct init_arming *arming, int guardian)
         else if (strcmp(line, "yes") == 0)
             return tell_guardian(guardian, INIT_KEEP);
         else if (strcmp(line, "no") == 0)
-            return tell_guardian(guardian, INIT_UNDO);
+            break;
     }
+    (void)tell_guardian(guardian, INIT_UNDO);
+    return false;
 }
 
 /* ---- */
@@ -183,13 +187,32 @@ static bool start_warden(void)
     return false;
 }
 
+/* The rules are there already; whether they will be after a start of the machine is another matter.
+ */
+static int tell_armed(void)
+{
+    static const char *const ask[] = {INIT_SYSTEMCTL, "--quiet", "is-enabled",
+                                      "sallyport-firewall.service", NULL};
+    if (init_run(ask, NULL) != 0)
+        return cli_fail(CLI_FAILED, INIT,
+                        "the lockdown is loaded, but the machine would start without it: systemctl "
+                        "enable sallyport-firewall sallyport-netd sallyport");
+    (void)printf("The lockdown is loaded already; `sallyport firewall apply --confirm 60` puts "
+                 "new rules on trial.\n");
+    return CLI_DONE;
+}
+
+static int tell_under_way(void)
+{
+    return cli_fail(CLI_FAILED, INIT,
+                    "an arming is under way: sallyport init --confirm, or --undo");
+}
+
 static int arm(const struct init_arming *arming)
 {
     int problem = init_guard_start(arming->seconds);
     if (problem == -EALREADY)
-        return cli_fail(CLI_FAILED, INIT,
-                        "an arming is under way: sallyport init --confirm, or "
-                        "--undo");
+        return tell_under_way();
     CLEANUP(descriptor_close) int guardian = problem < 0 ? problem : init_guard_connect();
     if (guardian < 0)
         return cli_fail(CLI_FAILED, INIT,
@@ -214,11 +237,10 @@ int init_arm(const struct init_arming *arming)
         return cli_fail(CLI_FAILED, INIT,
                         "systemd does not run here, so nothing can be armed; start "
                         "`sallyport-netd` and `sallyportd` yourself");
-    if (init_is_armed()) {
-        (void)printf("The lockdown is loaded already; `sallyport firewall apply --confirm 60` puts "
-                     "new rules on trial.\n");
-        return CLI_DONE;
-    }
+    if (init_is_guarded())
+        return tell_under_way(); /* loaded, but on trial */
+    if (init_is_armed())
+        return tell_armed();
     warn_of_ssh(&arming->netd->firewall);
     if (arming->has_terminal && !arming->yes &&
         !ask_yes("Shut every inbound port of this machine?"))

@@ -14,9 +14,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +41,7 @@ struct work {
     const struct init_place *place;
     const struct init_answers *answers;
     char *folder, *staged; /* absolute, with the root */
+    int lock;              /* the staged folder, -1: not taken */
     struct made_file files[FILES_MAX];
     size_t n_files;
     gid_t groups[ARRAY_LENGTH(reader_groups)];
@@ -53,6 +56,8 @@ static void work_free(struct work *work)
         free(work->files[i].backup);
     }
     strbuf_free(&work->public_key);
+    if (work->lock >= 0)
+        close(work->lock);
     free(work->folder);
     free(work->staged);
 }
@@ -211,21 +216,36 @@ static int make_folders(const struct work *work, const char *base)
     return problem ? problem : make_folder(work, netd, READER_WARDEN);
 }
 
-/* Removes the staged folder, which holds what was not moved. */
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *place)
+{
+    (void)about, (void)kind;
+    return place->level > 0 ? remove(path) : 0;
+}
+
+/* Empties the staged folder: of what was not moved, or of what a killed init has left. */
+static int empty_staged(const struct work *work)
+{
+    return nftw(work->staged, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0 ? 0 : -errno;
+}
+
 static void remove_staged(const struct work *work)
 {
-    static const char *const folders[] = {"/tls", "/netd", ""};
-    for (size_t i = 0; i < work->n_files; i++) {
-        CLEANUP(memory_free_pointer)
-        char *path = memory_printf("%s/%s", work->staged, work->files[i].name);
-        (void)unlink(path);
-    }
-    CLEANUP(memory_free_pointer) char *more = memory_printf("%s/conf.d", work->staged);
-    (void)unlink(more);
-    for (size_t i = 0; i < ARRAY_LENGTH(folders); i++) {
-        CLEANUP(memory_free_pointer) char *path = memory_printf("%s%s", work->staged, folders[i]);
-        (void)rmdir(path);
-    }
+    if (empty_staged(work) == 0)
+        (void)rmdir(work->staged);
+}
+
+/* The staged folder, which root alone can open, is also the lock: one init at a time. */
+static int take_staged(struct work *work)
+{
+    struct stat about;
+    if (mkdir(work->staged, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    work->lock = open(work->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (work->lock < 0 || flock(work->lock, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (fstat(work->lock, &about) < 0 || about.st_nlink == 0)
+        return -EBUSY; /* removed by another one that has just ended */
+    return empty_staged(work);
 }
 
 /* ---- the three steps ---- */
@@ -310,14 +330,13 @@ static int place_file(const struct work *work, struct made_file *file, const cha
 {
     CLEANUP(memory_free_pointer) char *from = memory_printf("%s/%s", work->staged, file->name);
     CLEANUP(memory_free_pointer) char *to = memory_printf("%s/%s", work->folder, file->name);
-    if (access(to, F_OK) == 0) {
-        file->backup = memory_printf("%s.%s", to, stamp);
-        if (rename(to, file->backup) < 0) {
-            int problem = -errno;
-            free(file->backup);
-            file->backup = NULL;
+    file->backup = memory_printf("%s.%s", to, stamp);
+    if (link(to, file->backup) < 0) { /* there is never a moment without the file */
+        int problem = -errno;
+        free(file->backup);
+        file->backup = NULL;
+        if (problem != -ENOENT)
             return problem;
-        }
     }
     file->is_placed = rename(from, to) == 0;
     return file->is_placed ? 0 : -errno;
@@ -326,19 +345,21 @@ static int place_file(const struct work *work, struct made_file *file, const cha
 static void take_back(const struct work *work, const struct made_file *file)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", work->folder, file->name);
-    if (file->is_placed)
-        (void)unlink(path);
-    if (file->backup)
+    if (file->is_placed && file->backup)
         (void)rename(file->backup, path);
+    else if (file->is_placed || file->backup)
+        (void)unlink(file->backup ? file->backup : path);
 }
 
 static int place_files(struct work *work)
 {
-    char stamp[32] = "old";
-    time_t now = (time_t)(clock_wall_ms() / 1000);
+    char second[32] = "old", stamp[48];
+    int64_t now_ms = clock_wall_ms();
+    time_t now = (time_t)(now_ms / 1000);
     struct tm utc;
     if (gmtime_r(&now, &utc))
-        (void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &utc);
+        (void)strftime(second, sizeof(second), "%Y%m%dT%H%M%S", &utc);
+    (void)snprintf(stamp, sizeof(stamp), "%s.%03dZ", second, (int)(now_ms % 1000));
     int problem = make_folders(work, work->folder);
     size_t n_placed = 0;
     for (; !problem && n_placed < work->n_files; n_placed++)
@@ -388,30 +409,46 @@ static void tell(const struct work *work, FILE *out)
                       work->place->folder, work->place->folder);
 }
 
+/* The folder of the configuration, ours alone until this ends. */
+static int take_folder(struct work *work)
+{
+    bool is_new = access(work->folder, F_OK) < 0;
+    int problem = folder_make(work->folder);
+    if (problem == 0 && is_new && chmod(work->folder, 0755) < 0)
+        problem = -errno;
+    if (problem == 0)
+        problem = take_staged(work);
+    if (problem == -EBUSY)
+        return cli_fail(CLI_FAILED, INIT, "another init is at work in %s", work->folder);
+    if (problem < 0)
+        return cli_fail(CLI_FAILED, INIT, "%s: %s%s", work->folder, strerror(-problem),
+                        geteuid() == 0 ? "" : "; run it as root");
+    return CLI_DONE;
+}
+
+static int write_in_folder(struct work *work)
+{
+    int code = make_files(work);
+    if (code == CLI_DONE)
+        code = refuse_existing(work);
+    if (code == CLI_DONE)
+        code = stage(work);
+    if (code == CLI_DONE)
+        code = check_staged(work);
+    return code == CLI_DONE ? place_files(work) : code;
+}
+
 int init_write(const struct init_place *place, const struct init_answers *answers, FILE *out)
 {
-    CLEANUP(work_free) struct work work = {.place = place, .answers = answers};
+    CLEANUP(work_free) struct work work = {.place = place, .answers = answers, .lock = -1};
     work.folder = memory_printf("%s%s", place->root, place->folder);
-    work.staged = memory_printf("%s/.init-%d", work.folder, (int)getpid());
+    work.staged = memory_printf("%s/.init", work.folder);
     int code = find_groups(&work);
     if (code == CLI_DONE)
-        code = make_files(&work);
-    if (code == CLI_DONE)
-        code = refuse_existing(&work);
+        code = take_folder(&work);
     if (code != CLI_DONE)
         return code;
-    bool is_new = access(work.folder, F_OK) < 0;
-    int problem = folder_make(work.folder);
-    if (problem == 0 && is_new && chmod(work.folder, 0755) < 0)
-        problem = -errno;
-    if (problem < 0)
-        return cli_fail(CLI_FAILED, INIT, "%s: %s%s", work.folder, strerror(-problem),
-                        geteuid() == 0 ? "" : "; run it as root");
-    code = stage(&work);
-    if (code == CLI_DONE)
-        code = check_staged(&work);
-    if (code == CLI_DONE)
-        code = place_files(&work);
+    code = write_in_folder(&work);
     remove_staged(&work);
     if (code == CLI_DONE)
         tell(&work, out);

@@ -75,12 +75,13 @@ static void enable_units(struct strbuf *verdict)
         "sallyport.service", NULL};
     static const char *const start[] = {INIT_SYSTEMCTL, "restart", "sallyport.service", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    strbuf_add(verdict, "kept");
-    if (!init_has_systemd())
-        return;
-    if (init_run(enable, &output) != 0 || init_run(start, &output) != 0)
-        strbuf_addf(verdict, "; but the units could not be enabled and started: %.*s",
+    if (init_has_systemd() && (init_run(enable, &output) != 0 || init_run(start, &output) != 0))
+        strbuf_addf(verdict,
+                    "the rules stay until this machine restarts, but NOT beyond: the units could "
+                    "not be enabled and started: %.*s",
                     (int)strcspn(strbuf_text(&output), "\n"), strbuf_text(&output));
+    else
+        strbuf_add(verdict, "kept");
 }
 
 static void stop_units(void)
@@ -128,7 +129,7 @@ int init_guard_connect(void)
     return connected;
 }
 
-static bool is_guarded(void)
+bool init_is_guarded(void)
 {
     CLEANUP(descriptor_close) int guardian = init_guard_connect();
     return guardian >= 0;
@@ -143,7 +144,7 @@ static int listen_at_socket(void)
     if (lstat(FOLDER, &about) < 0 || !S_ISDIR(about.st_mode) || about.st_uid != geteuid() ||
         (about.st_mode & 077))
         return -EPERM;
-    if (is_guarded())
+    if (init_is_guarded())
         return -EADDRINUSE;
     (void)unlink(SOCKET);
     CLEANUP(descriptor_close)
@@ -235,11 +236,14 @@ int init_guard(int seconds)
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
     char word = await_word(&guard, clock_mono_ns() + seconds * CLOCK_NS_PER_S);
-    if (word == INIT_KEEP)
+    bool keeps = word == INIT_KEEP && init_is_armed();
+    if (keeps)
         enable_units(&verdict);
+    else if (word == INIT_KEEP) /* at the next start rules would be loaded that nobody has tried */
+        undo("it was confirmed before the rules were loaded", &verdict);
     else
         undo(word == INIT_UNDO ? "it was asked for" : "nobody has confirmed in time", &verdict);
-    note(word == INIT_KEEP ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
+    note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
     (void)unlink(SOCKET);
     (void)file_replace(FOLDER "/last", verdict.data, verdict.length, 0600);
     tell_clients(&guard, &verdict);
@@ -251,9 +255,19 @@ int init_guard(int seconds)
 
 static bool start_by_systemd(const char *program, const char *seconds)
 {
-    const char *const run[] = {SYSTEMD_RUN, "--quiet", "--collect", "--unit=sallyport-init-guard",
-                               "--",        program,   INIT,        "--guard",
-                               "--seconds", seconds,   NULL};
+    /* One that is killed begins anew, so that its time may double, but somebody undoes it. */
+    const char *const run[] = {SYSTEMD_RUN,
+                               "--quiet",
+                               "--collect",
+                               "--unit=sallyport-init-guard",
+                               "--property=Restart=on-failure",
+                               "--",
+                               program,
+                               INIT,
+                               "--guard",
+                               "--seconds",
+                               seconds,
+                               NULL};
     return init_has_systemd() && access(SYSTEMD_RUN, X_OK) == 0 && init_run(run, NULL) == 0;
 }
 
@@ -287,11 +301,11 @@ int init_guard_start(int seconds)
         return -errno;
     program[length] = '\0';
     (void)snprintf(text, sizeof(text), "%d", seconds);
-    if (is_guarded())
+    if (init_is_guarded())
         return -EALREADY;
     int problem = start_by_systemd(program, text) ? 0 : start_by_fork(program, text);
     int64_t deadline_ns = clock_mono_ns() + START_MS * CLOCK_NS_PER_MS;
-    while (!problem && !is_guarded()) {
+    while (!problem && !init_is_guarded()) {
         clock_sleep_until(clock_mono_ns() + 20 * CLOCK_NS_PER_MS);
         problem = clock_mono_ns() < deadline_ns ? 0 : -ETIMEDOUT;
     }

@@ -5,6 +5,7 @@
 #include "agent/base/macros.h"
 #include "agent/cli/ask.h"
 #include "agent/cli/scan.h"
+#include "tunnel/wire.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -16,11 +17,12 @@ void init_say(struct init_report *report, enum init_verdict verdict, const char 
 {
     static const char *const marks[] = {"ok   ", "note ", "FAIL "};
     static const char *const words[] = {"ok", "note", "failed"};
-    char text[768];
+    char said[768], text[768]; /* a broker or a device may have said a part of it */
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    (void)vsnprintf(said, sizeof(said), format, arguments);
     va_end(arguments);
+    wire_put_text(text, sizeof(text), said);
     report->bad += verdict == INIT_BAD;
     if (report->steps) {
         json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",

@@ -105,6 +105,7 @@ make_work() {
 # One change at a time, on a root that is set up.
 enter_root() {
   [[ -f $root/hub.conf ]] || fail "$root is not set up: sallyport-hub init"
+  (umask 077 && : >>"$root/.lock") # who may read it could hold it, and nobody could be removed
   exec {lock}>"$root/.lock"
   flock -w 30 "$lock" || fail "another sallyport-hub has been at work for 30 s"
   read_settings

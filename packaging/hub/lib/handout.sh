@@ -6,12 +6,15 @@ servers() {
   printf '[ "mqtts://%s:8883", "mqtts://%s:443" ]' "${settings[name]}" "${settings[name]}"
 }
 
-# A file that a private key goes into: ours alone from the first byte, nothing overwritten.
+# A file that a private key goes into: ours alone from the first byte, nothing overwritten. What the
+# shell of the caller has opened for stdout is made so.
 hand_out() { # FILE or -
   if [[ $1 == - ]]; then
+    [[ ! -f /dev/stdout ]] || chmod 600 /dev/stdout
     cat
   else
-    (umask 077 && set -o noclobber && cat >"$1") || fail "$1 could not be written"
+    (umask 077 && set -o noclobber && exec >"$1") || fail "$1 could not be made"
+    cat >>"$1" || { rm -f "$1" && fail "$1 could not be written"; }
   fi
 }
 

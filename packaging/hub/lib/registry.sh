@@ -25,14 +25,19 @@ free_address() { # FROM TO
   fail "no address is left in $pool.$1.0 to $pool.$2.254"
 }
 
-# Refuses a network behind a gateway that something else has already.
-need_free_network() { # NETWORK
+# Refuses a network behind a gateway that something else has already, or that overlaps one of OTHERs:
+# nft would refuse the whole of the rules then, and no removal would reach the firewall any more.
+need_free_network() { # NETWORK OTHER...
   local first last file other
   set_range "$1" || misuse "\"$1\" is not an IPv4 network such as 192.168.10.0/24"
   first=$range_first last=$range_last
   set_range "${settings[network]}"
   ((last < range_first || first > range_last)) ||
     misuse "$1 lies within ${settings[network]}, the addresses of the tunnel"
+  for other in "${@:2}"; do
+    set_range "$other"
+    ((last < range_first || first > range_last)) || misuse "$1 and $other overlap"
+  done
   for file in "$root"/gateways/*/*/behind; do
     while read -r other; do
       set_range "$other"
