@@ -18,7 +18,7 @@ static void test_text(void)
         {"run `sallyport firewall apply --confirm 60` now",
          "run \\fBsallyport firewall apply \\-\\-confirm 60\\fR now\n"},
         {".hidden 'quoted", "\\&.hidden \\(aqquoted\n"},
-        {"a\\r, -1, well-known, 1-2, ~/x, ^a", "a\\er, \\-1, well-known, 1\\-2, \\(ti/x, \\(haa\n"},
+        {"a\\r, -1, well-known, 1-2, ~/x, ^b", "a\\er, \\-1, well-known, 1\\-2, \\(ti/x, \\(hab\n"},
         {"12345678 12345678 12345678 12345678 12345678 12345678 12345678 12345678 123456 .x",
          "12345678 12345678 12345678 12345678 12345678 12345678 12345678 12345678 123456\n"
          "\\&.x\n"},
