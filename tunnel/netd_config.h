@@ -156,6 +156,9 @@ extern const struct option_table *const netd_config_tables[];
 /* Appends the commented example file; what config/netd.conf must equal. */
 void netd_config_example(struct strbuf *out);
 
+/* Appends all keys for netd.conf(5), enclosed by the marks of config/manual.h. */
+void netd_config_manual(struct strbuf *out);
+
 /*
  * Appends the reference of KEY ("tunnel.max_ttl_s"; a group's name lists its keys; NULL:
  * everything). Returns 0, or -ENOENT after appending the nearest match.

@@ -1,4 +1,6 @@
-/* netd.conf for a reader: the commented example file, and the reference of each key. */
+/* netd.conf for a reader: the commented example file, the reference of each key, the manual page.
+ */
+#include "config/manual.h"
 #include "config/nearest.h"
 #include "config/table.h"
 #include "config/topic.h"
@@ -13,6 +15,15 @@
 
 /* ---- One key ---- */
 
+/* What a change takes, for a person. */
+static const char *change_text(const struct option_table *table, const struct option *row)
+{
+    (void)row;
+    return strncmp(table->path, "firewall", 8) == 0
+               ? "needs a restart of sallyport-netd, or `sallyport firewall apply --confirm 60`"
+               : "needs a restart of sallyport-netd";
+}
+
 static void explain_row(const struct option_table *table, const struct option *row,
                         struct strbuf *out)
 {
@@ -22,10 +33,7 @@ static void explain_row(const struct option_table *table, const struct option *r
     option_print_default(table, row, out);
     if (row->example)
         strbuf_addf(out, "\n  example: %s", row->example);
-    strbuf_add(out, "\n  reload:  needs a restart of sallyport-netd");
-    if (strncmp(table->path, "firewall", 8) == 0)
-        strbuf_add(out, ", or `sallyport firewall apply --confirm 60`");
-    strbuf_add_char(out, '\n');
+    strbuf_addf(out, "\n  reload:  %s\n", change_text(table, row));
 }
 
 static void explain_table(const struct option_table *table, struct strbuf *out)
@@ -146,4 +154,15 @@ void netd_config_example(struct strbuf *out)
         "interface = \"eth1\"; }\n    ",
         out);
     strbuf_add(out, "};\n");
+}
+
+/* ---- The manual page ---- */
+
+void netd_config_manual(struct strbuf *out)
+{
+    strbuf_add(out, MANUAL_BEGIN);
+    for (size_t i = 0; netd_config_tables[i]; i++)
+        manual_print_table(netd_config_tables[i], netd_config_tables[i]->path,
+                           netd_config_tables[i]->help, change_text, out);
+    strbuf_add(out, MANUAL_END);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit codes, the same for every subcommand. */
 enum cli_exit {
@@ -31,6 +32,7 @@ struct cli_command {
     const char *help;  /* one sentence */
     /* ARGV[0] is the name. Returns an enum cli_exit. */
     int (*run)(const struct cli_context *context, int argc, char **argv);
+    void (*print_more)(FILE *out); /* what `NAME --help` says beyond USAGE; NULL: nothing */
 };
 
 /* All subcommands, in the order of the help; ends with a row without a name. */
@@ -86,5 +88,8 @@ int cli_tunnel(const struct cli_context *context, int argc, char **argv);
 int cli_firewall(const struct cli_context *context, int argc, char **argv);
 int cli_journal(const struct cli_context *context, int argc, char **argv);
 int cli_operator(const struct cli_context *context, int argc, char **argv);
+
+void cli_init_print_options(FILE *out);
+void cli_operator_print_actions(FILE *out);
 
 #endif

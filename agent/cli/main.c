@@ -42,12 +42,27 @@ static int print_help(FILE *out)
     for (const struct cli_command *command = cli_commands; command->name; command++)
         (void)fprintf(out, "  %-9s %s\n            %s\n", command->name, command->usage,
                       command->help);
-    (void)fprintf(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
-                       "  -n FILE  the warden's configuration, " DEFAULT_NETD_FILE "\n"
-                       "  --json   print JSON\n"
-                       "  -h, -V   this help; the version\n\n"
-                       "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
-                       "reached.\n");
+    (void)fprintf(out,
+                  "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
+                  "  -n FILE  the warden's configuration, " DEFAULT_NETD_FILE "\n"
+                  "  --json   print JSON\n"
+                  "  -h, -V   this help, or behind COMMAND that of the command; the version\n\n"
+                  "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
+                  "reached.\n");
+    return CLI_DONE;
+}
+
+/* `sallyport --help`, or of the command whose name stands before it. */
+static int print_help_of(const char *name)
+{
+    const struct cli_command *command = name ? find(name) : NULL;
+    if (!command)
+        return print_help(stdout);
+    (void)printf("usage: sallyport %s %s\n\n  %s\n", command->name, command->usage, command->help);
+    if (command->print_more) {
+        (void)putchar('\n');
+        command->print_more(stdout);
+    }
     return CLI_DONE;
 }
 
@@ -57,15 +72,18 @@ static int missing_file(const char *option)
     return CLI_USAGE;
 }
 
-/* Takes one shared option at ARGV[*AT]; returns -1 when it is none, -2 to go on, or an exit code.
+/*
+ * Takes one shared option at ARGV[*AT]; NAME: the command, or NULL before it. Returns -1 when it is
+ * none, -2 to go on, or an exit code.
  */
-static int take_shared(struct cli_context *context, int argc, char **argv, int *at)
+static int take_shared(struct cli_context *context, const char *name, int argc, char **argv,
+                       int *at)
 {
     const char *word = argv[*at];
     if (strcmp(word, "--json") == 0) {
         context->json = true;
     } else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
-        return print_help(stdout);
+        return print_help_of(name);
     } else if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
         (void)printf("sallyport " SALLYPORT_VERSION "\n");
         return CLI_DONE;
@@ -96,7 +114,8 @@ int main(int argc, char **argv)
             literal = true;
             continue;
         }
-        int outcome = literal ? -1 : take_shared(&context, argc, argv, &at);
+        int outcome =
+            literal ? -1 : take_shared(&context, kept > 0 ? argv[0] : NULL, argc, argv, &at);
         if (outcome >= 0)
             return outcome;
         if (outcome == -1)

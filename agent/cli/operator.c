@@ -25,13 +25,21 @@ static const struct {
     {"close", "SITE/ID [--yes] [--timeout SECONDS] [--print [--challenge HEX]]", operator_command},
 };
 
+void cli_operator_print_actions(FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(actions); i++)
+        (void)fprintf(out, "usage: sallyport operator %s %s\n", actions[i].name, actions[i].usage);
+}
+
 int operator_usage(const char *action)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(actions); i++) {
-        if (!action || strcmp(action, actions[i].name) == 0)
+    for (size_t i = 0; action && i < ARRAY_LENGTH(actions); i++) {
+        if (strcmp(action, actions[i].name) == 0)
             (void)fprintf(stderr, "usage: sallyport operator %s %s\n", actions[i].name,
                           actions[i].usage);
     }
+    if (!action)
+        cli_operator_print_actions(stderr);
     return CLI_USAGE;
 }
 

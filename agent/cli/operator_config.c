@@ -4,6 +4,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "config/check_uplink.h"
+#include "config/manual.h"
 #include "config/section.h"
 
 #include <errno.h>
@@ -123,4 +124,21 @@ struct operator_config *operator_config_free(struct operator_config *config)
     table_free(&operator_table, config);
     free(config);
     return NULL;
+}
+
+static const char *no_change(const struct option_table *table, const struct option *row)
+{
+    (void)table;
+    (void)row;
+    return NULL; /* the file is read by every call */
+}
+
+void operator_config_manual(struct strbuf *out)
+{
+    strbuf_add(out, MANUAL_BEGIN);
+    manual_print_table(&operator_table, "the key of the operator", operator_table.help, no_change,
+                       out);
+    manual_print_table(&config_uplink_table, "the broker", config_uplink_table.help, no_change,
+                       out);
+    strbuf_add(out, MANUAL_END);
 }

@@ -33,4 +33,7 @@ int operator_config_load(const char *path, struct findings *findings,
 /* Accepts NULL, returns NULL. */
 struct operator_config *operator_config_free(struct operator_config *config);
 
+/* Appends all keys for operator.conf(5), enclosed by the marks of config/manual.h. */
+void operator_config_manual(struct strbuf *out);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "config/manual.h"
 #include "config/table.h"
 
 #include <stdio.h>
@@ -36,6 +37,18 @@ static void test_reference(void)
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     config_reference(drivers_for_config(), &text);
     check_fresh("config/REFERENCE.md", &text);
+}
+
+static void test_manual(void)
+{
+    CLEANUP(strbuf_free) struct strbuf keys = STRBUF_EMPTY, page = STRBUF_EMPTY;
+    manual_print_config(drivers_for_config(), &keys);
+    CU_ASSERT_EQUAL_FATAL(
+        file_read(SOURCE_FOLDER "/packaging/man/sallyport.conf.5", 1 << 20, &page), 0);
+    bool is_fresh = strstr(strbuf_text(&page), strbuf_text(&keys)) != NULL;
+    CU_ASSERT_TRUE(is_fresh);
+    if (!is_fresh)
+        printf("\npackaging/man/sallyport.conf.5 is stale: build the target generate-docs\n");
 }
 
 static void test_dictionary(void)
@@ -113,6 +126,7 @@ static void test_apart(void)
 
 TEST_MAIN("generated", {"config/sallyport.conf is fresh", test_example},
           {"config/REFERENCE.md is fresh", test_reference},
+          {"sallyport.conf(5) has every key", test_manual},
           {"tests/fuzz/config.dict is fresh", test_dictionary},
           {"config/sallyport.conf loads without a finding", test_example_loads},
           {"every row is sound", test_rows}, {"no driver repeats a general key", test_apart})

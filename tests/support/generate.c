@@ -1,12 +1,17 @@
 /*
- * Writes config/sallyport.conf, config/REFERENCE.md and tests/fuzz/config.dict anew from the tables
- * of keys: `cmake --build build/... --target generate-docs`. The test config/generated fails when
- * that was forgotten.
+ * Writes config/sallyport.conf, config/REFERENCE.md, tests/fuzz/config.dict and the lists of keys
+ * in packaging/man anew from the tables of keys: `cmake --build build/... --target generate-docs`.
+ * The tests config/generated, tunnel/netd_config and agent/cli/operator_config fail when that was
+ * forgotten.
  */
 #include "agent/base/descriptor.h"
+#include "agent/cli/operator_config.h"
+#include "config/manual.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
+#include "tunnel/netd_config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +23,38 @@ static int replace(const char *folder, const char *name, const struct strbuf *te
     if (result < 0)
         (void)fprintf(stderr, "%s: %s\n", path, strerror(-result));
     return result;
+}
+
+/* Puts KEYS, which has the marks, in place of what stands between the marks of the page NAME. */
+static int replace_keys(const char *folder, const char *name, const struct strbuf *keys)
+{
+    CLEANUP(strbuf_free) struct strbuf page = STRBUF_EMPTY, fresh = STRBUF_EMPTY;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    int problem = file_read(path, 1 << 20, &page);
+    const char *begin = problem < 0 ? NULL : strstr(strbuf_text(&page), MANUAL_BEGIN);
+    const char *end = begin ? strstr(begin, MANUAL_END) : NULL;
+    if (!end) {
+        (void)fprintf(stderr, "%s: cannot be read, or has not the two marks of config/manual.h\n",
+                      path);
+        return problem < 0 ? problem : -EINVAL;
+    }
+    strbuf_addf(&fresh, "%.*s%s%s", (int)(begin - page.data), page.data, strbuf_text(keys),
+                end + strlen(MANUAL_END));
+    return replace(folder, name, &fresh);
+}
+
+static int replace_manual(const char *folder)
+{
+    CLEANUP(strbuf_free) struct strbuf agent = STRBUF_EMPTY, netd = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf technician = STRBUF_EMPTY;
+    manual_print_config(drivers_for_config(), &agent);
+    netd_config_manual(&netd);
+    operator_config_manual(&technician);
+    int problem = replace_keys(folder, "packaging/man/sallyport.conf.5", &agent);
+    if (!problem)
+        problem = replace_keys(folder, "packaging/man/netd.conf.5", &netd);
+    return problem ? problem : replace_keys(folder, "packaging/man/operator.conf.5", &technician);
 }
 
 int main(int argc, char **argv)
@@ -33,7 +70,7 @@ int main(int argc, char **argv)
     dictionary_print(&dictionary);
     if (replace(argv[1], "config/sallyport.conf", &example) < 0 ||
         replace(argv[1], "config/REFERENCE.md", &reference) < 0 ||
-        replace(argv[1], "tests/fuzz/config.dict", &dictionary) < 0)
+        replace(argv[1], "tests/fuzz/config.dict", &dictionary) < 0 || replace_manual(argv[1]) < 0)
         return 1;
     return 0;
 }

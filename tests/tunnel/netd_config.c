@@ -367,6 +367,17 @@ static void test_difference(void)
     netd_config_free(before);
 }
 
+static void test_manual(void)
+{
+    CLEANUP(strbuf_free) struct strbuf keys = STRBUF_EMPTY, page = STRBUF_EMPTY;
+    netd_config_manual(&keys);
+    CU_ASSERT_EQUAL_FATAL(file_read(SOURCE_FOLDER "/packaging/man/netd.conf.5", 1 << 20, &page), 0);
+    bool is_fresh = strstr(strbuf_text(&page), strbuf_text(&keys)) != NULL;
+    CU_ASSERT_TRUE(is_fresh);
+    if (!is_fresh)
+        printf("\npackaging/man/netd.conf.5 is stale: build the target generate-docs\n");
+}
+
 TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"without a tunnel there is only the firewall", test_without_tunnel},
           {"every mistake is found and said", test_bad},
@@ -376,4 +387,5 @@ TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"a file that others may write is refused", test_owner},
           {"the shipped example is up to date and loads", test_example},
           {"each key explains itself", test_explain},
-          {"what a trial cannot change", test_difference})
+          {"what a trial cannot change", test_difference},
+          {"netd.conf(5) has every key", test_manual})

@@ -1,5 +1,6 @@
 /* operator.conf, and the example of it. */
 #include "agent/cli/operator_config.h"
+#include "agent/base/descriptor.h"
 #include "tests/support/test.h"
 
 #include "agent/base/memory.h"
@@ -102,7 +103,20 @@ static void test_path_of_file(void)
     check_path("/home/a", "", "/home/a/.config/sallyport/operator.conf");
 }
 
+static void test_manual(void)
+{
+    CLEANUP(strbuf_free) struct strbuf keys = STRBUF_EMPTY, page = STRBUF_EMPTY;
+    operator_config_manual(&keys);
+    CU_ASSERT_EQUAL_FATAL(file_read(SOURCE_FOLDER "/packaging/man/operator.conf.5", 1 << 20, &page),
+                          0);
+    bool is_fresh = strstr(strbuf_text(&page), strbuf_text(&keys)) != NULL;
+    CU_ASSERT_TRUE(is_fresh);
+    if (!is_fresh)
+        printf("\npackaging/man/operator.conf.5 is stale: build the target generate-docs\n");
+}
+
 TEST_MAIN("operator_config", {"config/operator.conf loads without a finding", test_example},
           {"keys, the home folder, the client identifier", test_keys},
           {"findings with file and line", test_findings},
-          {"where the file is looked for", test_path_of_file})
+          {"where the file is looked for", test_path_of_file},
+          {"operator.conf(5) has every key", test_manual})
