@@ -52,6 +52,8 @@ struct warden_client {
     enum session_refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
+    bool has_role;   /* the warden has said what we are */
+    bool is_courier; /* we are access.agent_user: signed commands are ours to bring */
     bool has_status;
     struct wire_status status;
     struct wire_counters counters;
@@ -184,15 +186,28 @@ static void take_status(struct warden_client *client, const struct wire_status *
         tell_changed(client);
 }
 
+/* Told once: the warden ends a connection over which somebody else asks for the challenge. */
+static void take_role(struct warden_client *client, enum wire_role role)
+{
+    bool was_told = client->has_role;
+    client->has_role = true;
+    client->is_courier = role == WIRE_ROLE_AGENT;
+    if (!client->is_courier && !was_told && client->callbacks.challenge)
+        log_warning("warden", "this process does not run as access.agent_user of netd.conf; %s",
+                    "signed commands will be refused");
+}
+
 static unsigned news(const struct warden_client *client)
 {
-    return WANT_STATUS | WANT_LINE | (client->callbacks.challenge ? WANT_CHALLENGE : 0);
+    bool wants_challenge = client->is_courier && client->callbacks.challenge;
+    return WANT_STATUS | WANT_LINE | (wants_challenge ? WANT_CHALLENGE : 0);
 }
 
 static void take_reply(struct warden_client *client, const struct wire_message *reply)
 {
     switch ((enum want)client->under_way) {
     case WANT_HELLO:
+        take_role(client, (enum wire_role)reply->body.hello.role);
         client->wants |= WANT_SUBSCRIBE | WANT_COUNTERS | news(client);
         break;
     case WANT_CLOSE:
@@ -354,6 +369,8 @@ int warden_client_signed(struct warden_client *client, const void *text, size_t 
     struct wire_message request;
     if (!client->has_status)
         return -ENOTCONN;
+    if (!client->is_courier)
+        return -EPERM;
     if (client->signed_id || client->has_answer)
         return -EBUSY;
     /* The upper half of the ids is for signed commands: none equals that of a round. */

@@ -55,7 +55,7 @@ int warden_client_close(struct warden_client *client);
 /*
  * Couriers a signed command, LENGTH bytes exactly as received. Of one longer than
  * WIRE_SIGNED_BYTES the beginning is sent, so that the warden refuses and journals it. Returns
- * -ENOTCONN, -EBUSY (one at a time) or 0.
+ * -ENOTCONN, -EPERM when this process is not access.agent_user, -EBUSY (one at a time) or 0.
  */
 int warden_client_signed(struct warden_client *client, const void *text, size_t length,
                          bool is_retained);

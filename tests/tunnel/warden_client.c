@@ -42,9 +42,11 @@ static enum server_answer handle(void *context, const struct server_peer *peer,
                                  const struct wire_message *request, struct wire_message *reply)
 {
     struct world *world = context;
-    (void)peer;
     world->asked[request->header.verb]++;
     switch ((enum wire_verb)request->header.verb) {
+    case WIRE_HELLO:
+        reply->body.hello.role = peer->role;
+        break;
     case WIRE_STATUS:
         reply->body.status = world->status;
         break;
@@ -120,15 +122,20 @@ static void on_challenge(void *context, const char *challenge)
     CU_ASSERT_TRUE(strlen(challenge) == 64 && challenge[0] == world->digit);
 }
 
-static void start_server(struct world *world)
+static void start_server_for(struct world *world, uid_t agent, gid_t admins)
 {
     const struct server_settings settings = {.socket_path = test_path("netd.sock"),
-                                             .agent_uid = geteuid(),
-                                             .admin_gid = (gid_t)-1,
+                                             .agent_uid = agent,
+                                             .admin_gid = admins,
                                              .handle = handle,
                                              .complete = complete,
                                              .context = world};
     CU_ASSERT_EQUAL_FATAL(server_new(&settings, world->loop, &world->server), 0);
+}
+
+static void start_server(struct world *world)
+{
+    start_server_for(world, geteuid(), (gid_t)-1);
 }
 
 static void start_client(struct world *world, uint64_t position)
@@ -242,6 +249,21 @@ static void test_challenge(void)
     end(&world);
 }
 
+/* An agent that runs as somebody else is told everything, and brings no signed command. */
+static void test_not_the_agent(void)
+{
+    struct world world;
+    begin(&world);
+    start_server_for(&world, SERVER_NOBODY, getegid());
+    start_client(&world, 0);
+    RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1);
+    CU_ASSERT_EQUAL(world.events, LINES);
+    CU_ASSERT_EQUAL(world.asked[WIRE_CHALLENGE], 0);
+    CU_ASSERT_EQUAL(warden_client_signed(world.client, "x", 1, false), -EPERM);
+    CU_ASSERT_TRUE(warden_client_is_connected(world.client));
+    end(&world);
+}
+
 static void test_requests(void)
 {
     struct world world;
@@ -344,6 +366,7 @@ int main(void)
         {"status and journal arrive, and each change once", test_snapshot},
         {"restarts of either side lose no line and repeat none", test_restart},
         {"a challenge is told once for each connection", test_challenge},
+        {"an agent that is not access.agent_user", test_not_the_agent},
         {"closing and signed commands are answered, the latter late", test_requests},
         {"what is no warden is left alone", test_nonsense},
         {"a reader that never reads is dropped", test_slow_reader},
