@@ -84,7 +84,9 @@ apply_now() { # first or again
 
 # After every change.
 follow() {
+  halfway="the change is entered, but NOT in effect: what broker, tunnel and firewall read could not be written. Mend that, then: sallyport-hub apply"
   write_files
+  halfway=
   if [[ -f $root/active ]]; then
     apply_now again
   else

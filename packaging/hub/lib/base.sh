@@ -96,10 +96,12 @@ json_list() { # WORDS of harmless characters -> ["a","b"]
   printf ']'
 }
 
-# Leaves the folder of work in $work; it goes when the program ends, however it ends.
+# Leaves the folder of work in $work; it goes when the program ends, however it ends. What is in
+# $halfway is said then.
 make_work() {
+  halfway=
   work=$(mktemp -d "$root/.work.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  trap 'rm -rf "$work"; [[ -z $halfway ]] || say "sallyport-hub: $halfway"' EXIT
 }
 
 # One change at a time, on a root that is set up.
