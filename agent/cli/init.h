@@ -208,6 +208,10 @@ int init_guard_connect(void);
 
 bool init_is_guarded(void); /* whether an arming is under way */
 
+/* Appends what became of the last arming since the start of the machine; nothing if there was none.
+ */
+void init_guard_last(struct strbuf *verdict);
+
 #define INIT_KEEP 'k'
 #define INIT_UNDO 'u'
 #define INIT_UNDO_AFTER_S 60

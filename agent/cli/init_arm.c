@@ -58,10 +58,12 @@ int init_confirm(bool keep)
     CLEANUP(descriptor_close) int guardian = init_guard_connect();
     if (guardian == -EACCES)
         return cli_fail(CLI_FAILED, INIT, "only root may confirm");
+    CLEANUP(strbuf_free) struct strbuf last = STRBUF_EMPTY;
+    init_guard_last(&last);
     if (guardian < 0)
-        return cli_fail(CLI_FAILED, INIT,
-                        "there is nothing to confirm: no arming is under way, or its time is over "
-                        "and it was undone");
+        return cli_fail(CLI_FAILED, INIT, "there is nothing to confirm: no arming is under way%s%s",
+                        last.length > 0 ? "; what became of the last one: " : "",
+                        strbuf_text(&last));
     return tell_guardian(guardian, keep ? INIT_KEEP : INIT_UNDO) ? CLI_DONE : CLI_FAILED;
 }
 

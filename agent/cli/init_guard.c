@@ -29,6 +29,8 @@
 
 #define FOLDER "/run/sallyport-init"
 #define SOCKET FOLDER "/guard.sock"
+#define LAST FOLDER "/last"
+#define VERDICT_MAX_BYTES 4096
 #define CLIENTS_MAX 8
 #define UNDO_TRIES 5
 #define START_MS 5000
@@ -127,6 +129,11 @@ int init_guard_connect(void)
     int connected = guardian;
     guardian = -1;
     return connected;
+}
+
+void init_guard_last(struct strbuf *verdict)
+{
+    (void)file_read(LAST, VERDICT_MAX_BYTES, verdict);
 }
 
 bool init_is_guarded(void)
@@ -245,7 +252,7 @@ int init_guard(int seconds)
         undo(word == INIT_UNDO ? "it was asked for" : "nobody has confirmed in time", &verdict);
     note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
     (void)unlink(SOCKET);
-    (void)file_replace(FOLDER "/last", verdict.data, verdict.length, 0600);
+    (void)file_replace(LAST, verdict.data, verdict.length, 0600);
     tell_clients(&guard, &verdict);
     close(guard.listener);
     return CLI_DONE;
