@@ -243,7 +243,8 @@ def upgrade(gateway):
     lib.check(session.is_alive() and tunnel_state(gateway)["state"] == "open",
               "the session is open, and SSH in it alive")
     lib.check(warden_is_old(machine), "the old warden keeps it")
-    lib.check(machine.say("sallyport tunnel close") and not session.is_alive(), "closed on site")
+    machine.must("closed on site", "sallyport tunnel close")
+    lib.check(not session.is_alive(), "SSH in it is dead")
     session.process.kill()
     lib.wait_for("the new warden", lambda: not warden_is_old(machine), 120)
     machine.wait("the new warden answers", "sallyport firewall verify", 90)
@@ -326,9 +327,8 @@ def cut_power(gateway):
 
 # --- 7: remove and purge --------------------------------------------------------------------------
 
-LEFT = ("find / -xdev \\( -path /proc -o -path /media -o -path /root -o -path /var/log -o -path "
-        "/var/lib/systemd -o -path /tmp \\) -prune -o "
-        "\\( -iname '*sallyport*' -o -user sallyport -o -user sallyport-netd \\) -print")
+LEFT = ("find / -xdev -path /root -prune -o \\( -iname '*sallyport*' -o -user sallyport -o -user "
+        "sallyport-netd \\) -print")
 
 
 def remove(gateway):
@@ -340,6 +340,7 @@ def remove(gateway):
                   "" if code == 0 else ": " + (out + err)[-1000:]))
     machine.reboot()
     power_on_scanned(gateway, scan).judge("removed: from before that until after a reboot")
+    lib.check("/var/lib/sallyport-netd" in machine.say(LEFT).split(), "its files are there")
     code, out, err = machine.shell("DEBIAN_FRONTEND=noninteractive apt-get -y purge sallyport", 400)
     lib.check(code == 0 and "stays shut until" in out, "purged; it says what is left in the kernel%s"
               % ("" if code == 0 else ": " + (out + err)[-1000:]))

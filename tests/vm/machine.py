@@ -140,7 +140,13 @@ class Machine:
         except subprocess.TimeoutExpired:
             lib.check(False, "the machine goes down")
             lib.end(self.process, signal.SIGKILL)
+        self.stop_cache()
         self.agent.end()
+
+    def stop_cache(self):
+        if self.cache:
+            lib.end(self.cache, signal.SIGKILL)
+            self.cache = None
 
     def reboot(self):
         """An orderly one, up to the moment where the machine is off: -no-reboot ends qemu."""
@@ -149,10 +155,9 @@ class Machine:
 
     def cut(self):
         """The power is gone, and with it what the disk had not been told to keep."""
-        if self.cache:
-            lib.end(self.cache, signal.SIGKILL)
-            self.cache = None
-        lib.end(self.process, signal.SIGKILL)
+        self.stop_cache()
+        if self.process:
+            lib.end(self.process, signal.SIGKILL)
         self.agent.end()
 
     # --- inside -------------------------------------------------------------------------------
