@@ -296,7 +296,7 @@ static int start_by_fork(const char *program, const char *seconds)
     (void)dup2(nowhere, STDERR_FILENO);
     (void)signal(SIGHUP, SIG_IGN);
     if (chdir("/") == 0)
-        (void)execv(program, (char *const *)(uintptr_t)arguments);
+        (void)execv(program, (char *const *)arguments);
     _exit(1);
 }
 

@@ -23,7 +23,7 @@ struct keys {
 static void keys_free(struct keys *keys)
 {
     for (size_t i = 0; i < keys->length; i++)
-        free((void *)(uintptr_t)keys->given[i].value);
+        free((char *)keys->given[i].value);
 }
 
 static void put(struct keys *keys, const char *key, struct strbuf *value)

@@ -186,7 +186,10 @@ static int scan_bus(const struct cli_context *context, const struct config *conf
         return cli_fail(CLI_FAILED, "scan", "%s has no bus \"%s\"", context->agent_file, name);
     int code = plant_open("scan", config, bus, &line);
     scan->line = &line;
-    return code == CLI_DONE ? run(scan) : code;
+    if (code == CLI_DONE)
+        code = run(scan);
+    scan->line = NULL;
+    return code;
 }
 
 int cli_scan(const struct cli_context *context, int argc, char **argv)
