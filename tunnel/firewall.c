@@ -416,13 +416,25 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
     return rules_set_leases(firewall->rules, leases, kept, problem);
 }
 
+/*
+ * Debian 12's kernel (6.1) refuses to flush a set of intervals while an element is in it
+ * whose time is over, and collects that only after a change of the set. A new table has none.
+ */
+static int clear_leases(struct firewall *firewall, struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
+        return 0;
+    return rules_load(firewall->rules, firewall->config, false, problem);
+}
+
 int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
     if (n_leases == 0)
         return 0;
-    int result = rules_set_leases(firewall->rules, NULL, 0, problem);
+    int result = clear_leases(firewall, problem);
     if (result < 0)
         return result;
     forwarding_stop(firewall->tunnel);

@@ -129,7 +129,6 @@ class Session:
     """Somebody's SSH session: a shell in which one command after the other is run."""
 
     def __init__(self, words):
-        # pylint: disable-next=consider-using-with
         self.process = subprocess.Popen([*words, "bash"], stdin=subprocess.PIPE, text=True, bufsize=1,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.watch = threading.Thread(target=self.read, daemon=True)
