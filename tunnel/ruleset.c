@@ -272,6 +272,11 @@ static void write_fresh_only(const char *counter, struct strbuf *out)
         counter, counter);
 }
 
+/*
+ * Each chain whose policy is to drop also ends with a rule that drops. When a table is replaced the
+ * kernel makes the new rules valid first, then unhooks the old chains, and only then gives the new
+ * ones their policy: in that moment what no rule dropped would pass.
+ */
 static void write_input(const struct firewall_config *config, struct strbuf *out)
 {
     strbuf_add(out, "\tchain input_lock {\n"
@@ -286,7 +291,7 @@ static void write_input(const struct firewall_config *config, struct strbuf *out
     write_exceptions(config, out);
     write_log("in", out);
     /* Hop limit 255 proves that the sender is on the link: RFC 4861 11.2. */
-    strbuf_add(out, "\t\tcounter name dropped_in\n"
+    strbuf_add(out, "\t\tcounter name dropped_in drop\n"
                     "\t}\n"
                     "\tchain neighbours {\n"
                     "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 "
@@ -318,7 +323,7 @@ static void write_forward(struct strbuf *out)
                     "ip daddr . ip saddr . meta l4proto . th sport . iifname "
                     "@" RULESET_LEASE_THROUGH " accept\n");
     write_log("forward", out);
-    strbuf_add(out, "\t\tcounter name dropped_forward\n"
+    strbuf_add(out, "\t\tcounter name dropped_forward drop\n"
                     "\t}\n"
                     "\tchain tunnel_through {\n");
     write_fresh_only("dropped_forward", out);
@@ -347,7 +352,7 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
     strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" RULESET_EGRESS4 " accept\n"
                     "\t\tip6 daddr . meta l4proto . th dport @" RULESET_EGRESS6 " accept\n");
     write_log("out", out);
-    strbuf_add(out, "\t\tcounter name dropped_out\n");
+    strbuf_add(out, "\t\tcounter name dropped_out drop\n");
 }
 
 static void write_output(const struct firewall_config *config, struct strbuf *out)
@@ -425,9 +430,11 @@ const char firewall_panic_text[] =
     "\t\tct state established ct direction reply accept\n"
     "\t\ticmpv6 type nd-neighbor-solicit ip6 hoplimit 255 accept\n"
     "\t\ticmpv6 type nd-neighbor-advert ip6 hoplimit 255 accept\n"
+    "\t\tdrop\n"
     "\t}\n"
     "\tchain forward_lock {\n"
     "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
+    "\t\tdrop\n"
     "\t}\n"
     "\tchain output_lock {\n"
     "\t\ttype filter hook output priority filter - 5; policy accept;\n"

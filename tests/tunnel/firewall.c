@@ -118,6 +118,9 @@ static void test_panic_is_small(void)
     CU_ASSERT_PTR_NULL(strstr(firewall_panic_text, "set "));
     TEST_CONTAINS(firewall_panic_text, "hook input priority filter - 5; policy drop;");
     TEST_CONTAINS(firewall_panic_text, "hook forward priority filter - 5; policy drop;");
+    /* The policy alone is late when a table is replaced. */
+    TEST_CONTAINS(firewall_panic_text, "accept\n\t\tdrop\n\t}\n\tchain forward_lock");
+    TEST_CONTAINS(firewall_panic_text, "policy drop;\n\t\tdrop\n\t}\n");
 }
 
 static void read_kernel(struct nft_listing *listing, int expected)

@@ -182,10 +182,12 @@ $bound
     tcp dport { 443, 8883 } accept
     udp dport 443 accept
 $(ssh_rules)
+    drop
   }
   chain forward {
     type filter hook forward priority filter - 5; policy drop;
     iifname "$wg" oifname "$wg" jump tunnel
+    drop
   }
   chain tunnel {
     ct direction original ip saddr @technicians ip daddr @gateways accept
