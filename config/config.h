@@ -5,8 +5,8 @@
 #ifndef SALLYPORT_CONFIG_CONFIG_H
 #define SALLYPORT_CONFIG_CONFIG_H
 
-#include "config/finding.h"
-#include "config/option.h"
+#include "config/schema/finding.h"
+#include "config/schema/option.h"
 
 #include <stdbool.h>
 #include <stddef.h>

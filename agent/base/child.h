@@ -2,8 +2,8 @@
  * Child processes with a fixed argument vector, never through a shell: bounded in time and in
  * output. Any thread.
  */
-#ifndef SALLYPORT_BASE_CHILD_H
-#define SALLYPORT_BASE_CHILD_H
+#ifndef SALLYPORT_AGENT_BASE_CHILD_H
+#define SALLYPORT_AGENT_BASE_CHILD_H
 
 #include "agent/base/strbuf.h"
 

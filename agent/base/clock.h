@@ -1,8 +1,8 @@
 /*
  * The clocks. Pure logic never calls these: it is given the time by its caller. Any thread.
  */
-#ifndef SALLYPORT_BASE_CLOCK_H
-#define SALLYPORT_BASE_CLOCK_H
+#ifndef SALLYPORT_AGENT_BASE_CLOCK_H
+#define SALLYPORT_AGENT_BASE_CLOCK_H
 
 #include <stdint.h>
 

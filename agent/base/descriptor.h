@@ -1,6 +1,6 @@
 /* File descriptors and whole small files. Any thread. */
-#ifndef SALLYPORT_BASE_DESCRIPTOR_H
-#define SALLYPORT_BASE_DESCRIPTOR_H
+#ifndef SALLYPORT_AGENT_BASE_DESCRIPTOR_H
+#define SALLYPORT_AGENT_BASE_DESCRIPTOR_H
 
 #include "agent/base/strbuf.h"
 

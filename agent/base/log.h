@@ -3,8 +3,8 @@
  * subsystem, carries key=value ids, and says what happens next. The one who decides logs;
  * everybody below returns an error. Any thread; a record is written with one write().
  */
-#ifndef SALLYPORT_BASE_LOG_H
-#define SALLYPORT_BASE_LOG_H
+#ifndef SALLYPORT_AGENT_BASE_LOG_H
+#define SALLYPORT_AGENT_BASE_LOG_H
 
 #include "agent/base/macros.h"
 

@@ -1,6 +1,6 @@
 /* Small compiler helpers used everywhere. Depends on nothing. */
-#ifndef SALLYPORT_BASE_MACROS_H
-#define SALLYPORT_BASE_MACROS_H
+#ifndef SALLYPORT_AGENT_BASE_MACROS_H
+#define SALLYPORT_AGENT_BASE_MACROS_H
 
 #include <stddef.h>
 

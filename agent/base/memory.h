@@ -2,8 +2,8 @@
  * Allocation that does not fail: a gateway that cannot get memory at start has to be restarted by
  * its supervisor, and nothing in the steady state allocates. Any thread.
  */
-#ifndef SALLYPORT_BASE_MEMORY_H
-#define SALLYPORT_BASE_MEMORY_H
+#ifndef SALLYPORT_AGENT_BASE_MEMORY_H
+#define SALLYPORT_AGENT_BASE_MEMORY_H
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
  * A byte buffer that grows, is reused and never shrinks, so that the steady state allocates
  * nothing. Always NUL-terminated. One owner; not thread safe.
  */
-#ifndef SALLYPORT_BASE_STRBUF_H
-#define SALLYPORT_BASE_STRBUF_H
+#ifndef SALLYPORT_AGENT_BASE_STRBUF_H
+#define SALLYPORT_AGENT_BASE_STRBUF_H
 
 #include "agent/base/macros.h"
 

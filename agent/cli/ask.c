@@ -3,7 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
-#include "agent/control.h"
+#include "agent/local/control.h"
 #include "drivers/driver.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * How subcommands ask the running agent, over its local socket (agent/control.h).
+ * How subcommands ask the running agent, over its local socket (agent/local/control.h).
  */
 #ifndef SALLYPORT_AGENT_CLI_ASK_H
 #define SALLYPORT_AGENT_CLI_ASK_H

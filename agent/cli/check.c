@@ -5,13 +5,13 @@
 #include "agent/cli/check.h"
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
-#include "agent/certificate.h"
 #include "agent/cli/check_egress.h"
 #include "agent/cli/cli.h"
+#include "agent/tls/certificate.h"
 #include "config/config.h"
-#include "config/option.h"
-#include "drivers/line.h"
-#include "tunnel/netd_config.h"
+#include "config/schema/option.h"
+#include "drivers/line/line.h"
+#include "tunnel/config/netd_config.h"
 
 #include <errno.h>
 #include <jansson.h>

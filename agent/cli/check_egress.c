@@ -1,9 +1,9 @@
 /* Whether egress = "strict" lets the agent reach its broker or proxy. */
 #include "agent/cli/check_egress.h"
 
-#include "agent/proxy_url.h"
-#include "config/option.h"
-#include "config/server.h"
+#include "agent/tls/proxy_url.h"
+#include "config/load/server.h"
+#include "config/schema/option.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #define SALLYPORT_AGENT_CLI_CHECK_EGRESS_H
 
 #include "config/config.h"
-#include "tunnel/netd_config.h"
+#include "tunnel/config/netd_config.h"
 
 void check_egress(const struct config *agent, const struct netd_config *warden,
                   struct findings *findings);

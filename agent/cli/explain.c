@@ -1,8 +1,8 @@
 /* `sallyport explain`: the reference of configuration keys. */
 #include "agent/cli/cli.h"
-#include "config/topic.h"
+#include "config/schema/topic.h"
 #include "drivers/driver.h"
-#include "tunnel/netd_config.h"
+#include "tunnel/config/netd_config.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "agent/cli/warden.h"
 
 #include "agent/base/macros.h"
-#include "tunnel/firewall.h"
+#include "tunnel/firewall/firewall.h"
 
 #include <poll.h>
 #include <stdio.h>

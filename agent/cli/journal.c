@@ -4,7 +4,7 @@
 
 #include "agent/base/macros.h"
 #include "agent/base/strbuf.h"
-#include "tunnel/journal.h"
+#include "tunnel/journal/journal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/cli/ask.h"
-#include "agent/control.h"
+#include "agent/local/control.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 #include "agent/cli/ask.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/plant_line.h"
-#include "agent/encode.h"
+#include "agent/payload/encode.h"
 #include "drivers/driver.h"
-#include "drivers/tag.h"
+#include "drivers/modbus/tag.h"
 
 #include <stdio.h>
 #include <stdlib.h>

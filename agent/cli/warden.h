@@ -6,8 +6,8 @@
 #define SALLYPORT_AGENT_CLI_WARDEN_H
 
 #include "agent/cli/cli.h"
-#include "tunnel/netd_config.h"
-#include "tunnel/warden_client.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/wire/warden_client.h"
 
 #include <jansson.h>
 

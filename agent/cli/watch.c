@@ -4,7 +4,7 @@
 #include "agent/base/memory.h"
 #include "agent/cli/ask.h"
 #include "agent/cli/cli.h"
-#include "agent/encode.h"
+#include "agent/payload/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>

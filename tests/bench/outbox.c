@@ -6,7 +6,7 @@
  *
  * It prints one line for each measurement and leaves nothing behind.
  */
-#include "agent/outbox.h"
+#include "agent/outbox/outbox.h"
 #include "agent/base/memory.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@
  *
  * Delay is from uplink_publish() to the acknowledgement.
  */
-#include "agent/uplink.h"
+#include "agent/uplink/uplink.h"
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "tests/support/broker.h"

@@ -1,13 +1,13 @@
 /* The documents made from the tables of keys, and those tables with all real drivers. */
-#include "config/topic.h"
+#include "config/schema/topic.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
 #include "tests/support/test.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "config/manual.h"
-#include "config/table.h"
+#include "config/print/manual.h"
+#include "config/schema/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * A message as it comes from the broker: it is split, and its text read. Whatever is read has one
  * text only, the one that was signed, and all of it is safe to use as it is.
  */
-#include "tunnel/command_text.h"
+#include "tunnel/model/command_text.h"
 
 #include <stdlib.h>
 #include <string.h>

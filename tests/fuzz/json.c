@@ -2,7 +2,7 @@
  * Samples to JSON and back: whatever a plant sends, the message is well-formed, jansson reads the
  * same values from it, and nothing of a text escapes its quotes.
  */
-#include "agent/encode.h"
+#include "agent/payload/encode.h"
 
 #include <assert.h>
 #include <jansson.h>

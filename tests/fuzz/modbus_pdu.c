@@ -2,8 +2,8 @@
  * Replies as a hostile device may send them. The first 8 bytes choose the request; the rest is
  * what came. What is accepted must be a whole, consistent frame within the bytes.
  */
-#include "drivers/modbus_pdu.h"
-#include "drivers/late.h"
+#include "drivers/modbus/modbus_pdu.h"
+#include "drivers/modbus/late.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* netd.conf: any text is either refused with a finding, or gives values within their bounds. */
 #include "agent/base/strbuf.h"
-#include "tunnel/firewall.h"
-#include "tunnel/netd_config.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/firewall/firewall.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* What nft prints of our table: no text does more than be refused. */
-#include "tunnel/nft_listing.h"
+#include "tunnel/firewall/nft_listing.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * Whatever a broker sends to an operator's computer: challenges, replies, states and the JSON that
  * is passed on must be read without harm, and what is kept of it must be printable.
  */
-#include "agent/cli/operator_json.h"
-#include "agent/cli/operator_text.h"
+#include "agent/cli/operator/operator_json.h"
+#include "agent/cli/operator/operator_text.h"
 
 #include <assert.h>
 #include <string.h>

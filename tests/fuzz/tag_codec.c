@@ -3,7 +3,7 @@
  * address is either refused or lies within its table.
  */
 #include "drivers/driver.h"
-#include "drivers/tag.h"
+#include "drivers/modbus/tag.h"
 
 #include <assert.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* A tags_file of any content, for a device of a real driver. */
 #include "config/config.h"
-#include "config/csv.h"
+#include "config/load/csv.h"
 #include "drivers/driver.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * The warden's protocol: whatever is accepted must be safe to use as it is. The first byte chooses
  * between a request and a reply, the rest is the message.
  */
-#include "tunnel/wire.h"
+#include "tunnel/wire/wire.h"
 
 #include <stdint.h>
 #include <stdlib.h>

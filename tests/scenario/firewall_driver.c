@@ -8,8 +8,8 @@
  *   hub ADDRESS PORT TTL-MS    forget-hub
  */
 #include "agent/base/macros.h"
-#include "tunnel/firewall.h"
-#include "tunnel/privilege.h"
+#include "tunnel/firewall/firewall.h"
+#include "tunnel/os/privilege.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,11 +5,11 @@
  * forgotten.
  */
 #include "agent/base/descriptor.h"
-#include "agent/cli/operator_config.h"
-#include "config/manual.h"
+#include "agent/cli/operator/operator_config.h"
+#include "config/print/manual.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
-#include "tunnel/netd_config.h"
+#include "tunnel/config/netd_config.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,8 @@ static int replace_keys(const char *folder, const char *name, const struct strbu
     const char *begin = problem < 0 ? NULL : strstr(strbuf_text(&page), MANUAL_BEGIN);
     const char *end = begin ? strstr(begin, MANUAL_END) : NULL;
     if (!end) {
-        (void)fprintf(stderr, "%s: cannot be read, or has not the two marks of config/manual.h\n",
+        (void)fprintf(stderr,
+                      "%s: cannot be read, or has not the two marks of config/print/manual.h\n",
                       path);
         return problem < 0 ? problem : -EINVAL;
     }

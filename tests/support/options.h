@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_TESTS_SUPPORT_OPTIONS_H
 #define SALLYPORT_TESTS_SUPPORT_OPTIONS_H
 
-#include "config/option.h"
+#include "config/schema/option.h"
 
 #include <assert.h>
 #include <stdbool.h>

@@ -6,7 +6,7 @@
 #define SALLYPORT_TESTS_SUPPORT_OUTBOX_FIXTURE_H
 
 #include "agent/base/memory.h"
-#include "agent/outbox.h"
+#include "agent/outbox/outbox.h"
 #include "tests/support/test.h"
 
 #include <dirent.h>

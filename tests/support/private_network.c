@@ -2,8 +2,8 @@
 #include "tests/support/private_network.h"
 
 #include "agent/base/strbuf.h"
-#include "tunnel/helper.h"
-#include "tunnel/privilege.h"
+#include "tunnel/os/helper.h"
+#include "tunnel/os/privilege.h"
 
 #include <errno.h>
 #include <sched.h>

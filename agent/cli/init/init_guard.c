@@ -1,0 +1,320 @@
+/*
+ * The guardian of the first arming: a process out of reach of the session that started it, which
+ * undoes the arming unless root tells it to keep it. It works as root and outside the warden, which
+ * has no verb that removes the lockdown: it stops the units and deletes the table with nft.
+ *
+ * It listens at a socket that root alone can reach. A client sends one byte, INIT_KEEP or
+ * INIT_UNDO, or waits; every client is told in the end what became of it: "kept" or "undone", and
+ * why.
+ */
+#include "agent/cli/init/init.h"
+
+#include "agent/base/child.h"
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#define FOLDER "/run/sallyport-init"
+#define SOCKET FOLDER "/guard.sock"
+#define LAST FOLDER "/last"
+#define VERDICT_MAX_BYTES 4096
+#define CLIENTS_MAX 8
+#define UNDO_TRIES 5
+#define START_MS 5000
+#define PROGRAM_MS 90000 /* systemctl waits for the unit */
+#define OUTPUT_MAX_BYTES 65536
+#define SYSTEMD_RUN "/usr/bin/systemd-run"
+
+int init_run(const char *const *arguments, struct strbuf *output)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    const struct child_job job = {.arguments = arguments,
+                                  .environment = environment,
+                                  .output_max_bytes = OUTPUT_MAX_BYTES,
+                                  .timeout_ms = PROGRAM_MS};
+    return child_run(&job, output ? output : &ignored);
+}
+
+bool init_has_systemd(void)
+{
+    struct stat about;
+    return lstat("/run/systemd/system", &about) == 0 && S_ISDIR(about.st_mode) &&
+           access(INIT_SYSTEMCTL, X_OK) == 0; /* sd_booted(3) */
+}
+
+bool init_is_armed(void)
+{
+    static const char *const list[] = {INIT_NFT, "list", "table", "inet", "sallyport", NULL};
+    return init_run(list, NULL) == 0;
+}
+
+static void note(int priority, const char *text)
+{
+    (void)sd_journal_print(priority, "sallyport init: %s", text);
+}
+
+/* ---- what it does in the end ---- */
+
+/* The units of the edge: running already when it is kept, so only the boot is left to do. */
+static void enable_units(struct strbuf *verdict)
+{
+    static const char *const enable[] = {
+        INIT_SYSTEMCTL,      "enable", "sallyport-firewall.service", "sallyport-netd.service",
+        "sallyport.service", NULL};
+    static const char *const start[] = {INIT_SYSTEMCTL, "restart", "sallyport.service", NULL};
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    if (init_has_systemd() && (init_run(enable, &output) != 0 || init_run(start, &output) != 0))
+        strbuf_addf(verdict,
+                    "the rules stay until this machine restarts, but NOT beyond: the units could "
+                    "not be enabled and started: %.*s",
+                    (int)strcspn(strbuf_text(&output), "\n"), strbuf_text(&output));
+    else
+        strbuf_add(verdict, "kept");
+}
+
+static void stop_units(void)
+{
+    static const char *const disable[] = {INIT_SYSTEMCTL,
+                                          "disable",
+                                          "--now",
+                                          "sallyport-netd.service",
+                                          "sallyport-firewall.service",
+                                          NULL};
+    if (init_has_systemd() && init_run(disable, NULL) != 0)
+        note(LOG_ERR, "the units could not be stopped; the table is removed all the same");
+}
+
+/* The warden, if it still runs, would load the table again: look until it stays away. */
+static void undo(const char *why, struct strbuf *verdict)
+{
+    static const char *const drop[] = {INIT_NFT, "delete", "table", "inet", "sallyport", NULL};
+    int tries = 0;
+    stop_units();
+    while (init_is_armed() && tries++ < UNDO_TRIES) {
+        (void)init_run(drop, NULL);
+        clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_S / 5);
+    }
+    if (init_is_armed())
+        strbuf_addf(verdict, "the arming could NOT be undone (%s): nft delete table inet sallyport",
+                    why);
+    else
+        strbuf_addf(verdict,
+                    "undone: %s; the units are stopped, the table is removed, and this "
+                    "machine is as open as before",
+                    why);
+}
+
+/* ---- the socket ---- */
+
+int init_guard_connect(void)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+    CLEANUP(descriptor_close) int guardian = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (guardian < 0 || connect(guardian, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    int connected = guardian;
+    guardian = -1;
+    return connected;
+}
+
+void init_guard_last(struct strbuf *verdict)
+{
+    (void)file_read(LAST, VERDICT_MAX_BYTES, verdict);
+}
+
+bool init_is_guarded(void)
+{
+    CLEANUP(descriptor_close) int guardian = init_guard_connect();
+    return guardian >= 0;
+}
+
+static int listen_at_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+    if (mkdir(FOLDER, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    struct stat about;
+    if (lstat(FOLDER, &about) < 0 || !S_ISDIR(about.st_mode) || about.st_uid != geteuid() ||
+        (about.st_mode & 077))
+        return -EPERM;
+    if (init_is_guarded())
+        return -EADDRINUSE;
+    (void)unlink(SOCKET);
+    CLEANUP(descriptor_close)
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(listener, CLIENTS_MAX) < 0)
+        return -errno;
+    int ready = listener;
+    listener = -1;
+    return ready;
+}
+
+struct guard {
+    int listener;
+    int clients[CLIENTS_MAX];
+    size_t n_clients;
+};
+
+static void take_client(struct guard *guard)
+{
+    int client = accept4(guard->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (client < 0)
+        return;
+    if (guard->n_clients == CLIENTS_MAX ||
+        getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ||
+        (peer.uid != 0 && peer.uid != geteuid())) {
+        close(client);
+        return;
+    }
+    guard->clients[guard->n_clients++] = client;
+}
+
+/* What a client says: INIT_KEEP, INIT_UNDO, or 0. One that left is forgotten. */
+static char hear_client(struct guard *guard, size_t index)
+{
+    char word = 0;
+    ssize_t got = recv(guard->clients[index], &word, 1, MSG_DONTWAIT);
+    if (got == 1)
+        return word == INIT_KEEP || word == INIT_UNDO ? word : 0;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    close(guard->clients[index]);
+    guard->clients[index] = guard->clients[--guard->n_clients];
+    return 0;
+}
+
+/* Waits for a word until the time is over; 0: none came. */
+static char await_word(struct guard *guard, int64_t deadline_ns)
+{
+    for (;;) {
+        struct pollfd waits[1 + CLIENTS_MAX] = {{.fd = guard->listener, .events = POLLIN}};
+        size_t n_clients = guard->n_clients;
+        int64_t left_ms = (deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
+        if (left_ms <= 0)
+            return 0;
+        for (size_t i = 0; i < n_clients; i++)
+            waits[1 + i] = (struct pollfd){.fd = guard->clients[i], .events = POLLIN};
+        if (poll(waits, 1 + n_clients, (int)left_ms) <= 0)
+            continue;
+        for (size_t i = n_clients; i > 0;
+             i--) { /* from the end: one that left gives up its place */
+            char word = waits[i].revents ? hear_client(guard, i - 1) : 0;
+            if (word)
+                return word;
+        }
+        if (waits[0].revents)
+            take_client(guard);
+    }
+}
+
+static void tell_clients(struct guard *guard, const struct strbuf *verdict)
+{
+    take_client(guard); /* who came at the last moment; not blocking, see listen_at_socket() */
+    for (size_t i = 0; i < guard->n_clients; i++) {
+        (void)send(guard->clients[i], verdict->data, verdict->length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        close(guard->clients[i]);
+    }
+}
+
+int init_guard(int seconds)
+{
+    CLEANUP(strbuf_free) struct strbuf verdict = STRBUF_EMPTY;
+    struct guard guard = {.listener = listen_at_socket()};
+    if (guard.listener < 0)
+        return cli_fail(CLI_FAILED, INIT, SOCKET ": %s", strerror(-guard.listener));
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    char word = await_word(&guard, clock_mono_ns() + seconds * CLOCK_NS_PER_S);
+    bool keeps = word == INIT_KEEP && init_is_armed();
+    if (keeps)
+        enable_units(&verdict);
+    else if (word == INIT_KEEP) /* at the next start rules would be loaded that nobody has tried */
+        undo("it was confirmed before the rules were loaded", &verdict);
+    else
+        undo(word == INIT_UNDO ? "it was asked for" : "nobody has confirmed in time", &verdict);
+    note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
+    (void)unlink(SOCKET);
+    (void)file_replace(LAST, verdict.data, verdict.length, 0600);
+    tell_clients(&guard, &verdict);
+    close(guard.listener);
+    return CLI_DONE;
+}
+
+/* ---- its start ---- */
+
+static bool start_by_systemd(const char *program, const char *seconds)
+{
+    /* One that is killed begins anew, so that its time may double, but somebody undoes it. */
+    const char *const run[] = {SYSTEMD_RUN,
+                               "--quiet",
+                               "--collect",
+                               "--unit=sallyport-init-guard",
+                               "--property=Restart=on-failure",
+                               "--",
+                               program,
+                               INIT,
+                               "--guard",
+                               "--seconds",
+                               seconds,
+                               NULL};
+    return init_has_systemd() && access(SYSTEMD_RUN, X_OK) == 0 && init_run(run, NULL) == 0;
+}
+
+/* A session of its own, a child of init's: the end of a terminal does not reach it. */
+static int start_by_fork(const char *program, const char *seconds)
+{
+    const char *const arguments[] = {program, INIT, "--guard", "--seconds", seconds, NULL};
+    pid_t child = fork();
+    if (child < 0)
+        return -errno;
+    if (child > 0)
+        return waitpid(child, NULL, 0) == child ? 0 : -errno;
+    (void)setsid();
+    if (fork() != 0)
+        _exit(0);
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)dup2(nowhere, STDIN_FILENO);
+    (void)dup2(nowhere, STDOUT_FILENO);
+    (void)dup2(nowhere, STDERR_FILENO);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (chdir("/") == 0)
+        (void)execv(program, (char *const *)arguments);
+    _exit(1);
+}
+
+int init_guard_start(int seconds)
+{
+    char program[4096], text[12];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (length < 0)
+        return -errno;
+    program[length] = '\0';
+    (void)snprintf(text, sizeof(text), "%d", seconds);
+    if (init_is_guarded())
+        return -EALREADY;
+    int problem = start_by_systemd(program, text) ? 0 : start_by_fork(program, text);
+    int64_t deadline_ns = clock_mono_ns() + START_MS * CLOCK_NS_PER_MS;
+    while (!problem && !init_is_guarded()) {
+        clock_sleep_until(clock_mono_ns() + 20 * CLOCK_NS_PER_MS);
+        problem = clock_mono_ns() < deadline_ns ? 0 : -ETIMEDOUT;
+    }
+    return problem;
+}

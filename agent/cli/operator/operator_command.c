@@ -1,0 +1,234 @@
+/* `sallyport operator open | extend | close`: a command is made, shown, signed and sent. */
+#include "agent/cli/operator/operator_exchange.h"
+#include "agent/cli/operator/operator_sign.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define CHALLENGE_MS 5000 /* it is retained, so it comes at once or never */
+#define STATUS_MS 500     /* likewise; but a user may not be allowed to read it */
+#define MEANWHILE_MS 20   /* for what came while it was signed */
+
+/* --- before it is sent ------------------------------------------------------------------------ */
+
+static int64_t after_ms(int64_t ms)
+{
+    return clock_mono_ns() + ms * CLOCK_NS_PER_MS;
+}
+
+/* Waits for the challenge, and a moment for the state that comes with it. */
+static int fetch_challenge(struct operator_exchange *exchange, struct operator_call *call)
+{
+    const struct operator_gateway *gateway = &call->gateway;
+    int64_t wait_ms = call->timeout_s && call->timeout_s * 1000 < CHALLENGE_MS
+                          ? call->timeout_s * 1000
+                          : CHALLENGE_MS;
+    if (!exchange->challenge[0] && !exchange->is_garbled)
+        (void)operator_link_wait(exchange->link, after_ms(wait_ms));
+    if (!exchange->challenge[0] && exchange->is_garbled)
+        return cli_fail(CLI_FAILED, call->name,
+                        "what the broker has as the challenge of %s/%s is none (64 hex digits); "
+                        "nothing was signed",
+                        gateway->site, gateway->id);
+    if (!exchange->challenge[0])
+        return cli_fail(CLI_FAILED, call->name,
+                        "there is no challenge of %s/%s: no gateway of this name has its warden "
+                        "running, or the broker's access control list (ACL) does not let this "
+                        "user read it",
+                        gateway->site, gateway->id);
+    exchange->is_hearing_status = true;
+    if (!exchange->has_status)
+        (void)operator_link_wait(exchange->link, after_ms(STATUS_MS));
+    exchange->is_hearing_status = false;
+    if (exchange->has_status && strcmp(exchange->status.state, "offline") == 0 &&
+        !call->is_printing)
+        return cli_fail(CLI_FAILED, call->name,
+                        "%s/%s is offline: the command would not reach it; nothing was signed",
+                        gateway->site, gateway->id);
+    memcpy(call->command.challenge, exchange->challenge, sizeof(call->command.challenge));
+    return CLI_DONE;
+}
+
+/* Shows what will be signed, and asks. */
+static int confirm(const struct operator_call *call, const char *key, const struct strbuf *text)
+{
+    char answer[16] = "";
+    (void)fprintf(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
+    if (call->is_sure)
+        return CLI_DONE;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(CLI_USAGE, call->name, "there is no terminal to ask on; say --yes");
+    (void)fprintf(stderr, "Sign it? [y/N] ");
+    (void)fflush(stderr);
+    if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, call->name, "nothing was signed");
+}
+
+/* Appends the command with its signature to OUT. */
+static int sign(const struct operator_call *call, const struct operator_config *config,
+                struct strbuf *out)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    if (!config->ssh_key)
+        return cli_fail(CLI_FAILED, call->name,
+                        "operator.conf has no ssh_key; `sallyport operator keygen` makes one");
+    command_print(&call->command, &text);
+    int code = confirm(call, config->ssh_key, &text);
+    if (code != CLI_DONE)
+        return code;
+    strbuf_append(out, text.data, text.length);
+    return operator_sign(call->name, config->ssh_key, &text, out) < 0 ? CLI_FAILED : CLI_DONE;
+}
+
+static int print_signed(const struct operator_call *call, const struct strbuf *text)
+{
+    if (call->context->json)
+        return operator_print_json(
+            json_pack("{s:s, s:s}", "id", call->command.id, "command", strbuf_text(text)));
+    (void)fputs(strbuf_text(text), stdout);
+    return CLI_DONE;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static int send(struct operator_exchange *exchange, const struct strbuf *text)
+{
+    const struct operator_call *call = exchange->call;
+    const struct operator_gateway *gateway = &call->gateway;
+    CLEANUP(memory_free_pointer)
+    char *topic = memory_printf("%s/%s/command", gateway->site, gateway->id);
+    (void)operator_link_wait(exchange->link, after_ms(MEANWHILE_MS));
+    if (strcmp(exchange->challenge, call->command.challenge) != 0)
+        return cli_fail(CLI_FAILED, call->name,
+                        "the gateway has a new challenge by now; nothing was sent, give the "
+                        "command again");
+    exchange->is_sent = true;
+    exchange->session[0] = '\0';
+    if (operator_link_publish(exchange->link, topic, text->data, text->length) < 0)
+        return cli_fail(CLI_UNREACHABLE, call->name,
+                        "the connection to the broker was lost; nothing was sent");
+    return operator_exchange_finish(exchange);
+}
+
+static int converse(struct operator_exchange *exchange, struct operator_call *call,
+                    const struct operator_config *config)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    int code = fetch_challenge(exchange, call);
+    if (code == CLI_DONE)
+        code = sign(call, config, &text);
+    if (code != CLI_DONE)
+        return code;
+    return call->is_printing ? print_signed(call, &text) : send(exchange, &text);
+}
+
+static int run(struct operator_call *call, const struct operator_config *config)
+{
+    struct operator_exchange exchange = {.call = call};
+    const struct operator_gateway *gateway = &call->gateway;
+    const struct operator_ear ear = {.received = operator_exchange_received, .context = &exchange};
+    if (call->challenge) {
+        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+        int code = sign(call, config, &text);
+        return code == CLI_DONE ? print_signed(call, &text) : code;
+    }
+    CLEANUP(memory_free_pointer)
+    char *filter = memory_printf("%s/%s/+", gateway->site, gateway->id);
+    int code = operator_link_new(config, call->name, filter, &ear, &exchange.link);
+    if (code == CLI_DONE)
+        code = converse(&exchange, call, config);
+    operator_link_free(exchange.link, code);
+    return code;
+}
+
+/* 128 random bits, so that no two commands ever have the same. */
+static int choose_id(const struct operator_call *call, char id[WIRE_NAME_BYTES])
+{
+    unsigned char bytes[16];
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return cli_fail(CLI_FAILED, call->name, "there are no random numbers");
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return CLI_DONE;
+}
+
+/* Whether the options are there that the action takes, and no others. */
+static bool options_fit(const struct operator_call *call)
+{
+    bool has_limits = call->ttl && call->reason;
+    if (call->challenge && !call->is_printing)
+        return false;
+    switch (call->command.action) {
+    case COMMAND_OPEN:
+        return call->services && has_limits;
+    case COMMAND_EXTEND:
+        return !call->services && has_limits;
+    case COMMAND_CLOSE:
+        return !call->services && !call->ttl && !call->reason;
+    }
+    return false;
+}
+
+/* What was typed, into the command. */
+static int complete(struct operator_call *call)
+{
+    struct command *command = &call->command;
+    uint32_t ttl_s = 0;
+    if (!operator_gateway_parse(call->words[0], &call->gateway))
+        return cli_fail(CLI_USAGE, call->name, "\"%s\" is not SITE/ID", call->words[0]);
+    (void)snprintf(command->gateway, sizeof(command->gateway), "%s/%s", call->gateway.site,
+                   call->gateway.id);
+    if (call->ttl && !cli_parse_duration(call->ttl, &ttl_s))
+        return cli_fail(CLI_USAGE, call->name, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+                        call->ttl);
+    command->ttl_s = ttl_s;
+    const char *problem = operator_command_fill(command, call->services, call->reason);
+    if (problem)
+        return cli_fail(CLI_USAGE, call->name, "%s", problem);
+    if (call->challenge &&
+        !operator_challenge_parse(call->challenge, strlen(call->challenge), command->challenge))
+        return cli_fail(CLI_USAGE, call->name, "--challenge needs 64 hex digits");
+    return choose_id(call, command->id);
+}
+
+static enum command_action action_of(const char *name)
+{
+    enum command_action action = COMMAND_OPEN;
+    while (action < COMMAND_CLOSE && strcmp(name, command_action_names[action]) != 0)
+        action++;
+    return action;
+}
+
+int operator_command(const struct cli_context *context, int argc, char **argv)
+{
+    struct operator_call call = {
+        .context = context, .command = {.action = action_of(argv[0])}, .words = argv + 1};
+    const struct cli_option options[] = {
+        {.name = "--service", .text = &call.services},
+        {.name = "--ttl", .text = &call.ttl},
+        {.name = "--reason", .text = &call.reason},
+        {.name = "--challenge", .text = &call.challenge},
+        {.name = "--yes", .flag = &call.is_sure},
+        {.name = "--print", .flag = &call.is_printing},
+        {.name = "--timeout", .number = &call.timeout_s, .min = 1, .max = 86400},
+        {.name = NULL},
+    };
+    (void)snprintf(call.name, sizeof(call.name), "operator %s", argv[0]);
+    if (cli_options(argc, argv, options) != 2 || !options_fit(&call))
+        return operator_usage(argv[0]);
+    int code = complete(&call);
+    struct operator_config *config = NULL;
+    if (code == CLI_DONE)
+        code = operator_load(context, call.name, &config);
+    if (code == CLI_DONE)
+        code = run(&call, config);
+    operator_config_free(config);
+    return code;
+}

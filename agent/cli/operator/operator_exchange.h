@@ -1,0 +1,50 @@
+/*
+ * One signed command and what becomes of it: what the gateway publishes meanwhile, its reply, and
+ * how that is told. Shared by operator_command.c (what comes before it is sent) and
+ * operator_exchange.c (what comes after) only. Main thread only.
+ */
+#ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
+#define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
+
+#include "agent/cli/operator/operator.h"
+#include "agent/cli/operator/operator_link.h"
+
+/* What was typed. */
+struct operator_call {
+    const struct cli_context *context;
+    char name[32]; /* in front of messages */
+    struct operator_gateway gateway;
+    struct command command;
+    char **words;
+    const char *services, *ttl, *reason, *challenge;
+    bool is_sure, is_printing;
+    long long timeout_s; /* 0: not given */
+};
+
+/* What has come from the gateway. */
+struct operator_exchange {
+    const struct operator_call *call;
+    struct operator_link *link;
+    char challenge[OPERATOR_CHALLENGE_BYTES]; /* the newest; "": none */
+    bool is_garbled;                          /* something came in its place */
+    bool has_status, is_sent, has_reply;
+    bool is_hearing_status; /* wake up for one */
+    struct operator_status status;
+    struct operator_reply reply;
+    char unread[32];  /* why a command was refused whose id the gateway could not read */
+    size_t garbage;   /* replies that are none */
+    char session[24]; /* what became of it since: "open", "closed", or "" */
+    char end[32];     /* why it was closed */
+    bool was_waiting; /* the status has shown it */
+};
+
+/* For an operator_ear, whose context is the exchange. */
+void operator_exchange_received(void *context, const struct operator_message *message);
+
+/*
+ * Waits for the reply to the command that was sent, and for an approval on site; prints what
+ * became of it. Returns an enum cli_exit.
+ */
+int operator_exchange_finish(struct operator_exchange *exchange);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * The gateway: owns the lines, the pipeline, the outbox, the uplink and the local socket, and
+ * wires them together. Everything below it is told what it needs through callbacks set here.
+ * Main loop only.
+ */
+#ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_H
+#define SALLYPORT_AGENT_GATEWAY_GATEWAY_H
+
+#include "config/config.h"
+
+#include <systemd/sd-event.h>
+
+struct gateway; /* opaque */
+
+/*
+ * Opens the store, makes the lines and the session, and starts them. CONFIG becomes the
+ * gateway's, also on failure. Returns 0, or a negative errno after logging why.
+ */
+int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway);
+
+/*
+ * Puts a fresh configuration, taken over, in force: the lines start anew, store and session go on.
+ * A change that concerns the session or the process is refused with an event that says so. Returns
+ * 0, or a negative errno when the lines could not be started and the process must end.
+ */
+int gateway_reload(struct gateway *gateway, struct config *fresh);
+
+/* A reload was asked for and the file cannot be used: the running configuration stays. */
+void gateway_reject(struct gateway *gateway, const char *why);
+
+/*
+ * Stops in the reverse order: no more polls, what was read goes out or to disk, `offline` is
+ * published. Blocks for a few seconds at most. Returns false when the MQTT client is stuck and
+ * the process must leave with _exit(). Accepts NULL.
+ */
+bool gateway_stop(struct gateway *gateway);
+
+#endif

@@ -1,0 +1,208 @@
+/* What the gateway is made of: how each part is made, and what it tells the gateway. */
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/gateway/gateway_private.h"
+#include "agent/gateway/lines.h"
+#include "agent/gateway/notice.h"
+#include "agent/local/live_view.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- the lines reach up ------------------------------------------------------------------- */
+
+static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
+{
+    struct gateway *gateway = context;
+    notice_line(gateway->pipeline, gateway->config, gateway->lines, event, owner, timestamp_ms);
+    gateway_status_soon(gateway);
+}
+
+/* --- the uplink reaches up ---------------------------------------------------------------- */
+
+static void uplink_went_up(void *context)
+{
+    struct gateway *gateway = context;
+    outbox_link(gateway->outbox, true, gateway_now_ms());
+    courier_link_up(gateway->courier);
+    gateway_publish_status(gateway);
+}
+
+static void uplink_went_down(void *context, const char *reason)
+{
+    struct gateway *gateway = context;
+    (void)reason; /* the uplink has logged it */
+    outbox_link(gateway->outbox, false, gateway_now_ms());
+}
+
+static void uplink_acknowledged(void *context, uint64_t tag)
+{
+    struct gateway *gateway = context;
+    if (tag != 0)
+        outbox_release(gateway->outbox, tag);
+}
+
+static void uplink_received(void *context, const char *topic, const void *payload, size_t length,
+                            bool is_retained)
+{
+    struct gateway *gateway = context;
+    courier_received(gateway->courier, topic, payload, length, is_retained, gateway_now_ms());
+}
+
+/* --- the courier's road -------------------------------------------------------------------- */
+
+static int courier_publishes(void *context, const char *topic, const void *payload, size_t length,
+                             bool retained)
+{
+    struct gateway *gateway = context;
+    return uplink_publish(gateway->uplink, topic, payload, length, retained, 0);
+}
+
+static int courier_delivers(void *context, const void *text, size_t length, bool is_retained)
+{
+    struct gateway *gateway = context;
+    return warden_watch_signed(gateway->warden, text, length, is_retained);
+}
+
+/* --- the warden reaches up ---------------------------------------------------------------- */
+
+static bool warden_event(void *context, const char *name, int64_t timestamp_ms,
+                         const struct event_field *fields, size_t n_fields)
+{
+    struct gateway *gateway = context;
+    return pipeline_event(gateway->pipeline, name, timestamp_ms, fields, n_fields) != 0 &&
+           outbox_commit(gateway->outbox, gateway_now_ms()) == 0;
+}
+
+static void warden_changed(void *context)
+{
+    struct gateway *gateway = context;
+    courier_warden(gateway->courier, warden_watch_is_connected(gateway->warden));
+    gateway_status_soon(gateway);
+}
+
+static void warden_challenge(void *context, const char *challenge)
+{
+    struct gateway *gateway = context;
+    courier_challenge(gateway->courier, challenge);
+}
+
+static void warden_answered(void *context, enum session_refusal refusal,
+                            const struct wire_signed_reply *reply)
+{
+    struct gateway *gateway = context;
+    courier_answered(gateway->courier, refusal, reply);
+}
+
+/* --- the local socket asks ---------------------------------------------------------------- */
+
+static void control_status(void *context, struct strbuf *out)
+{
+    struct health_view view = gateway_view(context);
+    health_status(&view, true, out);
+}
+
+static int control_values(void *context, const char *device, struct strbuf *out)
+{
+    struct gateway *gateway = context;
+    return live_view(gateway->config, pipeline_values(gateway->pipeline), device, out);
+}
+
+static int control_read(void *context, const char *bus, const struct driver_request *request,
+                        line_request_done done, void *done_context)
+{
+    struct gateway *gateway = context;
+    for (size_t i = 0; i < gateway->config->n_buses; i++) {
+        if (strcmp(gateway->config->buses[i].name, bus) == 0 && gateway->lines[i])
+            return line_request(gateway->lines[i], request, done, done_context);
+    }
+    return -ENOENT;
+}
+
+/* --- making them --------------------------------------------------------------------------- */
+
+int gateway_open_outbox(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    CLEANUP(strbuf_free) struct strbuf warning = STRBUF_EMPTY;
+    const struct outbox_settings settings = {
+        .state_dir = config->gateway.state_dir,
+        .runtime_dir = config->gateway.runtime_dir,
+        .max_bytes = (uint64_t)config->outbox.max_mib << 20,
+        .spill_after_ms = config->outbox.spill_after_ms,
+        .sync_ms = config->outbox.sync_ms,
+    };
+    int problem = outbox_open(&settings, clock_wall_ms(), &warning, &gateway->outbox);
+    if (problem < 0)
+        log_error("outbox", "state_dir=%s: %s", settings.state_dir,
+                  warning.length ? strbuf_text(&warning) : strerror(-problem));
+    else if (warning.length)
+        log_warning("outbox", "%s", strbuf_text(&warning));
+    return problem;
+}
+
+void gateway_make_pipeline(struct gateway *gateway)
+{
+    const struct pipeline_callbacks callbacks = {.line_event = line_event, .context = gateway};
+    gateway->pipeline =
+        pipeline_new(gateway->config, gateway->encoder, gateway->outbox, &callbacks);
+}
+
+int gateway_make_uplink(struct gateway *gateway)
+{
+    const struct courier_road road = {
+        .publish = courier_publishes, .deliver = courier_delivers, .context = gateway};
+    gateway->courier = courier_new(gateway->prefix, &road);
+    const struct uplink_identity identity = {.will_topic = gateway->status_topic,
+                                             .will_payload = HEALTH_OFFLINE,
+                                             .subscribe_topic = courier_topic(gateway->courier),
+                                             /* data flows where commands are not wanted */
+                                             .goes_on_unsubscribed = true};
+    const struct uplink_callbacks callbacks = {.up = uplink_went_up,
+                                               .down = uplink_went_down,
+                                               .acknowledged = uplink_acknowledged,
+                                               .received = uplink_received,
+                                               .context = gateway};
+    int problem = uplink_new(&gateway->config->uplink, &identity, &callbacks, gateway->loop,
+                             &gateway->uplink);
+    if (problem < 0)
+        log_error("uplink", "cannot be set up: %s", strerror(-problem));
+    return problem;
+}
+
+int gateway_make_lines(struct gateway *gateway)
+{
+    const struct line_callbacks callbacks = {.deliver = pipeline_deliver,
+                                             .context = gateway->pipeline};
+    return lines_make(gateway->config, &callbacks, gateway->lines);
+}
+
+int gateway_watch_warden(struct gateway *gateway)
+{
+    const struct warden_watch_callbacks callbacks = {.event = warden_event,
+                                                     .changed = warden_changed,
+                                                     .challenge = warden_challenge,
+                                                     .answered = warden_answered,
+                                                     .context = gateway};
+    int problem =
+        warden_watch_new(&gateway->first->gateway, &callbacks, gateway->loop, &gateway->warden);
+    if (problem < 0)
+        log_error("warden", "its client cannot be set up: %s", strerror(-problem));
+    return problem;
+}
+
+int gateway_open_control(struct gateway *gateway)
+{
+    const struct control_callbacks callbacks = {.status = control_status,
+                                                .values = control_values,
+                                                .read = control_read,
+                                                .context = gateway};
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, CONTROL_SOCKET_NAME);
+    int problem = control_new(path, &callbacks, gateway->loop, &gateway->control);
+    if (problem < 0)
+        log_error("control", "socket=%s: %s", path,
+                  problem == -EADDRINUSE ? "another agent listens there" : strerror(-problem));
+    return problem;
+}

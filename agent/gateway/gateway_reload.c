@@ -1,0 +1,77 @@
+/* The gateway's configuration changes while it runs. */
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/gateway/gateway_private.h"
+#include "agent/gateway/lines.h"
+#include "agent/gateway/notice.h"
+
+#include <stdlib.h>
+
+void gateway_reject(struct gateway *gateway, const char *why)
+{
+    CLEANUP(strbuf_free) struct strbuf summary = STRBUF_EMPTY;
+    notice_summary(why, &summary);
+    notice_text(gateway->pipeline, "config_rejected", "reason", strbuf_text(&summary));
+    log_error("gateway",
+              "reload refused, the running configuration stays; `sallyport check` has all "
+              "findings: %s",
+              strbuf_text(&summary));
+}
+
+/* The lines and all that is sized by them are made anew; store and session are not touched. */
+static int change_plant(struct gateway *gateway, struct config *fresh)
+{
+    struct config *old = gateway->config;
+    lines_stop(gateway->config, gateway->lines);
+    while (pipeline_drain(gateway->pipeline, GATEWAY_BATCHES_A_PASS) > 0)
+        ;
+    pipeline_report_losses(gateway->pipeline);
+    gateway->queue_source = sd_event_source_disable_unref(gateway->queue_source);
+    pipeline_free(gateway->pipeline);
+    free(gateway->lines);
+    health_watch_free(gateway->watch);
+    gateway->config = fresh;
+    gateway->lines = memory_zeroed(fresh->n_buses, sizeof(struct line *));
+    gateway->watch = health_watch_new(fresh->n_buses);
+    gateway_make_pipeline(gateway);
+    if (old != gateway->first)
+        config_free(old);
+    int problem = gateway_watch_queue(gateway);
+    if (problem >= 0)
+        problem = gateway_make_lines(gateway);
+    return problem < 0 ? problem : lines_start(gateway->config, gateway->lines);
+}
+
+/* Nothing that a line is made of: the lines go on undisturbed. */
+static void change_live(struct gateway *gateway, struct config *fresh)
+{
+    gateway->config->gateway.log_level = fresh->gateway.log_level;
+    config_free(fresh);
+}
+
+int gateway_reload(struct gateway *gateway, struct config *fresh)
+{
+    CLEANUP(strbuf_free) struct strbuf changes = STRBUF_EMPTY, summary = STRBUF_EMPTY;
+    enum reload_class class = config_diff(gateway->config, fresh, NULL, &changes);
+    if (class >= RELOAD_UPLINK) {
+        CLEANUP(memory_free_pointer)
+        char *why = memory_printf("restart the agent for these changes: %s", strbuf_text(&changes));
+        gateway_reject(gateway, why);
+        config_free(fresh);
+        return 0;
+    }
+    int problem = 0;
+    if (class == RELOAD_LIVE)
+        change_live(gateway, fresh);
+    else
+        problem = change_plant(gateway, fresh);
+    if (problem < 0)
+        return problem;
+    log_set_level((enum log_level)gateway->config->gateway.log_level);
+    notice_summary(changes.length ? changes.data : "nothing has changed", &summary);
+    notice_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&summary));
+    log_info("gateway", "configuration reloaded buses=%zu devices=%zu: %s",
+             gateway->config->n_buses, gateway->config->n_devices, strbuf_text(&summary));
+    gateway_status_soon(gateway);
+    return 0;
+}

@@ -1,0 +1,242 @@
+/* What the uplink was told to do, and its secrets. */
+#include "agent/uplink/uplink_settings.h"
+
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/tls/proxy_url.h"
+#include "agent/tls/tls_policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *copy_text(const char *text)
+{
+    return text ? memory_text(text) : NULL;
+}
+
+static void copy_config(struct config_uplink *ours, const struct config_uplink *config)
+{
+    *ours = *config;
+    ours->servers.items = memory_zeroed(config->servers.length, sizeof(*ours->servers.items));
+    for (size_t i = 0; i < config->servers.length; i++)
+        ours->servers.items[i] = memory_text(config->servers.items[i]);
+    char **texts[] = {&ours->ca,       &ours->certificate,   &ours->key,
+                      &ours->username, &ours->password_file, &ours->key_password_file,
+                      &ours->alpn,     &ours->client_id,     &ours->proxy,
+                      &ours->prefix};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+        *texts[i] = copy_text(*texts[i]);
+}
+
+static void free_config(struct config_uplink *config)
+{
+    char *texts[] = {config->ca,       config->certificate,   config->key,
+                     config->username, config->password_file, config->key_password_file,
+                     config->alpn,     config->client_id,     config->proxy,
+                     config->prefix};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+        free(texts[i]);
+    for (size_t i = 0; i < config->servers.length; i++)
+        free(config->servers.items[i]);
+    free(config->servers.items);
+}
+
+void uplink_settings_free(struct uplink_settings *settings)
+{
+    free_config(&settings->config);
+    free(settings->servers);
+    free(settings->will_topic);
+    free(settings->will_payload);
+    free(settings->subscribe_topic);
+    *settings = (struct uplink_settings){0};
+}
+
+static int read_servers(struct uplink_settings *settings)
+{
+    const struct text_list *list = &settings->config.servers;
+    settings->servers = memory_zeroed(list->length, sizeof(*settings->servers));
+    for (size_t i = 0; i < list->length; i++) {
+        struct problem problem;
+        if (server_parse(list->items[i], &settings->servers[i], &problem) < 0) {
+            log_error("uplink", "server %s: %s", list->items[i], problem.text);
+            return -EINVAL;
+        }
+        if (strchr(settings->servers[i].host, ':')) { /* Paho 1.3.12 asks for "[" in it */
+            log_error("uplink",
+                      "server %s: the MQTT library cannot compare an IPv6 address with a "
+                      "certificate; give the host a name",
+                      list->items[i]);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int read_proxy(struct uplink_settings *settings)
+{
+    struct proxy_url url;
+    const char *problem = NULL;
+    if (!settings->config.proxy)
+        return 0;
+    if (proxy_url_parse(settings->config.proxy, &url, &problem) < 0) {
+        log_error("uplink", "proxy: %s", problem); /* without its text: it may hold a password */
+        return -EINVAL;
+    }
+    settings->proxy_port = url.port;
+    memory_wipe(&url, sizeof(url));
+    return 0;
+}
+
+/* The loader has checked all this; but a limit that is missing here would be a limit of zero. */
+static int check_limits(const struct config_uplink *config)
+{
+    size_t alpn = config->alpn ? strlen(config->alpn) : 1;
+    const char *problem = NULL;
+    if (config->servers.length == 0)
+        problem = "servers is empty";
+    else if (!config->ca)
+        problem = "ca is missing: name a file, or \"system\"";
+    else if (alpn == 0 || alpn > 255)
+        problem = "alpn must have 1 to 255 bytes";
+    else if (config->window < 1 || config->window > 65000) /* packet ids have 16 bits */
+        problem = "window must be 1 to 65000";
+    else if (config->keepalive_s < 1 || config->keepalive_s > UINT16_MAX)
+        problem = "keepalive_s must be 1 to 65535";
+    else if (config->ack_timeout_s < 1 || config->ack_timeout_s > 86400 ||
+             config->connect_timeout_s < 1 || config->connect_timeout_s > 86400)
+        problem = "ack_timeout_s and connect_timeout_s must be 1 to 86400";
+    else if (config->reconnect_min_ms < 1)
+        problem = "reconnect_min_ms must be at least 1";
+    if (problem)
+        log_error("uplink", "%s", problem);
+    return problem ? -EINVAL : 0;
+}
+
+int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config,
+                         const struct uplink_identity *identity)
+{
+    int result = check_limits(config);
+    *settings = (struct uplink_settings){0};
+    if (result < 0)
+        return result;
+    copy_config(&settings->config, config);
+    settings->will_topic = copy_text(identity->will_topic);
+    settings->will_payload = copy_text(identity->will_payload);
+    settings->subscribe_topic = copy_text(identity->subscribe_topic);
+    settings->goes_on_unsubscribed = identity->goes_on_unsubscribed;
+    result = read_servers(settings);
+    if (result == 0)
+        result = read_proxy(settings);
+    if (result < 0)
+        uplink_settings_free(settings);
+    return result;
+}
+
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+static void wipe(struct strbuf *secret)
+{
+    if (secret->data)
+        memory_wipe(secret->data, secret->capacity);
+    strbuf_free(secret);
+}
+
+void uplink_secrets_wipe(struct uplink_secrets *secrets)
+{
+    wipe(&secrets->password);
+    wipe(&secrets->key_password);
+    strbuf_free(&secrets->problem);
+}
+
+static const char *secret_problem(int error)
+{
+    switch (error) {
+    case -EPERM:
+    case -EACCES:
+        return "this service must be able to read it, and others must not (chmod o=)";
+    case -ENODATA:
+        return "it is empty";
+    default:
+        return strerror(-error);
+    }
+}
+
+static int read_secret(const char *key, const char *path, struct strbuf *secret,
+                       struct strbuf *problem)
+{
+    int result = path ? config_read_secret(path, secret) : 0;
+    if (result == 0)
+        return 0;
+    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, secret_problem(result));
+    return -EINVAL;
+}
+
+/* NULL when none is configured. */
+static const char *key_password(const struct uplink_settings *settings,
+                                const struct uplink_secrets *secrets)
+{
+    return settings->config.key_password_file ? strbuf_text(&secrets->key_password) : NULL;
+}
+
+/* Paho would only say "failure" to what is wrong here. */
+static int try_files(const struct uplink_settings *settings, struct uplink_secrets *secrets)
+{
+    SSL_CTX *context = NULL;
+    struct tls_files files = {.ca = settings->config.ca,
+                              .certificate = settings->config.certificate,
+                              .key = settings->config.key,
+                              .key_password = key_password(settings, secrets)};
+    int result = tls_policy_context(&files, &context, &secrets->problem);
+    if (result == 0)
+        SSL_CTX_free(context);
+    return result;
+}
+
+int uplink_secrets_read(const struct uplink_settings *settings, struct uplink_secrets *secrets)
+{
+    const struct config_uplink *config = &settings->config;
+    int result =
+        read_secret("password_file", config->password_file, &secrets->password, &secrets->problem);
+    if (result == 0)
+        result = read_secret("key_password_file", config->key_password_file, &secrets->key_password,
+                             &secrets->problem);
+    return result == 0 ? try_files(settings, secrets) : result;
+}
+
+struct mqtt_attempt uplink_settings_attempt(const struct uplink_settings *settings, size_t server,
+                                            const struct uplink_secrets *secrets)
+{
+    const struct config_uplink *config = &settings->config;
+    return (struct mqtt_attempt){
+        .server = &settings->servers[server],
+        .ca = config->ca,
+        .certificate = config->certificate,
+        .key = config->key,
+        .key_password = key_password(settings, secrets),
+        .username = config->username,
+        .password = config->password_file ? strbuf_text(&secrets->password) : NULL,
+        .alpn = config->alpn,
+        .proxy = config->proxy,
+        .will_topic = settings->will_topic,
+        .will_payload = settings->will_payload,
+        .keepalive_s = (int)config->keepalive_s,
+        .connect_timeout_s = (int)config->connect_timeout_s,
+    };
+}
+
+struct probe_target uplink_settings_probe(const struct uplink_settings *settings, size_t server,
+                                          const struct uplink_secrets *secrets)
+{
+    const struct config_uplink *config = &settings->config;
+    return (struct probe_target){
+        .server = config->servers.items[server],
+        .ca = config->ca,
+        .certificate = config->certificate,
+        .key = config->key,
+        .key_password = key_password(settings, secrets),
+        .alpn = config->alpn,
+        .proxy = config->proxy,
+        .timeout_ms = (int)config->connect_timeout_s * 1000,
+    };
+}

@@ -1,0 +1,69 @@
+/*
+ * A configuration while it is being loaded: the result so far, and where everything came from.
+ * Shared by load.c, load_tags.c and check.c; nobody else includes this.
+ */
+#ifndef SALLYPORT_CONFIG_LOAD_LOADING_H
+#define SALLYPORT_CONFIG_LOAD_LOADING_H
+
+#include "config/config.h"
+#include "config/load/section.h"
+
+/* One general group of the main file. */
+struct loading_group {
+    struct section section;
+    struct part part;
+};
+
+/* Where a tag came from. */
+struct loading_tag {
+    const struct config_setting_t *setting; /* its group; NULL: a row of the tags_file */
+    bool sound;                             /* all keys known, complete and accepted */
+};
+
+struct loading_bus {
+    struct section section;
+    bool complete; /* has all that it must have: its driver may look at it */
+};
+
+struct loading_device {
+    struct section section;
+    const struct config_driver *driver; /* NULL: its bus is missing or has none */
+    bool bus_is_guessed;                /* there is no bus of the name that it gives */
+    bool complete;
+    struct loading_tag *tags; /* parallel to the device's tags */
+};
+
+struct loading {
+    const struct config_driver *const *drivers;
+    struct findings *findings;
+    struct config *config;
+    struct source **sources; /* the main file first; NULL: it could not be parsed */
+    size_t n_sources;
+    bool incomplete; /* a file could not be parsed: what is missing may stand in there */
+    struct loading_group gateway, uplink, outbox;
+    struct loading_bus *buses;      /* parallel to config->buses */
+    struct loading_device *devices; /* parallel to config->devices */
+};
+
+/* Remembers a file; the returned text lives as long as the configuration. Takes PATH over. */
+const char *loading_add_file(struct loading *loading, char *path);
+
+/* load_tags.c: the inline tags of device INDEX and those of its tags_file. */
+void loading_read_tags(struct loading *loading, size_t index);
+
+/* Keys that some driver has: they pass as long as it is not known which driver is meant. */
+enum driver_group { DRIVER_BUS, DRIVER_DEVICE, DRIVER_TAG };
+const struct option_table *driver_table(const struct config_driver *driver,
+                                        enum driver_group group);
+
+/*
+ * NULL-terminated array, owned by the caller, of EXTRA (may be NULL) and, when DRIVER is NULL, of
+ * the keys of all drivers.
+ */
+const char **loading_other_keys(const struct loading *loading, const struct config_driver *driver,
+                                enum driver_group group, const char *extra);
+
+/* check.c: everything that takes more than one key to judge. */
+void loading_check(struct loading *loading);
+
+#endif

@@ -1,0 +1,631 @@
+/* One value of one key: checked, stored, compared, printed, as its row says. */
+#include "config/schema/value.h"
+
+#include "agent/base/memory.h"
+#include "agent/base/text.h"
+#include "config/schema/nearest.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TEXT_MAX_BYTES 1024 /* of a text without bounds, and of an element of a list */
+#define SHOWN_BYTES 60      /* of a refused text in a message */
+
+/* libconfig's escapes: what stands behind the backslash, and what it means. */
+static const char escape_letters[] = "\"\\nrtf", escape_plain[] = "\"\\\n\r\t\f";
+
+static void *member(const struct option *row, void *values)
+{
+    return (char *)values + row->offset;
+}
+
+static const void *member_const(const struct option *row, const void *values)
+{
+    return (const char *)values + row->offset;
+}
+
+/* A text of the member; texts are the only pointers, so one place does the copying. */
+static char *get_text(const struct option *row, const void *values)
+{
+    char *text;
+    memcpy(&text, member_const(row, values), sizeof(text));
+    return text;
+}
+
+static void put_text(const struct option *row, void *values, char *text)
+{
+    free(get_text(row, values));
+    memcpy(member(row, values), &text, sizeof(text));
+}
+
+int problem_say(struct problem *problem, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(problem->text, sizeof(problem->text), format, arguments);
+    va_end(arguments);
+    return -EINVAL;
+}
+
+static const char *type_name(enum option_type type)
+{
+    switch (type) {
+    case OPTION_BOOL:
+        return "true or false";
+    case OPTION_INT:
+        return "a whole number";
+    case OPTION_FLOAT:
+        return "a number";
+    case OPTION_ENUM:
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_ID:
+    case OPTION_PATH:
+    case OPTION_BYTES:
+        return "a text in quotes";
+    case OPTION_TEXT_LIST:
+        return "a list of texts: [ \"...\", \"...\" ]";
+    }
+    return "";
+}
+
+static const char *given_name(const struct given *given)
+{
+    switch (given->kind) {
+    case GIVEN_BOOL:
+        return "true or false";
+    case GIVEN_INT:
+        return "a number";
+    case GIVEN_FLOAT:
+        return "a number with a fraction";
+    case GIVEN_TEXT:
+        return "a text";
+    case GIVEN_TEXTS:
+        return "a list";
+    case GIVEN_OTHER:
+        return given->text;
+    }
+    return "";
+}
+
+static int wrong_type(const struct option *row, const struct given *given, struct problem *problem)
+{
+    return problem_say(problem, "expected %s, found %s", type_name(row->type), given_name(given));
+}
+
+static int out_of_range(const struct option *row, double number, struct problem *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    value_print_number(number, &text);
+    strbuf_add(&text, " is out of range; allowed is ");
+    value_print_range(row, &text);
+    return problem_say(problem, "%s", strbuf_text(&text));
+}
+
+static int store_bool(const struct option *row, const struct given *given, void *values,
+                      struct problem *problem)
+{
+    if (given->kind != GIVEN_BOOL)
+        return wrong_type(row, given, problem);
+    memcpy(member(row, values), &given->truth, sizeof(bool));
+    return 0;
+}
+
+static int store_int(const struct option *row, const struct given *given, void *values,
+                     struct problem *problem)
+{
+    if (given->kind == GIVEN_FLOAT && fabs(given->real) >= 0x1p63)
+        return out_of_range(row, given->real, problem); /* it was written without a point */
+    if (given->kind != GIVEN_INT)
+        return wrong_type(row, given, problem);
+    if ((double)given->integer < row->min || (double)given->integer > row->max)
+        return out_of_range(row, (double)given->integer, problem);
+    memcpy(member(row, values), &given->integer, sizeof(int64_t));
+    return 0;
+}
+
+static int store_float(const struct option *row, const struct given *given, void *values,
+                       struct problem *problem)
+{
+    if (given->kind != GIVEN_INT && given->kind != GIVEN_FLOAT)
+        return wrong_type(row, given, problem);
+    double real = given->kind == GIVEN_INT ? (double)given->integer : given->real;
+    if (!isfinite(real))
+        return problem_say(problem, "the number is too large");
+    if (real < row->min || real > row->max)
+        return out_of_range(row, real, problem);
+    memcpy(member(row, values), &real, sizeof(double));
+    return 0;
+}
+
+static int unknown_name(const struct option *row, const char *text, struct problem *problem)
+{
+    struct nearest nearest = {.word = text};
+    CLEANUP(strbuf_free) struct strbuf all = STRBUF_EMPTY;
+    for (size_t i = 0; row->names[i]; i++) {
+        nearest_offer(&nearest, row->names[i]);
+        strbuf_addf(&all, "%s\"%s\"", i ? ", " : "", row->names[i]);
+    }
+    if (nearest.best)
+        return problem_say(problem, "unknown value \"%.*s\"; did you mean \"%s\"? Allowed: %s",
+                           SHOWN_BYTES, text, nearest.best, strbuf_text(&all));
+    return problem_say(problem, "unknown value \"%.*s\"; allowed: %s", SHOWN_BYTES, text,
+                       strbuf_text(&all));
+}
+
+static int store_enum(const struct option *row, const struct given *given, void *values,
+                      struct problem *problem)
+{
+    if (given->kind != GIVEN_TEXT)
+        return wrong_type(row, given, problem);
+    for (int i = 0; row->names[i]; i++) {
+        if (strcmp(given->text, row->names[i]) == 0) {
+            memcpy(member(row, values), &i, sizeof(int));
+            return 0;
+        }
+    }
+    return unknown_name(row, given->text, problem);
+}
+
+static bool consists_of_id(const char *text, bool dots)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    for (; *text; text++) {
+        if (!strchr(letters, *text) && !(dots && *text == '.'))
+            return false;
+    }
+    return true;
+}
+
+static int check_name(const struct option *row, const char *text, struct problem *problem)
+{
+    bool dots = row->type == OPTION_NAME;
+    size_t length = strlen(text);
+    if (length >= 1 && length <= 64 && consists_of_id(text, dots))
+        return 0;
+    if (length == 0)
+        return problem_say(problem, "must not be empty");
+    return problem_say(
+        problem, "\"%.*s\" does not fit: 1 to 64 of letters, digits, \"_\", %s\"-\"%s", SHOWN_BYTES,
+        text, dots ? "\".\", " : "", dots ? "" : " (it is a level of every topic)");
+}
+
+static int check_length(const struct option *row, const char *text, struct problem *problem)
+{
+    double length = (double)strlen(text);
+    double max = row->max > 0 ? row->max : TEXT_MAX_BYTES;
+    if (length >= row->min && length <= max)
+        return 0;
+    if (length == 0)
+        return problem_say(problem, "must not be empty");
+    return problem_say(problem, "the text has %.0f bytes; allowed is %.0f to %.0f", length,
+                       row->min, max);
+}
+
+static int check_text(const struct option *row, const char *text, struct problem *problem)
+{
+    if (row->type == OPTION_NAME || row->type == OPTION_ID)
+        return check_name(row, text, problem);
+    if (row->type == OPTION_PATH && text[0] == '\0')
+        return problem_say(problem, "must not be empty");
+    if (check_length(row, text, problem) < 0)
+        return -EINVAL;
+    if (row->type == OPTION_BYTES)
+        return 0;
+    if (text_has_control(text))
+        return problem_say(problem, "the text contains a control character or a line break");
+    if (!text_is_utf8(text))
+        return problem_say(problem, "the text is not UTF-8; save the file as UTF-8");
+    return 0;
+}
+
+static bool is_word(const struct option *row, const char *text)
+{
+    for (size_t i = 0; row->names && row->names[i]; i++) {
+        if (strcmp(row->names[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int store_text(const struct option *row, const struct given *given, const char *folder,
+                      void *values, struct problem *problem)
+{
+    if (given->kind != GIVEN_TEXT)
+        return wrong_type(row, given, problem);
+    const char *text = given->text;
+    if (check_text(row, text, problem) < 0)
+        return -EINVAL;
+    if (row->type == OPTION_PATH && text[0] != '/' && !is_word(row, text))
+        put_text(row, values, memory_printf("%s/%s", folder, text));
+    else
+        put_text(row, values, memory_text(text));
+    return 0;
+}
+
+static int store_list(const struct option *row, const struct given *given, void *values,
+                      struct problem *problem)
+{
+    static const struct option element = {.type = OPTION_TEXT, .min = 1, .max = TEXT_MAX_BYTES};
+    if (given->kind == GIVEN_TEXT)
+        return problem_say(problem, "expected a list; write it as [ \"%.*s\" ]", SHOWN_BYTES,
+                           given->text);
+    if (given->kind != GIVEN_TEXTS)
+        return wrong_type(row, given, problem);
+    double max = row->max > 0 ? row->max : TEXT_MAX_BYTES;
+    if ((double)given->n_texts < row->min || (double)given->n_texts > max)
+        return problem_say(problem, "the list has %zu elements; allowed is %.0f to %.0f",
+                           given->n_texts, row->min, max);
+    for (size_t i = 0; i < given->n_texts; i++) {
+        if (check_text(&element, given->texts[i], problem) < 0)
+            return -EINVAL;
+    }
+    value_free(row, values);
+    struct text_list list = {.items = memory_zeroed(given->n_texts, sizeof(char *)),
+                             .length = given->n_texts};
+    for (size_t i = 0; i < given->n_texts; i++)
+        list.items[i] = memory_text(given->texts[i]);
+    memcpy(member(row, values), &list, sizeof(list));
+    return 0;
+}
+
+int value_store(const struct option *row, const struct given *given, const char *folder,
+                void *values, struct problem *ret_problem)
+{
+    switch (row->type) {
+    case OPTION_BOOL:
+        return store_bool(row, given, values, ret_problem);
+    case OPTION_INT:
+        return store_int(row, given, values, ret_problem);
+    case OPTION_FLOAT:
+        return store_float(row, given, values, ret_problem);
+    case OPTION_ENUM:
+        return store_enum(row, given, values, ret_problem);
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_ID:
+    case OPTION_PATH:
+    case OPTION_BYTES:
+        return store_text(row, given, folder, values, ret_problem);
+    case OPTION_TEXT_LIST:
+        return store_list(row, given, values, ret_problem);
+    }
+    return -EINVAL;
+}
+
+static bool parse_bool(const char *text, bool *ret_truth)
+{
+    bool yes = strcasecmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    bool no = strcasecmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    if (yes || no)
+        *ret_truth = yes;
+    return yes || no;
+}
+
+/* Decimal or 0x-hexadecimal, as in the file. */
+static bool parse_int(const char *text, int64_t *ret_integer)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    int base = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X') ? 16 : 10;
+    char *end;
+    errno = 0;
+    long long integer = strtoll(text, &end, base);
+    if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno)
+        return false;
+    *ret_integer = integer;
+    return true;
+}
+
+static bool parse_float(const char *text, double *ret_real)
+{
+    char *end;
+    if (text[0] == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
+        return false; /* no hexadecimal floats, no "inf", no blanks */
+    double real = strtod(text, &end);
+    if (*end != '\0')
+        return false;
+    *ret_real = real;
+    return true;
+}
+
+/* What TEXT means for this row; a number that is none stays a text, and is refused as that. */
+static struct given read_text(const struct option *row, const char *text)
+{
+    struct given given = {.kind = GIVEN_TEXT, .text = text};
+    if (row->type == OPTION_BOOL && parse_bool(text, &given.truth))
+        given.kind = GIVEN_BOOL;
+    else if (row->type == OPTION_INT && parse_int(text, &given.integer))
+        given.kind = GIVEN_INT;
+    else if (row->type == OPTION_FLOAT && parse_float(text, &given.real))
+        given.kind = GIVEN_FLOAT;
+    return given;
+}
+
+int value_store_text(const struct option *row, const char *text, const char *folder, void *values,
+                     struct problem *ret_problem)
+{
+    struct given given = read_text(row, text);
+    bool number = row->type == OPTION_INT || row->type == OPTION_FLOAT;
+    if (given.kind == GIVEN_TEXT && (number || row->type == OPTION_BOOL))
+        return problem_say(ret_problem, "expected %s, found \"%.*s\"", type_name(row->type),
+                           SHOWN_BYTES, text);
+    return value_store(row, &given, folder, values, ret_problem);
+}
+
+/* Resolves the escape behind the backslash at AT into *RET; returns how many bytes it takes. */
+static size_t resolve_escape(const char *at, char *ret)
+{
+    const char *letter = at[1] ? strchr(escape_letters, at[1]) : NULL;
+    unsigned code;
+    if (letter) {
+        *ret = escape_plain[letter - escape_letters];
+        return 2;
+    }
+    if (at[1] == 'x' && isxdigit((unsigned char)at[2]) && isxdigit((unsigned char)at[3]) &&
+        sscanf(at + 2, "%2x", &code) == 1) {
+        *ret = (char)code;
+        return 4;
+    }
+    *ret = *at; /* libconfig leaves the others alone, too */
+    return 1;
+}
+
+/* Drops the opening quote of TEXT and resolves its escapes, in place. */
+static void unescape(char *text)
+{
+    char *out = text;
+    for (const char *at = text + 1; *at; out++) {
+        if (*at == '\\')
+            at += resolve_escape(at, out);
+        else
+            *out = *at++;
+    }
+    *out = '\0';
+}
+
+void value_set_default(const struct option *row, void *values)
+{
+    if (!row->fallback)
+        return;
+    size_t length = strlen(row->fallback);
+    bool quoted = length >= 2 && row->fallback[0] == '"' && row->fallback[length - 1] == '"';
+    CLEANUP(memory_free_pointer) char *text = memory_text(row->fallback);
+    if (quoted) {
+        text[length - 1] = '\0';
+        unescape(text);
+    }
+    struct option boundless = *row; /* a default out of bounds is how a number is unset */
+    boundless.min = row->type == OPTION_INT || row->type == OPTION_FLOAT ? -INFINITY : row->min;
+    boundless.max = row->type == OPTION_INT || row->type == OPTION_FLOAT ? INFINITY : row->max;
+    struct problem problem;
+    int result = row->type == OPTION_TEXT_LIST
+                     ? value_store(row,
+                                   &(struct given){.kind = GIVEN_TEXTS,
+                                                   .texts = (const char *const *)&text,
+                                                   .n_texts = 1},
+                                   "", values, &problem)
+                     : value_store_text(&boundless, text, "", values, &problem);
+    assert(result == 0); /* a wrong row is our own mistake */
+}
+
+void value_free(const struct option *row, void *values)
+{
+    switch (row->type) {
+    case OPTION_BOOL:
+    case OPTION_INT:
+    case OPTION_FLOAT:
+    case OPTION_ENUM:
+        return;
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_ID:
+    case OPTION_PATH:
+    case OPTION_BYTES:
+        put_text(row, values, NULL);
+        return;
+    case OPTION_TEXT_LIST:
+        break;
+    }
+    struct text_list list;
+    memcpy(&list, member(row, values), sizeof(list));
+    for (size_t i = 0; i < list.length; i++)
+        free(list.items[i]);
+    free(list.items);
+    memset(member(row, values), 0, sizeof(list));
+}
+
+/* The member as a struct given, the one form that the readers below share. */
+static struct given load(const struct option *row, const void *values)
+{
+    struct given given = {.kind = GIVEN_OTHER, .text = NULL};
+    const void *from = member_const(row, values);
+    int index = 0;
+    struct text_list list;
+    switch (row->type) {
+    case OPTION_BOOL:
+        given.kind = GIVEN_BOOL;
+        memcpy(&given.truth, from, sizeof(bool));
+        break;
+    case OPTION_INT:
+        given.kind = GIVEN_INT;
+        memcpy(&given.integer, from, sizeof(int64_t));
+        break;
+    case OPTION_FLOAT:
+        given.kind = GIVEN_FLOAT;
+        memcpy(&given.real, from, sizeof(double));
+        break;
+    case OPTION_ENUM:
+        memcpy(&index, from, sizeof(int));
+        given.kind = GIVEN_TEXT;
+        given.text = row->names[index];
+        break;
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_ID:
+    case OPTION_PATH:
+    case OPTION_BYTES:
+        given.kind = GIVEN_TEXT;
+        given.text = get_text(row, values);
+        break;
+    case OPTION_TEXT_LIST:
+        memcpy(&list, from, sizeof(list));
+        given.kind = GIVEN_TEXTS;
+        given.texts = (const char *const *)list.items;
+        given.n_texts = list.length;
+        break;
+    }
+    return given;
+}
+
+bool value_is_set(const struct option *row, const void *values)
+{
+    struct given given = load(row, values);
+    switch (given.kind) {
+    case GIVEN_BOOL:
+        return true;
+    case GIVEN_INT:
+        return (double)given.integer >= row->min && (double)given.integer <= row->max;
+    case GIVEN_FLOAT:
+        return given.real >= row->min && given.real <= row->max; /* false for NaN */
+    case GIVEN_TEXT:
+        return given.text != NULL;
+    case GIVEN_TEXTS:
+        return given.n_texts > 0;
+    case GIVEN_OTHER:
+        break;
+    }
+    return false;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool value_equal(const struct option *row, const void *a, const void *b)
+{
+    struct given left = load(row, a), right = load(row, b);
+    switch (left.kind) {
+    case GIVEN_BOOL:
+        return left.truth == right.truth;
+    case GIVEN_INT:
+        return left.integer == right.integer;
+    case GIVEN_FLOAT:
+        return left.real == right.real || (isnan(left.real) && isnan(right.real));
+    case GIVEN_TEXT:
+        return same_text(left.text, right.text);
+    case GIVEN_TEXTS:
+        for (size_t i = 0; i < left.n_texts && i < right.n_texts; i++) {
+            if (!same_text(left.texts[i], right.texts[i]))
+                return false;
+        }
+        return left.n_texts == right.n_texts;
+    case GIVEN_OTHER:
+        break;
+    }
+    return false;
+}
+
+void value_print_literal(const struct option *row, const char *written, struct strbuf *out)
+{
+    bool bare = row->type == OPTION_BOOL || row->type == OPTION_INT || row->type == OPTION_FLOAT ||
+                row->type == OPTION_TEXT_LIST;
+    if (bare || written[0] == '"')
+        strbuf_add(out, written);
+    else
+        value_print_text(written, out);
+}
+
+void value_print_text(const char *text, struct strbuf *out)
+{
+    strbuf_add_char(out, '"');
+    for (; *text; text++) {
+        const char *escaped = strchr(escape_plain, *text);
+        if (escaped)
+            strbuf_addf(out, "\\%c", escape_letters[escaped - escape_plain]);
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            strbuf_addf(out, "\\x%02x", (unsigned char)*text);
+        else
+            strbuf_add_char(out, *text);
+    }
+    strbuf_add_char(out, '"');
+}
+
+void value_print_range(const struct option *row, struct strbuf *out)
+{
+    if (isfinite(row->min))
+        value_print_number(row->min, out);
+    if (isfinite(row->min) && isfinite(row->max))
+        strbuf_add(out, " to ");
+    if (!isfinite(row->min) && isfinite(row->max))
+        strbuf_add(out, "up to ");
+    if (isfinite(row->max))
+        value_print_number(row->max, out);
+    else
+        strbuf_add(out, isfinite(row->min) ? " or more" : "any");
+    if (row->unit)
+        strbuf_addf(out, " %s", row->unit);
+}
+
+void value_print_number(double number, struct strbuf *out)
+{
+    char text[40];
+    if (number == trunc(number) && fabs(number) < 1e15) {
+        strbuf_addf(out, "%.0f", number);
+        return;
+    }
+    for (int digits = 6; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break; /* the shortest form that says the same */
+    }
+    strbuf_add(out, text);
+}
+
+static void print_list(const struct given *given, struct strbuf *out)
+{
+    strbuf_add(out, "[ ");
+    for (size_t i = 0; i < given->n_texts; i++) {
+        strbuf_add(out, i ? ", " : "");
+        value_print_text(given->texts[i], out);
+    }
+    strbuf_add(out, " ]");
+}
+
+void value_print(const struct option *row, const void *values, struct strbuf *out)
+{
+    struct given given = load(row, values);
+    if (row->flags & OPTION_SECRET) {
+        strbuf_add(out, "\"(secret)\"");
+        return;
+    }
+    switch (given.kind) {
+    case GIVEN_BOOL:
+        strbuf_add(out, given.truth ? "true" : "false");
+        return;
+    case GIVEN_INT:
+        strbuf_addf(out, "%" PRId64 "%s", given.integer,
+                    given.integer < INT32_MIN || given.integer > INT32_MAX ? "L" : "");
+        return;
+    case GIVEN_FLOAT:
+        value_print_number(given.real, out);
+        return;
+    case GIVEN_TEXT:
+        value_print_text(given.text ? given.text : "", out);
+        return;
+    case GIVEN_TEXTS:
+        print_list(&given, out);
+        return;
+    case GIVEN_OTHER:
+        return;
+    }
+}

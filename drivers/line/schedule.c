@@ -1,0 +1,224 @@
+/* Who is asked next on one line. See schedule.h for the rules. */
+#include "drivers/line/schedule.h"
+
+#include <assert.h>
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The first point of the group's grid that is not before TIME_NS. */
+static int64_t grid_from(const struct schedule_group *group, int64_t time_ns)
+{
+    int64_t past = time_ns - group->grid_ns;
+    if (past <= 0) /* only before the first turn */
+        return group->grid_ns;
+    return group->grid_ns +
+           (past + group->interval_ns - 1) / group->interval_ns * group->interval_ns;
+}
+
+static bool is_suspect(const struct schedule_unit *unit)
+{
+    return unit->breaker.state == UNIT_FAILING || unit->breaker.state == UNIT_TRIPPED;
+}
+
+/* The group of UNIT that has waited longest. */
+static size_t oldest_group(const struct schedule *schedule, const struct schedule_unit *unit)
+{
+    size_t oldest = unit->first_group;
+    for (size_t i = 1; i < unit->n_groups; i++) {
+        size_t group = unit->first_group + i;
+        if (schedule->groups[group].due_ns < schedule->groups[oldest].due_ns)
+            oldest = group;
+    }
+    return oldest;
+}
+
+void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, size_t total)
+{
+    assert(phase < total || schedule->n_groups == 0);
+    double shift = total ? (double)phase / (double)total : 0;
+    int64_t first_ns = (now_ns + SCHEDULE_TICK_NS - 1) / SCHEDULE_TICK_NS * SCHEDULE_TICK_NS;
+    for (size_t i = 0; i < schedule->n_groups; i++) {
+        struct schedule_group *group = &schedule->groups[i];
+        int64_t spread = smaller(group->interval_ns, SCHEDULE_SPREAD_MAX_NS);
+        double place = ((double)i + shift) / (double)schedule->n_groups; /* 0 <= place < 1 */
+        int64_t ticks = (int64_t)((double)spread * place) / SCHEDULE_TICK_NS;
+        group->offset_ns = ticks * SCHEDULE_TICK_NS;
+        group->grid_ns = first_ns + group->offset_ns;
+        group->due_ns = group->grid_ns;
+        group->missed = false;
+    }
+}
+
+/*
+ * Whether asking UNIT in vain costs nobody a turn: everybody who comes due meanwhile can still be
+ * served, one after the other, before the next turn of any of them is due.
+ */
+static bool in_nobodys_way(const struct schedule *schedule, const struct schedule_unit *unit,
+                           int64_t now_ns)
+{
+    int64_t end_ns = now_ns + unit->cost_ns, next_ns = INT64_MAX, queue_ns = 0;
+    for (size_t i = 0; i < schedule->n_groups; i++) {
+        const struct schedule_group *group = &schedule->groups[i];
+        if (is_suspect(&schedule->units[group->unit]) || group->due_ns > end_ns)
+            continue;
+        queue_ns += schedule->turn_ns;
+        next_ns = smaller(next_ns, group->due_ns + group->interval_ns);
+    }
+    return end_ns + queue_ns < next_ns;
+}
+
+/* When a suspect may be asked at the earliest. */
+static int64_t suspect_ready(const struct schedule *schedule, const struct schedule_unit *unit,
+                             int64_t now_ns)
+{
+    if (unit->ask_at_ns > now_ns || in_nobodys_way(schedule, unit, now_ns))
+        return unit->ask_at_ns;
+    return larger(unit->ask_at_ns, schedule->rest_until_ns);
+}
+
+/* The best turn found so far. */
+struct search {
+    int64_t now_ns;
+    int64_t wake_ns; /* the earliest thing that is not ready yet */
+    struct turn turn;
+    int64_t rank_ns;                     /* of `turn`: the smallest wins */
+    const struct schedule_unit *suspect; /* ready, and waiting longest */
+    int64_t suspect_ready_ns;
+};
+
+static void consider_group(struct search *search, enum turn_kind kind, size_t index,
+                           const struct schedule_group *group)
+{
+    if (group->due_ns > search->now_ns) {
+        search->wake_ns = smaller(search->wake_ns, group->due_ns);
+    } else if (group->due_ns < search->rank_ns) {
+        search->rank_ns = group->due_ns;
+        search->turn = (struct turn){kind, index, search->now_ns};
+    }
+}
+
+static void consider_groups(const struct schedule *schedule, struct search *search,
+                            const struct schedule_unit *unit, enum turn_kind kind)
+{
+    for (size_t i = 0; i < unit->n_groups; i++) {
+        size_t group = unit->first_group + i;
+        consider_group(search, kind, group, &schedule->groups[group]);
+    }
+}
+
+/* A suspect is asked as soon as it may be; until then its groups get notices. */
+static void consider_suspect(const struct schedule *schedule, struct search *search,
+                             const struct schedule_unit *unit)
+{
+    int64_t ready = suspect_ready(schedule, unit, search->now_ns);
+    if (ready > search->now_ns) {
+        search->wake_ns = smaller(search->wake_ns, ready);
+        consider_groups(schedule, search, unit, TURN_NOTICE);
+    } else if (!search->suspect || unit->ask_at_ns < search->suspect->ask_at_ns) {
+        search->suspect = unit;
+        search->suspect_ready_ns = ready;
+    }
+}
+
+struct turn schedule_next(const struct schedule *schedule, bool connected, int64_t now_ns)
+{
+    struct search search = {.now_ns = now_ns, .wake_ns = INT64_MAX, .rank_ns = INT64_MAX};
+    for (size_t i = 0; i < schedule->n_units; i++) {
+        const struct schedule_unit *unit = &schedule->units[i];
+        if (!connected)
+            consider_groups(schedule, &search, unit, TURN_NOTICE);
+        else if (is_suspect(unit))
+            consider_suspect(schedule, &search, unit);
+        else
+            consider_groups(schedule, &search, unit, TURN_POLL);
+    }
+    if (search.suspect && search.suspect_ready_ns + SCHEDULE_PATIENCE_NS < search.rank_ns)
+        return (struct turn){TURN_POLL, oldest_group(schedule, search.suspect), now_ns};
+    if (search.turn.kind == TURN_WAIT)
+        search.turn.at_ns = search.wake_ns;
+    return search.turn;
+}
+
+uint64_t schedule_take(struct schedule *schedule, size_t index, int64_t now_ns)
+{
+    struct schedule_group *group = &schedule->groups[index];
+    int64_t late = now_ns - group->due_ns;
+    schedule->taken_ns = now_ns;
+    group->due_ns = grid_from(group, now_ns + 1);
+    if (late < group->interval_ns || is_suspect(&schedule->units[group->unit]))
+        return 0;
+    return (uint64_t)(late / group->interval_ns);
+}
+
+void schedule_put_off(struct schedule *schedule, size_t index, int64_t now_ns)
+{
+    struct schedule_group *group = &schedule->groups[index];
+    group->missed = true;
+    group->due_ns = grid_from(group, larger(group->due_ns + SCHEDULE_NOTICE_GAP_NS, now_ns + 1));
+}
+
+/* The next point of the grid; when that is far away, a turn soon, staggered like at the start. */
+static void bring_forward(struct schedule_group *group, int64_t now_ns)
+{
+    group->due_ns = grid_from(group, now_ns + 1);
+    if (group->interval_ns > SCHEDULE_SPREAD_MAX_NS)
+        group->due_ns = smaller(group->due_ns, now_ns + group->offset_ns);
+}
+
+bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
+{
+    struct schedule_unit *unit = &schedule->units[schedule->groups[index].unit];
+    bool was_suspect = is_suspect(unit);
+    schedule->turn_ns += (now_ns - schedule->taken_ns - schedule->turn_ns) / 8;
+    bool recovered = breaker_succeed(&unit->breaker);
+    schedule->groups[index].missed = false;
+    for (size_t i = 0; was_suspect && i < unit->n_groups; i++) {
+        struct schedule_group *group = &schedule->groups[unit->first_group + i];
+        if (!group->missed)
+            continue;
+        if (recovered)
+            bring_forward(group, now_ns);
+        else /* one silent block of a unit that lives must not be asked more often than it is due */
+            group->due_ns = smaller(group->due_ns, grid_from(group, now_ns + 1));
+    }
+    return recovered;
+}
+
+bool schedule_failed(struct schedule *schedule, size_t index, int64_t started_ns, int64_t now_ns,
+                     uint32_t random)
+{
+    struct schedule_unit *unit = &schedule->units[schedule->groups[index].unit];
+    bool is_free = unit->breaker.state == UNIT_UNKNOWN;
+    schedule->groups[index].missed = true;
+    unit->cost_ns = now_ns - started_ns;
+    int64_t rest_ns = unit->cost_ns * (SCHEDULE_REST - 1);
+    if (!is_free) /* a single failure after a long rest has been paid for */
+        schedule->rest_until_ns = larger(schedule->rest_until_ns, now_ns - rest_ns) + rest_ns;
+    bool tripped = breaker_fail(&unit->breaker, now_ns, random);
+    if (unit->breaker.state == UNIT_TRIPPED)
+        unit->ask_at_ns = unit->breaker.probe_at_ns;
+    else
+        unit->ask_at_ns = schedule->groups[oldest_group(schedule, unit)].due_ns;
+    return tripped;
+}
+
+void schedule_lost(struct schedule *schedule, size_t index)
+{
+    schedule->groups[index].missed = true;
+}
+
+void schedule_resume(struct schedule *schedule, int64_t now_ns)
+{
+    for (size_t i = 0; i < schedule->n_groups; i++) {
+        if (schedule->groups[i].missed)
+            bring_forward(&schedule->groups[i], now_ns);
+    }
+}

@@ -1,0 +1,305 @@
+/* One poll of one Modbus unit: plan, read, isolate what the unit refuses. */
+#include "drivers/modbus/modbus_poll.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "drivers/modbus/modbus_options.h"
+#include "drivers/modbus/plan.h"
+#include "drivers/modbus/tag.h"
+
+#include <stdlib.h>
+
+#define EXTRA_REQUESTS 24 /* of one poll, to find guilty tags; halving 2000 bits takes 22 */
+#define RETRIES 2         /* of one poll, of tags left out */
+#define BAD_IN_ROW 2      /* after so many bad replies the unit is not asked further */
+#define RETRY_FIRST_S 10
+#define RETRY_MOST_S 300
+
+#define ILLEGAL_ADDRESS 2 /* exception codes (section 7) */
+#define ILLEGAL_VALUE 3   /* of a read: too many at once, to some units */
+#define GATEWAY_NO_PATH 10
+#define GATEWAY_NO_ANSWER 11
+
+/* What belongs to the item of the same index. */
+struct point {
+    struct tag_codec codec;
+    bool wall;         /* must not be read together with the one before */
+    uint8_t exception; /* why it is left out; 0: it is not */
+    int64_t retry_s;   /* how long it is left out */
+    int64_t retry_ns;  /* when it is tried again */
+};
+
+struct modbus_poll {
+    uint8_t unit;
+    struct plan_limits limits;
+    size_t n_items, n_blocks;
+    struct plan_item *items; /* sorted */
+    struct point *points;
+    struct plan_block *blocks; /* room for n_items */
+    bool stale;                /* points changed: plan again before the next read */
+};
+
+/* One call of modbus_poll_read(). */
+struct run {
+    struct modbus_poll *poll;
+    modbus_exchange exchange;
+    void *line;
+    int64_t now_ns;
+    struct batch *batch;
+    struct driver_error *error;
+    unsigned extra, retries, bad_in_row;
+    enum outcome outcome;
+    bool ended; /* the unit is not asked further; the other tags get `quality` and `code` */
+    enum quality quality;
+    uint8_t code;
+    bool probe; /* every tag is left out: one is tried all the same, so that the unit is asked */
+};
+
+static void plan_again(struct modbus_poll *poll)
+{
+    for (size_t i = 0; i < poll->n_items; i++) {
+        const struct point *points = poll->points;
+        poll->items[i].apart =
+            points[i].wall || points[i].exception || (i > 0 && points[i - 1].exception);
+    }
+    poll->n_blocks = plan_make(poll->items, poll->n_items, &poll->limits, poll->blocks);
+    poll->stale = false;
+}
+
+struct modbus_poll *modbus_poll_new(const struct config_device *device, const uint16_t *tags,
+                                    size_t n_tags)
+{
+    const struct modbus_device *options = device->options;
+    struct modbus_poll *poll = memory_zeroed(1, sizeof(*poll));
+    poll->unit = (uint8_t)options->unit;
+    poll->limits = modbus_limits(options);
+    poll->n_items = n_tags;
+    poll->items = memory_zeroed(n_tags, sizeof(*poll->items));
+    poll->points = memory_zeroed(n_tags, sizeof(*poll->points));
+    poll->blocks = memory_zeroed(n_tags, sizeof(*poll->blocks));
+    for (size_t i = 0; i < n_tags; i++)
+        poll->items[i] = modbus_item(options, &device->tags[tags[i]], tags[i]);
+    plan_sort(poll->items, n_tags);
+    for (size_t i = 0; i < n_tags; i++) {
+        const struct config_tag *tag = &device->tags[poll->items[i].tag];
+        const struct modbus_tag *where = tag->options;
+        poll->points[i].codec = tag_codec_make(tag, (enum tag_order)where->order, where->bit);
+    }
+    plan_again(poll);
+    return poll;
+}
+
+struct modbus_poll *modbus_poll_free(struct modbus_poll *poll)
+{
+    if (!poll)
+        return NULL;
+    free(poll->items);
+    free(poll->points);
+    free(poll->blocks);
+    free(poll);
+    return NULL;
+}
+
+static struct driver_request request_for(const struct modbus_poll *poll,
+                                         const struct plan_block *block)
+{
+    return (struct driver_request){.unit = poll->unit,
+                                   .table = block->table,
+                                   .address = block->address,
+                                   .count = block->count};
+}
+
+bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
+                         struct driver_request *ret_request)
+{
+    if (i >= poll->n_blocks)
+        return false;
+    *ret_request = request_for(poll, &poll->blocks[i]);
+    return true;
+}
+
+static void put_bad(struct run *run, size_t first, size_t n_items, enum quality quality,
+                    uint8_t code)
+{
+    for (size_t i = first; i < first + n_items; i++)
+        batch_put_bad(run->batch, run->poll->items[i].tag, quality, code);
+}
+
+static void put_values(struct run *run, const struct plan_block *block, const uint8_t *data)
+{
+    bool bits = pdu_is_bits(block->table);
+    for (size_t i = block->first; i < block->first + block->n_items; i++) {
+        const struct plan_item *item = &run->poll->items[i];
+        size_t at = (size_t)(item->address - block->address);
+        if (bits)
+            batch_put_bool(run->batch, item->tag, data[at / 8] >> (at % 8) & 1);
+        else
+            tag_decode(&run->poll->points[i].codec, data + 2 * at, run->batch, item->tag);
+    }
+}
+
+/* The exchange failed: notes how the poll ends, and whether it ends here. */
+static enum quality note_failure(struct run *run, enum outcome outcome)
+{
+    run->outcome = outcome;
+    run->ended = true;
+    switch (outcome) {
+    case OUTCOME_TIMEOUT:
+        run->quality = QUALITY_TIMEOUT;
+        break;
+    case OUTCOME_BAD_REPLY:
+        run->ended = ++run->bad_in_row >= BAD_IN_ROW;
+        run->quality = QUALITY_BAD_REPLY;
+        break;
+    case OUTCOME_OK:
+    case OUTCOME_DISCONNECTED:
+    case OUTCOME_UNSUPPORTED:
+        run->quality = QUALITY_DISCONNECTED;
+        break;
+    }
+    return run->quality;
+}
+
+/* The unit refused this tag alone. */
+static void leave_out(struct run *run, struct point *point, uint8_t exception)
+{
+    int64_t next_s = point->exception ? 2 * point->retry_s : RETRY_FIRST_S;
+    point->retry_s = next_s < RETRY_MOST_S ? next_s : RETRY_MOST_S;
+    point->retry_ns = run->now_ns + point->retry_s * CLOCK_NS_PER_S;
+    point->exception = exception;
+    run->poll->stale = true;
+}
+
+/* A tag that was left out is back; what made the others fail may be over too. */
+static void take_back(struct run *run, struct point *point)
+{
+    point->exception = 0;
+    for (size_t i = 0; i < run->poll->n_items; i++)
+        run->poll->points[i].retry_ns = run->now_ns;
+    run->poll->stale = true;
+}
+
+/* One request for BLOCK. Returns whether the unit answered; its tags have no samples yet. */
+static bool ask(struct run *run, const struct plan_block *block, struct pdu_reply *ret_reply)
+{
+    struct driver_request request = request_for(run->poll, block);
+    enum outcome outcome = run->exchange(run->line, &request, ret_reply, run->error);
+    if (outcome == OUTCOME_OK) {
+        run->bad_in_row = 0;
+        return true;
+    }
+    put_bad(run, block->first, block->n_items, note_failure(run, outcome), 0);
+    return false;
+}
+
+/* A gateway answered in place of a unit that is silent: the other requests would fare the same. */
+static void note_gateway(struct run *run, uint8_t exception)
+{
+    driver_explain(run->error, "the gateway gets no answer from unit %u (exception %u)",
+                   run->poll->unit, exception);
+    run->outcome = OUTCOME_TIMEOUT;
+    run->ended = true;
+    run->quality = QUALITY_EXCEPTION;
+    run->code = exception;
+}
+
+/*
+ * Reads a range of items with one request, or with several when the unit refuses one. Puts one
+ * sample for each item. REFUSED is 0, or the exception that the range of which this is a half got.
+ * Returns whether the items were read at the first attempt.
+ */
+static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t refused)
+{
+    if (run->ended) {
+        put_bad(run, first, n_items, run->quality, run->code);
+        return false;
+    }
+    if (refused && run->extra == 0) { /* the next poll goes on from what was found so far */
+        put_bad(run, first, n_items, QUALITY_EXCEPTION, refused);
+        return false;
+    }
+    run->extra -= refused ? 1 : 0;
+    struct plan_block block = plan_cover(run->poll->items, first, n_items);
+    struct point *point = &run->poll->points[first];
+    struct pdu_reply reply = {0};
+    if (!ask(run, &block, &reply))
+        return false;
+    if (!reply.exception) {
+        put_values(run, &block, reply.data);
+        if (point->exception)
+            take_back(run, point);
+        return true;
+    }
+    bool about_address = reply.exception == ILLEGAL_ADDRESS || reply.exception == ILLEGAL_VALUE;
+    if (about_address && n_items > 1) {
+        size_t half = n_items / 2;
+        bool left = read_items(run, first, half, reply.exception);
+        bool right = read_items(run, first + half, n_items - half, reply.exception);
+        if (left && right) { /* it is the gap between them, or the number read at once */
+            point[half].wall = true;
+            run->poll->stale = true;
+        }
+        return false;
+    }
+    if (reply.exception == GATEWAY_NO_PATH || reply.exception == GATEWAY_NO_ANSWER)
+        note_gateway(run, reply.exception);
+    else if (about_address || point->exception)
+        leave_out(run, point, reply.exception);
+    put_bad(run, first, n_items, QUALITY_EXCEPTION, reply.exception);
+    return false;
+}
+
+static void read_block(struct run *run, const struct plan_block *block)
+{
+    const struct point *point = &run->poll->points[block->first];
+    if (point->exception && !run->ended && !run->probe) {
+        if (run->now_ns < point->retry_ns || run->retries == 0) {
+            put_bad(run, block->first, block->n_items, QUALITY_EXCEPTION, point->exception);
+            return;
+        }
+        run->retries--;
+    }
+    run->probe = false;
+    (void)read_items(run, block->first, block->n_items, 0);
+}
+
+enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange, void *line,
+                              int64_t now_ns, struct batch *batch, struct driver_error *error)
+{
+    if (poll->stale)
+        plan_again(poll);
+    struct run run = {.poll = poll,
+                      .exchange = exchange,
+                      .line = line,
+                      .now_ns = now_ns,
+                      .batch = batch,
+                      .error = error,
+                      .extra = EXTRA_REQUESTS,
+                      .retries = RETRIES,
+                      .outcome = OUTCOME_OK,
+                      .probe = true};
+    for (size_t i = 0; i < poll->n_blocks; i++)
+        run.probe &= poll->points[poll->blocks[i].first].exception != 0;
+    for (size_t i = 0; i < poll->n_blocks; i++)
+        read_block(&run, &poll->blocks[i]);
+    return run.outcome;
+}
+
+enum outcome modbus_request_once(modbus_exchange exchange, void *line,
+                                 const struct driver_request *request, struct driver_reply *reply,
+                                 struct driver_error *error)
+{
+    if (!pdu_valid(request)) {
+        driver_explain(error, "ask for 1 to %u values that end at address 65535 or before",
+                       pdu_is_bits(request->table) ? PDU_MAX_BITS : PDU_MAX_REGISTERS);
+        return OUTCOME_UNSUPPORTED;
+    }
+    struct pdu_reply got = {0};
+    enum outcome outcome = exchange(line, request, &got, error);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    reply->exception = got.exception;
+    for (size_t i = 0; !got.exception && i < request->count; i++)
+        reply->values[i] = pdu_value(request, got.data, i);
+    return OUTCOME_OK;
+}

@@ -1,0 +1,153 @@
+/* The ring between the threads of the MQTT client and the main loop. */
+#include "agent/uplink/uplink_ring.h"
+
+#include "agent/base/memory.h"
+#include "tests/support/test.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+static bool readable(const struct uplink_ring *ring)
+{
+    struct pollfd wait = {.fd = uplink_ring_descriptor(ring), .events = POLLIN};
+    return poll(&wait, 1, 0) == 1;
+}
+
+/* A timer that is due fires soon, not at once. */
+static bool becomes_readable(const struct uplink_ring *ring)
+{
+    struct pollfd wait = {.fd = uplink_ring_descriptor(ring), .events = POLLIN};
+    return poll(&wait, 1, 10000) == 1;
+}
+
+static void push(struct uplink_ring *ring, enum uplink_event_kind kind, int code)
+{
+    struct uplink_event event = {.kind = kind, .code = code};
+    if (kind == UPLINK_EVENT_MESSAGE)
+        event.topic = memory_text("topic"); /* the ring owns it, taken or dropped */
+    uplink_ring_push(ring, &event);
+}
+
+static void flood(size_t max_messages)
+{
+    struct uplink_ring *ring = uplink_ring_new(10, max_messages, 1);
+    struct uplink_event event;
+    for (int i = 0; i < 1000; i++)
+        push(ring, UPLINK_EVENT_MESSAGE, i);
+    for (int i = 0; i < 10; i++)
+        push(ring, UPLINK_EVENT_DELIVERED, i);
+    push(ring, UPLINK_EVENT_LOST, 0);
+    uint64_t dropped = uplink_ring_take_dropped(ring);
+    CU_ASSERT_EQUAL(dropped, 1000 - max_messages);
+    CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), 0);
+    uint64_t messages = 0, delivered = 0, lost = 0;
+    while (uplink_ring_pop(ring, &event)) {
+        messages += event.kind == UPLINK_EVENT_MESSAGE;
+        delivered += event.kind == UPLINK_EVENT_DELIVERED;
+        lost += event.kind == UPLINK_EVENT_LOST;
+        free(event.topic);
+    }
+    CU_ASSERT_EQUAL(messages + dropped, 1000);
+    CU_ASSERT_EQUAL(delivered, 10); /* a whole window of acknowledgements fits beside a flood */
+    CU_ASSERT_EQUAL(lost, 1);
+    uplink_ring_free(ring);
+}
+
+static void test_flood(void)
+{
+    flood(32);
+    flood(900);
+}
+
+static void test_reserve(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(4, 32, 1);
+    struct uplink_event event, last = {0};
+    for (int i = 0; i < 1000; i++) /* acknowledgements of what we never sent */
+        push(ring, UPLINK_EVENT_DELIVERED, i);
+    push(ring, UPLINK_EVENT_LOST, 7);
+    while (uplink_ring_pop(ring, &event))
+        last = event;
+    CU_ASSERT_EQUAL(last.kind, UPLINK_EVENT_LOST); /* and in order */
+    CU_ASSERT_EQUAL(last.code, 7);
+    push(ring, UPLINK_EVENT_MESSAGE, 0);
+    uplink_ring_free(ring); /* with what is still in it */
+}
+
+static void test_descriptor(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(4, 32, 1);
+    struct uplink_event event;
+    CU_ASSERT_FALSE(readable(ring));
+    CU_ASSERT_FALSE(uplink_ring_pop(ring, &event));
+    push(ring, UPLINK_EVENT_LOGIN, 0);
+    push(ring, UPLINK_EVENT_LOGIN, 0);
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_acknowledge(ring);
+    CU_ASSERT_FALSE(readable(ring));
+    push(ring, UPLINK_EVENT_LOGIN, 0);
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_free(ring);
+}
+
+static void test_patience(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(100, 32, 3);
+    struct uplink_event event;
+    CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
+    push(ring, UPLINK_EVENT_DELIVERED, 1);
+    CU_ASSERT_FALSE(uplink_ring_is_empty(ring)); /* for a reader that passes by */
+    CU_ASSERT_TRUE(becomes_readable(ring));      /* but nobody has to */
+    uplink_ring_acknowledge(ring);
+    CU_ASSERT_TRUE(uplink_ring_pop(ring, &event));
+    push(ring, UPLINK_EVENT_DELIVERED, 2);
+    uplink_ring_hurry(ring);
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_acknowledge(ring);
+    CU_ASSERT_TRUE(uplink_ring_pop(ring, &event));
+    uplink_ring_wake(uplink_ring_descriptor(ring));
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_free(ring);
+}
+
+#define WRITERS 3
+#define EVENTS 4000
+
+static void *write_all(void *context)
+{
+    struct uplink_ring *ring = context;
+    for (int i = 0; i < EVENTS; i++) {
+        push(ring, UPLINK_EVENT_DELIVERED, i);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    struct uplink_ring *ring = uplink_ring_new((size_t)WRITERS * EVENTS, 32, 50);
+    struct uplink_event event;
+    pthread_t threads[WRITERS];
+    for (size_t i = 0; i < WRITERS; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, write_all, ring), 0);
+    int got = 0;
+    while (got < WRITERS * EVENTS) {
+        struct pollfd wait = {.fd = uplink_ring_descriptor(ring), .events = POLLIN};
+        CU_ASSERT_EQUAL_FATAL(poll(&wait, 1, 30000), 1); /* a lost wake-up ends here */
+        uplink_ring_acknowledge(ring);
+        while (uplink_ring_pop(ring, &event))
+            got++;
+    }
+    for (size_t i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), 0);
+    uplink_ring_free(ring);
+}
+
+TEST_MAIN("uplink_ring", {"a flood of messages leaves room for what matters", test_flood},
+          {"the end of a session always finds room", test_reserve},
+          {"the descriptor is readable exactly while there is news", test_descriptor},
+          {"acknowledgements may wait a little, and are never forgotten", test_patience},
+          {"three writers: nothing is lost", test_threads})

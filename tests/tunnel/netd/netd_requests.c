@@ -1,0 +1,188 @@
+/*
+ * What the warden does with requests, without its loop: here what it must not do when a part of it
+ * fails. The test stands in for netd_main.c.
+ */
+#include "agent/base/clock.h"
+#include "tests/support/private_network.h"
+#include "tests/support/test.h"
+#include "tunnel/firewall/nft.h"
+#include "tunnel/netd/netd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *last_event = "";
+static char last_text[512]; /* of an answer */
+
+void netd_journal(struct netd *netd, const char *event, const char *detail)
+{
+    (void)netd, (void)detail;
+    last_event = event;
+}
+
+void netd_write_boot_file(const struct netd *netd)
+{
+    (void)netd;
+}
+
+void netd_end_trial(struct netd *netd)
+{
+    (void)netd;
+}
+
+static void write_config(const char *exceptions)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof(text),
+                   "firewall: { wan = [\"eth0\"]; %s };\n"
+                   "paths: { state_dir = \"%s\"; };\n",
+                   exceptions, test_folder());
+    (void)test_file("netd.conf", text);
+}
+
+static void start(struct netd *netd)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    const struct journal_settings settings = {
+        .folder = test_path("journal"), .file_bytes = 100000, .files = 2};
+    write_config("");
+    netd->config_path = test_path("netd.conf");
+    CU_ASSERT_EQUAL_FATAL(netd_config_load(netd->config_path, &findings, &netd->config), 0);
+    CU_ASSERT_EQUAL_FATAL(sd_event_new(&netd->loop), 0);
+    CU_ASSERT_EQUAL_FATAL(journal_open(&settings, clock_wall_ms(), &problem, &netd->journal), 0);
+    netd->firewall = firewall_new(netd->config, NULL);
+    CU_ASSERT_EQUAL_FATAL(firewall_start(netd->firewall, &problem), 0);
+}
+
+static void stop(struct netd *netd)
+{
+    sd_event_source_disable_unref(netd->trial_ends);
+    firewall_free(netd->firewall);
+    journal_close(netd->journal);
+    sd_event_unref(netd->loop);
+    netd_config_free(netd->trial);
+    netd_config_free(netd->rules);
+    netd_config_free(netd->config);
+}
+
+static int32_t ask(struct netd *netd, enum wire_verb verb, uint32_t confirm_s)
+{
+    const struct server_peer peer = {.role = WIRE_ROLE_ADMIN, .name = "root"};
+    struct wire_message request, reply;
+    wire_begin(&request, verb, 1);
+    wire_begin(&reply, verb, 1);
+    if (verb == WIRE_FIREWALL_TRY)
+        request.body.try.confirm_s = confirm_s;
+    CU_ASSERT_EQUAL(netd_handle(netd, &peer, &request, &reply), SERVER_ANSWER_NOW);
+    (void)snprintf(last_text, sizeof(last_text), "%s", reply.body.text.text);
+    return reply.header.result;
+}
+
+static bool table_contains(const char *text)
+{
+    CLEANUP(strbuf_free) struct strbuf listing = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    return nft_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
+           strstr(strbuf_text(&listing), text);
+}
+
+static const char exception[] = "exceptions = ( { interface = \"eth1\"; source = \"192.0.2.7\"; "
+                                "protocol = \"tcp\"; port = 4711; } );";
+
+/* Rules that nothing would take back are not tried. */
+static void test_trial_without_timer(void)
+{
+    struct netd netd = {0};
+    struct firewall_posture posture;
+    start(&netd);
+    write_config(exception);
+    CU_ASSERT_EQUAL(sd_event_exit(netd.loop, 0), 0); /* a loop that has ended makes no timers */
+    while (sd_event_get_state(netd.loop) != SD_EVENT_FINISHED)
+        CU_ASSERT_TRUE_FATAL(sd_event_run(netd.loop, 0) >= 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
+    TEST_TEXT_EQUAL(last_event, "firewall_trial_refused");
+    CU_ASSERT_FALSE(table_contains("4711"));
+    firewall_get_posture(netd.firewall, &posture); /* its configuration is still there */
+    CU_ASSERT_EQUAL(posture.exceptions, 0);
+    CU_ASSERT_EQUAL(firewall_verify(netd.firewall), 0);
+    stop(&netd);
+}
+
+static void test_confirmation(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NOT_OPEN);
+    write_config(exception);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_NONE);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_ALREADY_OPEN);
+    CU_ASSERT_TRUE(table_contains("4711"));
+    netd.trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS; /* the time is over just now */
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NOT_OPEN);
+    netd.trial_ends_ms += 60000;
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NONE);
+    TEST_TEXT_EQUAL(last_event, "firewall_kept");
+    CU_ASSERT_TRUE(table_contains("4711"));
+    CU_ASSERT_EQUAL(access(test_path("trial.conf"), F_OK), -1);
+    stop(&netd);
+}
+
+/* What cannot be put on record is neither tried nor kept. */
+static void test_trial_without_record(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    write_config(exception);
+    CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0); /* in the way of the record */
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
+    CU_ASSERT_FALSE(table_contains("4711"));
+    CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_NONE);
+    CU_ASSERT_EQUAL(unlink(test_path("trial.conf")), 0);
+    CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_FAILED);
+    CU_ASSERT_PTR_NOT_NULL(netd.trial); /* which is undone in time */
+    CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
+    stop(&netd);
+}
+
+/* What the tunnel uses is read at the start alone. */
+static void test_trial_of_more(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    write_config("}; access: { agent_user = \"12345\";");
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
+    TEST_CONTAINS(last_text, "`access` is not as it was");
+    TEST_CONTAINS(last_text, "restart sallyport-netd");
+    CU_ASSERT_PTR_NULL(netd.trial);
+    stop(&netd);
+}
+
+/* A gateway without a tunnel gives no challenge, and does not look at signed commands. */
+static void test_no_tunnel(void)
+{
+    struct netd netd = {0};
+    start(&netd);
+    CU_ASSERT_EQUAL(netd_open_gate(&netd), 0);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_CHALLENGE, 0), REFUSAL_NOT_PERMITTED);
+    CU_ASSERT_EQUAL(ask(&netd, WIRE_SIGNED, 0), REFUSAL_UNKNOWN_SERVICE);
+    netd_close_gate(&netd);
+    stop(&netd);
+}
+
+int main(void)
+{
+    static const struct test_case cases[] = {
+        {"rules are not tried when nothing would take them back", test_trial_without_timer},
+        {"rules on trial are kept in time only", test_confirmation},
+        {"without a tunnel there are no signed commands", test_no_tunnel},
+        {"no trial without a record of what is confirmed", test_trial_without_record},
+        {"a trial is for the firewall alone", test_trial_of_more},
+    };
+    test_private_network();
+    return test_main("netd_requests", cases, ARRAY_LENGTH(cases));
+}

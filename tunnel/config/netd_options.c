@@ -1,0 +1,366 @@
+/* The keys of netd.conf: the only place that declares them. */
+#include "tunnel/config/netd_options.h"
+
+#include "agent/base/macros.h"
+#include "tunnel/config/netd_config.h"
+
+#include <stddef.h>
+
+#define TABLE(table_path, struct_name, table_rows, table_help)                                     \
+    {                                                                                              \
+        .path = (table_path), .help = (table_help), .rows = (table_rows),                          \
+        .n_rows = ARRAY_LENGTH(table_rows), .size = sizeof(struct struct_name)                     \
+    }
+
+static const char *const egress_names[] = {"open", "strict", NULL};
+static const char *const approval_names[] = {"none", "local", NULL};
+static const char *const protocol_names[] = {"tcp", "udp", NULL};
+
+static const struct option firewall_rows[] = {
+    {.key = "wan",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_INTERFACES,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, wan),
+     .help = "Interfaces towards the internet; a trailing * makes a pattern. DHCP replies are "
+             "accepted here and nowhere else.",
+     .example = "[ \"eth0\" ]"},
+    {.key = "plant",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_INTERFACES,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, plant),
+     .help = "Interfaces towards the plant; a trailing * makes a pattern.",
+     .example = "[ \"eth1\" ]"},
+    {.key = "egress",
+     .type = OPTION_ENUM,
+     .names = egress_names,
+     .fallback = "open",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, egress),
+     .help = "What the gateway itself may send: \"open\" is everything, \"strict\" only answers, "
+             "DHCP, the plant, the hub, name servers, time servers, and what egress_allow lists: "
+             "brokers and proxy as well."},
+    {.key = "egress_lease_s",
+     .type = OPTION_INT,
+     .unit = "s",
+     .min = 5,
+     .max = 86400,
+     .fallback = "300",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, egress_lease_s),
+     .help = "With egress = \"strict\": how long an address may be reached after its name had it "
+             "last, and a fifth more; names are asked for again after half of it."},
+    {.key = "dns",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_DNS,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, dns),
+     .help = "With egress = \"strict\": the addresses of the name servers; when the list is empty, "
+             "those of /etc/resolv.conf, which DHCP may have written."},
+    {.key = "ntp",
+     .type = OPTION_TEXT_LIST,
+     .max = NETD_MAX_NTP,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_firewall, ntp),
+     .help = "With egress = \"strict\": the time servers, names or addresses."},
+};
+const struct option_table netd_firewall_table =
+    TABLE("firewall", raw_firewall, firewall_rows,
+          "The firewall: everything that is not listed stays closed, on every interface.");
+
+static const struct option exception_rows[] = {
+    {.key = "interface",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = 15,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, interface),
+     .help = "The interface where it comes in; a trailing * makes a pattern.",
+     .example = "\"eth1\""},
+    {.key = "source",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 2,
+     .max = 63,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, address),
+     .help = "Who may connect: an address or a network, IPv4 or IPv6.",
+     .example = "\"192.168.10.20/32\""},
+    {.key = "protocol",
+     .type = OPTION_ENUM,
+     .names = protocol_names,
+     .fallback = "tcp",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, protocol),
+     .help = "The transport."},
+    {.key = "port",
+     .type = OPTION_INT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = 65535,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, port),
+     .help = "The port on this gateway.",
+     .example = "22"},
+};
+const struct option_table netd_exception_table =
+    TABLE("firewall.exceptions", raw_rule, exception_rows,
+          "A port that stays open to one network behind one interface; each is reported.");
+
+static const struct option egress_rows[] = {
+    {.key = "destination",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = NETD_HOST_BYTES - 1,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, address),
+     .help = "Where to: a name, an address or a network, IPv4 or IPv6; \"0.0.0.0/0\" for "
+             "everywhere.",
+     .example = "\"broker.example.com\""},
+    {.key = "protocol",
+     .type = OPTION_ENUM,
+     .names = protocol_names,
+     .fallback = "tcp",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, protocol),
+     .help = "The transport."},
+    {.key = "port",
+     .type = OPTION_INT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = 65535,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_rule, port),
+     .help = "The port over there.",
+     .example = "8883"},
+};
+const struct option_table netd_egress_table =
+    TABLE("firewall.egress_allow", raw_rule, egress_rows,
+          "With egress = \"strict\": one destination that the gateway itself may reach; the "
+          "broker, a proxy, a package server.");
+
+static const struct option paths_rows[] = {
+    {.key = "state_dir",
+     .type = OPTION_PATH,
+     .fallback = "/var/lib/sallyport-netd",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_paths, state_dir),
+     .help = "The folder for the audit trail and the ruleset that is loaded at boot."},
+    {.key = "runtime_dir",
+     .type = OPTION_PATH,
+     .fallback = "/run/sallyport-netd",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_paths, runtime_dir),
+     .help = "The folder for the socket, netd.sock."},
+};
+const struct option_table netd_paths_table =
+    TABLE("paths", netd_paths, paths_rows, "Where the warden keeps its files.");
+
+static const struct option access_rows[] = {
+    {.key = "agent_user",
+     .type = OPTION_NAME,
+     .fallback = "sallyport",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, agent_user),
+     .help = "The user that the agent runs as, a name or a number; it may ask for the status, "
+             "courier signed commands and close a session."},
+    {.key = "admin_group",
+     .type = OPTION_NAME,
+     .fallback = "sallyport-admin",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, admin_group),
+     .help = "The group whose members may open, extend and approve sessions on site, as root may; "
+             "a name or a number."},
+    {.key = "allowed_signers",
+     .type = OPTION_PATH,
+     .fallback = "/etc/sallyport/allowed_signers",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, allowed_signers),
+     .help = "The operators' keys, in OpenSSH's ALLOWED SIGNERS format: each line needs "
+             "namespaces=\"sallyport\" and an Ed25519 or hardware-backed Ed25519 key. Root's; read "
+             "anew for every command. Without it every signed command is refused."},
+    {.key = "revoked_keys",
+     .type = OPTION_PATH,
+     .fallback = "/etc/sallyport/revoked_keys",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct netd_access, revoked_keys),
+     .help = "Keys that no longer count, whatever allowed_signers says: an OpenSSH KRL, or public "
+             "keys one a line. Root's; read anew for every command; may be missing."},
+};
+const struct option_table netd_access_table =
+    TABLE("access", netd_access, access_rows,
+          "Who may talk to the warden, and whose signed commands count.");
+
+static const struct option tunnel_rows[] = {
+    {.key = "gateway",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 3,
+     .max = 129,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, gateway),
+     .help = "What a signed command must name: the site and the id of this gateway.",
+     .example = "\"plant-7/gw-0042\""},
+    {.key = "address",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 7,
+     .max = 18,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, address),
+     .help = "The IPv4 address of this gateway inside the tunnel.",
+     .example = "\"10.254.1.42\""},
+    {.key = "private_key_file",
+     .type = OPTION_PATH,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, private_key_file),
+     .help = "The WireGuard private key of this gateway; made at the first start when missing.",
+     .example = "\"/etc/sallyport/netd/wireguard.key\""},
+    {.key = "sources",
+     .type = OPTION_TEXT_LIST,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = NETD_MAX_SOURCES,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, sources),
+     .help = "Who may use an open session: IPv4 networks as seen inside the tunnel.",
+     .example = "[ \"10.254.0.0/24\" ]"},
+    {.key = "max_ttl_s",
+     .type = OPTION_INT,
+     .unit = "s",
+     .min = 1,
+     .max = 604800,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, max_ttl_s),
+     .help = "The longest session, extensions included. It has no default: a limit is chosen.",
+     .example = "28800"},
+    {.key = "idle_close_s",
+     .type = OPTION_INT,
+     .unit = "s",
+     .min = 1,
+     .max = 86400,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, idle_close_s),
+     .help = "A session through which nothing has passed for so long is closed. It has no default.",
+     .example = "900"},
+    {.key = "keepalive_s",
+     .type = OPTION_INT,
+     .unit = "s",
+     .min = 1,
+     .max = 3600,
+     .fallback = "25",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, keepalive_s),
+     .help = "How often an open tunnel shows itself to routers on the way."},
+    {.key = "mtu",
+     .type = OPTION_INT,
+     .unit = "bytes",
+     .min = 1280,
+     .max = 9000,
+     .fallback = "1360",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, mtu),
+     .help = "The largest packet inside the tunnel."},
+    {.key = "approval",
+     .type = OPTION_ENUM,
+     .names = approval_names,
+     .fallback = "none",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_tunnel, approval),
+     .help = "\"local\": every opening waits up to 15 minutes for `sallyport tunnel approve` on "
+             "site."},
+};
+const struct option_table netd_tunnel_table =
+    TABLE("tunnel", raw_tunnel, tunnel_rows,
+          "The maintenance tunnel; without this group none can ever be opened.");
+
+static const struct option hub_rows[] = {
+    {.key = "public_key",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 44,
+     .max = 44,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_hub, public_key),
+     .help = "The WireGuard public key of the hub, 44 characters.",
+     .example = "\"w2h8S6S0yyzcV4X3g1Uq8pGq8qnJzTzYc0m4kq1O1nE=\""},
+    {.key = "endpoint",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 3,
+     .max = 260,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_hub, endpoint),
+     .help = "Where the hub listens, UDP: NAME:PORT, ADDRESS:PORT or [IPV6]:PORT.",
+     .example = "\"vpn.example.com:443\""},
+    {.key = "address",
+     .type = OPTION_TEXT,
+     .flags = OPTION_REQUIRED,
+     .min = 7,
+     .max = 18,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_hub, address),
+     .help = "The IPv4 address of the hub inside the tunnel.",
+     .example = "\"10.254.0.1\""},
+    {.key = "preshared_key_file",
+     .type = OPTION_PATH,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_hub, preshared_key_file),
+     .help = "A key that both sides share beside the others, against later attackers."},
+};
+const struct option_table netd_hub_table =
+    TABLE("tunnel.hub", raw_hub, hub_rows, "The central site.");
+
+static const struct option service_rows[] = {
+    {.key = "name",
+     .type = OPTION_NAME,
+     .flags = OPTION_REQUIRED,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_service, name),
+     .help = "How a command names it.",
+     .example = "\"ssh\""},
+    {.key = "protocol",
+     .type = OPTION_ENUM,
+     .names = protocol_names,
+     .fallback = "tcp",
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_service, protocol),
+     .help = "The transport."},
+    {.key = "port",
+     .type = OPTION_INT,
+     .flags = OPTION_REQUIRED,
+     .min = 1,
+     .max = 65535,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_service, port),
+     .help = "The port.",
+     .example = "22"},
+    {.key = "target",
+     .type = OPTION_TEXT,
+     .min = 7,
+     .max = 18,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_service, target),
+     .help = "The IPv4 address of a device behind the gateway; without it the service is the "
+             "gateway's own."},
+    {.key = "interface",
+     .type = OPTION_TEXT,
+     .min = 1,
+     .max = 15,
+     .reload = RELOAD_RESTART,
+     .offset = offsetof(struct raw_service, interface),
+     .help = "The interface behind which the target is; needed with a target."},
+};
+const struct option_table netd_service_table =
+    TABLE("tunnel.services", raw_service, service_rows, "One thing that a session may open.");
+
+const struct option_table *const netd_config_tables[] = {
+    &netd_firewall_table, &netd_exception_table, &netd_egress_table,
+    &netd_paths_table,    &netd_access_table,    &netd_tunnel_table,
+    &netd_hub_table,      &netd_service_table,   NULL};

@@ -1,0 +1,168 @@
+/* netd.conf for a reader: the commented example file, the reference of each key, the manual page.
+ */
+#include "config/print/manual.h"
+#include "config/schema/nearest.h"
+#include "config/schema/table.h"
+#include "config/schema/topic.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMNS 96
+
+/* ---- One key ---- */
+
+/* What a change takes, for a person. */
+static const char *change_text(const struct option_table *table, const struct option *row)
+{
+    (void)row;
+    return strncmp(table->path, "firewall", 8) == 0
+               ? "needs a restart of sallyport-netd, or `sallyport firewall apply --confirm 60`"
+               : "needs a restart of sallyport-netd";
+}
+
+static void explain_row(const struct option_table *table, const struct option *row,
+                        struct strbuf *out)
+{
+    strbuf_addf(out, "%s.%s\n  %s\n  type:    ", table->path, row->key, row->help);
+    option_print_type(row, out);
+    strbuf_add(out, "\n  default: ");
+    option_print_default(table, row, out);
+    if (row->example)
+        strbuf_addf(out, "\n  example: %s", row->example);
+    strbuf_addf(out, "\n  reload:  %s\n", change_text(table, row));
+}
+
+static void explain_table(const struct option_table *table, struct strbuf *out)
+{
+    strbuf_addf(out, "%s\n  %s\n", table->path, table->help);
+    for (size_t i = 0; i < table->n_rows; i++)
+        strbuf_addf(out, "  %s.%s\n      %s\n", table->path, table->rows[i].key,
+                    table->rows[i].help);
+}
+
+int netd_config_explain(const char *key, struct strbuf *out)
+{
+    struct nearest nearest = {.word = key ? key : ""};
+    char whole[FULL_KEY_BYTES], best[FULL_KEY_BYTES] = "";
+    for (size_t i = 0; netd_config_tables[i]; i++) {
+        const struct option_table *table = netd_config_tables[i];
+        if (!key || strcmp(key, table->path) == 0)
+            explain_table(table, out);
+        if (key && strcmp(key, table->path) == 0)
+            return 0;
+        for (size_t j = 0; key && j < table->n_rows; j++) {
+            size_t before = nearest.best ? nearest.distance : SIZE_MAX;
+            (void)full_key(table->path, table->rows[j].key, whole, sizeof(whole));
+            if (strcmp(key, whole) == 0) {
+                explain_row(table, &table->rows[j], out);
+                return 0;
+            }
+            nearest_offer(&nearest, whole);
+            if (nearest.best && nearest.distance < before)
+                (void)snprintf(best, sizeof(best), "%s", whole);
+        }
+    }
+    if (!key)
+        return 0;
+    strbuf_addf(out, "there is no key \"%.64s\" in netd.conf%s%s%s\n", key,
+                best[0] ? "; did you mean \"" : "", best, best[0] ? "\"?" : "");
+    return -ENOENT;
+}
+
+/* ---- The example ---- */
+
+static void put_comment(const char *indent, const char *text, struct strbuf *out)
+{
+    while (*text) {
+        size_t room = COLUMNS - strlen(indent) - 2, length = strlen(text);
+        if (length > room) {
+            length = room;
+            while (length > 0 && text[length] != ' ')
+                length--;
+        }
+        strbuf_addf(out, "%s# %.*s\n", indent, (int)length, text);
+        text += length + (text[length] == ' ');
+    }
+}
+
+static void put_row(const struct option_table *table, const struct option *row, const char *indent,
+                    struct strbuf *out)
+{
+    put_comment(indent, row->help, out);
+    strbuf_addf(out, "%s%s%s = ", indent, row->example ? "" : "#", row->key);
+    if (row->example)
+        strbuf_add(out, row->example);
+    else if (row->fallback)
+        option_print_default(table, row, out);
+    else
+        strbuf_add(out, row->type == OPTION_TEXT_LIST ? "[ ]" : "\"\"");
+    strbuf_add(out, ";\n");
+}
+
+static void put_rows(const struct option_table *table, const char *indent, struct strbuf *out)
+{
+    put_comment(indent, table->help, out);
+    for (size_t i = 0; i < table->n_rows; i++)
+        put_row(table, &table->rows[i], indent, out);
+}
+
+/* The keys of a list's elements as comments, and one element in one line. */
+static void put_list(const struct option_table *table, const char *name, const char *elements,
+                     struct strbuf *out)
+{
+    strbuf_add_char(out, '\n');
+    put_comment("    ", table->help, out);
+    for (size_t i = 0; i < table->n_rows; i++) {
+        CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+        strbuf_addf(&line, "  %s: %s", table->rows[i].key, table->rows[i].help);
+        put_comment("    ", line.data, out);
+    }
+    strbuf_addf(out, "    %s = (%s);\n", name, elements);
+}
+
+void netd_config_example(struct strbuf *out)
+{
+    strbuf_add(out,
+               "# Configuration of sallyport-netd, the warden: firewall and maintenance tunnel.\n"
+               "# Belongs to root, and nobody else may write it. Check with: sallyport-netd -t\n"
+               "# A line that begins with #key shows the default.\n\n");
+    strbuf_add(out, "firewall: {\n");
+    put_rows(&netd_firewall_table, "    ", out);
+    put_list(&netd_exception_table, "exceptions", "", out);
+    strbuf_add(out, "    # for example: exceptions = ( { interface = \"eth1\"; "
+                    "source = \"192.168.10.20\"; port = 22; } );\n");
+    put_list(&netd_egress_table, "egress_allow", "", out);
+    strbuf_add(out, "    # for example: egress_allow = ( "
+                    "{ destination = \"broker.example.com\"; port = 8883; } );\n"
+                    "};\n\npaths: {\n");
+    put_rows(&netd_paths_table, "    ", out);
+    strbuf_add(out, "};\n\naccess: {\n");
+    put_rows(&netd_access_table, "    ", out);
+    strbuf_add(out, "};\n\ntunnel: {\n");
+    put_rows(&netd_tunnel_table, "    ", out);
+    strbuf_add(out, "\n    hub = {\n");
+    put_rows(&netd_hub_table, "        ", out);
+    strbuf_add(out, "    };\n");
+    put_list(
+        &netd_service_table, "services",
+        "\n        { name = \"ssh\"; protocol = \"tcp\"; port = 22; },\n"
+        "        { name = \"plc1\"; protocol = \"tcp\"; port = 502; target = \"192.168.10.5\"; "
+        "interface = \"eth1\"; }\n    ",
+        out);
+    strbuf_add(out, "};\n");
+}
+
+/* ---- The manual page ---- */
+
+void netd_config_manual(struct strbuf *out)
+{
+    strbuf_add(out, MANUAL_BEGIN);
+    for (size_t i = 0; netd_config_tables[i]; i++)
+        manual_print_table(netd_config_tables[i], netd_config_tables[i]->path,
+                           netd_config_tables[i]->help, change_text, out);
+    strbuf_add(out, MANUAL_END);
+}

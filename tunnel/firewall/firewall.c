@@ -1,0 +1,614 @@
+/*
+ * The running firewall: what is decided when rules are loaded, leases come and go, and somebody
+ * else touches what is ours. rules.c does it, tamper.c notices, this file decides.
+ *
+ * Tampering closes: our table comes back without any lease, in one transaction, and no lease is
+ * given before somebody on site has acknowledged. However often that happens, the repair comes at
+ * once: a pause would leave the machine open for just as long. What becomes rare from the third
+ * repair within a minute on is what is written and published about it; and a repair then waits for
+ * as long as the last one took, so that a quarrel leaves time for everything else.
+ */
+#include "tunnel/firewall/firewall.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+#include "tunnel/firewall/conntrack.h"
+#include "tunnel/firewall/egress.h"
+#include "tunnel/firewall/forwarding.h"
+#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/nft_listing.h"
+#include "tunnel/firewall/rules.h"
+#include "tunnel/firewall/tamper.h"
+#include "tunnel/journal/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_US UINT64_C(1000000)
+#define SETTLE_US UINT64_C(100000) /* one look for a burst of changes */
+#define FIGHT_REPAIRS 3
+#define FIGHT_WITHIN_NS (60 * CLOCK_NS_PER_S)
+#define FIGHT_TELL_NS (600 * CLOCK_NS_PER_S)
+
+const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
+                                            "tampered", "fighting", NULL};
+
+struct firewall {
+    const struct netd_config *config, *before_try;
+    const struct tunnel_config *tunnel; /* as at the start: what leases are given for */
+    struct firewall_hooks hooks;
+    struct rules *rules;
+    struct tamper *tamper;
+    sd_event_source *events, *settled, *tick;
+    bool is_loaded, is_tampered, is_fighting, is_unrepaired;
+    uint32_t repairs;
+    int64_t repaired_ns[FIGHT_REPAIRS]; /* a ring */
+    int64_t repair_ns;                  /* so long the last one took */
+    int64_t told_ns;                    /* when the hooks were called */
+    unsigned tunnel_index;              /* of our interface; 0: none */
+    int32_t changed_by_pid;
+    char changed_by[32], problem[160];
+};
+
+struct firewall *firewall_new(const struct netd_config *config, const struct firewall_hooks *hooks)
+{
+    struct firewall *firewall = memory_zeroed(1, sizeof(*firewall));
+    firewall->config = config;
+    firewall->tunnel = &config->tunnel;
+    if (hooks)
+        firewall->hooks = *hooks;
+    return firewall;
+}
+
+struct firewall *firewall_free(struct firewall *firewall)
+{
+    if (!firewall)
+        return NULL;
+    sd_event_source_disable_unref(firewall->events);
+    sd_event_source_disable_unref(firewall->settled);
+    sd_event_source_disable_unref(firewall->tick);
+    tamper_free(firewall->tamper);
+    rules_free(firewall->rules);
+    free(firewall);
+    return NULL;
+}
+
+static void set_problem(struct firewall *firewall, const char *text)
+{
+    (void)snprintf(firewall->problem, sizeof(firewall->problem), "%s", text);
+}
+
+/* ---- Leases ---- */
+
+/* Forgets the connections of LEASES; that packets stop does not depend on it. */
+static void forget_connections(const struct firewall_lease_state *states, size_t n)
+{
+    struct firewall_lease leases[2 * FIREWALL_MAX_LEASES];
+    for (size_t i = 0; i < n && i < ARRAY_LENGTH(leases); i++)
+        leases[i] = states[i].lease;
+    (void)conntrack_forget(leases, n);
+}
+
+static bool is_sound(const struct firewall_lease *lease)
+{
+    return lease->source.family == AF_INET && ip_network_is_unicast_host(&lease->destination) &&
+           lease->destination.family == AF_INET && lease->port != 0 &&
+           (lease->protocol == IPPROTO_TCP || lease->protocol == IPPROTO_UDP) &&
+           memchr(lease->interface, '\0', sizeof(lease->interface)) &&
+           !strpbrk(lease->interface, "\"*\\ \n");
+}
+
+/* ---- Tampering ---- */
+
+/*
+ * How long the next look waits for more changes: not at all when our table was touched. Repairs may
+ * take half of the time at most, so that whoever answers each does not keep this program from all
+ * else.
+ */
+static uint64_t settle_us(const struct firewall *firewall)
+{
+    const struct nft_change *culprit = tamper_culprit(firewall->tamper);
+    if (!culprit || !culprit->is_on_table)
+        return SETTLE_US;
+    return firewall->is_fighting ? (uint64_t)(firewall->repair_ns / CLOCK_NS_PER_US) : 0;
+}
+
+static void note_repair(struct firewall *firewall, int64_t now_ns)
+{
+    int64_t *slot = &firewall->repaired_ns[firewall->repairs % FIGHT_REPAIRS];
+    *slot = now_ns;
+    firewall->repairs++;
+    int64_t first = firewall->repaired_ns[firewall->repairs % FIGHT_REPAIRS];
+    if (firewall->repairs >= FIGHT_REPAIRS && now_ns - first < FIGHT_WITHIN_NS)
+        firewall->is_fighting = true;
+}
+
+static void name_culprit(struct firewall *firewall, struct strbuf *detail)
+{
+    const struct nft_change *culprit = tamper_culprit(firewall->tamper);
+    firewall->changed_by_pid = culprit ? culprit->pid : 0;
+    (void)snprintf(firewall->changed_by, sizeof(firewall->changed_by), "%s",
+                   culprit ? culprit->program : "");
+    if (culprit) {
+        journal_add_i64(detail, "pid", culprit->pid);
+        journal_add(detail, "program", culprit->program);
+    }
+    tamper_forget(firewall->tamper);
+}
+
+/* Our rules cannot be loaded: what is there must open nothing, or the built-in rules replace it. */
+static void shut_anyhow(struct firewall *firewall)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
+        (void)nft_load(firewall_panic_text, &ignored);
+    rules_doubt(firewall->rules); /* tried again with every tick */
+}
+
+/* Everything that a session had goes, whatever is left of it. */
+static int shut(struct firewall *firewall, struct strbuf *problem)
+{
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
+    int result = rules_load(firewall->rules, firewall->config, false, problem);
+    if (result < 0)
+        shut_anyhow(firewall);
+    forwarding_stop(firewall->tunnel);
+    forget_connections(leases, n_leases);
+    return result;
+}
+
+/* Loads ours again; returns 0 or a negative errno. */
+static int repair(struct firewall *firewall, struct strbuf *detail)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int64_t before_ns = clock_mono_ns();
+    int result = shut(firewall, &problem);
+    firewall->repair_ns = clock_mono_ns() - before_ns;
+    firewall->is_unrepaired = result < 0;
+    if (result == 0) {
+        note_repair(firewall, clock_mono_ns());
+    } else {
+        set_problem(firewall, strbuf_text(&problem));
+        journal_add(detail, "problem", firewall->problem);
+    }
+    return result;
+}
+
+static void tell(const struct firewall *firewall, void (*hook)(void *context, const char *detail),
+                 const struct strbuf *detail)
+{
+    if (hook)
+        hook(firewall->hooks.context, strbuf_text(detail));
+}
+
+/* DETAIL tells what was found. Returns 0 when ours is loaded again, or a negative errno. */
+static int react(struct firewall *firewall, struct strbuf *detail)
+{
+    bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
+    name_culprit(firewall, detail);
+    firewall->is_tampered = true;
+    set_problem(firewall, "rules, hooks, switches or tunnels were changed from outside");
+    int result = repair(firewall, detail);
+    if (firewall->is_fighting && result == 0)
+        set_problem(firewall, "another program keeps changing the rules; each change is undone");
+    int64_t now_ns = clock_mono_ns();
+    if ((was_fighting && now_ns - firewall->told_ns < FIGHT_TELL_NS) ||
+        (was_unrepaired && result < 0))
+        return result; /* told before */
+    firewall->told_ns = now_ns;
+    journal_add_i64(detail, "repairs", firewall->repairs);
+    tell(firewall, firewall->hooks.tampered, detail);
+    if (result == 0) {
+        CLEANUP(strbuf_free) struct strbuf hash = STRBUF_EMPTY;
+        journal_add(&hash, "ruleset", rules_hash(firewall->rules));
+        tell(firewall, firewall->hooks.repaired, &hash);
+    }
+    return result;
+}
+
+/* Our table against what it must be, and hooks at devices. Returns whether something was found. */
+static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struct strbuf *problem)
+{
+    enum rules_verdict verdict;
+    int result = rules_check(firewall->rules, &verdict, problem);
+    if (result < 0)
+        return result;
+    if (verdict != RULES_AS_LOADED)
+        journal_add(detail, "table", rules_verdict_names[verdict]);
+    result = tamper_look_at_hooks(firewall->tamper, detail, problem);
+    if (result < 0)
+        rules_doubt(firewall->rules); /* looked at again with every tick */
+    if (verdict != RULES_AS_LOADED)
+        return 1; /* ours is mended whether or not the rest can be read */
+    return result < 0 ? result : result > 0;
+}
+
+/* Returns 1 when something was not as it should be and now is, 0, or a negative errno. */
+static int look(struct firewall *firewall, bool thorough)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    int found = 0;
+    (void)tamper_take_events(firewall->tamper, firewall->rules);
+    if (thorough || !rules_is_current(firewall->rules))
+        found = look_at_rules(firewall, &detail, &problem);
+    if (found < 0) {
+        set_problem(firewall, strbuf_text(&problem));
+        return found;
+    }
+    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &detail) > 0)
+        found = 1;
+    if (found) {
+        int result = react(firewall, &detail);
+        return result < 0 ? result : 1;
+    }
+    tamper_forget(firewall->tamper); /* changes that are no business of ours */
+    return 0;
+}
+
+/* ---- Loop ---- */
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *context)
+{
+    (void)source, (void)usec;
+    (void)look(context, false);
+    return 0;
+}
+
+/* Looks soon, once for many events, and never later because more are coming. */
+static int on_events(sd_event_source *source, int descriptor, uint32_t revents, void *context)
+{
+    (void)source, (void)descriptor, (void)revents;
+    struct firewall *firewall = context;
+    int enabled = SD_EVENT_OFF;
+    uint64_t planned_us = 0, now_us = (uint64_t)(clock_mono_ns() / CLOCK_NS_PER_US);
+    if (!tamper_take_events(firewall->tamper, firewall->rules))
+        return 0;
+    uint64_t at_us = now_us + settle_us(firewall);
+    (void)sd_event_source_get_enabled(firewall->settled, &enabled);
+    (void)sd_event_source_get_time(firewall->settled, &planned_us);
+    if (enabled != SD_EVENT_OFF && planned_us <= at_us)
+        return 0;
+    int result = sd_event_source_set_time(firewall->settled, at_us);
+    return result < 0 ? result : sd_event_source_set_enabled(firewall->settled, SD_EVENT_ONESHOT);
+}
+
+/* Events can be lost, and switches have none. */
+static int on_tick(sd_event_source *source, uint64_t usec, void *context)
+{
+    (void)usec;
+    (void)look(context, false);
+    int result = sd_event_source_set_time_relative(source, TICK_US);
+    return result < 0 ? result : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int firewall_watch(struct firewall *firewall, sd_event *loop)
+{
+    assert(firewall->is_loaded);
+    int result = sd_event_add_io(loop, &firewall->events, tamper_descriptor(firewall->tamper),
+                                 EPOLLIN, on_events, firewall);
+    if (result >= 0)
+        result = sd_event_add_time_relative(loop, &firewall->settled, CLOCK_MONOTONIC, 0, 1000,
+                                            on_settled, firewall);
+    if (result >= 0)
+        result = sd_event_add_time_relative(loop, &firewall->tick, CLOCK_MONOTONIC, TICK_US, 0,
+                                            on_tick, firewall);
+    return result < 0 ? result : 0;
+}
+
+/* ---- Start ---- */
+
+/* The leases that an earlier run left in the kernel. */
+static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    return rules_list(firewall->rules, listing, &ignored) == 0 ? listing->n_leases : 0;
+}
+
+int firewall_start(struct firewall *firewall, struct strbuf *problem)
+{
+    struct nft_listing listing = {0};
+    int result = firewall->rules ? 0 : rules_new(&firewall->rules);
+    if (result < 0) {
+        strbuf_addf(problem, "no netlink socket: %s", strerror(-result));
+        return result;
+    }
+    size_t leftovers = find_leftovers(firewall, &listing);
+    result = rules_load(firewall->rules, firewall->config, false, problem);
+    if (result < 0) {
+        set_problem(firewall, strbuf_text(problem));
+        if (result != -EAGAIN) /* which is loaded, but not verified */
+            (void)nft_load(firewall_panic_text, problem);
+        return result;
+    }
+    firewall->is_loaded = true;
+    forwarding_stop(firewall->tunnel);
+    forget_connections(listing.leases, leftovers);
+    if (!firewall->tamper)
+        result = tamper_new("/proc/sys", "wireguard", &firewall->tamper);
+    if (result < 0) {
+        strbuf_addf(problem, "changes of others cannot be watched: %s", strerror(-result));
+        return result;
+    }
+    return (int)leftovers;
+}
+
+/* ---- Leases, in public ---- */
+
+/* Those that have time left. */
+static size_t present_leases(const struct firewall *firewall,
+                             struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
+{
+    size_t n = rules_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (leases[i].remaining_ms > 0)
+            leases[kept++] = leases[i];
+    }
+    return kept;
+}
+
+int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *leases,
+                        size_t n_leases, int64_t timeout_ms, struct strbuf *problem)
+{
+    struct firewall_lease_state states[FIREWALL_MAX_LEASES];
+    assert(firewall->is_loaded);
+    if (timeout_ms <= 0 || n_leases == 0)
+        return -EINVAL;
+    int seen = rules_is_current(firewall->rules) ? 0 : look(firewall, false);
+    if (firewall->is_tampered) {
+        strbuf_add(problem, "rules were changed by another program: "
+                            "run `sallyport firewall verify` on site");
+        return -ETXTBSY;
+    }
+    if (seen < 0) { /* what cannot be looked at is not opened */
+        strbuf_add(problem, firewall->problem);
+        return seen;
+    }
+    size_t n = present_leases(firewall, states);
+    if (n_leases > ARRAY_LENGTH(states) - n)
+        return -E2BIG;
+    for (size_t i = 0; i < n_leases; i++) {
+        if (!is_sound(&leases[i]))
+            return -EINVAL;
+        states[n++] = (struct firewall_lease_state){.lease = leases[i], .remaining_ms = timeout_ms};
+    }
+    int result = forwarding_start(leases, n_leases, problem);
+    if (result == 0)
+        result = rules_set_leases(firewall->rules, states, n, problem);
+    if (result < 0 && n == n_leases)
+        forwarding_stop(firewall->tunnel);
+    return result;
+}
+
+static bool is_in_kernel(const struct nft_listing *listing, const struct firewall_lease *lease)
+{
+    for (size_t i = 0; i < listing->n_leases; i++) {
+        if (firewall_lease_equal(&listing->leases[i].lease, lease))
+            return true;
+    }
+    return false;
+}
+
+/* Only those that we gave (not what somebody slipped in), and that are still there: one that ran
+ * out is over. */
+int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct strbuf *problem)
+{
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    struct nft_listing listing;
+    if (timeout_ms <= 0)
+        return -EINVAL;
+    if (firewall->is_tampered)
+        return -ETXTBSY;
+    int result = rules_list(firewall->rules, &listing, problem);
+    if (result < 0)
+        return result;
+    size_t n = present_leases(firewall, leases), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_in_kernel(&listing, &leases[i].lease))
+            continue;
+        leases[kept] = leases[i];
+        leases[kept].remaining_ms = timeout_ms;
+        leases[kept++].bytes = 0;
+    }
+    return rules_set_leases(firewall->rules, leases, kept, problem);
+}
+
+/*
+ * Debian 12's kernel (6.1) refuses to flush a set of intervals while an element is in it
+ * whose time is over, and collects that only after a change of the set. A new table has none.
+ */
+static int clear_leases(struct firewall *firewall, struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
+        return 0;
+    return rules_load(firewall->rules, firewall->config, false, problem);
+}
+
+int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
+{
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
+    if (n_leases == 0)
+        return 0;
+    int result = clear_leases(firewall, problem);
+    if (result < 0)
+        return result;
+    forwarding_stop(firewall->tunnel);
+    forget_connections(leases, n_leases);
+    return 0;
+}
+
+int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state *leases,
+                         size_t room)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    struct nft_listing listing;
+    int result = rules_list(firewall->rules, &listing, &problem);
+    if (result < 0)
+        return result;
+    size_t n = listing.n_leases < room ? listing.n_leases : room;
+    memcpy(leases, listing.leases, n * sizeof(*leases));
+    return (int)listing.n_leases;
+}
+
+/* ---- egress = "strict" ---- */
+
+static bool is_strict(const struct firewall *firewall)
+{
+    return firewall->config->firewall.egress == EGRESS_STRICT;
+}
+
+int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
+                       int64_t timeout_ms)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    return is_strict(firewall) ? egress_allow_hub(firewall->rules, hub, timeout_ms, &problem) : 0;
+}
+
+int firewall_forget_hub(struct firewall *firewall)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    return is_strict(firewall) ? egress_forget_hub(firewall->rules, &problem) : 0;
+}
+
+int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
+                        size_t n_leases, struct strbuf *problem)
+{
+    return is_strict(firewall) ? egress_set(firewall->rules, leases, n_leases, problem) : 0;
+}
+
+/* ---- Posture ---- */
+
+int firewall_verify(struct firewall *firewall)
+{
+    assert(firewall->is_loaded);
+    return look(firewall, true);
+}
+
+int firewall_acknowledge(struct firewall *firewall, struct strbuf *problem)
+{
+    int seen = firewall_verify(firewall);
+    if (seen < 0) {
+        strbuf_add(problem, firewall->problem);
+        return seen;
+    }
+    if (seen > 0) {
+        strbuf_add(problem, "the rules were changed again just now, and repaired");
+        return -EBUSY;
+    }
+    firewall->is_tampered = firewall->is_fighting = false;
+    memset(firewall->repaired_ns, 0, sizeof(firewall->repaired_ns));
+    firewall->problem[0] = '\0';
+    tamper_accept(firewall->tamper);
+    return 0;
+}
+
+static enum firewall_state state_of(const struct firewall *firewall)
+{
+    if (!firewall->is_loaded)
+        return FIREWALL_OFF;
+    if (firewall->is_fighting)
+        return FIREWALL_FIGHTING;
+    if (firewall->is_tampered)
+        return FIREWALL_TAMPERED;
+    return firewall->config->firewall.n_exceptions > 0 ? FIREWALL_EXCEPTED : FIREWALL_LOCKED;
+}
+
+void firewall_set_tunnel(struct firewall *firewall, unsigned index)
+{
+    firewall->tunnel_index = index;
+}
+
+void firewall_foreign_tunnels(const struct firewall *firewall, struct strbuf *names)
+{
+    if (firewall->tamper)
+        tamper_foreign_tunnels(firewall->tamper, names);
+}
+
+static void describe_foreign(const struct firewall *firewall, char *text, size_t size)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    firewall_foreign_tunnels(firewall, &names);
+    if (names.length > 0)
+        (void)snprintf(text, size, "WireGuard that is not sallyport's: %s", names.data);
+}
+
+void firewall_get_posture(const struct firewall *firewall, struct firewall_posture *ret_posture)
+{
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    struct firewall_posture posture = {
+        .state = state_of(firewall),
+        .exceptions = (uint32_t)firewall->config->firewall.n_exceptions,
+        .reloads = firewall->repairs,
+        .changed_by_pid = firewall->changed_by_pid,
+    };
+    if (firewall->rules)
+        posture.leases = (uint32_t)present_leases(firewall, leases);
+    memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
+    memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
+    if (!posture.problem[0])
+        describe_foreign(firewall, posture.problem, sizeof(posture.problem));
+    if (firewall->rules)
+        (void)snprintf(posture.hash, sizeof(posture.hash), "%s", rules_hash(firewall->rules));
+    *ret_posture = posture;
+}
+
+int firewall_get_counters(struct firewall *firewall, struct firewall_counters *ret_counters)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    struct nft_listing listing;
+    uint64_t packets[COUNTER_COUNT];
+    int result = rules_list(firewall->rules, &listing, &problem);
+    if (result < 0 && result != -ENOENT)
+        return result;
+    rules_counters(firewall->rules, packets);
+    *ret_counters = (struct firewall_counters){
+        .dropped_in = packets[COUNTER_DROPPED_IN],
+        .dropped_forward = packets[COUNTER_DROPPED_FORWARD],
+        .dropped_out = packets[COUNTER_DROPPED_OUT],
+        .spoofed = packets[COUNTER_SPOOFED],
+    };
+    return 0;
+}
+
+/* ---- apply --confirm ---- */
+
+int firewall_try(struct firewall *firewall, const struct netd_config *fresh, struct strbuf *problem)
+{
+    if (firewall->before_try)
+        return -EBUSY;
+    int result = rules_load(firewall->rules, fresh, true, problem);
+    if (result == -EAGAIN) { /* loaded, but not verified: not a state to stay in */
+        (void)rules_load(firewall->rules, firewall->config, true, problem);
+        return result;
+    }
+    if (result < 0)
+        return result;
+    firewall->before_try = firewall->config;
+    firewall->config = fresh;
+    return 0;
+}
+
+int firewall_confirm(struct firewall *firewall)
+{
+    if (!firewall->before_try)
+        return -ENOENT;
+    firewall->before_try = NULL;
+    return 0;
+}
+
+int firewall_rollback(struct firewall *firewall, struct strbuf *problem)
+{
+    if (!firewall->before_try)
+        return -ENOENT;
+    int result = rules_load(firewall->rules, firewall->before_try, true, problem);
+    if (result < 0)
+        return result;
+    firewall->config = firewall->before_try;
+    firewall->before_try = NULL;
+    return 0;
+}

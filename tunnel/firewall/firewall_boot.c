@@ -1,0 +1,76 @@
+/*
+ * The lockdown before the network: a ruleset that was expanded and checked when the configuration
+ * was applied, so that nothing is parsed at boot but nft's own language. Its first line carries the
+ * SHA-256 of the rest: a file that was cut short by a power cut may still be valid nft, and open.
+ */
+#include "tunnel/firewall/firewall.h"
+
+#include "agent/base/descriptor.h"
+#include "tunnel/firewall/nft.h"
+#include "tunnel/journal/sha256.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BOOT_MAX_BYTES (1024 * 1024)
+#define BOOT_HEADER "# sallyport boot ruleset, sha256 "
+
+static void hash_text(const char *text, char ret_hex[SHA256_HEX_BYTES])
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_update(&hash, text, strlen(text));
+    sha256_final(&hash, ret_hex);
+}
+
+int firewall_write_boot_file(const struct netd_config *config, const char *path,
+                             struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY, file = STRBUF_EMPTY;
+    char hex[SHA256_HEX_BYTES];
+    firewall_text(config, NULL, 0, &rules);
+    int result = nft_check(strbuf_text(&rules), problem);
+    if (result < 0)
+        return result;
+    hash_text(strbuf_text(&rules), hex);
+    strbuf_addf(&file, BOOT_HEADER "%s\n%s", hex, strbuf_text(&rules));
+    result = file_replace(path, file.data, file.length, 0640);
+    if (result < 0)
+        strbuf_addf(problem, "%s cannot be written: %s", path, strerror(-result));
+    return result;
+}
+
+/* Reads the file and returns the ruleset in it, or NULL with the reason in PROBLEM. */
+static const char *read_boot_file(const char *path, struct strbuf *file, struct strbuf *problem)
+{
+    const size_t header = strlen(BOOT_HEADER), whole = header + SHA256_HEX_BYTES;
+    char hex[SHA256_HEX_BYTES];
+    int result = file_read(path, BOOT_MAX_BYTES, file);
+    if (result < 0) {
+        strbuf_addf(problem, "it cannot be read: %s", strerror(-result));
+        return NULL;
+    }
+    const char *text = strbuf_text(file);
+    if (strlen(text) == file->length && file->length > whole &&
+        strncmp(text, BOOT_HEADER, header) == 0 && text[whole - 1] == '\n') {
+        hash_text(text + whole, hex);
+        if (memcmp(text + header, hex, SHA256_HEX_BYTES - 1) == 0)
+            return text + whole;
+    }
+    strbuf_add(problem, "it is damaged: not what was written");
+    return NULL;
+}
+
+int firewall_lockdown(const char *path, struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
+    const char *rules = read_boot_file(path, &file, problem);
+    if (rules && nft_load(rules, problem) == 0)
+        return 0;
+    strbuf_add(problem, "; ");
+    int result = nft_load(firewall_panic_text, problem);
+    if (result < 0)
+        return result;
+    problem->data[problem->length -= 2] = '\0';
+    return 1;
+}

@@ -1,0 +1,233 @@
+/* Notices what others do to this machine's packet rules, switches and tunnels. */
+#include "tunnel/firewall/tamper.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+#include "tunnel/firewall/switches.h"
+#include "tunnel/journal/journal.h"
+#include "tunnel/os/links.h"
+#include "tunnel/os/netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DETAIL_BYTES 1000 /* many at once must not make an endless line */
+
+struct tamper {
+    int events, routes;
+    struct switches *switches;
+    char *tunnel_kind;
+    struct strbuf hooks;
+    struct link_list links;
+    struct strbuf foreign;         /* tunnels of others, "INDEX NAME\n" each, as at the last look */
+    struct nft_change transaction; /* being read */
+    struct nft_change culprit;
+    bool has_culprit;
+};
+
+struct tamper *tamper_free(struct tamper *tamper)
+{
+    if (!tamper)
+        return NULL;
+    descriptor_close(&tamper->events);
+    descriptor_close(&tamper->routes);
+    switches_free(tamper->switches);
+    strbuf_free(&tamper->hooks);
+    strbuf_free(&tamper->foreign);
+    link_list_free(&tamper->links);
+    free(tamper->tunnel_kind);
+    free(tamper);
+    return NULL;
+}
+
+int tamper_descriptor(const struct tamper *tamper)
+{
+    return tamper->events;
+}
+
+/* ---- Events ---- */
+
+struct events {
+    struct tamper *tamper;
+    const struct rules *rules;
+    bool others;
+};
+
+static void take_event(const struct nlmsghdr *message, void *context)
+{
+    struct events *events = context;
+    struct tamper *tamper = events->tamper;
+    if (!nft_change_read(message, FIREWALL_TABLE, &tamper->transaction))
+        return;
+    struct nft_change change = tamper->transaction;
+    tamper->transaction = (struct nft_change){0};
+    if (rules_is_own(events->rules, change.generation))
+        return;
+    events->others = true;
+    if (tamper->has_culprit && tamper->culprit.is_on_table && !change.is_on_table)
+        return;
+    tamper->culprit = change;
+    tamper->has_culprit = true;
+}
+
+bool tamper_take_events(struct tamper *tamper, const struct rules *rules)
+{
+    struct events events = {.tamper = tamper, .rules = rules};
+    int result = netlink_drain(tamper->events, take_event, &events);
+    if (result == -ENOBUFS)
+        tamper->transaction = (struct nft_change){0};
+    return events.others || result < 0;
+}
+
+const struct nft_change *tamper_culprit(const struct tamper *tamper)
+{
+    return tamper->has_culprit ? &tamper->culprit : NULL;
+}
+
+void tamper_forget(struct tamper *tamper)
+{
+    tamper->has_culprit = false;
+}
+
+/* ---- Switches and hooks ---- */
+
+static bool has_line(const char *text, const char *line, size_t length)
+{
+    for (const char *at = text; *at; at += strcspn(at, "\n") + 1) {
+        if (strncmp(at, line, length) == 0 && at[length] == '\n')
+            return true;
+    }
+    return false;
+}
+
+int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf now = STRBUF_EMPTY;
+    int result = nft_list_device_hooks(&now, problem);
+    if (result < 0)
+        return result;
+    int found = 0;
+    for (const char *at = strbuf_text(&now); *at; at += strcspn(at, "\n") + 1) {
+        size_t length = strcspn(at, "\n");
+        if (has_line(strbuf_text(&tamper->hooks), at, length))
+            continue;
+        if (found++ == 0) { /* a flood of them must not make an endless line */
+            CLEANUP(memory_free_pointer) char *line = memory_text_n(at, length);
+            journal_add(detail, "new_hook", line);
+        }
+    }
+    strbuf_reset(&tamper->hooks);
+    strbuf_append(&tamper->hooks, now.data, now.length);
+    return found;
+}
+
+/* ---- Switches and interfaces ---- */
+
+static bool is_pretender(const struct link_info *link)
+{
+    return strncmp(link->name, "spt", 3) == 0;
+}
+
+static bool is_tunnel(const struct tamper *tamper, const struct link_info *link)
+{
+    return is_pretender(link) || strcmp(link->kind, tamper->tunnel_kind) == 0;
+}
+
+/* What stands at the start. Nobody but us may have made a name of ours, so those are never right.
+ */
+static void note_present(struct tamper *tamper)
+{
+    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    if (links_list(tamper->routes, &tamper->links) < 0)
+        return; /* all of them are new at the next look */
+    for (size_t i = 0; i < tamper->links.length; i++) {
+        const struct link_info *link = &tamper->links.items[i];
+        if (!is_tunnel(tamper, link))
+            (void)switches_look_at(tamper->switches, link, &ignored);
+        else if (!is_pretender(link))
+            strbuf_addf(&tamper->foreign, "%u %s\n", link->index, link->name);
+    }
+}
+
+/* Adds a tunnel that is not ours to NOW; returns 1 when it was not there at the last look. */
+static size_t look_at_tunnel(struct tamper *tamper, const struct link_info *link,
+                             struct strbuf *now, struct strbuf *detail)
+{
+    size_t before = now->length;
+    strbuf_addf(now, "%u %s\n", link->index, link->name);
+    if (has_line(strbuf_text(&tamper->foreign), now->data + before, now->length - before - 1))
+        return 0;
+    int removed = is_pretender(link) ? link_delete(tamper->routes, link->index) : 1;
+    if (detail->length < DETAIL_BYTES) {
+        journal_add(detail, "foreign_tunnel", link->name);
+        journal_add(detail, "kind", link->kind);
+        if (removed <= 0)
+            journal_add(detail, "removed", removed ? strerror(-removed) : "yes");
+    }
+    return 1;
+}
+
+size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail)
+{
+    size_t found = switches_look(tamper->switches, detail);
+    struct strbuf now = STRBUF_EMPTY;
+    if (links_list(tamper->routes, &tamper->links) < 0)
+        return found; /* looked at again in a second */
+    for (size_t i = 0; i < tamper->links.length; i++) {
+        const struct link_info *link = &tamper->links.items[i];
+        if (!is_tunnel(tamper, link))
+            found += switches_look_at(tamper->switches, link, detail);
+        else if (link->index != own_index)
+            found += look_at_tunnel(tamper, link, &now, detail);
+    }
+    switches_end_look(tamper->switches);
+    strbuf_free(&tamper->foreign);
+    tamper->foreign = now;
+    return found;
+}
+
+void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names)
+{
+    for (const char *at = strbuf_text(&tamper->foreign); *at; at += strcspn(at, "\n") + 1) {
+        const char *name = strchr(at, ' ') + 1;
+        strbuf_addf(names, "%s%.*s", names->length ? "," : "", (int)strcspn(name, "\n"), name);
+    }
+}
+
+/* ---- Start ---- */
+
+void tamper_accept(struct tamper *tamper)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    switches_accept(tamper->switches);
+    strbuf_reset(&tamper->hooks);
+    (void)nft_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
+}
+
+int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper)
+{
+    CLEANUP(descriptor_close) int routes = netlink_open(NETLINK_ROUTE, 0);
+    int events = netlink_open(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
+    if (events < 0 || routes < 0) {
+        descriptor_close(&events);
+        return -EPROTONOSUPPORT;
+    }
+    const int buffer_bytes = 1 << 20; /* a container host changes a lot at once */
+    (void)setsockopt(events, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof(buffer_bytes));
+    struct tamper *tamper = memory_zeroed(1, sizeof(*tamper));
+    tamper->events = events;
+    tamper->routes = routes;
+    routes = -1;
+    tamper->switches = switches_new(proc_folder);
+    tamper->tunnel_kind = memory_text(tunnel_kind);
+    tamper_accept(tamper);
+    note_present(tamper);
+    *ret_tamper = tamper;
+    return 0;
+}

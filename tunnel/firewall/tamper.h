@@ -1,0 +1,62 @@
+/*
+ * Notices what others do to this machine's packet rules: who changed tables, new hooks at devices,
+ * switches of the kernel set looser (switches.h), tunnels that are not ours. It notices, names, and
+ * sets back what needs no rules; firewall.c decides. Warden only, main thread only.
+ */
+#ifndef SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
+#define SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
+
+#include "agent/base/strbuf.h"
+#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/rules.h"
+
+#include <stdbool.h>
+
+struct tamper; /* opaque */
+
+/*
+ * PROC_FOLDER: "/proc/sys", TUNNEL_KIND: "wireguard", or what a test puts in their place. 0 or a
+ * negative errno. What stands now is what is right, but for interfaces with a name of ours.
+ */
+int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper);
+struct tamper *tamper_free(struct tamper *tamper); /* accepts NULL, returns NULL */
+
+/* What stands now is what is right: hooks at devices, switches, and tunnels of others. */
+void tamper_accept(struct tamper *tamper);
+
+/* Readable when somebody changed rules. */
+int tamper_descriptor(const struct tamper *tamper);
+
+/*
+ * Takes the waiting events. Returns true when there were changes that were not made by RULES, or
+ * when events were lost.
+ */
+bool tamper_take_events(struct tamper *tamper, const struct rules *rules);
+
+/*
+ * The latest change by others since the last tamper_forget(): one that touched our table if there
+ * was one. NULL for none.
+ */
+const struct nft_change *tamper_culprit(const struct tamper *tamper);
+void tamper_forget(struct tamper *tamper);
+
+/*
+ * Looks at the kernel's switches; each that is looser than at tamper_accept() is set back. Looks
+ * for WireGuard interfaces, and for interfaces with a name of ours ("spt..."), that were not there
+ * at the last look; OWN_INDEX is the one that we made ourselves, 0 for none. Whoever takes our name
+ * is removed. The others stay, for they may be how this machine is looked after; what comes
+ * out of them meets our rules like all else. All in DETAIL ("key=value key=value"). Returns how
+ * many.
+ */
+size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail);
+
+/* Appends the names of the tunnels of others at the last look: "wg0,wg1", or nothing. */
+void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names);
+
+/*
+ * Looks for hooks at devices and flowtables that were not there at the last look; they are told in
+ * DETAIL and known from then on. Returns how many, or a negative errno with the reason in PROBLEM.
+ */
+int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem);
+
+#endif

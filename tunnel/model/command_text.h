@@ -1,0 +1,68 @@
+/*
+ * The text of a signed command: where it ends in what was received, and what it says. Pure; no
+ * allocation; any thread. The grammar leaves no choice: each command has exactly one text, so that
+ * what was signed is what is understood. Everything is bounded by what the text may contain.
+ *
+ *   sallyport-command: 1
+ *   gateway: SITE/ID
+ *   challenge: 64 lower-case hex digits
+ *   id: 1 to 64 of [A-Za-z0-9-]
+ *   action: open | extend | close
+ *   service: NAME[,NAME...]     open only; up to 16
+ *   ttl: SECONDS                open and extend; digits without a leading zero
+ *   reason: TEXT                open and extend; 1 to 200 characters as wire_character() has them
+ *
+ * LF ends each line, the last one as well; one space follows each colon. The armour of the
+ * signature begins on the next line.
+ */
+#ifndef SALLYPORT_TUNNEL_MODEL_COMMAND_TEXT_H
+#define SALLYPORT_TUNNEL_MODEL_COMMAND_TEXT_H
+
+#include "agent/base/strbuf.h"
+#include "tunnel/wire/wire.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMAND_TEXT_BYTES 4096                        /* the longest text, signature not counted */
+#define COMMAND_MAX_TTL_S INT64_C(1000000000000000000) /* what more digits stand for */
+
+enum command_action {
+    COMMAND_OPEN,
+    COMMAND_EXTEND,
+    COMMAND_CLOSE,
+};
+extern const char *const command_action_names[]; /* "open", "extend", "close" */
+
+struct command {
+    char gateway[132];  /* "SITE/ID"; charset and lengths are checked */
+    char challenge[65]; /* hex digits */
+    char id[WIRE_NAME_BYTES];
+    enum command_action action;
+    char services[WIRE_MAX_SERVICES][WIRE_NAME_BYTES]; /* [A-Za-z0-9_.-]; may name one twice */
+    size_t n_services;                                 /* at least 1 for COMMAND_OPEN, else 0 */
+    int64_t ttl_s;                  /* 0 for COMMAND_CLOSE; may be 0 or too much for others */
+    char reason[WIRE_REASON_BYTES]; /* "" for COMMAND_CLOSE */
+};
+
+/* The two parts of a message; they point into it. */
+struct command_parts {
+    const char *text, *armour;
+    size_t text_length, armour_length;
+};
+
+/*
+ * Finds the armoured signature (-----BEGIN SSH SIGNATURE----- to -----END SSH SIGNATURE-----, each
+ * on a line of its own) that must end MESSAGE; a last LF may be missing. What is inside it is not
+ * understood here, only that it is lines of base64 is seen. Returns 0, -EFBIG when the text is
+ * longer than COMMAND_TEXT_BYTES, or -EBADMSG.
+ */
+int command_split(const char *message, size_t length, struct command_parts *ret_parts);
+
+/* Reads TEXT, of LENGTH bytes. Returns 0, or -EBADMSG; *RET_COMMAND is untouched then. */
+int command_parse(const char *text, size_t length, struct command *ret_command);
+
+/* Appends the text that command_parse() reads: what has to be signed. */
+void command_print(const struct command *command, struct strbuf *out);
+
+#endif

@@ -1,0 +1,559 @@
+/*
+ * sallyport-netd, the warden: owns the firewall and the tunnel. Starts in order, runs, stops in
+ * reverse; the rules stay loaded when it leaves. Keeps CAP_NET_ADMIN and nothing else, parses no
+ * JSON, no TLS and no DNS, opens no internet socket, and starts no shell.
+ */
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "tunnel/netd/netd.h"
+#include "tunnel/netd/trial.h"
+#include "tunnel/os/privilege.h"
+#include "tunnel/os/resolve.h"
+#include "tunnel/session/wireguard.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define BOOT_FILE "/var/lib/sallyport-netd/lockdown.nft"
+#define JOURNAL_FILE_BYTES (1024 * 1024)
+#define JOURNAL_FILES 16
+#define ROLLBACK_RETRY_US 1000000
+#define RENEWAL_RETRY_US 500000
+
+enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
+
+struct call {
+    enum mode mode;
+    const char *config_path;
+    const char *boot_file;
+};
+
+/* ---- The command line ---- */
+
+static void print_help(void)
+{
+    puts("usage: sallyport-netd [-c FILE] [-t]\n"
+         "       sallyport-netd --lockdown [RULES]\n\n"
+         "  -c FILE      configuration (default " NETD_CONFIG_DEFAULT_PATH ")\n"
+         "  -t           check the configuration and exit\n"
+         "  --lockdown   load RULES (default " BOOT_FILE "), or six built-in\n"
+         "               rules when that is missing or broken, and exit\n"
+         "  -h, -V       this help; the version");
+}
+
+/* Returns 0 to go on, or 1 + the exit code. */
+static int read_call(int argc, char **argv, struct call *call)
+{
+    static const struct option options[] = {{"lockdown", no_argument, NULL, 'L'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "c:thV", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            call->config_path = optarg;
+            break;
+        case 't':
+            call->mode = MODE_CHECK;
+            break;
+        case 'L':
+            call->mode = MODE_LOCKDOWN;
+            break;
+        case 'h':
+            print_help();
+            return 1;
+        case 'V':
+            puts("sallyport-netd " SALLYPORT_VERSION);
+            return 1;
+        default:
+            return 1 + 2;
+        }
+    }
+    if (call->mode == MODE_LOCKDOWN && optind < argc)
+        call->boot_file = argv[optind++];
+    if (optind == argc)
+        return 0;
+    (void)fprintf(stderr, "sallyport-netd: unexpected argument \"%s\"\n", argv[optind]);
+    return 1 + 2;
+}
+
+/* ---- The three things it can be asked to do ---- */
+
+static struct netd_config *load(const char *path)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct netd_config *config = NULL;
+    (void)netd_config_load(path, &findings, &config);
+    findings_sort(&findings);
+    findings_print(&findings, &text);
+    (void)fputs(strbuf_text(&text), stderr);
+    return config;
+}
+
+static int check(const struct call *call)
+{
+    struct netd_config *config = load(call->config_path);
+    if (!config)
+        return EXIT_FAILURE;
+    netd_config_free(config);
+    printf("%s: no errors\n", call->config_path);
+    return EXIT_SUCCESS;
+}
+
+static int lockdown(const char *boot_file)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int result = privilege_reduce();
+    if (result < 0 && result != -EACCES) { /* the only child here is nft, which needs it anyway */
+        log_error("lockdown", "CAP_NET_ADMIN is needed: %s; nothing is loaded", strerror(-result));
+        return EXIT_FAILURE;
+    }
+    result = firewall_lockdown(boot_file, &problem);
+    if (result < 0)
+        log_error("lockdown", "no rules could be loaded: %s; this machine is open",
+                  strbuf_text(&problem));
+    else if (result > 0)
+        log_warning("lockdown", "file=%s %s; the six built-in rules are loaded instead", boot_file,
+                    strbuf_text(&problem));
+    else
+        log_info("lockdown", "file=%s loaded", boot_file);
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- The parts of the running warden ---- */
+
+void netd_journal(struct netd *netd, const char *event, const char *detail)
+{
+    int problem = netd->journal
+                      ? journal_write(netd->journal, event, detail, clock_wall_ms())
+                      : -ENODEV; /* while starting: what closes does not wait for the journal */
+    if (problem < 0)
+        log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
+                  event, strerror(-problem));
+    if (netd->server)
+        server_notify(netd->server);
+}
+
+static char *boot_file_of(const struct netd_config *config)
+{
+    return memory_printf("%s/lockdown.nft", config->paths.state_dir);
+}
+
+void netd_write_boot_file(const struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    const struct netd_config *rules = netd->rules ? netd->rules : netd->config;
+    CLEANUP(memory_free_pointer)
+    char *path = boot_file_of(netd->config);
+    int result = firewall_write_boot_file(rules, path, &problem);
+    if (result < 0)
+        log_error("firewall",
+                  "file=%s %s %s; the next boot loads what is there, or the built-in "
+                  "rules",
+                  path, strerror(-result), strbuf_text(&problem));
+}
+
+void netd_end_trial(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    if (!netd->trial)
+        return;
+    int result = firewall_rollback(netd->firewall, &problem);
+    if (result < 0) {
+        log_error("firewall", "the rules before cannot be loaded: %s %s; tried again in a second",
+                  strerror(-result), strbuf_text(&problem));
+        if (netd->trial_ends) { /* until then the firewall goes on using those on trial */
+            (void)sd_event_source_set_time_relative(netd->trial_ends, ROLLBACK_RETRY_US);
+            (void)sd_event_source_set_enabled(netd->trial_ends, SD_EVENT_ONESHOT);
+        }
+        return;
+    }
+    lookup_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
+    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
+    netd->trial = netd_config_free(netd->trial);
+    netd_journal(netd, "firewall_rolled_back", "");
+}
+
+static void on_tampered(void *context, const char *detail)
+{
+    struct netd *netd = context;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    log_error("firewall",
+              "event=tampered %s; an open session is closed, none is opened until "
+              "`sallyport firewall verify`",
+              detail);
+    netd_journal(netd, "firewall_tampered", detail);
+    if (netd->keeper)
+        (void)keeper_close(netd->keeper, SESSION_END_TAMPERED,
+                           &(struct keeper_asker){.who = "sallyport-netd"}, &problem);
+}
+
+static void on_repaired(void *context, const char *detail)
+{
+    log_warning("firewall", "event=repaired %s", detail);
+    netd_journal(context, "firewall_repaired", detail);
+}
+
+static void on_egress(void *context, const char *event, const char *detail)
+{
+    netd_journal(context, event, detail);
+}
+
+static void on_changed(void *context)
+{
+    struct netd *netd = context;
+    if (netd->server)
+        server_notify(netd->server);
+}
+
+static void on_opened(void *context, enum session_refusal refusal, const char *text)
+{
+    struct netd *netd = context;
+    if (netd->server)
+        server_answer_waiting(netd->server, refusal, text);
+}
+
+/* ---- Starting ---- */
+
+static int make_folders(const struct netd *netd)
+{
+    int problem = folder_make(netd->config->paths.state_dir);
+    if (!problem)
+        problem = folder_make(netd->config->paths.runtime_dir);
+    /* The agent and the people on site have to reach the socket in it. */
+    if (!problem && chmod(netd->config->paths.runtime_dir, 0755) < 0 && errno != EPERM)
+        problem = -errno;
+    if (problem < 0)
+        log_error("netd", "state_dir=%s runtime_dir=%s cannot be made: %s",
+                  netd->config->paths.state_dir, netd->config->paths.runtime_dir,
+                  strerror(-problem));
+    return problem;
+}
+
+static int start_journal(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    CLEANUP(memory_free_pointer)
+    char *folder = memory_printf("%s/journal", netd->config->paths.state_dir);
+    const struct journal_settings settings = {
+        .folder = folder, .file_bytes = JOURNAL_FILE_BYTES, .files = JOURNAL_FILES};
+    int result = journal_open(&settings, clock_wall_ms(), &problem, &netd->journal);
+    if (result < 0)
+        log_error("journal", "%s; the warden does not start without it", strbuf_text(&problem));
+    return result;
+}
+
+/* What an earlier run left: how many leases and interfaces there were. */
+struct leftovers {
+    int leases, interfaces;
+};
+
+/* Closes whatever an earlier run left, before anything else can happen: also without a journal. */
+static int start_firewall(struct netd *netd, struct leftovers *ret_left)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    netd->firewall =
+        firewall_new(netd->config, &(struct firewall_hooks){on_tampered, on_repaired, netd});
+    ret_left->leases = firewall_start(netd->firewall, &problem);
+    ret_left->interfaces = wireguard_remove_leftovers();
+    if (ret_left->leases < 0)
+        log_error("firewall", "the rules cannot be loaded: %s", strbuf_text(&problem));
+    if (ret_left->interfaces < 0)
+        log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
+                  strerror(-ret_left->interfaces));
+    return ret_left->leases < 0 ? ret_left->leases : 0;
+}
+
+/* Rules that were on trial when the warden ended, or that nobody confirmed, are not taken. */
+static int settle_trial(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int result = trial_settle(netd->config, &problem);
+    if (result < 0)
+        log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
+    if (result > 0)
+        log_warning("firewall",
+                    "file=%s has rules that were tried and not confirmed; those before are loaded",
+                    netd->config_path);
+    netd->is_unconfirmed = result > 0;
+    return result;
+}
+
+static void note_leftovers(struct netd *netd, const struct leftovers *left)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (left->leases <= 0 && left->interfaces <= 0)
+        return;
+    journal_add_i64(&detail, "leases", left->leases);
+    journal_add_i64(&detail, "interfaces", left->interfaces);
+    netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
+}
+
+/* A tunnel that was there first may be how this machine is looked after: told, and let be. */
+static void note_foreign_tunnels(struct netd *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY, detail = STRBUF_EMPTY;
+    firewall_foreign_tunnels(netd->firewall, &names);
+    if (names.length == 0)
+        return;
+    journal_add(&detail, "interfaces", names.data);
+    log_warning("firewall", "event=foreign_tunnel %s; WireGuard that is not sallyport's",
+                strbuf_text(&detail));
+    netd_journal(netd, "foreign_tunnel", strbuf_text(&detail));
+}
+
+static void show_key(const struct tunnel_config *tunnel)
+{
+    CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
+    if (!tunnel->is_configured)
+        return;
+    int problem = wireguard_ensure_key(tunnel->private_key_file, &key);
+    if (problem < 0)
+        log_error("tunnel", "private_key_file=%s: %s; no session can be opened",
+                  tunnel->private_key_file, strerror(-problem));
+    else
+        log_info("tunnel", "public_key=%s", strbuf_text(&key));
+}
+
+static bool parse_id(const char *text, unsigned *ret_id)
+{
+    if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
+        return false;
+    *ret_id = (unsigned)strtoul(text, NULL, 10);
+    return true;
+}
+
+static uid_t find_agent(const char *name)
+{
+    unsigned id;
+    if (parse_id(name, &id))
+        return id;
+    const struct passwd *user = getpwnam(name);
+    if (!user)
+        log_warning("netd", "agent_user=%s does not exist; no agent can connect", name);
+    return user ? user->pw_uid : SERVER_NOBODY;
+}
+
+static gid_t find_admins(const char *name)
+{
+    unsigned id;
+    if (parse_id(name, &id))
+        return id;
+    const struct group *group = getgrnam(name);
+    if (!group)
+        log_warning("netd", "admin_group=%s does not exist; only root may open", name);
+    return group ? group->gr_gid : (gid_t)-1;
+}
+
+static int start_server(struct netd *netd)
+{
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
+    const struct server_settings settings = {
+        .socket_path = path,
+        .agent_uid = find_agent(netd->config->access.agent_user),
+        .admin_gid = find_admins(netd->config->access.admin_group),
+        .handle = netd_handle,
+        .complete = netd_complete,
+        .context = netd,
+    };
+    int problem = server_new(&settings, netd->loop, &netd->server);
+    if (problem < 0)
+        log_error("netd", "socket=%s %s", path, strerror(-problem));
+    return problem;
+}
+
+static bool is_idle(const struct netd *netd)
+{
+    struct wire_status status = {0};
+    if (netd->keeper)
+        keeper_get_status(netd->keeper, &status);
+    return status.session_state == SESSION_CLOSED && !netd->trial;
+}
+
+/* Ends the warden, for systemd to start it anew, unless that would end somebody's session. */
+static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
+{
+    (void)at_us;
+    if (is_idle(userdata))
+        return sd_event_exit(sd_event_source_get_event(source), 0);
+    (void)sd_event_source_set_time_relative(source, RENEWAL_RETRY_US);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* SIGHUP: the program or its configuration was replaced. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
+{
+    struct netd *netd = userdata;
+    (void)source, (void)signal;
+    if (netd->renewal)
+        return 0; /* it is waiting already */
+    log_info("netd", "to be started anew: %s",
+             is_idle(netd) ? "now" : "as soon as no session is open and no rules are on trial");
+    int problem = sd_event_add_time_relative(netd->loop, &netd->renewal, CLOCK_MONOTONIC, 0, 0,
+                                             on_renewal, netd);
+    if (problem < 0)
+        log_error("netd", "cannot wait for that: %s; stop and start it by hand",
+                  strerror(-problem));
+    return 0;
+}
+
+static int start_loop(struct netd *netd)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int problem = sd_event_new(&netd->loop);
+    if (!problem)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGTERM, NULL, NULL);
+    if (problem >= 0)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGINT, NULL, NULL);
+    if (problem >= 0)
+        problem = sd_event_add_signal(netd->loop, NULL, SIGHUP, on_hangup, netd);
+    if (problem >= 0)
+        (void)sd_event_set_watchdog(netd->loop, 1);
+    return problem < 0 ? problem : 0;
+}
+
+static int give_up_privileges(void)
+{
+    int problem = privilege_reduce();
+    if (!problem)
+        problem = privilege_filter();
+    if (problem == -EACCES)
+        log_error("netd", "run by root without CAP_SETPCAP, every helper would have CAP_NET_ADMIN; "
+                          "start it as a user of its own, or give it CAP_SETPCAP, which it drops");
+    else if (problem < 0)
+        log_error("netd",
+                  "cannot reduce the privileges: %s; CAP_NET_ADMIN is needed, and nothing "
+                  "else",
+                  strerror(-problem));
+    return problem;
+}
+
+static int start(struct netd *netd)
+{
+    const struct keeper_hooks hooks = {on_changed, on_opened, netd};
+    struct leftovers left = {0};
+    int problem = make_folders(netd);
+    if (!problem)
+        problem = start_loop(netd);
+    if (!problem)
+        problem = start_firewall(netd, &left);
+    if (!problem)
+        problem = start_journal(netd);
+    if (problem < 0)
+        return problem;
+    note_leftovers(netd, &left);
+    if (netd->is_unconfirmed)
+        netd_journal(netd, "firewall_unconfirmed", "");
+    note_foreign_tunnels(netd);
+    netd_write_boot_file(netd);
+    problem = firewall_watch(netd->firewall, netd->loop);
+    if (problem < 0)
+        return problem;
+    show_key(&netd->config->tunnel);
+    netd->keeper = keeper_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
+    netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
+    problem = netd_open_gate(netd);
+    if (problem < 0)
+        return problem;
+    netd->lookup = lookup_new(netd->config, &netd->config->tunnel, netd->firewall,
+                              &(struct lookup_hooks){on_egress, netd}, netd->loop);
+    return start_server(netd);
+}
+
+static void stop(struct netd *netd)
+{
+    netd_close_gate(netd);
+    netd->lookup = lookup_free(netd->lookup);
+    netd->keeper = keeper_free(netd->keeper);
+    netd->server = server_free(netd->server);
+    netd->renewal = sd_event_source_disable_unref(netd->renewal);
+    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
+    netd_end_trial(netd);
+    if (netd->journal)
+        netd_journal(netd, "netd_stopped", "");
+    firewall_free(netd->firewall);
+    journal_close(netd->journal);
+    sd_event_unref(netd->loop);
+    netd_config_free(netd->trial);
+    netd_config_free(netd->rules);
+    netd_config_free(netd->config);
+}
+
+/*
+ * Nothing can be run without a configuration; but what an earlier run left open is closed, and the
+ * rules are those of the boot: what was applied last, or the built-in ones.
+ */
+static int fall_back(const struct netd_config *config, const struct call *call)
+{
+    CLEANUP(memory_free_pointer) char *file = config ? boot_file_of(config) : NULL;
+    (void)lockdown(file ? file : call->boot_file);
+    int removed = wireguard_remove_leftovers();
+    if (removed < 0)
+        log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
+                  strerror(-removed));
+    else if (removed > 0)
+        log_warning("tunnel", "interfaces=%d of an earlier run removed", removed);
+    return EXIT_FAILURE;
+}
+
+static int run(const struct call *call)
+{
+    struct netd netd = {.config_path = call->config_path};
+    netd.config = load(call->config_path);
+    if (!netd.config)
+        return fall_back(NULL, call);
+    if (give_up_privileges() < 0 || settle_trial(&netd) < 0) {
+        (void)fall_back(netd.config, call);
+        netd_config_free(netd.config);
+        return EXIT_FAILURE;
+    }
+    int problem = start(&netd);
+    if (!problem) {
+        log_info("netd", "version=" SALLYPORT_VERSION " ready");
+        (void)sd_notify(0, "READY=1");
+        problem = sd_event_loop(netd.loop);
+        (void)sd_notify(0, "STOPPING=1");
+    }
+    stop(&netd);
+    return problem < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct call call = {.config_path = NETD_CONFIG_DEFAULT_PATH, .boot_file = BOOT_FILE};
+    if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
+        return resolve_main(argv[2], argv[3]);
+    int result = read_call(argc, argv, &call);
+    if (result)
+        return result - 1;
+    log_open(LOG_LEVEL_INFO);
+    (void)umask(0027);
+    switch (call.mode) {
+    case MODE_CHECK:
+        return check(&call);
+    case MODE_LOCKDOWN:
+        return lockdown(call.boot_file);
+    case MODE_RUN:
+        return run(&call);
+    }
+    return EXIT_FAILURE;
+}
