@@ -9,7 +9,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
-#include "drivers/number.h"
+#include "drivers/text_number.h"
 
 #include <math.h>
 #include <stdlib.h>

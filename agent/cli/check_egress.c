@@ -2,7 +2,7 @@
 #include "agent/cli/check_egress.h"
 
 #include "agent/tls/proxy_url.h"
-#include "config/load/server.h"
+#include "config/load/broker_url.h"
 #include "config/schema/option.h"
 
 #include <stdio.h>

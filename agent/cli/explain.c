@@ -1,6 +1,6 @@
 /* `sallyport explain`: the reference of configuration keys. */
 #include "agent/cli/cli.h"
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 #include "drivers/driver.h"
 #include "tunnel/config/netd_config.h"
 

@@ -1,6 +1,6 @@
 /* `sallyport firewall`: what is open, whether it is as it should be, and new rules on trial. */
 #include "agent/cli/cli.h"
-#include "agent/cli/warden.h"
+#include "agent/cli/netd_call.h"
 
 #include "agent/base/macros.h"
 #include "tunnel/firewall/firewall.h"

@@ -1,6 +1,6 @@
 /* `sallyport journal`: the audit trail of the warden, and whether its chain holds. */
 #include "agent/cli/cli.h"
-#include "agent/cli/warden.h"
+#include "agent/cli/netd_call.h"
 
 #include "agent/base/macros.h"
 #include "agent/base/strbuf.h"

@@ -3,8 +3,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
-#include "agent/cli/ask.h"
-#include "agent/local/control.h"
+#include "agent/cli/agent_client.h"
+#include "agent/local/local_socket.h"
 
 #include <errno.h>
 #include <string.h>

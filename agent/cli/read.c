@@ -3,7 +3,7 @@
  * that two programs never talk on one wire; directly otherwise.
  */
 #include "agent/base/memory.h"
-#include "agent/cli/ask.h"
+#include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/plant_line.h"
 #include "agent/payload/encode.h"

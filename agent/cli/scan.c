@@ -7,7 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/macros.h"
-#include "agent/cli/ask.h"
+#include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
 
 #include <stdio.h>

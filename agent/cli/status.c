@@ -1,6 +1,6 @@
 /* `sallyport status`: one screen of how the gateway is. */
 #include "agent/base/descriptor.h"
-#include "agent/cli/ask.h"
+#include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
 
 #include <stdio.h>

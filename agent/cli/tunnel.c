@@ -1,6 +1,6 @@
 /* `sallyport tunnel`: opens, extends, closes, approves and shows the maintenance session. */
 #include "agent/cli/cli.h"
-#include "agent/cli/warden.h"
+#include "agent/cli/netd_call.h"
 
 #include "agent/base/macros.h"
 

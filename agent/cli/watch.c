@@ -2,7 +2,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "agent/cli/ask.h"
+#include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
 #include "agent/payload/encode.h"
 

@@ -5,7 +5,7 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/flow/queue.h"
-#include "agent/flow/report.h"
+#include "agent/flow/change_filter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/gateway/gateway_private.h"
-#include "agent/gateway/lines.h"
-#include "agent/gateway/notice.h"
+#include "agent/gateway/line_set.h"
+#include "agent/gateway/gateway_events.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/gateway/gateway_private.h"
-#include "agent/gateway/lines.h"
-#include "agent/gateway/notice.h"
-#include "agent/local/live_view.h"
+#include "agent/gateway/line_set.h"
+#include "agent/gateway/gateway_events.h"
+#include "agent/local/values_json.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/gateway/gateway_private.h"
-#include "agent/gateway/lines.h"
-#include "agent/gateway/notice.h"
+#include "agent/gateway/line_set.h"
+#include "agent/gateway/gateway_events.h"
 
 #include <stdlib.h>
 

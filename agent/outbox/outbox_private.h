@@ -11,12 +11,12 @@
 #ifndef SALLYPORT_AGENT_OUTBOX_OUTBOX_PRIVATE_H
 #define SALLYPORT_AGENT_OUTBOX_OUTBOX_PRIVATE_H
 
-#include "agent/outbox/ledger.h"
+#include "agent/outbox/loss_ledger.h"
 #include "agent/outbox/outbox.h"
-#include "agent/outbox/parcels.h"
-#include "agent/outbox/runs.h"
+#include "agent/outbox/message_queue.h"
+#include "agent/outbox/seq_set.h"
 #include "agent/outbox/store.h"
-#include "agent/outbox/topics.h"
+#include "agent/outbox/topic_ids.h"
 
 /* How many numbers are reserved on disk at a time: one small flash write for each half of it. */
 #define RESERVE_BLOCK UINT64_C(65536)

@@ -10,7 +10,7 @@
 #define SALLYPORT_AGENT_OUTBOX_STORE_H
 
 #include "agent/base/strbuf.h"
-#include "agent/outbox/ledger.h"
+#include "agent/outbox/loss_ledger.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #include "agent/base/strbuf.h"
 #include "agent/tls/probe.h"
 #include "agent/tls/proxy_url.h"
-#include "config/load/server.h"
+#include "config/load/broker_url.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /*
- * The address of a proxy, taken apart, as config/load/server.h does it for a broker. Pure. Any
+ * The address of a proxy, taken apart, as config/load/broker_url.h does it for a broker. Pure. Any
  * thread.
  */
 #ifndef SALLYPORT_AGENT_TLS_PROXY_URL_H

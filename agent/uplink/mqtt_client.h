@@ -12,7 +12,7 @@
 #define SALLYPORT_AGENT_UPLINK_MQTT_CLIENT_H
 
 #include "agent/uplink/uplink_ring.h"
-#include "config/load/server.h"
+#include "config/load/broker_url.h"
 
 struct mqtt_client; /* opaque */
 

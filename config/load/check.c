@@ -6,7 +6,7 @@
 #include "agent/base/memory.h"
 #include "config/load/check_uplink.h"
 #include "config/load/loading.h"
-#include "config/schema/nearest.h"
+#include "config/schema/did_you_mean.h"
 
 #include <math.h>
 #include <stdarg.h>

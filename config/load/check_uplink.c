@@ -1,7 +1,7 @@
 /* What is wrong with the keys of a session to a broker, taken together. */
 #include "config/load/check_uplink.h"
 
-#include "config/load/server.h"
+#include "config/load/broker_url.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  */
 #include "agent/base/memory.h"
 #include "config/load/loading.h"
-#include "config/schema/nearest.h"
+#include "config/schema/did_you_mean.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "config/load/scan.h"
+#include "config/load/lexer.h"
 
 #include <errno.h>
 #include <libconfig.h>

@@ -1,7 +1,7 @@
 /* The reference of the configuration, for the terminal. */
-#include "config/schema/nearest.h"
+#include "config/schema/did_you_mean.h"
 #include "config/schema/table.h"
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "agent/base/strbuf.h"
 #include "config/schema/table.h"
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 
 #include <ctype.h>
 #include <stdbool.h>

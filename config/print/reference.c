@@ -1,7 +1,7 @@
 /* The two documents that are made from the tables: the reference, and the example file. */
 #include "agent/base/memory.h"
 #include "config/schema/table.h"
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 
 #include <stdio.h>
 #include <stdlib.h>

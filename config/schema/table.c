@@ -2,7 +2,7 @@
 #include "config/schema/table.h"
 
 #include "agent/base/memory.h"
-#include "config/schema/nearest.h"
+#include "config/schema/did_you_mean.h"
 
 #include <stdio.h>
 #include <stdlib.h>

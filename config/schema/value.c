@@ -3,7 +3,7 @@
 
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
-#include "config/schema/nearest.h"
+#include "config/schema/did_you_mean.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -6,7 +6,7 @@
 #define SALLYPORT_DRIVERS_MODBUS_MODBUS_OPTIONS_H
 
 #include "config/config.h"
-#include "drivers/modbus/plan.h"
+#include "drivers/modbus/read_plan.h"
 
 /* A device on a Modbus bus. */
 struct modbus_device {

@@ -4,7 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "drivers/modbus/modbus_options.h"
-#include "drivers/modbus/plan.h"
+#include "drivers/modbus/read_plan.h"
 #include "drivers/modbus/tag.h"
 
 #include <stdlib.h>

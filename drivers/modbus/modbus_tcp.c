@@ -13,7 +13,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "drivers/dial.h"
+#include "drivers/tcp_dial.h"
 #include "drivers/driver.h"
 #include "drivers/modbus/modbus_options.h"
 #include "drivers/modbus/modbus_pdu.h"

@@ -13,7 +13,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
-#include "drivers/modbus/late.h"
+#include "drivers/modbus/overdue_replies.h"
 #include "drivers/wait.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
-#include "drivers/number.h"
+#include "drivers/text_number.h"
 #include "drivers/serial/serial_port.h"
 #include "drivers/wait.h"
 

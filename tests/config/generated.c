@@ -1,5 +1,5 @@
 /* The documents made from the tables of keys, and those tables with all real drivers. */
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
 #include "tests/support/test.h"

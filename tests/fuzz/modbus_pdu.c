@@ -3,7 +3,7 @@
  * what came. What is accepted must be a whole, consistent frame within the bytes.
  */
 #include "drivers/modbus/modbus_pdu.h"
-#include "drivers/modbus/late.h"
+#include "drivers/modbus/overdue_replies.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "tests/support/private_network.h"
 
 #include "agent/base/strbuf.h"
-#include "tunnel/os/helper.h"
+#include "tunnel/os/privileged_child.h"
 #include "tunnel/os/privilege.h"
 
 #include <errno.h>

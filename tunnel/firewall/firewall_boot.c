@@ -6,7 +6,7 @@
 #include "tunnel/firewall/firewall.h"
 
 #include "agent/base/descriptor.h"
-#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/nft_run.h"
 #include "tunnel/journal/sha256.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #ifndef SALLYPORT_TUNNEL_FIREWALL_NFT_LISTING_H
 #define SALLYPORT_TUNNEL_FIREWALL_NFT_LISTING_H
 
-#include "tunnel/firewall/ruleset.h"
+#include "tunnel/firewall/nft_text.h"
 #include "tunnel/journal/sha256.h"
 
 struct nft_listing {

@@ -3,9 +3,9 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "tunnel/firewall/switches.h"
+#include "tunnel/firewall/sysctl_watch.h"
 #include "tunnel/journal/journal.h"
-#include "tunnel/os/links.h"
+#include "tunnel/os/rtnl_links.h"
 #include "tunnel/os/netlink.h"
 
 #include <errno.h>

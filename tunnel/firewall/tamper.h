@@ -7,8 +7,8 @@
 #define SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
 
 #include "agent/base/strbuf.h"
-#include "tunnel/firewall/nft.h"
-#include "tunnel/firewall/rules.h"
+#include "tunnel/firewall/nft_run.h"
+#include "tunnel/firewall/nft_state.h"
 
 #include <stdbool.h>
 

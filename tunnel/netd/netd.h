@@ -5,13 +5,13 @@
 #ifndef SALLYPORT_TUNNEL_NETD_NETD_H
 #define SALLYPORT_TUNNEL_NETD_NETD_H
 
-#include "tunnel/command/gate.h"
+#include "tunnel/command/command_gate.h"
 #include "tunnel/config/netd_config.h"
-#include "tunnel/egress/lookup.h"
+#include "tunnel/egress/egress_resolver.h"
 #include "tunnel/firewall/firewall.h"
 #include "tunnel/journal/journal.h"
-#include "tunnel/session/keeper.h"
-#include "tunnel/wire/server.h"
+#include "tunnel/session/session_control.h"
+#include "tunnel/wire/netd_server.h"
 
 #include <systemd/sd-event.h>
 

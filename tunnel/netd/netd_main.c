@@ -8,7 +8,7 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "tunnel/netd/netd.h"
-#include "tunnel/netd/trial.h"
+#include "tunnel/netd/config_trial.h"
 #include "tunnel/os/privilege.h"
 #include "tunnel/os/resolve.h"
 #include "tunnel/session/wireguard.h"

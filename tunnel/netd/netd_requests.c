@@ -4,7 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "tunnel/netd/trial.h"
+#include "tunnel/netd/config_trial.h"
 
 #include <errno.h>
 #include <inttypes.h>

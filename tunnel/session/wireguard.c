@@ -9,7 +9,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tunnel/firewall/firewall.h"
-#include "tunnel/os/helper.h"
+#include "tunnel/os/privileged_child.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

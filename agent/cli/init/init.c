@@ -7,7 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "agent/cli/ask.h"
+#include "agent/cli/agent_client.h"
 
 #include <stdlib.h>
 #include <string.h>

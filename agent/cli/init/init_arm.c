@@ -9,7 +9,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tunnel/firewall/firewall.h"
-#include "tunnel/wire/warden_client.h"
+#include "tunnel/wire/netd_client.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,7 +5,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "config/load/server.h"
+#include "config/load/broker_url.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "agent/local/control.h"
+#include "agent/local/local_socket.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* What a person can ask about a key. */
-#include "config/schema/topic.h"
+#include "config/schema/key_docs.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"

@@ -10,7 +10,7 @@
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
 #include "tunnel/config/netd_config.h"
-#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_listing.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
 #include "tunnel/firewall/firewall.h"
-#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/nft_run.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "agent/base/clock.h"
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
-#include "tunnel/firewall/nft.h"
+#include "tunnel/firewall/nft_run.h"
 #include "tunnel/netd/netd.h"
 
 #include <stdio.h>

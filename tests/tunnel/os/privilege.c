@@ -8,7 +8,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "tests/support/test.h"
-#include "tunnel/os/helper.h"
+#include "tunnel/os/privileged_child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,131 @@
+/* How subcommands ask the running agent. */
+#include "agent/cli/agent_client.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/local/local_socket.h"
+#include "drivers/driver.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_MAX (64u << 20)
+
+struct config *ask_load(const struct cli_context *context)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct config *config = NULL;
+    if (config_load(context->agent_file, drivers_for_config(), &findings, &config) == 0)
+        return config;
+    findings_sort(&findings);
+    findings_print(&findings, &text);
+    (void)fputs(strbuf_text(&text), stderr);
+    return NULL;
+}
+
+int ask_connect(const struct config *config)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s",
+                          config->gateway.runtime_dir, CONTROL_SOCKET_NAME);
+    if (length < 0 || (size_t)length >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    CLEANUP(descriptor_close) int agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (agent < 0 || connect(agent, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    int connected = agent;
+    agent = -1;
+    return connected;
+}
+
+int ask_unreachable(const char *name, const struct config *config, int problem)
+{
+    const char *advice = problem == -EACCES ? "you are not in the group that may"
+                         : problem == -ENOENT || problem == -ECONNREFUSED
+                             ? "sallyportd does not run with this configuration"
+                             : strerror(-problem);
+    return cli_fail(CLI_UNREACHABLE, name, "cannot reach the agent at %s/%s: %s",
+                    config->gateway.runtime_dir, CONTROL_SOCKET_NAME, advice);
+}
+
+static bool send_request(int socket, const json_t *request)
+{
+    char *text = json_dumps(request, JSON_COMPACT);
+    if (!text)
+        return false;
+    size_t length = strlen(text);
+    text[length++] = '\n'; /* in place of the NUL: a request ends with a line end */
+    bool sent = send(socket, text, length, MSG_NOSIGNAL) == (ssize_t)length;
+    free(text);
+    return sent;
+}
+
+/* Receives up to the line end. Returns 0 or a negative errno. */
+static int receive_line(int socket, int64_t deadline_ns, struct strbuf *line)
+{
+    for (;;) {
+        int64_t left_ms = (deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        if (left_ms <= 0)
+            return -ETIMEDOUT;
+        if (poll(&wait, 1, (int)left_ms) <= 0)
+            continue;
+        char *place = strbuf_reserve(line, 65536);
+        ssize_t got = recv(socket, place, 65536, MSG_DONTWAIT);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -ECONNRESET;
+        line->length += (size_t)got;
+        if (line->data[line->length - 1] == '\n')
+            return 0;
+        if (line->length > ANSWER_MAX)
+            return -EFBIG;
+    }
+}
+
+json_t *ask(int socket, const char *name, json_t *request, int timeout_ms)
+{
+    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+    int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
+    bool sent = send_request(socket, request);
+    json_decref(request);
+    int problem = sent ? receive_line(socket, deadline_ns, &line) : -EPIPE;
+    if (problem < 0) {
+        (void)cli_fail(CLI_FAILED, name, "the agent gave no answer: %s", strerror(-problem));
+        return NULL;
+    }
+    json_t *answer = json_loadb(line.data, line.length, 0, NULL);
+    if (!json_is_object(answer)) {
+        json_decref(answer);
+        (void)cli_fail(CLI_FAILED, name, "the agent's answer is no JSON object");
+        return NULL;
+    }
+    return answer;
+}
+
+bool ask_is_ok(const json_t *answer, const char *name)
+{
+    if (strcmp(ask_text(answer, "result", ""), "ok") == 0)
+        return true;
+    (void)cli_fail(CLI_FAILED, name, "%s", ask_text(answer, "reason", "refused"));
+    return false;
+}
+
+const char *ask_text(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : otherwise;
+}
+
+long long ask_number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}

@@ -1,0 +1,146 @@
+/* What a test of the first configuration found, and the test of the plant. */
+#include "agent/cli/init/init.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
+#include "agent/cli/agent_client.h"
+#include "agent/cli/scan.h"
+#include "tunnel/wire/wire.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define FEW_UNITS 3 /* asked where no device says which there are */
+
+void init_say(struct init_report *report, enum init_verdict verdict, const char *step,
+              const char *format, ...)
+{
+    static const char *const marks[] = {"ok   ", "note ", "FAIL "};
+    static const char *const words[] = {"ok", "note", "failed"};
+    char said[768], text[768]; /* a broker or a device may have said a part of it */
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(said, sizeof(said), format, arguments);
+    va_end(arguments);
+    wire_put_text(text, sizeof(text), said);
+    report->bad += verdict == INIT_BAD;
+    if (report->steps) {
+        json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",
+                                                       words[verdict], "text", text, strlen(text)));
+        return;
+    }
+    (void)printf("%s %s: %s\n", marks[verdict], step, text);
+    (void)fflush(stdout);
+}
+
+/* The unit of a device; -1 when its driver has none. */
+static int unit_of(const struct config *config, const struct config_device *device)
+{
+    const struct config_driver *driver = config->buses[device->bus].driver;
+    const struct option *row = option_find(&driver->device, "unit");
+    int64_t unit;
+    if (!row || row->type != OPTION_INT)
+        return -1;
+    memcpy(&unit, (const char *)device->options + row->offset, sizeof(unit));
+    return (int)unit;
+}
+
+/* Returns false when the line itself cannot be reached, after saying so. */
+static bool test_unit(struct plant_line *line, unsigned unit, bool expected, unsigned *answered,
+                      struct init_report *report)
+{
+    struct driver_error error;
+    unsigned exception;
+    const char *bus = line->bus->name;
+    switch (scan_unit(line, unit, &exception, &error)) {
+    case SCAN_ANSWERS:
+        (*answered)++;
+        init_say(report, INIT_GOOD, "plant", "%s: unit %u answers", bus, unit);
+        break;
+    case SCAN_SILENT:
+        if (expected)
+            init_say(report, INIT_BAD, "plant",
+                     "%s: unit %u does not answer; `sallyport scan %s` finds the units that do",
+                     bus, unit, bus);
+        break;
+    case SCAN_GARBLED:
+        init_say(report, INIT_BAD, "plant",
+                 "%s: what came from unit %u is no answer (%s); check speed and parity, and "
+                 "whether two units have this number",
+                 bus, unit, error.text);
+        break;
+    case SCAN_NO_LINE:
+        init_say(report, INIT_BAD, "plant", "%s: %s", bus, error.text);
+        return false;
+    }
+    return true;
+}
+
+/* The units of the devices on this line; a few where there are none yet. */
+static void test_units(const struct config *config, size_t bus, struct plant_line *line,
+                       struct init_report *report)
+{
+    bool asked[256] = {false}, any = false;
+    unsigned answered = 0;
+    for (size_t i = 0; i < config->n_devices; i++) {
+        int unit = config->devices[i].bus == bus ? unit_of(config, &config->devices[i]) : -1;
+        if (unit < 0 || unit > 255 || asked[unit])
+            continue;
+        asked[unit] = any = true;
+        if (!test_unit(line, (unsigned)unit, true, &answered, report))
+            return;
+    }
+    if (any)
+        return;
+    for (unsigned unit = 1; unit <= FEW_UNITS; unit++) {
+        if (!test_unit(line, unit, false, &answered, report))
+            return;
+    }
+    if (answered == 0)
+        init_say(report, INIT_NOTE, "plant",
+                 "%s: the line is there, but units 1 to %d do not answer; `sallyport scan %s` asks "
+                 "the others",
+                 line->bus->name, FEW_UNITS, line->bus->name);
+}
+
+/* A line without registers can only be opened; not while the agent has it open. */
+static void test_opening(const struct config *config, const struct config_bus *bus,
+                         struct init_report *report)
+{
+    const struct driver *driver = driver_of(bus->driver);
+    atomic_bool stop = false;
+    const struct driver_host host = {.bus = bus, .stop = &stop};
+    struct driver_error error = {""};
+    void *line = NULL;
+    CLEANUP(descriptor_close) int agent = ask_connect(config);
+    if (agent >= 0) {
+        init_say(report, INIT_NOTE, "plant", "%s: the agent has this line; see sallyport status",
+                 bus->name);
+        return;
+    }
+    int problem = driver->create(&host, &line);
+    if (problem == 0)
+        problem = driver->connect(line, &error);
+    if (problem < 0)
+        init_say(report, INIT_BAD, "plant", "%s: %s", bus->name,
+                 error.text[0] ? error.text : strerror(-problem));
+    else
+        init_say(report, INIT_GOOD, "plant", "%s: the line can be opened", bus->name);
+    driver->free(line);
+}
+
+void init_test_plant(const struct config *config, struct init_report *report)
+{
+    for (size_t i = 0; i < config->n_buses; i++) {
+        const struct config_bus *bus = &config->buses[i];
+        CLEANUP(plant_close) struct plant_line line = {.agent = -1};
+        if (!driver_of(bus->driver)->request)
+            test_opening(config, bus, report);
+        else if (plant_open(INIT, config, bus, &line) == CLI_DONE)
+            test_units(config, i, &line, report);
+        else
+            init_say(report, INIT_BAD, "plant", "%s: see the reason above", bus->name);
+    }
+    if (config->n_buses == 0)
+        init_say(report, INIT_NOTE, "plant", "no lines are configured yet");
+}

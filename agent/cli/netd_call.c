@@ -1,0 +1,100 @@
+/* How subcommands ask the warden. */
+#include "agent/cli/netd_call.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_SOCKET "/run/sallyport-netd/netd.sock"
+
+/* Without -n, a default file that is not there or may not be read means the default socket. */
+static int load(const struct cli_context *context, const char *name, struct warden *warden)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    if (!context->netd_file_given && access(context->netd_file, R_OK) < 0) {
+        warden->path = memory_text(DEFAULT_SOCKET);
+        return CLI_DONE;
+    }
+    if (netd_config_load(context->netd_file, &findings, &warden->config) < 0) {
+        findings_sort(&findings);
+        findings_print(&findings, &text);
+        (void)fputs(strbuf_text(&text), stderr);
+        return cli_fail(CLI_FAILED, name, "the warden's configuration cannot be used");
+    }
+    warden->path = memory_printf("%s/netd.sock", warden->config->paths.runtime_dir);
+    return CLI_DONE;
+}
+
+int warden_begin(const struct cli_context *context, const char *name, struct warden *ret_warden)
+{
+    CLEANUP(warden_end) struct warden warden = {.name = name, .socket = -1, .json = context->json};
+    int code = load(context, name, &warden);
+    if (code != CLI_DONE)
+        return code;
+    int problem = warden_connect(warden.path, &warden.hello, &warden.socket);
+    if (problem == -ECONNRESET || problem == -EPIPE)
+        return cli_fail(CLI_FAILED, name,
+                        "the warden refuses this user; it talks to root and to "
+                        "members of the group sallyport-admin");
+    if (problem < 0)
+        return cli_fail(CLI_UNREACHABLE, name, "cannot reach the warden at %s: %s", warden.path,
+                        problem == -ENOENT || problem == -ECONNREFUSED
+                            ? "sallyport-netd does not run with this configuration"
+                            : strerror(-problem));
+    *ret_warden = warden;
+    warden = (struct warden){.socket = -1};
+    return CLI_DONE;
+}
+
+void warden_end(struct warden *warden)
+{
+    netd_config_free(warden->config);
+    free(warden->path);
+    descriptor_close(&warden->socket);
+}
+
+int warden_ask(const struct warden *warden, struct wire_message *message, int timeout_ms)
+{
+    int problem = warden_exchange(warden->socket, message, timeout_ms);
+    if (problem == -ECONNRESET || problem == -EPIPE)
+        return cli_fail(CLI_FAILED, warden->name,
+                        "the warden ended the connection: this user may not ask for that");
+    if (problem < 0)
+        return cli_fail(CLI_FAILED, warden->name, "the warden gave no answer: %s",
+                        strerror(-problem));
+    return CLI_DONE;
+}
+
+int warden_print_json(json_t *document)
+{
+    int problem = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    json_decref(document);
+    (void)putchar('\n');
+    return problem ? CLI_FAILED : CLI_DONE;
+}
+
+int warden_report(const struct warden *warden, const struct wire_message *reply)
+{
+    enum session_refusal refusal = (enum session_refusal)reply->header.result;
+    const char *text = reply->body.text.text;
+    if (warden->json) {
+        json_t *document = json_pack("{s:s}", "result", refusal ? "refused" : "accepted");
+        if (refusal)
+            json_object_set_new(document, "reason", json_string(session_refusal_names[refusal]));
+        if (text[0])
+            json_object_set_new(document, "detail", json_string(text));
+        (void)warden_print_json(document);
+    } else if (!refusal && text[0]) {
+        (void)puts(text);
+    }
+    if (refusal)
+        return cli_fail(CLI_FAILED, warden->name, "refused: %s%s%s", session_refusal_names[refusal],
+                        text[0] ? ": " : "", text);
+    return CLI_DONE;
+}

@@ -1,0 +1,27 @@
+/*
+ * Report on change: which tags of a poll are worth sending. A tag goes out when it was never sent,
+ * when its quality changed, when its value left the deadband around the value sent last, or when
+ * its heartbeat is due. Devices with `report = "always"` send everything. Pure but for its
+ * memory of what was sent; main loop only.
+ */
+#ifndef SALLYPORT_AGENT_FLOW_CHANGE_FILTER_H
+#define SALLYPORT_AGENT_FLOW_CHANGE_FILTER_H
+
+#include "config/config.h"
+#include "drivers/sample.h"
+
+struct report; /* opaque */
+
+/* CONFIG must outlive the result. */
+struct report *report_new(const struct config *config);
+struct report *report_free(struct report *report); /* accepts NULL, returns NULL */
+
+/*
+ * Judges a batch (SLOTS[0] is its header) at NOW_MS, monotonic milliseconds. Returns a flag for
+ * each tag of the device, or NULL for "all of them"; valid until the next call. *RET_ANY says
+ * whether anything is to be sent. What is picked counts as sent.
+ */
+const bool *report_pick(struct report *report, const union slot *slots, size_t n_slots,
+                        int64_t now_ms, bool *ret_any);
+
+#endif

@@ -1,0 +1,476 @@
+/*
+ * The agent's local socket. A client with an answer under way is not read from, so a client
+ * cannot pile up work; what it cannot take at once waits in its buffer.
+ */
+#include "agent/local/local_socket.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/payload/encode.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 16
+
+/* A read on a line, answered by its worker thread. Outlives a client that hangs up. */
+struct pending {
+    struct control *control;
+    struct client *client; /* NULL: it hung up; main loop only */
+    struct driver_request request;
+    enum outcome outcome; /* these three by the worker, before it is done */
+    struct driver_reply reply;
+    struct driver_error error;
+    struct pending *next; /* in control->done */
+};
+
+struct client {
+    struct control *control;
+    int socket;
+    sd_event_source *source;
+    struct pending *pending;
+    struct strbuf in, out;
+    size_t sent;   /* bytes of out */
+    uint64_t turn; /* of control->turns, when it said something last */
+};
+
+struct control {
+    struct control_callbacks callbacks;
+    sd_event *loop;
+    char *path;
+    int socket, wake; /* wake: eventfd, written by the workers */
+    sd_event_source *listen_source, *wake_source;
+    struct client *clients[CLIENTS_MAX];
+    uint64_t turns;       /* rises with each connection and each piece of input */
+    pthread_mutex_t lock; /* guards done */
+    struct pending *done;
+};
+
+static void client_drop(struct client *client)
+{
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (client->control->clients[i] == client)
+            client->control->clients[i] = NULL;
+    }
+    if (client->pending)
+        client->pending->client = NULL;
+    sd_event_source_disable_unref(client->source);
+    descriptor_close(&client->socket);
+    strbuf_free(&client->in);
+    strbuf_free(&client->out);
+    free(client);
+}
+
+/* MEMBERS: what more the object says, from its comma on. */
+static void refuse_with(struct client *client, const char *members, const char *reason)
+{
+    strbuf_addf(&client->out, "{\"result\":\"failed\"%s,\"reason\":", members);
+    json_add_string(&client->out, reason, strlen(reason));
+    strbuf_add(&client->out, "}\n");
+}
+
+static void refuse(struct client *client, const char *reason)
+{
+    refuse_with(client, "", reason);
+}
+
+static void answer_status(struct client *client, const json_t *request)
+{
+    (void)request;
+    struct control *control = client->control;
+    strbuf_add(&client->out, "{\"result\":\"ok\",\"status\":");
+    control->callbacks.status(control->callbacks.context, &client->out);
+    strbuf_add(&client->out, "}\n");
+}
+
+static void answer_values(struct client *client, const json_t *request)
+{
+    struct control *control = client->control;
+    const char *device = json_string_value(json_object_get(request, "device"));
+    size_t before = client->out.length;
+    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
+    if (control->callbacks.values(control->callbacks.context, device, &client->out) < 0) {
+        client->out.length = before;
+        refuse(client, "there is no such device");
+        return;
+    }
+    strbuf_add(&client->out, "]}\n");
+}
+
+const char *const control_outcome_names[] = {"ok",           "timeout",     "bad-reply",
+                                             "disconnected", "unsupported", NULL};
+
+static const char *outcome_text(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+        return "";
+    case OUTCOME_TIMEOUT:
+        return "the unit did not answer in time";
+    case OUTCOME_BAD_REPLY:
+        return "the answer did not fit the request";
+    case OUTCOME_DISCONNECTED:
+        return "the line is not connected";
+    case OUTCOME_UNSUPPORTED:
+        return "this driver has no registers to read";
+    }
+    return "unknown outcome";
+}
+
+static void answer_read(struct client *client, const struct pending *pending)
+{
+    if (pending->outcome != OUTCOME_OK) {
+        char members[40];
+        (void)snprintf(members, sizeof(members), ",\"outcome\":\"%s\"",
+                       control_outcome_names[pending->outcome]);
+        refuse_with(client, members,
+                    pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+        return;
+    }
+    if (pending->reply.exception) {
+        strbuf_addf(&client->out,
+                    "{\"result\":\"failed\",\"reason\":\"exception-%u\",\"exception\":%u}\n",
+                    pending->reply.exception, pending->reply.exception);
+        return;
+    }
+    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
+    for (size_t i = 0; i < pending->request.count; i++) {
+        if (i > 0)
+            strbuf_add_char(&client->out, ',');
+        strbuf_add_u64(&client->out, pending->reply.values[i]);
+    }
+    strbuf_add(&client->out, "]}\n");
+}
+
+/* A worker thread of a line: hands the result to the main loop. */
+static void read_done(void *context, enum outcome outcome, const struct driver_reply *reply,
+                      const struct driver_error *error)
+{
+    struct pending *pending = context;
+    struct control *control = pending->control;
+    pending->outcome = outcome;
+    if (reply)
+        pending->reply = *reply;
+    if (error)
+        pending->error = *error;
+    pthread_mutex_lock(&control->lock);
+    pending->next = control->done;
+    control->done = pending;
+    pthread_mutex_unlock(&control->lock);
+    (void)eventfd_write(control->wake, 1);
+}
+
+static bool take_number(const json_t *request, const char *key, long long min, long long max,
+                        long long *ret_value)
+{
+    const json_t *value = json_object_get(request, key);
+    if (!json_is_integer(value) || json_integer_value(value) < min ||
+        json_integer_value(value) > max)
+        return false;
+    *ret_value = json_integer_value(value);
+    return true;
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *parse_read(const json_t *object, struct driver_request *request)
+{
+    long long unit, address, count;
+    const char *table = json_string_value(json_object_get(object, "table"));
+    size_t index = 0;
+    while (table && driver_table_names[index] && strcmp(driver_table_names[index], table) != 0)
+        index++;
+    if (!table || !driver_table_names[index])
+        return "table: coil, discrete, input or holding";
+    if (!take_number(object, "unit", 0, 255, &unit))
+        return "unit: 0 to 255";
+    if (!take_number(object, "address", 0, 65535, &address))
+        return "address: 0 to 65535, as on the wire";
+    bool bits = index == DRIVER_COIL || index == DRIVER_DISCRETE;
+    if (!take_number(object, "count", 1, bits ? 2000 : 125, &count) || address + count > 65536)
+        return "count: 1 to 125 registers or 1 to 2000 bits, not beyond address 65535";
+    *request = (struct driver_request){.unit = (uint8_t)unit,
+                                       .table = (uint8_t)index,
+                                       .address = (uint16_t)address,
+                                       .count = (uint16_t)count};
+    return NULL;
+}
+
+static void start_read(struct client *client, const json_t *object)
+{
+    struct control *control = client->control;
+    struct driver_request request;
+    const char *bus = json_string_value(json_object_get(object, "bus"));
+    const char *problem = bus ? parse_read(object, &request) : "bus: its name";
+    if (problem) {
+        refuse(client, problem);
+        return;
+    }
+    struct pending *pending = memory_zeroed(1, sizeof(*pending));
+    pending->control = control;
+    pending->client = client;
+    pending->request = request;
+    int outcome =
+        control->callbacks.read(control->callbacks.context, bus, &request, read_done, pending);
+    if (outcome == -ENOENT) {
+        free(pending);
+        refuse_with(client, ",\"absent\":true", "the agent has no such line");
+        return;
+    }
+    if (outcome < 0) {
+        free(pending);
+        if (outcome == -EBUSY)
+            refuse_with(client, ",\"busy\":true", "another request is under way on this line");
+        else
+            refuse(client, "the line cannot take a request now");
+        return;
+    }
+    client->pending = pending;
+}
+
+static const struct {
+    const char *name;
+    void (*answer)(struct client *client, const json_t *request);
+} commands[] = {
+    {"status", answer_status},
+    {"values", answer_values},
+    {"read", start_read},
+};
+
+static void handle_line(struct client *client, const char *line, size_t length)
+{
+    json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    const char *name = json_string_value(json_object_get(request, "command"));
+    size_t index = 0;
+    while (name && index < ARRAY_LENGTH(commands) && strcmp(commands[index].name, name) != 0)
+        index++;
+    if (!name)
+        refuse(client, "a request is one JSON object with a \"command\"");
+    else if (index == ARRAY_LENGTH(commands))
+        refuse(client, "unknown command");
+    else
+        commands[index].answer(client, request);
+    json_decref(request);
+}
+
+/* Sends what it can; returns false when the client is gone. */
+static bool flush(struct client *client)
+{
+    while (client->sent < client->out.length) {
+        ssize_t sent = send(client->socket, client->out.data + client->sent,
+                            client->out.length - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return errno == EAGAIN;
+        client->sent += (size_t)sent;
+    }
+    strbuf_reset(&client->out);
+    client->sent = 0;
+    return true;
+}
+
+static bool busy(const struct client *client)
+{
+    return client->pending || client->out.length > 0;
+}
+
+/* Answers the requests that are complete, one at a time. Returns false when the client is gone. */
+static bool work(struct client *client)
+{
+    while (!busy(client)) {
+        char *end = memchr(client->in.data ? client->in.data : "", '\n', client->in.length);
+        if (!end) {
+            if (client->in.length >= CONTROL_REQUEST_MAX)
+                return false;
+            break;
+        }
+        size_t length = (size_t)(end - client->in.data);
+        handle_line(client, client->in.data, length);
+        client->in.length -= length + 1;
+        memmove(client->in.data, end + 1, client->in.length);
+        if (!flush(client))
+            return false;
+    }
+    uint32_t wanted = busy(client) ? 0 : EPOLLIN;
+    if (client->out.length > 0)
+        wanted |= EPOLLOUT;
+    return sd_event_source_set_io_events(client->source, wanted) >= 0;
+}
+
+static bool take_input(struct client *client)
+{
+    size_t room = CONTROL_REQUEST_MAX - client->in.length;
+    char *place = strbuf_reserve(&client->in, room);
+    ssize_t got = recv(client->socket, place, room, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EINTR || errno == EAGAIN;
+    client->in.length += (size_t)got;
+    client->turn = ++client->control->turns;
+    return got > 0;
+}
+
+static int on_client(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
+{
+    (void)source, (void)descriptor;
+    struct client *client = userdata;
+    bool alive = !(events & (EPOLLHUP | EPOLLERR));
+    if (alive && (events & EPOLLOUT))
+        alive = flush(client);
+    if (alive && (events & EPOLLIN))
+        alive = take_input(client);
+    if (!alive || !work(client))
+        client_drop(client);
+    return 0;
+}
+
+static int on_wake(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
+{
+    (void)source, (void)events;
+    struct control *control = userdata;
+    eventfd_t count;
+    (void)eventfd_read(descriptor, &count);
+    pthread_mutex_lock(&control->lock);
+    struct pending *done = control->done;
+    control->done = NULL;
+    pthread_mutex_unlock(&control->lock);
+    while (done) {
+        struct pending *pending = done;
+        done = pending->next;
+        struct client *client = pending->client;
+        if (client) {
+            client->pending = NULL;
+            answer_read(client, pending);
+            if (!flush(client) || !work(client))
+                client_drop(client);
+        }
+        free(pending);
+    }
+    return 0;
+}
+
+/* A place for one more client: the one that was silent for longest has to make room. */
+static size_t free_place(struct control *control)
+{
+    size_t oldest = 0;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (!control->clients[i])
+            return i;
+        if (control->clients[i]->turn < control->clients[oldest]->turn)
+            oldest = i;
+    }
+    log_warning("control", "clients=%d: too many at once; hanging up on the most silent one",
+                CLIENTS_MAX);
+    client_drop(control->clients[oldest]);
+    return oldest;
+}
+
+static int on_connection(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
+{
+    (void)source, (void)events;
+    struct control *control = userdata;
+    int socket = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0)
+        return 0; /* gone again, or out of descriptors: the next event tries again */
+    size_t place = free_place(control);
+    struct client *client = memory_zeroed(1, sizeof(*client));
+    client->control = control;
+    client->socket = socket;
+    client->turn = ++control->turns;
+    control->clients[place] = client;
+    if (sd_event_add_io(control->loop, &client->source, socket, EPOLLIN, on_client, client) < 0)
+        client_drop(client);
+    return 0;
+}
+
+static int bind_at(int socket, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    if (connect(socket, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return -EADDRINUSE;
+    if (errno == ECONNREFUSED)
+        (void)unlink(path); /* left by a process that was killed */
+    return bind(socket, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+static int listen_at(const char *path)
+{
+    CLEANUP(descriptor_close) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return -errno;
+    mode_t mask = umask(0117); /* 0660 from the first moment; no thread runs yet */
+    int problem = bind_at(probe, path);
+    (void)umask(mask);
+    if (problem)
+        return problem;
+    if (listen(probe, CLIENTS_MAX) < 0)
+        return -errno;
+    int ready = probe;
+    probe = -1;
+    return ready;
+}
+
+int control_new(const char *path, const struct control_callbacks *callbacks, sd_event *loop,
+                struct control **ret_control)
+{
+    int listener = listen_at(path);
+    if (listener < 0)
+        return listener;
+    struct control *control = memory_zeroed(1, sizeof(*control));
+    control->callbacks = *callbacks;
+    control->loop = sd_event_ref(loop);
+    control->path = memory_text(path);
+    control->socket = listener;
+    control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&control->lock, NULL);
+    int problem = control->wake < 0 ? -errno : 0;
+    if (!problem)
+        problem = sd_event_add_io(loop, &control->listen_source, listener, EPOLLIN, on_connection,
+                                  control);
+    if (problem >= 0)
+        problem =
+            sd_event_add_io(loop, &control->wake_source, control->wake, EPOLLIN, on_wake, control);
+    if (problem < 0) {
+        control_free(control);
+        return problem;
+    }
+    *ret_control = control;
+    return 0;
+}
+
+struct control *control_free(struct control *control)
+{
+    if (!control)
+        return NULL;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (control->clients[i])
+            client_drop(control->clients[i]);
+    }
+    while (control->done) {
+        struct pending *pending = control->done;
+        control->done = pending->next;
+        free(pending);
+    }
+    (void)unlink(control->path);
+    sd_event_source_disable_unref(control->listen_source);
+    sd_event_source_disable_unref(control->wake_source);
+    descriptor_close(&control->socket);
+    descriptor_close(&control->wake);
+    pthread_mutex_destroy(&control->lock);
+    sd_event_unref(control->loop);
+    free(control->path);
+    free(control);
+    return NULL;
+}

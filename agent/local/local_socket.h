@@ -1,0 +1,54 @@
+/*
+ * The agent's local socket, <runtime_dir>/agent.sock, for the command line. One JSON object per
+ * line in each direction, one answer to each request, in order:
+ *
+ *   {"command":"status"}                    -> {"result":"ok","status":{...}}
+ *   {"command":"values","device":"boiler"}  -> {"result":"ok","values":[{...},...]}
+ *   {"command":"read","bus":"plc1","unit":1,"table":"holding","address":0,"count":2}
+ *                                           -> {"result":"ok","values":[17,4]}
+ *   anything refused                        -> {"result":"failed","reason":"..."}
+ *
+ * A refused read also has "absent":true when the agent has no such line, "busy":true while another
+ * request is under way on it, "exception":N when the unit refused, and else an "outcome" of
+ * control_outcome_names.
+ *
+ * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
+ * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
+ */
+#ifndef SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
+#define SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
+
+#include "agent/base/strbuf.h"
+#include "drivers/line/line.h"
+
+#include <systemd/sd-event.h>
+
+#define CONTROL_SOCKET_NAME "agent.sock"
+#define CONTROL_REQUEST_MAX 4096 /* bytes of one line */
+
+extern const char *const control_outcome_names[]; /* by enum outcome; NULL-terminated */
+
+struct control; /* opaque */
+
+/* What the gateway answers. Main loop. */
+struct control_callbacks {
+    void (*status)(void *context, struct strbuf *out); /* appends one JSON object */
+    /* Appends the elements of a JSON array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
+    int (*values)(void *context, const char *device, struct strbuf *out);
+    /* Starts a read on the line of BUS; as line_request(), and -ENOENT: no such bus. */
+    int (*read)(void *context, const char *bus, const struct driver_request *request,
+                line_request_done done, void *done_context);
+    void *context;
+};
+
+/*
+ * Listens at PATH, replacing a socket that nobody listens on any more; -EADDRINUSE when somebody
+ * does. Returns 0 or a negative errno.
+ */
+int control_new(const char *path, const struct control_callbacks *callbacks, sd_event *loop,
+                struct control **ret_control);
+
+/* Every line must have been freed before: no read is left that would answer. Returns NULL. */
+struct control *control_free(struct control *control);
+
+#endif

@@ -1,0 +1,16 @@
+/* "Did you mean ...?": the candidate that a mistyped word most likely stands for. Pure. */
+#ifndef SALLYPORT_CONFIG_SCHEMA_DID_YOU_MEAN_H
+#define SALLYPORT_CONFIG_SCHEMA_DID_YOU_MEAN_H
+
+#include <stddef.h>
+
+/* Begin with {.word = WORD}, offer every candidate, then read `best`. */
+struct nearest {
+    const char *word;
+    const char *best; /* NULL while nothing is close enough to be worth a guess */
+    size_t distance;
+};
+
+void nearest_offer(struct nearest *nearest, const char *candidate);
+
+#endif

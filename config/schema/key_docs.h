@@ -1,0 +1,32 @@
+/*
+ * Every table of keys of sallyport.conf with the name that a person calls it by: "uplink",
+ * "buses", "buses.modbus_tcp", "devices.tags.modbus_tcp". What explains, documents and
+ * demonstrates keys walks these.
+ */
+#ifndef SALLYPORT_CONFIG_SCHEMA_KEY_DOCS_H
+#define SALLYPORT_CONFIG_SCHEMA_KEY_DOCS_H
+
+#include "config/config.h"
+
+struct key_topic {
+    char path[128];
+    const char *help; /* one sentence */
+    const struct option_table *table;
+};
+
+struct key_topics {
+    struct key_topic *items;
+    size_t length;
+};
+
+void key_topics_make(const struct config_driver *const *drivers, struct key_topics *ret_topics);
+void key_topics_free(struct key_topics *topics); /* fit for CLEANUP() */
+
+/* What is known of one key, in words for a person. All append to OUT. */
+void option_print_type(const struct option *row, struct strbuf *out);
+/* As it would be written, "required", or "none". */
+void option_print_default(const struct option_table *table, const struct option *row,
+                          struct strbuf *out);
+const char *option_reload_text(const struct option *row);
+
+#endif

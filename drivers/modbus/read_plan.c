@@ -1,0 +1,88 @@
+/* Tags to a minimal list of requests. Pure. */
+#include "drivers/modbus/read_plan.h"
+
+#include "drivers/modbus/modbus_pdu.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static uint32_t end_of(uint16_t address, uint16_t count)
+{
+    return (uint32_t)address + count; /* up to 65536 */
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct plan_item *left = a, *right = b;
+    if (left->table != right->table)
+        return left->table < right->table ? -1 : 1;
+    if (left->address != right->address)
+        return left->address < right->address ? -1 : 1;
+    if (left->count != right->count)
+        return left->count > right->count ? -1 : 1;
+    return (left->tag > right->tag) - (left->tag < right->tag);
+}
+
+void plan_sort(struct plan_item *items, size_t n_items)
+{
+    qsort(items, n_items, sizeof(*items), compare);
+}
+
+static void extend(struct plan_block *block, const struct plan_item *item)
+{
+    uint32_t end = end_of(block->address, block->count);
+    if (end_of(item->address, item->count) > end)
+        end = end_of(item->address, item->count);
+    block->count = (uint16_t)(end - block->address);
+    block->n_items++;
+}
+
+static struct plan_block begin(const struct plan_item *items, size_t at)
+{
+    return (struct plan_block){.table = items[at].table,
+                               .address = items[at].address,
+                               .count = items[at].count,
+                               .first = at,
+                               .n_items = 1};
+}
+
+struct plan_block plan_cover(const struct plan_item *items, size_t first, size_t n_items)
+{
+    assert(n_items > 0);
+    struct plan_block block = begin(items, first);
+    for (size_t i = first + 1; i < first + n_items; i++) {
+        assert(items[i].table == block.table && items[i].address >= block.address);
+        extend(&block, &items[i]);
+    }
+    return block;
+}
+
+static bool fits(const struct plan_block *block, const struct plan_item *item,
+                 const struct plan_limits *limits)
+{
+    if (item->apart || item->table != block->table)
+        return false;
+    if (item->address > end_of(block->address, block->count) + limits->max_gap)
+        return false;
+    uint16_t cap = pdu_is_bits(item->table) ? limits->max_bits : limits->max_registers;
+    return end_of(item->address, item->count) - block->address <= cap;
+}
+
+/*
+ * Taking each item into the open block whenever it fits gives the shortest list. A block has to
+ * begin at the first item that is not covered yet. An item that does not fit for its gap ends
+ * every block that begins there. One that does not fit for its length reaches beyond all that the
+ * block covers, so that later items which would have fitted lie within it and cost nothing.
+ */
+size_t plan_make(const struct plan_item *items, size_t n_items, const struct plan_limits *limits,
+                 struct plan_block *ret_blocks)
+{
+    size_t n_blocks = 0;
+    for (size_t i = 0; i < n_items; i++) {
+        if (n_blocks > 0 && fits(&ret_blocks[n_blocks - 1], &items[i], limits))
+            extend(&ret_blocks[n_blocks - 1], &items[i]);
+        else
+            ret_blocks[n_blocks++] = begin(items, i);
+    }
+    return n_blocks;
+}

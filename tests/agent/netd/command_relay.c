@@ -1,0 +1,366 @@
+/* What the courier does with what comes from the broker, and with what the warden answers. */
+#include "agent/netd/command_relay.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
+#include "agent/base/strbuf.h"
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND "p/s/g/command"
+#define ONE "1111111111111111111111111111111111111111111111111111111111111111"
+#define TWO "2222222222222222222222222222222222222222222222222222222222222222"
+
+/* The broker and the warden, as far as the courier sees them. */
+struct world {
+    struct courier *courier;
+    int64_t now_ms;
+    int publish_result, deliver_result;
+    struct strbuf published; /* "TOPIC[!] PAYLOAD" a line, ! for retained */
+    unsigned delivered;
+    size_t length; /* of the last one */
+    bool is_retained;
+    char text[WIRE_SIGNED_BYTES + 1];
+};
+
+static int publish(void *context, const char *topic, const void *payload, size_t length,
+                   bool retained)
+{
+    struct world *world = context;
+    if (world->publish_result == 0)
+        strbuf_addf(&world->published, "%s%s %.*s\n", strrchr(topic, '/') + 1, retained ? "!" : "",
+                    (int)length, length ? (const char *)payload : "");
+    return world->publish_result;
+}
+
+static int deliver(void *context, const void *text, size_t length, bool is_retained)
+{
+    struct world *world = context;
+    if (world->deliver_result < 0)
+        return world->deliver_result;
+    world->delivered++;
+    world->length = length;
+    world->is_retained = is_retained;
+    CU_ASSERT_FATAL(length <= sizeof(world->text));
+    memcpy(world->text, text, length);
+    return 0;
+}
+
+/* What was published since the last call. */
+static const char *published(struct world *world)
+{
+    static char seen[16384];
+    courier_settle(world->courier);
+    (void)snprintf(seen, sizeof(seen), "%s", strbuf_text(&world->published));
+    strbuf_reset(&world->published);
+    return seen;
+}
+
+/* With a session and a warden, and its first challenge published. */
+static void begin(struct world *world)
+{
+    *world = (struct world){.now_ms = 1000000};
+    const struct courier_road road = {.publish = publish, .deliver = deliver, .context = world};
+    world->courier = courier_new("p/s/g", &road);
+    courier_link_up(world->courier);
+    courier_warden(world->courier, true);
+    courier_challenge(world->courier, ONE);
+    TEST_TEXT_EQUAL(published(world), "challenge! " ONE "\n");
+}
+
+static void end(struct world *world)
+{
+    strbuf_free(&world->published);
+    courier_free(world->courier);
+}
+
+static void receive(struct world *world, const char *text)
+{
+    courier_received(world->courier, COMMAND, text, strlen(text), false, world->now_ms);
+    courier_settle(world->courier);
+}
+
+static void answer(struct world *world, const char *id, enum session_refusal refusal,
+                   enum session_state state, const char *text)
+{
+    struct wire_signed_reply reply = {.session_state = state};
+    (void)snprintf(reply.id, sizeof(reply.id), "%s", id);
+    (void)snprintf(reply.text, sizeof(reply.text), "%s", text);
+    courier_answered(world->courier, refusal, &reply);
+}
+
+static void test_challenge(void)
+{
+    struct world world;
+    begin(&world);
+    courier_challenge(world.courier, ONE);
+    TEST_TEXT_EQUAL(published(&world), ""); /* the broker keeps it */
+    courier_challenge(world.courier, TWO);
+    TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
+    world.publish_result = -EAGAIN; /* no room in the window */
+    courier_challenge(world.courier, ONE);
+    TEST_TEXT_EQUAL(published(&world), "");
+    world.publish_result = 0;
+    TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
+    courier_link_up(world.courier); /* another broker may know another one */
+    TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
+    courier_warden(world.courier, false);
+    TEST_TEXT_EQUAL(published(&world), "challenge! \n");
+    courier_link_up(world.courier);
+    TEST_TEXT_EQUAL(published(&world), "challenge! \n");
+    courier_warden(world.courier, true);
+    TEST_TEXT_EQUAL(published(&world), "");
+    courier_challenge(world.courier, ONE);
+    TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
+    end(&world);
+}
+
+/* Without a session nothing is lost but time. */
+static void test_no_session(void)
+{
+    struct world world;
+    begin(&world);
+    world.publish_result = -ENOTCONN;
+    courier_challenge(world.courier, TWO);
+    receive(&world, "x");
+    courier_challenge(world.courier, ONE);
+    answer(&world, "a", REFUSAL_NONE, SESSION_OPEN, "");
+    TEST_TEXT_EQUAL(published(&world), "");
+    world.publish_result = 0;
+    courier_link_up(world.courier);
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! " ONE "\n"
+                    "reply {\"id\":\"a\",\"result\":\"accepted\",\"state\":\"open\"}\n");
+    end(&world);
+}
+
+static void test_bytes(void)
+{
+    static const char odd[] = "a\0b\xff\r\n";
+    static char long_text[2 * WIRE_SIGNED_BYTES];
+    struct world world;
+    begin(&world);
+    courier_received(world.courier, COMMAND, odd, sizeof(odd), false, 0);
+    courier_settle(world.courier);
+    CU_ASSERT_EQUAL_FATAL(world.delivered, 1);
+    CU_ASSERT_FALSE(world.is_retained);
+    CU_ASSERT_TRUE(world.length == sizeof(odd) && memcmp(world.text, odd, sizeof(odd)) == 0);
+    answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
+    memset(long_text, 'x', sizeof(long_text));
+    courier_received(world.courier, COMMAND, long_text, WIRE_SIGNED_BYTES, true, 0);
+    courier_settle(world.courier);
+    CU_ASSERT_EQUAL_FATAL(world.delivered, 2);
+    CU_ASSERT_TRUE(world.is_retained);
+    CU_ASSERT_EQUAL(world.length, WIRE_SIGNED_BYTES);
+    answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
+    courier_received(world.courier, COMMAND, long_text, sizeof(long_text), false, 0);
+    courier_settle(world.courier);
+    CU_ASSERT_EQUAL_FATAL(world.delivered, 3);
+    CU_ASSERT_TRUE(world.length > WIRE_SIGNED_BYTES); /* which is how the warden sees it */
+    end(&world);
+}
+
+static void test_foreign(void)
+{
+    struct world world;
+    begin(&world);
+    courier_received(world.courier, "p/s/h/command", "x", 1, false, 0);
+    courier_received(world.courier, "p/s/g/commands", "x", 1, false, 0);
+    courier_received(world.courier, "", "x", 1, false, 0);
+    courier_received(world.courier, COMMAND, "", 0, false, 0); /* a retained one was removed */
+    TEST_TEXT_EQUAL(published(&world), "");
+    CU_ASSERT_EQUAL(world.delivered, 0);
+    TEST_TEXT_EQUAL(courier_topic(world.courier), COMMAND);
+    end(&world);
+}
+
+static void test_replies(void)
+{
+    struct world world;
+    begin(&world);
+    receive(&world, "open");
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    courier_challenge(world.courier, TWO);
+    TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
+    answer(&world, "job-1", REFUSAL_NONE, SESSION_OPEN,
+           "ssh tcp 10.254.1.42:22\nplc1 tcp 192.168.10.5:502\n");
+    TEST_TEXT_EQUAL(
+        published(&world),
+        "reply {\"id\":\"job-1\",\"result\":\"accepted\",\"state\":\"open\",\"connect\":"
+        "[\"ssh tcp 10.254.1.42:22\",\"plc1 tcp 192.168.10.5:502\"]}\n");
+    receive(&world, "open");
+    courier_challenge(world.courier, ONE);
+    answer(&world, "job-2", REFUSAL_NONE, SESSION_WAIT_APPROVAL, "");
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! " ONE "\n"
+                    "reply {\"id\":\"job-2\",\"result\":\"accepted\",\"state\":\"waiting\"}\n");
+    receive(&world, "open");
+    courier_challenge(world.courier, TWO);
+    answer(&world, "", REFUSAL_BAD_SIGNATURE, SESSION_CLOSED, "");
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! " TWO "\n"
+                    "reply {\"id\":\"\",\"result\":\"refused\",\"reason\":\"bad-signature\"}\n");
+    end(&world);
+}
+
+/* Who has read a reply finds the challenge for the next command. */
+static void test_order(void)
+{
+    struct world world;
+    begin(&world);
+    receive(&world, "x");
+    answer(&world, "a", REFUSAL_REPLAYED, SESSION_CLOSED, "");
+    courier_challenge(world.courier, TWO); /* even if it comes later in the same pass */
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! " TWO "\n"
+                    "reply {\"id\":\"a\",\"result\":\"refused\",\"reason\":\"replayed\"}\n");
+    end(&world);
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+static void test_one_at_a_time(void)
+{
+    struct world world;
+    begin(&world);
+    for (char text[] = "0"; text[0] <= '5'; text[0]++)
+        receive(&world, text); /* one under way, four wait, one is too many */
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    CU_ASSERT_EQUAL(world.text[0], '0');
+    TEST_TEXT_EQUAL(published(&world),
+                    "reply {\"id\":\"\",\"result\":\"refused\",\"reason\":\"rate-limited\"}\n");
+    for (char next = '1'; next <= '4'; next++) {
+        answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
+        (void)published(&world);
+        CU_ASSERT_EQUAL(world.text[0], next);
+    }
+    CU_ASSERT_EQUAL(world.delivered, 5);
+    answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
+    (void)published(&world);
+    answer(&world, "", REFUSAL_NONE, SESSION_OPEN, ""); /* of nothing that was asked */
+    TEST_TEXT_EQUAL(published(&world), "");
+    CU_ASSERT_EQUAL(world.delivered, 5);
+    end(&world);
+}
+
+static void test_flood(void)
+{
+    struct world world;
+    begin(&world);
+    for (size_t i = 0; i < 100000; i++)
+        courier_received(world.courier, COMMAND, "x", 1, false, world.now_ms);
+    size_t refusals = count(published(&world), "rate-limited");
+    CU_ASSERT_TRUE(refusals > 0 && refusals <= 16);
+    receive(&world, "x");
+    TEST_TEXT_EQUAL(published(&world), ""); /* enough for this second */
+    world.now_ms += 1000;
+    for (size_t i = 0; i < 10; i++)
+        receive(&world, "x");
+    CU_ASSERT_EQUAL(count(published(&world), "rate-limited"), refusals);
+    end(&world);
+}
+
+/* Nor does it fill the log, whatever the warden says to each message. */
+static void test_quiet(void)
+{
+    CLEANUP(strbuf_free) struct strbuf log = STRBUF_EMPTY;
+    struct world world;
+    begin(&world);
+    int file = open(test_file("log", ""), O_WRONLY | O_APPEND | O_CLOEXEC);
+    int standard_error = dup(STDERR_FILENO);
+    CU_ASSERT_FATAL(file >= 0 && standard_error >= 0);
+    (void)dup2(file, STDERR_FILENO);
+    for (size_t i = 0; i < 1000; i++) {
+        receive(&world, "x");
+        answer(&world, "", REFUSAL_UNKNOWN_SERVICE, SESSION_CLOSED, "");
+        (void)published(&world);
+    }
+    (void)dup2(standard_error, STDERR_FILENO);
+    (void)close(standard_error);
+    (void)close(file);
+    CU_ASSERT_EQUAL(world.delivered, 1000);
+    CU_ASSERT_EQUAL_FATAL(file_read(test_path("log"), 1000000, &log), 0);
+    CU_ASSERT_TRUE(count(strbuf_text(&log), "\n") <= 10);
+    end(&world);
+}
+
+static void test_no_warden(void)
+{
+    static const char failed[] = "{\"id\":\"\",\"result\":\"refused\",\"reason\":\"failed\"}";
+    struct world world;
+    begin(&world);
+    receive(&world, "a");
+    receive(&world, "b");
+    receive(&world, "c");
+    courier_warden(world.courier, false);
+    const char *seen = published(&world);
+    CU_ASSERT_EQUAL(count(seen, failed), 3); /* the one that was with it as well */
+    CU_ASSERT_EQUAL(count(seen, "challenge! \n"), 1);
+    receive(&world, "d");
+    CU_ASSERT_EQUAL(count(published(&world), failed), 1);
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    courier_warden(world.courier, true);
+    courier_challenge(world.courier, ONE);
+    (void)published(&world);
+    receive(&world, "e");
+    CU_ASSERT_EQUAL(world.delivered, 2);
+    CU_ASSERT_EQUAL(world.text[0], 'e');
+    answer(&world, "e", REFUSAL_NONE, SESSION_OPEN, "");
+    courier_warden(world.courier, false); /* it had answered: that stands */
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! \n"
+                    "reply {\"id\":\"e\",\"result\":\"accepted\",\"state\":\"open\"}\n");
+    courier_warden(world.courier, true);
+    world.deliver_result = -ENOTCONN; /* gone, and nobody has said so yet */
+    receive(&world, "f");
+    CU_ASSERT_EQUAL(count(published(&world), failed), 1);
+    world.deliver_result = 0;
+    receive(&world, "g");
+    CU_ASSERT_EQUAL(world.delivered, 3);
+    end(&world);
+}
+
+/* The replies that nobody fetches do not pile up. */
+static void test_backlog(void)
+{
+    struct world world;
+    begin(&world);
+    world.publish_result = -EAGAIN;
+    for (int i = 0; i < 100; i++) {
+        char id[8];
+        (void)snprintf(id, sizeof(id), "n%d", i);
+        receive(&world, "x");
+        answer(&world, id, REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
+        courier_settle(world.courier);
+    }
+    world.publish_result = 0;
+    const char *seen = published(&world);
+    CU_ASSERT_EQUAL(count(seen, "reply"), 16);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen, "\"n99\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen, "\"n84\""));
+    end(&world);
+}
+
+TEST_MAIN("courier", {"the broker keeps the challenge in force, and none else", test_challenge},
+          {"what comes about without a session is told in the next", test_no_session},
+          {"the warden gets the bytes that came", test_bytes},
+          {"what is no command goes nowhere", test_foreign},
+          {"the warden's answers become replies", test_replies},
+          {"a reply follows the challenge that it makes necessary", test_order},
+          {"one message is with the warden, four wait", test_one_at_a_time},
+          {"a flood costs a few refusals a second", test_flood},
+          {"nor does it fill the log", test_quiet},
+          {"without a warden nothing is taken", test_no_warden},
+          {"replies do not pile up", test_backlog})

@@ -1,0 +1,116 @@
+/* Messages in memory: a queue, its bodies, and the small sets beside it. */
+#include "agent/outbox/message_queue.h"
+#include "agent/outbox/seq_set.h"
+#include "agent/outbox/topic_ids.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add(struct parcels *parcels, uint64_t seq, size_t length)
+{
+    char body[5000];
+    memset(body, (int)('a' + seq % 26), length);
+    parcels_add(parcels, seq, (int64_t)seq * 10, (uint32_t)seq % 3, body, length);
+}
+
+static void check_first(const struct parcels *parcels, uint64_t seq, size_t length)
+{
+    const struct parcel *parcel = parcels_at(parcels, 0);
+    CU_ASSERT_EQUAL_FATAL(parcel->seq, seq);
+    CU_ASSERT_EQUAL(parcel->wall_ms, (int64_t)seq * 10);
+    CU_ASSERT_EQUAL(parcel->topic, seq % 3);
+    CU_ASSERT_EQUAL_FATAL(parcel->body_length, length);
+    const char *body = parcels_body(parcels, parcel);
+    for (size_t i = 0; i < length; i++)
+        CU_ASSERT_EQUAL(body[i], (char)('a' + seq % 26));
+}
+
+static void test_queue(void)
+{
+    struct parcels parcels = {.entries = NULL};
+    uint64_t in = 1, out = 1;
+    for (int i = 0; i < 2000; i++) {
+        for (int n = 0; n < 1 + i % 5; n++, in++)
+            add(&parcels, in, in * 37 % 3000);
+        for (int n = 0; n < 1 + i % 7 && out < in; n++, out++) {
+            check_first(&parcels, out, out * 37 % 3000);
+            parcels_drop(&parcels, 1);
+        }
+        CU_ASSERT_EQUAL(parcels_count(&parcels), in - out);
+    }
+    CU_ASSERT(parcels.room <= 64); /* room is used again */
+    CU_ASSERT(parcels.bodies.capacity <= 1 << 18);
+    parcels_free(&parcels);
+}
+
+static void test_drop_below(void)
+{
+    struct parcels parcels = {.entries = NULL};
+    for (uint64_t seq = 10; seq < 20; seq++)
+        add(&parcels, seq, 10);
+    parcels_drop_below(&parcels, 5);
+    CU_ASSERT_EQUAL(parcels_count(&parcels), 10);
+    parcels_drop_below(&parcels, 15);
+    check_first(&parcels, 15, 10);
+    CU_ASSERT_EQUAL(parcels_count(&parcels), 5);
+    parcels_drop_below(&parcels, 100);
+    CU_ASSERT_EQUAL(parcels_count(&parcels), 0);
+    CU_ASSERT_EQUAL(parcels_bytes(&parcels), 0);
+    add(&parcels, 20, 0); /* an empty body is one, too */
+    check_first(&parcels, 20, 0);
+    parcels_reset(&parcels);
+    CU_ASSERT_EQUAL(parcels_count(&parcels), 0);
+    parcels_free(&parcels);
+}
+
+static void test_topics(void)
+{
+    struct topics topics = {.texts = NULL};
+    char text[32];
+    for (uint32_t i = 0; i < 1000; i++) {
+        (void)snprintf(text, sizeof(text), "data/device-%u", i);
+        CU_ASSERT_EQUAL(topics_number(&topics, text, strlen(text)), i);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        (void)snprintf(text, sizeof(text), "data/device-%u", i);
+        CU_ASSERT_EQUAL(topics_number(&topics, text, strlen(text)), i);
+        TEST_TEXT_EQUAL(topics_text(&topics, i), text);
+    }
+    uint32_t part = topics_number(&topics, "data/device-12", 13); /* "data/device-1" */
+    CU_ASSERT_EQUAL(part, 1);
+    CU_ASSERT_EQUAL(topics_number(&topics, "", 0), 1000);
+    TEST_TEXT_EQUAL(topics_text(&topics, 1000), "");
+    topics_free(&topics);
+}
+
+static void test_runs(void)
+{
+    static struct runs runs;
+    for (uint64_t seq = 100; seq < 200; seq++)
+        CU_ASSERT_TRUE(runs_add(&runs, seq));
+    CU_ASSERT_EQUAL(runs.n, 1);
+    CU_ASSERT_TRUE(runs_add(&runs, 99));  /* before */
+    CU_ASSERT_TRUE(runs_add(&runs, 150)); /* within */
+    CU_ASSERT_EQUAL(runs.n, 1);
+    CU_ASSERT_EQUAL(runs_count(&runs), 101);
+    CU_ASSERT_FALSE(runs_contain(&runs, 98));
+    CU_ASSERT_TRUE(runs_contain(&runs, 99));
+    CU_ASSERT_TRUE(runs_contain(&runs, 199));
+    CU_ASSERT_FALSE(runs_contain(&runs, 200));
+    for (uint64_t i = 1; i < RUNS_MAX; i++)
+        CU_ASSERT_TRUE(runs_add(&runs, i * 1000));
+    CU_ASSERT_FALSE(runs_add(&runs, 5)); /* full: but what adjoins still fits */
+    CU_ASSERT_TRUE(runs_add(&runs, 1001));
+    runs_remove_oldest(&runs);
+    CU_ASSERT_FALSE(runs_contain(&runs, 150));
+    CU_ASSERT_TRUE(runs_add(&runs, 5));
+    runs_reset(&runs);
+    CU_ASSERT_EQUAL(runs_count(&runs), 0);
+    runs_remove_oldest(&runs); /* nothing to remove */
+    CU_ASSERT_EQUAL(runs.n, 0);
+}
+
+TEST_MAIN("parcels", {"first in, first out, in room that is used again", test_queue},
+          {"what is below a number is dropped", test_drop_below},
+          {"topics keep their numbers", test_topics}, {"sets of numbers are runs", test_runs})

@@ -1,0 +1,83 @@
+/* Addresses of brokers and proxies. */
+#include "config/load/broker_url.h"
+
+#include "tests/support/test.h"
+
+#include <errno.h>
+
+static void check_good(const char *text, bool websocket, const char *host, int port,
+                       const char *path)
+{
+    struct server server;
+    struct problem problem = {.text = ""};
+    CU_ASSERT_EQUAL(server_parse(text, &server, &problem), 0);
+    TEST_TEXT_EQUAL(problem.text, "");
+    CU_ASSERT_EQUAL(server.websocket, websocket);
+    CU_ASSERT_EQUAL(server.port, port);
+    TEST_TEXT_EQUAL(server.host, host);
+    TEST_TEXT_EQUAL(server.path, path);
+}
+
+static void test_good(void)
+{
+    check_good("mqtts://broker.example.com", false, "broker.example.com", 8883, "");
+    check_good("mqtts://broker.example.com:443", false, "broker.example.com", 443, "");
+    check_good("mqtts://[2001:db8::1]:65535", false, "2001:db8::1", 65535, "");
+    check_good("mqtts://[::1]", false, "::1", 8883, "");
+    check_good("wss://10.0.0.1/mqtt?x=1", true, "10.0.0.1", 443, "/mqtt?x=1");
+    check_good("wss://a-b_c:8443/", true, "a-b_c", 8443, "/");
+}
+
+static void test_bad(void)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"mqtt://b", "unencrypted connections do not exist"},
+        {"TCP://b", "unencrypted connections do not exist"},
+        {"ws://b/mqtt", "unencrypted connections do not exist"},
+        {"ssl://b", "no address of a broker"},
+        {"broker.example.com", "no address of a broker"},
+        {"", "no address of a broker"},
+        {"mqtts://", "the host is missing"},
+        {"mqtts://:8883", "the host is missing"},
+        {"mqtts://b:0", "the port is no number"},
+        {"mqtts://b:65536", "the port is no number"},
+        {"mqtts://b:", "the port is no number"},
+        {"mqtts://b:88a", "nothing may follow"},
+        {"mqtts://b/x", "nothing may follow"},
+        {"mqtts://a b", "no host name"},
+        {"mqtts://a..b", "no host name"},
+        {"mqtts://1.2.3.400", "no host name"},
+        {"mqtts://2001:db8::1", "an IPv6 address stands in [ ]"},
+        {"mqtts://[2001:db8", "an IPv6 address stands in [ ]"},
+        {"mqtts://[1.2.3.4]", "is no IPv6 address"},
+        {"mqtts://[fe80::1%eth0]", "is no IPv6 address"},
+        {"mqtts://user:pw@b", "no user name in an address"},
+        {"wss://b", "needs a path"},
+        {"wss://b:443", "needs a path"},
+        {"wss://b/a b", "must be written as %XX"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct server server;
+        struct problem problem = {.text = ""};
+        CU_ASSERT_EQUAL(server_parse(cases[i].text, &server, &problem), -EINVAL);
+        TEST_CONTAINS(problem.text, cases[i].part);
+    }
+}
+
+static void test_proxy(void)
+{
+    static const char *const good[] = {"http://p:3128", "http://u:p@w@proxy.example:80/",
+                                       "http://[::1]:8080"};
+    static const char *const bad[] = {"p:3128",         "https://p:3128", "http://p", "http://p:0",
+                                      "http://u:pw@:1", "http://p:1/x",   ""};
+    struct problem problem;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CU_ASSERT_EQUAL(proxy_check(good[i], &problem), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_EQUAL(proxy_check(bad[i], &problem), -EINVAL);
+}
+
+TEST_MAIN("server", {"addresses come apart", test_good}, {"wrong ones say why", test_bad},
+          {"a proxy needs host and port", test_proxy})

@@ -1,0 +1,410 @@
+/*
+ * The gate. Each check is a function that returns a reason, and one table has their order; whoever
+ * refuses adds what an auditor should know to the line that goes to the journal. The answer has the
+ * reason code alone.
+ */
+#include "tunnel/command/command_gate.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/macros.h"
+#include "agent/base/memory.h"
+#include "tunnel/command/journal_quota.h"
+#include "tunnel/command/used_commands.h"
+#include "tunnel/model/challenge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gate {
+    struct gate_settings settings;
+    char *allowed_signers, *revoked_keys, *program; /* what settings.signature points at */
+    char *signers_state;                            /* of the last look: what was logged */
+    struct challenge challenge;
+    struct used_commands *used;
+    int64_t failures_ms[GATE_MAX_FAILURES]; /* of the last refusals, a ring */
+    size_t n_failures;                      /* since the start */
+    int64_t shut_until_ms;                  /* 0: not shut */
+    uint64_t turned_away;                   /* while shut, and not yet in the journal */
+    struct allowance strangers;             /* lines about what need not be an operator's doing */
+};
+
+/* What is known about one attempt. */
+struct attempt {
+    const struct wire_signed *message;
+    int64_t now_ms;
+    struct command_parts parts;
+    int split;        /* command_split()'s result */
+    bool is_verified; /* the signature is good, and `signer` set */
+    bool is_read;     /* `command` is set */
+    bool is_fresh;    /* its challenge is in force: the signer asked for this, here and now */
+    bool is_acted;    /* what is refused from here on, the session refuses and journals */
+    struct signature_result signature;
+    struct command command;
+    struct strbuf detail; /* for the journal: keys and values */
+};
+
+/* ---- The journal ---- */
+
+static void write_line(struct gate *gate, const char *event, const struct strbuf *detail)
+{
+    int problem =
+        journal_write(gate->settings.journal, event, strbuf_text(detail), clock_wall_ms());
+    if (problem < 0)
+        log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
+                  event, strerror(-problem));
+    log_info("gate", "event=%s %s", event, strbuf_text(detail));
+    gate->settings.changed(gate->settings.context);
+}
+
+/* What anybody who may publish can cause, again and again. Returns whether it was written. */
+static bool write_strangers_line(struct gate *gate, const char *event, struct strbuf *detail,
+                                 int64_t now_ms)
+{
+    if (!allowance_take(&gate->strangers, now_ms, detail)) {
+        log_info("gate", "event=%s %s unrecorded", event, strbuf_text(detail));
+        return false;
+    }
+    write_line(gate, event, detail);
+    return true;
+}
+
+static void journal_refusal(struct gate *gate, const struct attempt *attempt,
+                            enum session_refusal refusal)
+{
+    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+    if (attempt->is_read) {
+        journal_add(&line, "id", attempt->command.id);
+        journal_add(&line, "action", command_action_names[attempt->command.action]);
+    }
+    journal_add(&line, "by", attempt->is_verified ? attempt->signature.signer : "unknown");
+    journal_add(&line, "reason", session_refusal_names[refusal]);
+    if (attempt->signature.key[0])
+        journal_add(&line, "key", attempt->signature.key);
+    if (attempt->detail.length)
+        strbuf_addf(&line, " %s", strbuf_text(&attempt->detail));
+    if (attempt->is_fresh)
+        write_line(gate, "tunnel_refused", &line);
+    else
+        (void)write_strangers_line(gate, "tunnel_refused", &line, attempt->now_ms);
+}
+
+/* ---- The rate limit ---- */
+
+static bool is_shut(const struct gate *gate, int64_t now_ms)
+{
+    return now_ms < gate->shut_until_ms;
+}
+
+static void count_failure(struct gate *gate, int64_t now_ms)
+{
+    size_t place = gate->n_failures++ % GATE_MAX_FAILURES;
+    gate->failures_ms[place] = now_ms;
+    int64_t first_ms = gate->failures_ms[gate->n_failures % GATE_MAX_FAILURES];
+    if (gate->n_failures >= GATE_MAX_FAILURES && now_ms - first_ms < GATE_WINDOW_MS)
+        gate->shut_until_ms = now_ms + GATE_WINDOW_MS;
+}
+
+/* While it is shut: counts, and journals the first only. */
+static void turn_away(struct gate *gate, int64_t now_ms)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (gate->turned_away++ > 0)
+        return;
+    journal_add(&detail, "by", "unknown");
+    journal_add(&detail, "reason", session_refusal_names[REFUSAL_RATE_LIMITED]);
+    journal_add_i64(&detail, "failures", GATE_MAX_FAILURES);
+    journal_add(&detail, "detail", "more of them are counted, not journalled");
+    (void)write_strangers_line(gate, "tunnel_refused", &detail, now_ms);
+}
+
+static void reopen(struct gate *gate, int64_t now_ms)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    gate->shut_until_ms = 0;
+    gate->n_failures = 0;
+    if (gate->turned_away == 0)
+        return;
+    journal_add_i64(&detail, "refused", (int64_t)gate->turned_away);
+    if (write_strangers_line(gate, "rate_limit_ended", &detail, now_ms))
+        gate->turned_away = 0;
+}
+
+/* ---- The challenge ---- */
+
+static void renew(struct gate *gate, int64_t now_ms)
+{
+    int problem = challenge_renew(&gate->challenge, now_ms);
+    if (problem < 0)
+        log_error("gate", "no random bits for a challenge: %s; tried again in a second",
+                  strerror(-problem));
+    gate->settings.changed(gate->settings.context);
+}
+
+/* ---- Who may sign ---- */
+
+/* Says how things stand when that is not what it was. */
+static void look_at_signers(struct gate *gate)
+{
+    CLEANUP(signers_free) struct signers signers = {0};
+    CLEANUP(strbuf_free) struct strbuf state = STRBUF_EMPTY;
+    if (signature_load_signers(&gate->settings.signature, &signers, &state) == 0)
+        strbuf_addf(&state, "file=%s signers=%zu", gate->allowed_signers, signers.length);
+    if (signers.skipped)
+        strbuf_addf(&state, " lines_that_do_not_count=%u; line %u: %s", signers.skipped,
+                    signers.first_skipped, signers.why);
+    if (gate->signers_state && strcmp(gate->signers_state, strbuf_text(&state)) == 0)
+        return;
+    free(gate->signers_state);
+    gate->signers_state = memory_text(strbuf_text(&state));
+    if (signers.length == 0)
+        log_warning("gate", "%s; every signed command is refused", gate->signers_state);
+    else
+        log_info("gate", "%s", gate->signers_state);
+}
+
+/* ---- The checks, in their order ---- */
+
+typedef enum session_refusal check(struct gate *gate, struct attempt *attempt);
+
+static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
+{
+    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
+}
+
+static enum session_refusal check_size(struct gate *gate, struct attempt *attempt)
+{
+    (void)gate;
+    return attempt->message->is_cut || attempt->split == -EFBIG ? REFUSAL_TOO_LARGE : REFUSAL_NONE;
+}
+
+static enum session_refusal check_retained(struct gate *gate, struct attempt *attempt)
+{
+    (void)gate;
+    return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
+}
+
+static enum session_refusal check_parts(struct gate *gate, struct attempt *attempt)
+{
+    (void)gate;
+    if (attempt->split == 0)
+        return REFUSAL_NONE;
+    journal_add(&attempt->detail, "detail", "there is no text followed by one signature");
+    return REFUSAL_MALFORMED;
+}
+
+static enum session_refusal verdict_refusal(enum signature_verdict verdict)
+{
+    switch (verdict) {
+    case SIGNATURE_GOOD:
+        return REFUSAL_NONE;
+    case SIGNATURE_BAD:
+        return REFUSAL_BAD_SIGNATURE;
+    case SIGNATURE_UNKNOWN:
+    case SIGNATURE_REVOKED:
+    case SIGNATURE_EXPIRED:
+    case SIGNATURE_NOT_YET:
+        return REFUSAL_UNKNOWN_SIGNER;
+    case SIGNATURE_FAILED:
+        return REFUSAL_FAILED;
+    }
+    return REFUSAL_FAILED;
+}
+
+static enum session_refusal check_signature(struct gate *gate, struct attempt *attempt)
+{
+    struct signature_result *result = &attempt->signature;
+    look_at_signers(gate);
+    signature_verify(&gate->settings.signature, &attempt->parts, result);
+    enum session_refusal refusal = verdict_refusal(result->verdict);
+    attempt->is_verified = result->verdict == SIGNATURE_GOOD;
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    journal_add(&attempt->detail, "signature", signature_verdict_names[result->verdict]);
+    if (result->signer[0]) /* whose key it is, though it does not count */
+        journal_add(&attempt->detail, "key_of", result->signer);
+    journal_add(&attempt->detail, "detail", result->detail);
+    return refusal;
+}
+
+static enum session_refusal check_grammar(struct gate *gate, struct attempt *attempt)
+{
+    (void)gate;
+    if (command_parse(attempt->parts.text, attempt->parts.text_length, &attempt->command) < 0)
+        return REFUSAL_MALFORMED;
+    attempt->is_read = true;
+    return REFUSAL_NONE;
+}
+
+static enum session_refusal check_gateway(struct gate *gate, struct attempt *attempt)
+{
+    if (strcmp(attempt->command.gateway, gate->settings.config->tunnel.gateway) == 0)
+        return REFUSAL_NONE;
+    journal_add(&attempt->detail, "gateway", attempt->command.gateway);
+    return REFUSAL_WRONG_GATEWAY;
+}
+
+/* Before the challenge: of a command that comes once more this says more. */
+static enum session_refusal check_used(struct gate *gate, struct attempt *attempt)
+{
+    return used_commands_has(gate->used, attempt->command.id, attempt->command.challenge)
+               ? REFUSAL_REPLAYED
+               : REFUSAL_NONE;
+}
+
+static enum session_refusal check_challenge(struct gate *gate, struct attempt *attempt)
+{
+    attempt->is_fresh =
+        challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms);
+    return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
+}
+
+static enum session_refusal check_ttl(struct gate *gate, struct attempt *attempt)
+{
+    int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
+    if (attempt->command.action == COMMAND_CLOSE || (ttl_s >= 1 && ttl_s <= max_ttl_s))
+        return REFUSAL_NONE;
+    journal_add_i64(&attempt->detail, "ttl_s", ttl_s);
+    journal_add_i64(&attempt->detail, "max_ttl_s", max_ttl_s);
+    return REFUSAL_BAD_TTL;
+}
+
+/* Each must be in netd.conf, and be named once. */
+static enum session_refusal check_services(struct gate *gate, struct attempt *attempt)
+{
+    const struct command *command = &attempt->command;
+    for (size_t i = 0; i < command->n_services; i++) {
+        bool is_known = netd_config_service(gate->settings.config, command->services[i]) != NULL;
+        for (size_t j = 0; j < i; j++)
+            is_known = is_known && strcmp(command->services[j], command->services[i]) != 0;
+        if (is_known)
+            continue;
+        journal_add(&attempt->detail, "service", command->services[i]);
+        return REFUSAL_UNKNOWN_SERVICE;
+    }
+    return REFUSAL_NONE;
+}
+
+/* What closes is done even if it cannot be written down. */
+static enum session_refusal use_up(struct gate *gate, struct attempt *attempt)
+{
+    const struct command *command = &attempt->command;
+    int problem = used_commands_add(gate->used, command->id, command->challenge);
+    if (problem == 0 || command->action == COMMAND_CLOSE)
+        return REFUSAL_NONE;
+    const char *why = used_commands_problem(gate->used);
+    log_error("gate", "the list of used commands cannot be written: %s; nothing is opened",
+              why ? why : strerror(-problem));
+    journal_add(&attempt->detail, "detail",
+                why ? why : "the list of used commands cannot be written");
+    return REFUSAL_FAILED;
+}
+
+static enum session_refusal act(struct gate *gate, struct attempt *attempt)
+{
+    attempt->is_acted = true;
+    return gate->settings.act(gate->settings.context, &attempt->command, attempt->signature.signer);
+}
+
+static check *const checks[] = {
+    check_rate,    check_size, check_retained,  check_parts, check_signature, check_grammar,
+    check_gateway, check_used, check_challenge, check_ttl,   check_services,  use_up,
+    act,
+};
+
+/* ---- One attempt ---- */
+
+/* For the answer only: the one who asked is told which of his commands it was. */
+static void find_id(const struct attempt *attempt, char ret_id[WIRE_NAME_BYTES])
+{
+    struct command command;
+    if (attempt->is_read)
+        memcpy(ret_id, attempt->command.id, WIRE_NAME_BYTES);
+    else if (attempt->split == 0 &&
+             command_parse(attempt->parts.text, attempt->parts.text_length, &command) == 0)
+        memcpy(ret_id, command.id, WIRE_NAME_BYTES);
+}
+
+void gate_command(struct gate *gate, const struct wire_signed *message, int64_t now_ms,
+                  struct gate_answer *ret_answer)
+{
+    struct attempt attempt = {.message = message, .now_ms = now_ms};
+    enum session_refusal refusal = REFUSAL_NONE;
+    gate_tick(gate, now_ms);
+    attempt.split = command_split(message->text, message->length, &attempt.parts);
+    for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)
+        refusal = checks[i](gate, &attempt);
+    *ret_answer = (struct gate_answer){.refusal = refusal, .action = attempt.command.action};
+    find_id(&attempt, ret_answer->id);
+    if (is_shut(gate, now_ms)) {
+        turn_away(gate, now_ms);
+    } else {
+        if (refusal != REFUSAL_NONE && !attempt.is_acted) {
+            journal_refusal(gate, &attempt, refusal);
+            count_failure(gate, now_ms);
+        }
+        renew(gate, now_ms);
+    }
+    strbuf_free(&attempt.detail);
+}
+
+/* ---- Time ---- */
+
+void gate_tick(struct gate *gate, int64_t now_ms)
+{
+    if (gate->shut_until_ms > 0 && now_ms >= gate->shut_until_ms)
+        reopen(gate, now_ms);
+    if (now_ms >= gate->challenge.until_ms)
+        renew(gate, now_ms);
+}
+
+int64_t gate_next_tick_ms(const struct gate *gate)
+{
+    return gate->shut_until_ms > 0 && gate->shut_until_ms < gate->challenge.until_ms
+               ? gate->shut_until_ms
+               : gate->challenge.until_ms;
+}
+
+const char *gate_challenge(const struct gate *gate)
+{
+    return gate->challenge.text;
+}
+
+/* ---- Life ---- */
+
+struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms)
+{
+    struct gate *gate = memory_zeroed(1, sizeof(*gate));
+    gate->settings = *settings;
+    gate->allowed_signers = memory_text(settings->signature.allowed_signers);
+    gate->revoked_keys = memory_text(settings->signature.revoked_keys);
+    gate->program = memory_text(settings->signature.program);
+    gate->settings.signature = (struct signature_settings){
+        .allowed_signers = gate->allowed_signers,
+        .revoked_keys = gate->revoked_keys,
+        .program = gate->program,
+        .timeout_ms = settings->signature.timeout_ms,
+    };
+    gate->used = used_commands_open(settings->used_path);
+    gate->settings.used_path = NULL;
+    if (used_commands_problem(gate->used))
+        log_error("gate", "%s", used_commands_problem(gate->used));
+    allowance_init(&gate->strangers, now_ms);
+    look_at_signers(gate);
+    renew(gate, now_ms);
+    return gate;
+}
+
+struct gate *gate_free(struct gate *gate)
+{
+    if (!gate)
+        return NULL;
+    used_commands_free(gate->used);
+    free(gate->allowed_signers);
+    free(gate->revoked_keys);
+    free(gate->program);
+    free(gate->signers_state);
+    free(gate);
+    return NULL;
+}

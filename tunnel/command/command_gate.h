@@ -1,0 +1,68 @@
+/*
+ * The gate: every signed command passes here or is refused, in a fixed order, with one reason code.
+ *
+ *   rate limit -> too large, retained -> signature -> grammar -> gateway -> used before
+ *   -> challenge -> time and services -> written down as used -> the session (keeper), which
+ *   journals and acts
+ *
+ * Nothing is read from a text before its signature is good; only the id is, of a text that is
+ * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is
+ * replaced. Five refusals here within a minute shut the gate for a minute: then nothing is looked
+ * at, and the journal gets one line at the beginning and one with the count at the end. Of all that
+ * an operator need not have asked for, here and now, the journal gets no more than allowance.h
+ * says.
+ *
+ * Warden only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
+ */
+#ifndef SALLYPORT_TUNNEL_COMMAND_COMMAND_GATE_H
+#define SALLYPORT_TUNNEL_COMMAND_COMMAND_GATE_H
+
+#include "tunnel/command/signature.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/journal/journal.h"
+#include "tunnel/model/command_text.h"
+
+#include <stdint.h>
+
+#define GATE_MAX_FAILURES 5
+#define GATE_WINDOW_MS 60000
+
+struct gate; /* opaque */
+
+struct gate_settings {
+    const struct netd_config *config; /* with a tunnel; outlives the gate */
+    const char *used_path;            /* the file of used commands */
+    struct signature_settings signature;
+    struct journal *journal;
+    /*
+     * Does what COMMAND says, in the name of SIGNER: all that can be said against it by itself has
+     * been checked, and it is on disk as used. Journals what it does or refuses. REFUSAL_NONE:
+     * done, or begun.
+     */
+    enum session_refusal (*act)(void *context, const struct command *command, const char *signer);
+    void (*changed)(void *context); /* the challenge or the journal changed */
+    void *context;
+};
+
+/* The strings of SETTINGS are copied. */
+struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms);
+struct gate *gate_free(struct gate *gate); /* NULL is fine; NULL */
+
+/* What the next command must carry; "" when there is none, and nothing can be opened. */
+const char *gate_challenge(const struct gate *gate);
+
+struct gate_answer {
+    enum session_refusal refusal;
+    enum command_action action; /* valid with REFUSAL_NONE */
+    char id[WIRE_NAME_BYTES];   /* "" when the text cannot be read */
+};
+
+/* One attempt. MESSAGE has passed wire_check_request(). Blocks while ssh-keygen runs. */
+void gate_command(struct gate *gate, const struct wire_signed *message, int64_t now_ms,
+                  struct gate_answer *ret_answer);
+
+/* Renews the challenge when its hour is over, and ends the rate limit. To be called when due. */
+void gate_tick(struct gate *gate, int64_t now_ms);
+int64_t gate_next_tick_ms(const struct gate *gate);
+
+#endif

@@ -1,0 +1,285 @@
+/* What is known of the names of egress = "strict". */
+#include "tunnel/egress/egress_names.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DNS_PORT 53
+#define FIRST_RETRY_NS (2 * CLOCK_NS_PER_S)
+#define LONGEST_RETRY_NS (150 * CLOCK_NS_PER_S)
+#define MAX_DOUBLINGS 8 /* which is beyond the longest */
+
+static_assert(NAMES_MAX_LEASES + 64 <= FIREWALL_MAX_EGRESS, "the hub's need room as well");
+
+struct known {
+    struct ip_network address;
+    int64_t seen_ns; /* when an answer had it last */
+    bool is_current; /* in the last good answer */
+};
+
+struct answer {
+    struct known known[NAMES_ADDRESSES];
+    size_t n;
+};
+
+/* What was refused last. */
+struct refused {
+    struct ip_network addresses[NAMES_ADDRESSES]; /* a ring */
+    size_t n;                                     /* ever */
+};
+
+struct name {
+    struct firewall_name wanted;
+    struct answer answer;
+    int64_t due_ns;
+    unsigned failures; /* since the last answer */
+    bool is_asked;
+    struct refused refused;
+};
+
+struct names {
+    struct name list[NETD_MAX_NAMES];
+    size_t n;
+    struct answer dns;
+    struct refused refused_dns;
+    int64_t lease_ns;
+};
+
+struct names *names_new(void)
+{
+    return memory_zeroed(1, sizeof(struct names));
+}
+
+struct names *names_free(struct names *names)
+{
+    free(names);
+    return NULL;
+}
+
+/* ---- One answer ---- */
+
+static struct known *find(struct answer *answer, const struct ip_network *address)
+{
+    for (size_t i = 0; i < answer->n; i++) {
+        if (ip_network_equal(&answer->known[i].address, address))
+            return &answer->known[i];
+    }
+    return NULL;
+}
+
+static bool is_among(const struct ip_network *addresses, size_t n, const struct ip_network *address)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ip_network_equal(&addresses[i], address))
+            return true;
+    }
+    return false;
+}
+
+static size_t count_current(const struct answer *answer)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < answer->n; i++)
+        count += answer->known[i].is_current;
+    return count;
+}
+
+/* A place for one more: a free one, or that of the one that was seen longest ago. */
+static struct known *make_room(struct answer *answer)
+{
+    struct known *oldest = &answer->known[0];
+    if (answer->n < NAMES_ADDRESSES)
+        return &answer->known[answer->n++];
+    for (size_t i = 1; i < answer->n; i++) {
+        if (answer->known[i].seen_ns < oldest->seen_ns)
+            oldest = &answer->known[i];
+    }
+    return oldest;
+}
+
+static int64_t hold_ns(const struct names *names)
+{
+    return names->lease_ns + names->lease_ns / 5;
+}
+
+static void drop_expired(const struct names *names, struct answer *answer, int64_t now_ns)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < answer->n; i++) {
+        const struct known *known = &answer->known[i];
+        if (known->is_current || known->seen_ns + hold_ns(names) > now_ns)
+            answer->known[kept++] = *known;
+    }
+    answer->n = kept;
+}
+
+static bool take(const struct names *names, struct answer *answer,
+                 const struct ip_network *addresses, size_t n, int64_t now_ns)
+{
+    size_t before = count_current(answer), same = 0;
+    if (n > NAMES_ADDRESSES)
+        n = NAMES_ADDRESSES;
+    for (size_t i = 0; i < answer->n; i++) {
+        same += answer->known[i].is_current && is_among(addresses, n, &answer->known[i].address);
+        answer->known[i].is_current = false;
+    }
+    drop_expired(names, answer, now_ns);
+    for (size_t i = 0; i < n; i++) {
+        struct known *known = find(answer, &addresses[i]);
+        if (!known)
+            known = make_room(answer);
+        *known = (struct known){addresses[i], now_ns, true};
+    }
+    return same != before || count_current(answer) != before;
+}
+
+static size_t add_leases(const struct names *names, const struct answer *answer, uint8_t protocol,
+                         uint16_t port, int64_t now_ns, struct egress_lease *leases)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < answer->n; i++) {
+        const struct known *known = &answer->known[i];
+        int64_t from_ns = known->is_current ? now_ns : known->seen_ns;
+        int64_t left_ms = (from_ns + hold_ns(names) - now_ns) / CLOCK_NS_PER_MS;
+        if (left_ms > 0)
+            leases[count++] = (struct egress_lease){.destination = known->address,
+                                                    .protocol = protocol,
+                                                    .port = port,
+                                                    .remaining_ms = left_ms};
+    }
+    return count;
+}
+
+/* ---- All of them ---- */
+
+static const struct name *find_name(const struct name *list, size_t n,
+                                    const struct firewall_name *wanted)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].wanted.protocol == wanted->protocol && list[i].wanted.port == wanted->port &&
+            strcmp(list[i].wanted.host, wanted->host) == 0)
+            return &list[i];
+    }
+    return NULL;
+}
+
+void names_follow(struct names *names, const struct firewall_config *config, int64_t now_ns)
+{
+    struct names before = *names;
+    memset(names, 0, sizeof(*names));
+    names->lease_ns = config->egress_lease_s * CLOCK_NS_PER_S;
+    if (!config->dns_is_fixed)
+        names->dns = before.dns;
+    names->refused_dns = before.refused_dns;
+    names->n = config->n_names;
+    for (size_t i = 0; i < config->n_names; i++) {
+        const struct name *known = find_name(before.list, before.n, &config->names[i]);
+        if (known)
+            names->list[i] = *known;
+        names->list[i].wanted = config->names[i];
+        names->list[i].is_asked = false;
+        names->list[i].due_ns = now_ns;
+    }
+}
+
+int names_next(struct names *names, int64_t now_ns)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->list[i].is_asked || names->list[i].due_ns > now_ns)
+            continue;
+        names->list[i].is_asked = true;
+        return (int)i;
+    }
+    return -ENOENT;
+}
+
+const char *names_host(const struct names *names, int name)
+{
+    return names->list[name].wanted.host;
+}
+
+uint16_t names_port(const struct names *names, int name)
+{
+    return names->list[name].wanted.port;
+}
+
+int64_t names_due_ns(const struct names *names)
+{
+    int64_t due_ns = INT64_MAX;
+    for (size_t i = 0; i < names->n; i++) {
+        if (!names->list[i].is_asked && names->list[i].due_ns < due_ns)
+            due_ns = names->list[i].due_ns;
+    }
+    return due_ns;
+}
+
+void names_hurry(struct names *names, int64_t now_ns)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->list[i].failures > 0)
+            names->list[i].due_ns = now_ns;
+    }
+}
+
+bool names_answered(struct names *names, int name, const struct ip_network *addresses, size_t n,
+                    int64_t now_ns)
+{
+    struct name *it = &names->list[name];
+    it->is_asked = false;
+    it->failures = 0;
+    it->due_ns = now_ns + names->lease_ns / 2;
+    return take(names, &it->answer, addresses, n, now_ns);
+}
+
+unsigned names_failed(struct names *names, int name, int64_t now_ns)
+{
+    struct name *it = &names->list[name];
+    unsigned doublings = it->failures < MAX_DOUBLINGS ? it->failures : MAX_DOUBLINGS;
+    int64_t wait_ns = FIRST_RETRY_NS << doublings;
+    it->is_asked = false;
+    it->due_ns = now_ns + (wait_ns < LONGEST_RETRY_NS ? wait_ns : LONGEST_RETRY_NS);
+    return ++it->failures;
+}
+
+bool names_is_known(const struct names *names, int name)
+{
+    return names->list[name].answer.n > 0;
+}
+
+unsigned names_failures(const struct names *names, int name)
+{
+    return names->list[name].failures;
+}
+
+bool names_refused(struct names *names, int name, const struct ip_network *address)
+{
+    struct refused *refused = name == NAMES_DNS ? &names->refused_dns : &names->list[name].refused;
+    size_t n = refused->n < NAMES_ADDRESSES ? refused->n : NAMES_ADDRESSES;
+    if (is_among(refused->addresses, n, address))
+        return false;
+    refused->addresses[refused->n++ % NAMES_ADDRESSES] = *address;
+    return true;
+}
+
+bool names_have_dns(struct names *names, const struct ip_network *servers, size_t n, int64_t now_ns)
+{
+    return take(names, &names->dns, servers, n, now_ns);
+}
+
+size_t names_leases(const struct names *names, int64_t now_ns,
+                    struct egress_lease leases[NAMES_MAX_LEASES])
+{
+    size_t n = add_leases(names, &names->dns, IPPROTO_UDP, DNS_PORT, now_ns, leases);
+    n += add_leases(names, &names->dns, IPPROTO_TCP, DNS_PORT, now_ns, leases + n);
+    for (size_t i = 0; i < names->n; i++) {
+        const struct name *it = &names->list[i];
+        n += add_leases(names, &it->answer, it->wanted.protocol, it->wanted.port, now_ns,
+                        leases + n);
+    }
+    return n;
+}

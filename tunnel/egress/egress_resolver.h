@@ -1,0 +1,35 @@
+/*
+ * Keeps the names of egress = "strict" resolved: starts a resolver for each name that is due, reads
+ * the name servers from resolv.conf where none are configured, judges the answers, and gives the
+ * firewall what may be reached for a while. What it asks for comes from netd.conf alone. Nothing of
+ * it waits: resolvers are processes of their own without any capability, with a deadline. Owned by
+ * netd_main.c; main loop only.
+ */
+#ifndef SALLYPORT_TUNNEL_EGRESS_EGRESS_RESOLVER_H
+#define SALLYPORT_TUNNEL_EGRESS_EGRESS_RESOLVER_H
+
+#include "tunnel/firewall/firewall.h"
+
+#include <systemd/sd-event.h>
+
+struct lookup; /* opaque */
+
+struct lookup_hooks {
+    /* Worth a line of the journal; a few at once and then one in five minutes at most. */
+    void (*journal)(void *context, const char *event, const char *detail);
+    void *context;
+};
+
+/* Begins at once. TUNNEL and CONFIG, whose rules FIREWALL has loaded, must outlive it. */
+struct lookup *lookup_new(const struct netd_config *config, const struct tunnel_config *tunnel,
+                          struct firewall *firewall, const struct lookup_hooks *hooks,
+                          sd_event *loop);
+struct lookup *lookup_free(struct lookup *lookup); /* accepts NULL, returns NULL */
+
+/*
+ * The firewall has the rules of CONFIG now: its names are asked for at once, the answers of those
+ * that stay are kept. CONFIG must outlive the lookup, or the next call of this. Accepts NULL.
+ */
+void lookup_follow(struct lookup *lookup, const struct netd_config *config);
+
+#endif

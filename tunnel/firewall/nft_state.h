@@ -1,0 +1,69 @@
+/*
+ * What is loaded: puts our table into the kernel, remembers exactly what it must look like, and
+ * compares. Mechanism only; firewall.c decides. Warden only, main thread only.
+ *
+ * Deadlines of leases are kept here on the monotonic clock, the same that the kernel's timeouts
+ * run on, so that loading again never lengthens a lease.
+ */
+#ifndef SALLYPORT_TUNNEL_FIREWALL_NFT_STATE_H
+#define SALLYPORT_TUNNEL_FIREWALL_NFT_STATE_H
+
+#include "tunnel/firewall/nft_text.h"
+
+struct rules; /* opaque */
+
+enum rules_verdict {
+    RULES_AS_LOADED,
+    RULES_MISSING,       /* there is no table of ours */
+    RULES_CHANGED,       /* anything in it but the leases; elements that are none of our leases */
+    RULES_LEASE_WIDENED, /* a lease that we did not give, or one with more time than we gave */
+    RULES_LEASE_LOST,    /* a lease is gone before its time */
+};
+extern const char *const rules_verdict_names[]; /* "as-loaded", "missing", ... */
+
+int rules_new(struct rules **ret_rules);       /* 0 or a negative errno */
+struct rules *rules_free(struct rules *rules); /* unloads nothing; accepts NULL, returns NULL */
+
+/*
+ * Replaces our table in one transaction. KEEP: with the leases that are left, each with the time
+ * and the byte count that it has; otherwise without any of a session, the hub's egress included.
+ * The egress of names stays, with its time, as long as CONFIG has egress = "strict". 0, or a
+ * negative errno with the reason in PROBLEM: what was loaded before is still there, unless it is
+ * -EAGAIN (loaded, but other programs changed rules all the while, so that it could not be
+ * verified).
+ */
+int rules_load(struct rules *rules, const struct netd_config *config, bool keep,
+               struct strbuf *problem);
+
+/* Makes LEASES the only ones, in one transaction, remaining_ms from now. 0 or a negative errno. */
+int rules_set_leases(struct rules *rules, const struct firewall_lease_state *leases,
+                     size_t n_leases, struct strbuf *problem);
+int rules_set_egress(struct rules *rules, const struct egress_lease *egress, size_t n_egress,
+                     struct strbuf *problem);
+
+/* What was given and not taken back, with the time left (0 when it ran out); returns how many. */
+size_t rules_leases(const struct rules *rules, struct firewall_lease_state *leases, size_t room);
+size_t rules_egress(const struct rules *rules, struct egress_lease *egress, size_t room);
+
+/* Whether nobody has changed any table since the rules were last known to be right. */
+bool rules_is_current(struct rules *rules);
+
+/* Forgets that the rules are right: rules_is_current() is false until they were checked again. */
+void rules_doubt(struct rules *rules);
+
+/* Whether GENERATION came from a transaction of this object. */
+bool rules_is_own(const struct rules *rules, uint32_t generation);
+
+/* Compares the kernel's table with what must be there. 0 and the verdict, or a negative errno. */
+int rules_check(struct rules *rules, enum rules_verdict *ret_verdict, struct strbuf *problem);
+
+/* What is in the kernel now. 0, -ENOENT for no table, -EBADMSG for elements not ours, or other. */
+struct nft_listing;
+int rules_list(struct rules *rules, struct nft_listing *ret_listing, struct strbuf *problem);
+
+const char *rules_hash(const struct rules *rules); /* "" before the first load */
+
+/* Packets per ruleset_counter since rules_new(): never going down. Reads nothing. */
+void rules_counters(const struct rules *rules, uint64_t ret_packets[COUNTER_COUNT]);
+
+#endif

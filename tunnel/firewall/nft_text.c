@@ -1,0 +1,443 @@
+/*
+ * The ruleset as text. Everything is decided by tables that the kernel evaluates in this order:
+ * the tunnel's branch first, then replies, then what a gateway cannot live without, then the
+ * configured exceptions. A lease is looked up for every packet, never remembered by an
+ * `established` rule, so that it ends when its element times out, whoever is alive then.
+ *
+ * Replies means replies: a packet passes because it answers a connection that this machine began.
+ * A connection that somebody else began before the rules were loaded gets no further packet in.
+ */
+#include "tunnel/firewall/nft_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const char *const ruleset_counter_names[] = {"dropped_in", "dropped_forward", "dropped_out",
+                                             "spoofed", NULL};
+
+#define TCP_IPV4_HEADER_BYTES 40 /* RFC 9293 3.7.1, RFC 791 3.1: without options */
+
+static const char *protocol_name(uint8_t protocol)
+{
+    return protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
+static const char *family_keyword(int family)
+{
+    return family == AF_INET6 ? "ip6" : "ip";
+}
+
+/* "ip saddr 10.0.0.0/8", or only the family for everything of it: 0.0.0.0/0 is no real match. */
+static void add_address(struct strbuf *out, const char *side, const struct ip_network *network)
+{
+    char text[IP_NETWORK_TEXT_BYTES];
+    if (network->prefix == 0)
+        strbuf_addf(out, "meta nfproto %s", network->family == AF_INET6 ? "ipv6" : "ipv4");
+    else
+        strbuf_addf(out, "%s %s %s", family_keyword(network->family), side,
+                    ip_network_format(network, text));
+}
+
+/* ---- Elements ---- */
+
+static bool is_through(const struct firewall_lease *lease)
+{
+    return lease->interface[0] != '\0';
+}
+
+static bool is_same_place(const struct firewall_lease *a, const struct firewall_lease *b)
+{
+    return a->protocol == b->protocol && a->port == b->port &&
+           ip_network_equal(&a->destination, &b->destination) &&
+           strcmp(a->interface, b->interface) == 0;
+}
+
+bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b)
+{
+    return is_same_place(a, b) && ip_network_equal(&a->source, &b->source);
+}
+
+bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
+{
+    const struct firewall_lease *lease = &leases[at].lease;
+    for (size_t i = 0; i < n_leases; i++) {
+        const struct firewall_lease *other = &leases[i].lease;
+        if (i == at || leases[i].remaining_ms <= 0 || !is_same_place(lease, other) ||
+            !ip_network_contains(&other->source, &lease->source))
+            continue;
+        if (other->source.prefix < lease->source.prefix || i < at)
+            return true;
+    }
+    return false;
+}
+
+static void add_lease(struct strbuf *out, const struct firewall_lease_state *state)
+{
+    const struct firewall_lease *lease = &state->lease;
+    char source[IP_NETWORK_TEXT_BYTES], destination[IP_NETWORK_TEXT_BYTES];
+    if (!is_through(lease))
+        strbuf_add(out, "\"" TUNNEL_INTERFACE "\" . ");
+    strbuf_addf(out, "%s . %s . %s . %u", ip_network_format(&lease->source, source),
+                ip_network_format(&lease->destination, destination), protocol_name(lease->protocol),
+                lease->port);
+    if (is_through(lease))
+        strbuf_addf(out, " . \"%s\"", lease->interface);
+    strbuf_addf(out, " counter packets 0 bytes %" PRIu64 " timeout %" PRId64 "ms", state->bytes,
+                state->remaining_ms);
+}
+
+static bool is_egress_for(const struct egress_lease *lease, int family)
+{
+    return lease->remaining_ms > 0 && lease->destination.family == family;
+}
+
+static void add_egress(struct strbuf *out, const struct egress_lease *lease)
+{
+    char text[IP_NETWORK_TEXT_BYTES];
+    strbuf_addf(out, "%s . %s . %u timeout %" PRId64 "ms",
+                ip_network_format(&lease->destination, text), protocol_name(lease->protocol),
+                lease->port, lease->remaining_ms);
+}
+
+static void add_separator(struct strbuf *out, size_t *count, const char *first, const char *next)
+{
+    strbuf_add(out, (*count)++ == 0 ? first : next);
+}
+
+/* The leases of one of the two sets; returns how many there were. */
+static size_t add_leases(struct strbuf *out, const struct firewall_lease_state *leases,
+                         size_t n_leases, bool through, const char *first, const char *next)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n_leases; i++) {
+        if (leases[i].remaining_ms <= 0 || is_through(&leases[i].lease) != through ||
+            ruleset_is_covered(leases, n_leases, i))
+            continue;
+        add_separator(out, &count, first, next);
+        add_lease(out, &leases[i]);
+    }
+    return count;
+}
+
+static size_t add_all_egress(struct strbuf *out, const struct egress_lease *egress, size_t n_egress,
+                             int family, const char *first, const char *next)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n_egress; i++) {
+        if (!is_egress_for(&egress[i], family))
+            continue;
+        add_separator(out, &count, first, next);
+        add_egress(out, &egress[i]);
+    }
+    return count;
+}
+
+#define IN_SET_FIRST "\t\telements = {\n\t\t\t"
+#define IN_SET_NEXT ",\n\t\t\t"
+#define IN_SET_END "\n\t\t}\n"
+
+static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
+{
+    strbuf_add(out, "\tset " RULESET_LEASE_IN " {\n"
+                    "\t\ttypeof iifname . ip saddr . ip daddr . meta l4proto . th dport\n"
+                    "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
+    if (add_leases(out, ruleset->leases, ruleset->n_leases, false, IN_SET_FIRST, IN_SET_NEXT))
+        strbuf_add(out, IN_SET_END);
+    /* Five fields, because nft 1.0.6 cannot print a sixth; "spt*" is matched by the rules. */
+    strbuf_add(out, "\t}\n\tset " RULESET_LEASE_THROUGH " {\n"
+                    "\t\ttypeof ip saddr . ip daddr . meta l4proto . th dport . oifname\n"
+                    "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
+    if (add_leases(out, ruleset->leases, ruleset->n_leases, true, IN_SET_FIRST, IN_SET_NEXT))
+        strbuf_add(out, IN_SET_END);
+    strbuf_add(out, "\t}\n");
+    if (ruleset->config->firewall.egress != EGRESS_STRICT)
+        return;
+    strbuf_add(out, "\tset " RULESET_EGRESS4 " {\n"
+                    "\t\ttypeof ip daddr . meta l4proto . th dport\n"
+                    "\t\tsize 2048\n\t\tflags timeout\n");
+    if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET, IN_SET_FIRST, IN_SET_NEXT))
+        strbuf_add(out, IN_SET_END);
+    strbuf_add(out, "\t}\n\tset " RULESET_EGRESS6 " {\n"
+                    "\t\ttypeof ip6 daddr . meta l4proto . th dport\n"
+                    "\t\tsize 2048\n\t\tflags timeout\n");
+    if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET6, IN_SET_FIRST,
+                       IN_SET_NEXT))
+        strbuf_add(out, IN_SET_END);
+    strbuf_add(out, "\t}\n");
+}
+
+void ruleset_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
+                          struct strbuf *out)
+{
+    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " RULESET_LEASE_IN "\n"
+                    "flush set inet " FIREWALL_TABLE " " RULESET_LEASE_THROUGH "\n");
+    if (add_leases(out, leases, n_leases, false,
+                   "add element inet " FIREWALL_TABLE " " RULESET_LEASE_IN " {\n\t", ",\n\t"))
+        strbuf_add(out, "\n}\n");
+    if (add_leases(out, leases, n_leases, true,
+                   "add element inet " FIREWALL_TABLE " " RULESET_LEASE_THROUGH " {\n\t", ",\n\t"))
+        strbuf_add(out, "\n}\n");
+}
+
+void ruleset_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out)
+{
+    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " RULESET_EGRESS4 "\n"
+                    "flush set inet " FIREWALL_TABLE " " RULESET_EGRESS6 "\n");
+    if (add_all_egress(out, egress, n_egress, AF_INET,
+                       "add element inet " FIREWALL_TABLE " " RULESET_EGRESS4 " {\n\t", ",\n\t"))
+        strbuf_add(out, "\n}\n");
+    if (add_all_egress(out, egress, n_egress, AF_INET6,
+                       "add element inet " FIREWALL_TABLE " " RULESET_EGRESS6 " {\n\t", ",\n\t"))
+        strbuf_add(out, "\n}\n");
+}
+
+/* ---- Chains ---- */
+
+/* What a packet from elsewhere cannot carry: our own and the tunnel's addresses. */
+static void write_tunnel_sources(const struct tunnel_config *tunnel, struct strbuf *out)
+{
+    char text[IP_NETWORK_TEXT_BYTES];
+    for (size_t i = 0; i < tunnel->n_sources; i++)
+        strbuf_addf(out, "\t\tiifname != \"spt*\" ip saddr %s counter name spoofed drop\n",
+                    ip_network_format(&tunnel->sources[i], text));
+    const struct ip_network *ends[] = {&tunnel->hub.address, &tunnel->address};
+    for (size_t i = 0; i < 2; i++) {
+        if (ends[i]->family == AF_INET)
+            strbuf_addf(out, "\t\tiifname != \"spt*\" ip saddr %s counter name spoofed drop\n",
+                        ip_network_format(ends[i], text));
+    }
+}
+
+static void write_maxseg(const struct tunnel_config *tunnel, const char *side, struct strbuf *out)
+{
+    /* ICMP "too big" does not pass the tunnel's rules, so that path MTU discovery cannot work. The
+     * kernel only ever lowers the value. */
+    if (tunnel->is_configured)
+        strbuf_addf(out,
+                    "\t\t%s \"spt*\" tcp flags & (syn | rst) == syn "
+                    "tcp option maxseg size set %" PRId64 "\n",
+                    side, tunnel->mtu - TCP_IPV4_HEADER_BYTES);
+}
+
+static void write_arrival(const struct netd_config *config, struct strbuf *out)
+{
+    strbuf_add(out, "\tchain arrival {\n"
+                    "\t\ttype filter hook prerouting priority mangle - 10; policy accept;\n"
+                    "\t\tiifname \"lo\" accept\n");
+    write_maxseg(&config->tunnel, "iifname", out);
+    strbuf_add(out, "\t\tip saddr 127.0.0.0/8 counter name spoofed drop\n"
+                    "\t\tip daddr 127.0.0.0/8 counter name spoofed drop\n"
+                    "\t\tip6 saddr ::1 counter name spoofed drop\n"
+                    "\t\tip6 daddr ::1 counter name spoofed drop\n");
+    if (config->tunnel.is_configured)
+        write_tunnel_sources(&config->tunnel, out);
+    /* The reverse path is unknown while an interface gets its first address. */
+    strbuf_add(out, "\t\ticmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } "
+                    "accept\n"
+                    "\t\tudp sport 67 udp dport 68 accept\n"
+                    "\t\tip6 saddr :: accept\n"
+                    "\t\tfib saddr . iif oif missing counter name spoofed drop\n"
+                    "\t}\n");
+}
+
+static void write_log(const char *prefix, struct strbuf *out)
+{
+    strbuf_addf(out,
+                "\t\tlimit rate 6/minute burst 10 packets log prefix \"sallyport %s: \" "
+                "level info\n",
+                prefix);
+}
+
+static void write_exceptions(const struct firewall_config *config, struct strbuf *out)
+{
+    for (size_t i = 0; i < config->n_exceptions; i++) {
+        const struct firewall_exception *exception = &config->exceptions[i];
+        strbuf_addf(out, "\t\tiifname \"%s\" ", exception->interface.text);
+        add_address(out, "saddr", &exception->source);
+        strbuf_addf(out, " %s dport %u accept\n", protocol_name(exception->protocol),
+                    exception->port);
+    }
+}
+
+/*
+ * A connection that outlived its session must not come to life in the next one, nor keep it from
+ * being idle: what is no reply to, and no part of, a connection of this session begins with a SYN.
+ */
+static void write_fresh_only(const char *counter, struct strbuf *out)
+{
+    strbuf_addf(
+        out,
+        "\t\tct state invalid counter name %s drop\n"
+        "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn counter name %s drop\n",
+        counter, counter);
+}
+
+/*
+ * Each chain whose policy is to drop also ends with a rule that drops. When a table is replaced the
+ * kernel makes the new rules valid first, then unhooks the old chains, and only then gives the new
+ * ones their policy: in that moment what no rule dropped would pass.
+ */
+static void write_input(const struct firewall_config *config, struct strbuf *out)
+{
+    strbuf_add(out, "\tchain input_lock {\n"
+                    "\t\ttype filter hook input priority filter - 5; policy drop;\n"
+                    "\t\tiifname \"lo\" accept\n"
+                    "\t\tiifname \"spt*\" goto tunnel_in\n"
+                    "\t\tct state established ct direction reply accept\n"
+                    "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
+                    "\t\tjump neighbours\n");
+    for (size_t i = 0; i < config->n_wan; i++)
+        strbuf_addf(out, "\t\tiifname \"%s\" jump from_wan\n", config->wan[i].text);
+    write_exceptions(config, out);
+    write_log("in", out);
+    /* Hop limit 255 proves that the sender is on the link: RFC 4861 11.2. */
+    strbuf_add(out, "\t\tcounter name dropped_in drop\n"
+                    "\t}\n"
+                    "\tchain neighbours {\n"
+                    "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 "
+                    "limit rate 100/second burst 100 packets accept\n"
+                    "\t\ticmpv6 type mld-listener-query ip6 saddr fe80::/10 ip6 hoplimit 1 "
+                    "limit rate 10/second accept\n"
+                    "\t}\n"
+                    "\tchain from_wan {\n"
+                    "\t\tmeta nfproto ipv4 udp sport 67 udp dport 68 limit rate 10/second accept\n"
+                    "\t\tip6 saddr fe80::/10 udp sport 547 udp dport 546 limit rate 10/second "
+                    "accept\n"
+                    "\t\ticmpv6 type nd-router-advert ip6 hoplimit 255 limit rate 10/second "
+                    "accept\n"
+                    "\t}\n"
+                    "\tchain tunnel_in {\n");
+    write_fresh_only("dropped_in", out);
+    strbuf_add(out, "\t\tiifname . ip saddr . ip daddr . meta l4proto . th dport "
+                    "@" RULESET_LEASE_IN " accept\n"
+                    "\t\tcounter name dropped_in drop\n"
+                    "\t}\n");
+}
+
+static void write_forward(struct strbuf *out)
+{
+    strbuf_add(out, "\tchain forward_lock {\n"
+                    "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
+                    "\t\tiifname \"spt*\" goto tunnel_through\n"
+                    "\t\toifname \"spt*\" ct direction reply "
+                    "ip daddr . ip saddr . meta l4proto . th sport . iifname "
+                    "@" RULESET_LEASE_THROUGH " accept\n");
+    write_log("forward", out);
+    strbuf_add(out, "\t\tcounter name dropped_forward drop\n"
+                    "\t}\n"
+                    "\tchain tunnel_through {\n");
+    write_fresh_only("dropped_forward", out);
+    strbuf_add(out, "\t\tip saddr . ip daddr . meta l4proto . th dport . oifname "
+                    "@" RULESET_LEASE_THROUGH " accept\n"
+                    "\t\tcounter name dropped_forward drop\n"
+                    "\t}\n");
+}
+
+static void write_strict(const struct firewall_config *config, struct strbuf *out)
+{
+    strbuf_add(out, "\t\tct state established accept\n"
+                    "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
+                    "\t\ticmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, "
+                    "mld2-listener-report } accept\n"
+                    "\t\tudp sport 68 udp dport 67 accept\n"
+                    "\t\tudp sport 546 udp dport 547 accept\n");
+    for (size_t i = 0; i < config->n_plant; i++)
+        strbuf_addf(out, "\t\toifname \"%s\" accept\n", config->plant[i].text);
+    for (size_t i = 0; i < config->n_allow; i++) {
+        strbuf_add(out, "\t\t");
+        add_address(out, "daddr", &config->allow[i].destination);
+        strbuf_addf(out, " %s dport %u accept\n", protocol_name(config->allow[i].protocol),
+                    config->allow[i].port);
+    }
+    strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" RULESET_EGRESS4 " accept\n"
+                    "\t\tip6 daddr . meta l4proto . th dport @" RULESET_EGRESS6 " accept\n");
+    write_log("out", out);
+    strbuf_add(out, "\t\tcounter name dropped_out drop\n");
+}
+
+static void write_output(const struct firewall_config *config, struct strbuf *out)
+{
+    bool is_strict = config->egress == EGRESS_STRICT;
+    /* What gets in and finds nobody listening, a DHCP reply say, gets no answer either. */
+    strbuf_addf(out,
+                "\tchain output_lock {\n"
+                "\t\ttype filter hook output priority filter - 5; policy %s;\n"
+                "\t\toifname \"lo\" accept\n"
+                "\t\toifname \"spt*\" goto tunnel_out\n"
+                "\t\ticmp type destination-unreachable counter name dropped_out drop\n"
+                "\t\ticmpv6 type destination-unreachable counter name dropped_out drop\n",
+                is_strict ? "drop" : "accept");
+    if (is_strict)
+        write_strict(config, out);
+    /* The direction comes first: a look-up counts its packet as payload of the lease. */
+    strbuf_add(out,
+               "\t}\n"
+               "\tchain tunnel_out {\n"
+               "\t\tct direction reply oifname . ip daddr . ip saddr . meta l4proto . th sport "
+               "@" RULESET_LEASE_IN " accept\n"
+               "\t\tcounter name dropped_out drop\n"
+               "\t}\n");
+}
+
+static void write_departure(const struct tunnel_config *tunnel, struct strbuf *out)
+{
+    if (!tunnel->is_configured)
+        return;
+    strbuf_add(out, "\tchain departure {\n"
+                    "\t\ttype filter hook postrouting priority mangle; policy accept;\n");
+    write_maxseg(tunnel, "oifname", out);
+    /* A device has no route back into the tunnel. Only what a lease let through gets here. */
+    strbuf_add(out, "\t}\n"
+                    "\tchain hide_behind {\n"
+                    "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+                    "\t\tiifname \"spt*\" masquerade\n"
+                    "\t}\n");
+}
+
+void ruleset_write(const struct ruleset *ruleset, struct strbuf *out)
+{
+    const struct netd_config *config = ruleset->config;
+    /* Adding the table first lets the deletion succeed when it is not there. */
+    strbuf_add(out, "table inet " FIREWALL_TABLE "\n"
+                    "delete table inet " FIREWALL_TABLE "\n"
+                    "table inet " FIREWALL_TABLE " {\n");
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        strbuf_addf(out, "\tcounter %s {\n\t}\n", ruleset_counter_names[i]);
+    write_sets(ruleset, out);
+    write_arrival(config, out);
+    write_input(&config->firewall, out);
+    write_forward(out);
+    write_output(&config->firewall, out);
+    write_departure(&config->tunnel, out);
+    strbuf_add(out, "}\n");
+}
+
+void firewall_text(const struct netd_config *config, const struct firewall_lease_state *leases,
+                   size_t n_leases, struct strbuf *out)
+{
+    const struct ruleset ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
+    ruleset_write(&ruleset, out);
+}
+
+const char firewall_panic_text[] =
+    "table inet " FIREWALL_TABLE "\n"
+    "delete table inet " FIREWALL_TABLE "\n"
+    "table inet " FIREWALL_TABLE " {\n"
+    "\tchain input_lock {\n"
+    "\t\ttype filter hook input priority filter - 5; policy drop;\n"
+    "\t\tiifname \"lo\" accept\n"
+    "\t\tiifname \"spt*\" drop\n"
+    "\t\tct state established ct direction reply accept\n"
+    "\t\ticmpv6 type nd-neighbor-solicit ip6 hoplimit 255 accept\n"
+    "\t\ticmpv6 type nd-neighbor-advert ip6 hoplimit 255 accept\n"
+    "\t\tdrop\n"
+    "\t}\n"
+    "\tchain forward_lock {\n"
+    "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
+    "\t\tdrop\n"
+    "\t}\n"
+    "\tchain output_lock {\n"
+    "\t\ttype filter hook output priority filter - 5; policy accept;\n"
+    "\t\toifname \"spt*\" drop\n"
+    "\t}\n"
+    "}\n";

@@ -1,0 +1,49 @@
+/*
+ * The ruleset as text: typed rules in, input of `nft -f -` out, and nothing else. What the parts of
+ * the firewall share; firewall.h is for everybody else. Pure; any thread.
+ */
+#ifndef SALLYPORT_TUNNEL_FIREWALL_NFT_TEXT_H
+#define SALLYPORT_TUNNEL_FIREWALL_NFT_TEXT_H
+
+#include "tunnel/firewall/firewall.h"
+
+struct ruleset {
+    const struct netd_config *config;
+    const struct firewall_lease_state *leases;
+    size_t n_leases;
+    const struct egress_lease *egress; /* left out unless egress = "strict" */
+    size_t n_egress;
+};
+
+/* Order of the named counters: the ruleset, the listing and firewall_counters agree on it. */
+enum ruleset_counter {
+    COUNTER_DROPPED_IN,
+    COUNTER_DROPPED_FORWARD,
+    COUNTER_DROPPED_OUT,
+    COUNTER_SPOOFED,
+    COUNTER_COUNT,
+};
+extern const char *const ruleset_counter_names[];
+
+#define RULESET_LEASE_IN "lease_in"
+#define RULESET_LEASE_THROUGH "lease_through"
+#define RULESET_EGRESS4 "egress4"
+#define RULESET_EGRESS6 "egress6"
+
+/* Appends the transaction that replaces our table. A lease without time left is not written. */
+void ruleset_write(const struct ruleset *ruleset, struct strbuf *out);
+
+/* Appends the transaction that makes LEASES the only ones in the loaded table. */
+void ruleset_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
+                          struct strbuf *out);
+
+/* The same for the destinations of egress = "strict". */
+void ruleset_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out);
+
+/*
+ * Whether another of LEASES already permits all that LEASES[AT] does: the kernel refuses a set
+ * with overlapping networks, so such a lease is left out.
+ */
+bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at);
+
+#endif

@@ -1,0 +1,187 @@
+/* Switches of the kernel that must not become looser. */
+#include "tunnel/firewall/sysctl_watch.h"
+
+#include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
+#include "agent/base/memory.h"
+#include "tunnel/journal/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_BYTES 128 /* below PROC_FOLDER */
+#define DETAIL_BYTES 1000
+
+enum kind {
+    KIND_OFF,   /* 0 is tight */
+    KIND_FILTER /* rp_filter */
+};
+
+static const struct {
+    const char *path; /* below PROC_FOLDER */
+    enum kind kind;
+} table[] = {
+    {"net/ipv4/ip_forward", KIND_OFF},
+    {"net/ipv6/conf/all/forwarding", KIND_OFF},
+    {"net/ipv4/conf/all/route_localnet", KIND_OFF},
+    {"net/ipv4/conf/all/rp_filter", KIND_FILTER},
+    {"net/netfilter/nf_conntrack_helper", KIND_OFF},
+    {"net/netfilter/nf_conntrack_tcp_be_liberal", KIND_OFF},
+};
+
+struct interface {
+    unsigned index;
+    char name[IFNAMSIZ];
+    char filter; /* rp_filter when it was right */
+    bool is_seen;
+};
+
+struct switches {
+    char *proc_folder;
+    char right[ARRAY_LENGTH(table)];
+    struct interface *interfaces;
+    size_t n_interfaces, room;
+};
+
+/* The digit at PATH, or '0': this kernel has no such switch. */
+static char read_switch(const struct switches *switches, const char *path)
+{
+    char whole[256 + PATH_BYTES], digit = '0';
+    (void)snprintf(whole, sizeof(whole), "%.255s/%s", switches->proc_folder, path);
+    CLEANUP(descriptor_close) int file = open(whole, O_RDONLY | O_CLOEXEC);
+    return file >= 0 && read(file, &digit, 1) == 1 ? digit : '0';
+}
+
+static int write_switch(const struct switches *switches, const char *path, char digit)
+{
+    char whole[256 + PATH_BYTES];
+    const char text[2] = {digit, '\n'};
+    (void)snprintf(whole, sizeof(whole), "%.255s/%s", switches->proc_folder, path);
+    CLEANUP(descriptor_close) int file = open(whole, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    ssize_t written = write(file, text, sizeof(text));
+    return written == sizeof(text) ? 0 : written < 0 ? -errno : -EIO;
+}
+
+/* The higher, the looser. */
+static int looseness(enum kind kind, char digit)
+{
+    switch (kind) {
+    case KIND_OFF:
+        return digit != '0';
+    case KIND_FILTER:
+        return digit == '1' ? 0 : digit == '2' ? 1 : 2;
+    }
+    return 0;
+}
+
+/* Looks at one switch that was *RIGHT; returns whether it was looser. */
+static bool look(const struct switches *switches, const char *path, enum kind kind, char *right,
+                 struct strbuf *detail)
+{
+    char now = read_switch(switches, path);
+    int before = looseness(kind, *right), after = looseness(kind, now);
+    if (after <= before) {
+        *right = now; /* tighter is right from now on */
+        return false;
+    }
+    int problem = write_switch(switches, path, *right);
+    if (detail->length < DETAIL_BYTES) { /* many at once must not make an endless line */
+        journal_add(detail, "loosened", path);
+        journal_add_i64(detail, "to", now - '0');
+        journal_add(detail, "set_back", problem ? strerror(-problem) : "yes");
+    }
+    if (problem)
+        *right = now; /* told once; our rules do not depend on it */
+    return true;
+}
+
+void switches_accept(struct switches *switches)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
+        switches->right[i] = read_switch(switches, table[i].path);
+    switches->n_interfaces = 0; /* right as they are when they are seen next */
+}
+
+struct switches *switches_new(const char *proc_folder)
+{
+    struct switches *switches = memory_zeroed(1, sizeof(*switches));
+    switches->proc_folder = memory_text(proc_folder);
+    switches_accept(switches);
+    return switches;
+}
+
+struct switches *switches_free(struct switches *switches)
+{
+    if (!switches)
+        return NULL;
+    free(switches->proc_folder);
+    free(switches->interfaces);
+    free(switches);
+    return NULL;
+}
+
+size_t switches_look(struct switches *switches, struct strbuf *detail)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
+        found += look(switches, table[i].path, table[i].kind, &switches->right[i], detail);
+    return found;
+}
+
+/* ---- Interfaces ---- */
+
+static struct interface *find(const struct switches *switches, const struct link_info *link)
+{
+    for (size_t i = 0; i < switches->n_interfaces; i++) {
+        struct interface *interface = &switches->interfaces[i];
+        if (interface->index == link->index && strcmp(interface->name, link->name) == 0)
+            return interface;
+    }
+    return NULL;
+}
+
+static void remember(struct switches *switches, const struct link_info *link, char filter)
+{
+    if (switches->n_interfaces == switches->room) {
+        switches->room = switches->room ? 2 * switches->room : 16;
+        switches->interfaces =
+            memory_resize(switches->interfaces, switches->room, sizeof(*switches->interfaces));
+    }
+    struct interface *interface = &switches->interfaces[switches->n_interfaces++];
+    *interface = (struct interface){.index = link->index, .filter = filter, .is_seen = true};
+    memcpy(interface->name, link->name, sizeof(interface->name));
+}
+
+size_t switches_look_at(struct switches *switches, const struct link_info *link,
+                        struct strbuf *detail)
+{
+    char path[PATH_BYTES];
+    if (strcmp(link->name, "lo") == 0 || strchr(link->name, '/'))
+        return 0;
+    (void)snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link->name);
+    struct interface *interface = find(switches, link);
+    if (!interface) {
+        remember(switches, link, read_switch(switches, path));
+        return 0;
+    }
+    interface->is_seen = true;
+    return look(switches, path, KIND_FILTER, &interface->filter, detail);
+}
+
+void switches_end_look(struct switches *switches)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < switches->n_interfaces; i++) {
+        if (!switches->interfaces[i].is_seen)
+            continue;
+        switches->interfaces[kept] = switches->interfaces[i];
+        switches->interfaces[kept++].is_seen = false;
+    }
+    switches->n_interfaces = kept;
+}

@@ -1,0 +1,51 @@
+/*
+ * The kernel's switches below /proc/sys that would loosen what our rules rely on, or what stands
+ * behind them as a second line. Noticed when they become looser than they were, and set back.
+ * Warden only, main thread only.
+ *
+ *   ip_forward, IPv6 forwarding    the gateway is no router; our forward chain drops all the same
+ *   route_localnet                 127.0.0.0/8 becomes reachable from outside
+ *   rp_filter, each interface      the second line behind our own check of source addresses; 1 is
+ *                                  strict, 2 loose, 0 none
+ *   nf_conntrack_tcp_be_liberal    segments outside the window pass as part of a connection, so
+ *                                  that `established` lets in what somebody guessed blindly
+ *   nf_conntrack_helper            (kernels before 6.0) payload of others makes conntrack expect
+ *                                  connections; `related` lets in no more than ICMP, but the
+ *                                  parsers are attacked code
+ *
+ * Not watched: nf_conntrack_tcp_loose, which is on by default and lets our own connections live on
+ * after the table of connections was lost (a first packet from outside is new in any case, and
+ * dropped); nf_conntrack_checksum, for the stack checks again; sizes and timeouts, which can deny
+ * but not open.
+ */
+#ifndef SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
+#define SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
+
+#include "agent/base/strbuf.h"
+#include "tunnel/os/rtnl_links.h"
+
+#include <stddef.h>
+
+struct switches; /* opaque */
+
+/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What stands now is right. */
+struct switches *switches_new(const char *proc_folder);
+struct switches *switches_free(struct switches *switches); /* accepts NULL, returns NULL */
+
+/* What stands now is right. */
+void switches_accept(struct switches *switches);
+
+/*
+ * The switches of the whole machine: each that is looser than it was is set back and told in DETAIL
+ * ("key=value key=value"). Returns how many. One that cannot be set back is told once.
+ */
+size_t switches_look(struct switches *switches, struct strbuf *detail);
+
+/* The same for one interface; it is right as it was when it was first seen. */
+size_t switches_look_at(struct switches *switches, const struct link_info *link,
+                        struct strbuf *detail);
+
+/* After each interface was looked at: forgets those that are gone. */
+void switches_end_look(struct switches *switches);
+
+#endif

@@ -1,0 +1,83 @@
+/* Network interfaces: RTM_GETLINK, RTM_DELLINK. */
+#include "tunnel/os/rtnl_links.h"
+
+#include "agent/base/memory.h"
+#include "tunnel/os/netlink.h"
+
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Copies the text of ATTRIBUTE (terminated or not); what does not fit is cut. */
+static void copy_text(const struct nlattr *attribute, char *text, size_t size)
+{
+    size_t length = netlink_value_bytes(attribute);
+    if (length > size - 1)
+        length = size - 1;
+    memcpy(text, netlink_value(attribute), length);
+    text[length] = '\0';
+}
+
+bool link_read(const struct nlmsghdr *message, struct link_info *ret_link)
+{
+    const size_t header = NLMSG_LENGTH(sizeof(struct ifinfomsg));
+    struct link_info link = {0};
+    struct ifinfomsg about;
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < header)
+        return false;
+    memcpy(&about, NLMSG_DATA(message), sizeof(about));
+    link.index = (unsigned)about.ifi_index;
+    const uint8_t *first = (const uint8_t *)message + header;
+    size_t length = message->nlmsg_len - header;
+    const struct nlattr *name = netlink_find(first, length, IFLA_IFNAME);
+    const struct nlattr *info = netlink_find(first, length, IFLA_LINKINFO);
+    const struct nlattr *kind =
+        info ? netlink_find(netlink_value(info), netlink_value_bytes(info), IFLA_INFO_KIND) : NULL;
+    if (!name)
+        return false;
+    copy_text(name, link.name, sizeof(link.name));
+    if (kind)
+        copy_text(kind, link.kind, sizeof(link.kind));
+    *ret_link = link;
+    return link.name[0] != '\0';
+}
+
+static void take_link(const struct nlmsghdr *message, void *context)
+{
+    struct link_list *list = context;
+    struct link_info link;
+    if (!link_read(message, &link))
+        return;
+    if (list->length == list->room) {
+        list->room = list->room ? 2 * list->room : 16;
+        list->items = memory_resize(list->items, list->room, sizeof(*list->items));
+    }
+    list->items[list->length++] = link;
+}
+
+int links_list(int socket, struct link_list *list)
+{
+    const struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
+    const uint32_t without = RTEXT_FILTER_SKIP_STATS;
+    struct netlink_request request;
+    list->length = 0;
+    netlink_begin(&request, RTM_GETLINK, NLM_F_DUMP, &header, sizeof(header));
+    netlink_put(&request, IFLA_EXT_MASK, &without, sizeof(without));
+    return netlink_ask(socket, &request, take_link, list);
+}
+
+void link_list_free(struct link_list *list)
+{
+    free(list->items);
+    *list = (struct link_list){0};
+}
+
+int link_delete(int socket, unsigned index)
+{
+    const struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = (int)index};
+    struct netlink_request request;
+    netlink_begin(&request, RTM_DELLINK, 0, &header, sizeof(header));
+    return netlink_ask(socket, &request, NULL, NULL);
+}

@@ -1,0 +1,594 @@
+/*
+ * Keeps the one session. session.c decides, the journal is written, and only then something is
+ * done; what widens is not done when the journal cannot be written, what narrows always is.
+ */
+#include "tunnel/session/session_control.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "tunnel/session/tunnel_opening.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TRAFFIC_INTERVAL_MS 10000
+#define LAST_TRAFFIC_MS 300 /* before the deadline */
+#define LEASE_LATE_MS 500   /* so long may nft take to hand over a lease */
+#define LEASE_TRIES 3
+
+struct keeper {
+    const struct netd_config *config;
+    struct journal *journal;
+    struct firewall *firewall;
+    struct bring_up *bring_up; /* interface and handshake */
+    struct keeper_hooks hooks;
+    struct session session;
+    struct session_limits limits;
+    sd_event_source *timer;
+    int64_t traffic_ms; /* when the payload counter is read next */
+    int64_t opened_wall_ms;
+    bool is_asked;  /* somebody waits for the end of the opening */
+    uint64_t asked; /* requests taken since the start: the present one's number */
+    /* What was asked for; valid unless the session is closed. */
+    const struct tunnel_service *services[NETD_MAX_SERVICES];
+    size_t n_services;
+    char opener[132], reason[WIRE_REASON_BYTES], id[WIRE_NAME_BYTES];
+    char detail[160]; /* why it failed, or the last one did */
+};
+
+/* ---- The journal ---- */
+
+static void add_services(const struct keeper *keeper, struct strbuf *detail)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    for (size_t i = 0; i < keeper->n_services; i++)
+        strbuf_addf(&names, "%s%s", i ? "," : "", keeper->services[i]->name);
+    journal_add(detail, "services", strbuf_text(&names));
+}
+
+static int write_journal(struct keeper *keeper, const char *event, const struct strbuf *detail)
+{
+    int problem = journal_write(keeper->journal, event, strbuf_text(detail), clock_wall_ms());
+    if (problem < 0)
+        log_error("journal", "event=%s cannot be written: %s; %s", event, strerror(-problem),
+                  "nothing will be opened until it can");
+    return problem;
+}
+
+/* What a line says about a session that becomes NEXT. `id` is that of the command that opened it,
+ * `command_id` that of another one. */
+static void describe(const struct keeper *keeper, const struct session *next,
+                     const struct keeper_asker *asker, struct strbuf *detail)
+{
+    if (keeper->id[0])
+        journal_add(detail, "id", keeper->id);
+    if (asker && asker->id && strcmp(asker->id, keeper->id) != 0)
+        journal_add(detail, "command_id", asker->id);
+    journal_add(detail, "by", asker ? asker->who : keeper->opener);
+    add_services(keeper, detail);
+    if (next->state == SESSION_CLOSING || next->state == SESSION_CLOSED) {
+        journal_add(detail, "reason", session_end_names[next->last_end]);
+        if (keeper->session.opened_ms)
+            journal_add_i64(detail, "bytes", (int64_t)keeper->session.bytes);
+        if (keeper->detail[0])
+            journal_add(detail, "detail", keeper->detail);
+        return;
+    }
+    journal_add_i64(detail, "ttl_s", next->ttl_s);
+    if (next->state == SESSION_OPEN)
+        journal_add_i64(detail, "expires_in_s", (next->deadline_ms - clock_boot_ms() + 500) / 1000);
+    journal_add(detail, "purpose", keeper->reason);
+}
+
+/* ---- Doing it ---- */
+
+static void add_lease(const struct keeper *keeper, const struct tunnel_service *service,
+                      struct firewall_lease *leases, size_t *n_leases)
+{
+    const struct tunnel_config *tunnel = &keeper->config->tunnel;
+    for (size_t i = 0; i < tunnel->n_sources; i++) {
+        struct firewall_lease *lease = &leases[(*n_leases)++];
+        *lease = (struct firewall_lease){.source = tunnel->sources[i],
+                                         .destination =
+                                             service->is_behind ? service->target : tunnel->address,
+                                         .protocol = service->protocol,
+                                         .port = service->port};
+        if (service->is_behind)
+            memcpy(lease->interface, service->interface.text, sizeof(lease->interface));
+    }
+}
+
+/*
+ * The kernel counts from when it gets the lease, so that a late nft would give it an end after the
+ * session's: what came late is given again.
+ */
+static int extend_lease(struct keeper *keeper, struct strbuf *problem)
+{
+    for (unsigned i = 0; i < LEASE_TRIES; i++) {
+        int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+        int result = firewall_extend_leases(keeper->firewall, left_ms, problem);
+        if (result < 0)
+            return result;
+        if (clock_boot_ms() - before_ms <= LEASE_LATE_MS)
+            return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
+    }
+    strbuf_add(problem, "nft takes too long");
+    return -ETIMEDOUT;
+}
+
+static int lease(struct keeper *keeper, struct strbuf *problem)
+{
+    struct firewall_lease leases[FIREWALL_MAX_LEASES];
+    size_t n_leases = 0;
+    for (size_t i = 0; i < keeper->n_services; i++)
+        add_lease(keeper, keeper->services[i], leases, &n_leases);
+    int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+    if (left_ms <= 0)
+        return -ETIME;
+    int result = firewall_add_leases(keeper->firewall, leases, n_leases, left_ms, problem);
+    if (result < 0)
+        return result;
+    if (clock_boot_ms() - before_ms > LEASE_LATE_MS)
+        return extend_lease(keeper, problem);
+    return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
+}
+
+/* Leases first: from then on nothing passes, whatever becomes of the rest. */
+static int remove_all(struct keeper *keeper)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int leases = firewall_remove_leases(keeper->firewall, &problem);
+    int interface = bring_up_stop(keeper->bring_up);
+    int hub = firewall_forget_hub(keeper->firewall);
+    if (leases < 0 || interface < 0 || hub < 0)
+        log_error("tunnel",
+                  "leases=%d interface=%d hub=%d not removed: %s; tried again in a second", leases,
+                  interface, hub, strbuf_text(&problem));
+    return leases < 0 ? leases : interface < 0 ? interface : hub;
+}
+
+static void arm(struct keeper *keeper)
+{
+    int64_t at_ms = session_next_tick_ms(&keeper->session, &keeper->limits);
+    if (keeper->session.state == SESSION_OPEN && keeper->traffic_ms < at_ms)
+        at_ms = keeper->traffic_ms;
+    if (at_ms == INT64_MAX) {
+        (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
+        return;
+    }
+    (void)sd_event_source_set_time(keeper->timer, (uint64_t)at_ms * 1000);
+    (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
+}
+
+/* Takes the next state; returns the refusal when the journal forbids it. */
+static enum session_refusal commit(struct keeper *keeper, const struct session_decision *decision,
+                                   const struct keeper_asker *asker)
+{
+    if (decision->journal) {
+        CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+        describe(keeper, &decision->next, asker, &detail);
+        int problem = write_journal(keeper, decision->journal, &detail);
+        if (problem < 0 && decision->widens)
+            return REFUSAL_JOURNAL;
+        log_info("tunnel", "event=%s %s", decision->journal, strbuf_text(&detail));
+    }
+    keeper->session = decision->next;
+    return REFUSAL_NONE;
+}
+
+/* How an attempt that came to an end is told to the one who asked. */
+static enum session_refusal end_refusal(enum session_end end)
+{
+    switch (end) {
+    case SESSION_END_HUB_UNREACHABLE:
+        return REFUSAL_HUB_UNREACHABLE;
+    case SESSION_END_NOT_APPROVED:
+        return REFUSAL_NOT_APPROVED;
+    case SESSION_END_TAMPERED:
+        return REFUSAL_TAMPERED;
+    case SESSION_END_NONE:
+    case SESSION_END_EXPIRED:
+    case SESSION_END_IDLE:
+    case SESSION_END_CLOSED_BY_OPERATOR:
+    case SESSION_END_CLOSED_LOCALLY:
+    case SESSION_END_SHUTDOWN:
+    case SESSION_END_FAILED:
+        return REFUSAL_FAILED;
+    }
+    return REFUSAL_FAILED;
+}
+
+/* Tells the one who asked, once. */
+static void answer(struct keeper *keeper, enum session_refusal refusal)
+{
+    if (!keeper->is_asked)
+        return;
+    keeper->is_asked = false;
+    keeper->hooks.opened(keeper->hooks.context, refusal, refusal ? keeper->detail : "");
+}
+
+/* The event that ends the session because something could not be done. */
+static struct session_event failure(struct keeper *keeper, const char *detail)
+{
+    wire_put_text(keeper->detail, sizeof(keeper->detail), detail);
+    return (struct session_event){.input = SESSION_END, .end = SESSION_END_FAILED};
+}
+
+/* Does what was decided. Returns true when *EVENT has become one that follows from it. */
+static bool perform(struct keeper *keeper, enum session_action action, struct session_event *event,
+                    struct strbuf *problem)
+{
+    switch (action) {
+    case SESSION_ACT_NOTHING:
+        return false;
+    case SESSION_ACT_BRING_UP:
+        keeper->is_asked = true;
+        bring_up_start(keeper->bring_up);
+        return false;
+    case SESSION_ACT_LEASE:
+        if (lease(keeper, problem) < 0) {
+            *event = failure(keeper, strbuf_text(problem));
+            return true;
+        }
+        keeper->opened_wall_ms = clock_wall_ms();
+        keeper->traffic_ms = clock_boot_ms();
+        answer(keeper, REFUSAL_NONE);
+        return false;
+    case SESSION_ACT_RELEASE:
+        if (extend_lease(keeper, problem) == 0)
+            return false;
+        *event = failure(keeper, strbuf_text(problem)); /* the kernel keeps the old deadline */
+        return true;
+    case SESSION_ACT_REMOVE:
+        *event = (struct session_event){.input = SESSION_GONE};
+        return remove_all(keeper) == 0;
+    }
+    return false;
+}
+
+/*
+ * Feeds one event, and the events that follow from it, until the session rests. Each round either
+ * rests or goes one state further, so there are few. Returns what became of the first.
+ */
+static enum session_refusal step(struct keeper *keeper, struct session_event event,
+                                 const struct keeper_asker *asker, struct strbuf *problem)
+{
+    enum session_refusal first = REFUSAL_NONE;
+    for (bool is_first = true, goes_on = true; goes_on; is_first = false) {
+        struct session_decision decision =
+            session_decide(&keeper->session, &keeper->limits, &event, clock_boot_ms());
+        bool is_gone = event.input == SESSION_GONE;
+        enum session_refusal refusal = decision.refusal;
+        if (refusal == REFUSAL_NONE)
+            refusal = commit(keeper, &decision, asker);
+        if (is_first)
+            first = refusal;
+        goes_on = refusal == REFUSAL_NONE && perform(keeper, decision.action, &event, problem);
+        if (refusal != REFUSAL_NONE && event.input == SESSION_READY) {
+            event = failure(keeper, "the journal cannot be written");
+            goes_on = true;
+        }
+        if (is_gone)
+            answer(keeper, end_refusal(decision.next.last_end));
+    }
+    arm(keeper);
+    keeper->hooks.changed(keeper->hooks.context);
+    return first;
+}
+
+/* ---- What comes from below ---- */
+
+static void on_ready(void *context)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    (void)step(context, (struct session_event){.input = SESSION_READY}, NULL, &problem);
+}
+
+static void on_failed(void *context, enum session_end end, const char *detail)
+{
+    struct keeper *keeper = context;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    wire_put_text(keeper->detail, sizeof(keeper->detail), detail);
+    (void)step(keeper, (struct session_event){.input = SESSION_END, .end = end}, NULL, &problem);
+}
+
+/* When the payload is looked at next: often enough for the idle time, and shortly before the end,
+ * when the counters are still there. */
+static int64_t next_traffic_ms(const struct keeper *keeper, int64_t now_ms)
+{
+    int64_t interval_ms = keeper->limits.idle_close_s * 1000 / 4;
+    int64_t next_ms =
+        now_ms + (interval_ms < MAX_TRAFFIC_INTERVAL_MS ? interval_ms : MAX_TRAFFIC_INTERVAL_MS);
+    int64_t last_ms = keeper->session.deadline_ms - LAST_TRAFFIC_MS;
+    return now_ms < last_ms && last_ms < next_ms ? last_ms : next_ms;
+}
+
+/* The sum over the leases; SESSION_TRAFFIC takes any change for traffic. */
+static void read_traffic(struct keeper *keeper)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
+    int n_leases = firewall_list_leases(keeper->firewall, leases, (size_t)room);
+    keeper->traffic_ms = next_traffic_ms(keeper, clock_boot_ms());
+    if (n_leases <= 0)
+        return; /* idle time goes on counting: that is the safe side */
+    struct session_event event = {.input = SESSION_TRAFFIC};
+    for (int i = 0; i < n_leases && i < room; i++)
+        event.bytes += leases[i].bytes;
+    if (event.bytes != keeper->session.bytes)
+        (void)step(keeper, event, NULL, &problem);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct keeper *keeper = context;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    (void)source, (void)usec;
+    if (keeper->session.state == SESSION_OPEN && clock_boot_ms() < keeper->session.deadline_ms)
+        read_traffic(keeper);
+    if (keeper->session.state == SESSION_OPENING)
+        wire_put_text(keeper->detail, sizeof(keeper->detail), bring_up_obstacle(keeper->bring_up));
+    (void)step(keeper, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
+    return 0;
+}
+
+/* ---- Requests ---- */
+
+/* MORE: what else the line says. */
+static enum session_refusal refuse(struct keeper *keeper, const char *event,
+                                   const struct keeper_asker *asker, enum session_refusal refusal,
+                                   const struct strbuf *more)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (asker->id)
+        journal_add(&detail, "id", asker->id);
+    journal_add(&detail, "by", asker->who);
+    journal_add(&detail, "reason", session_refusal_names[refusal]);
+    if (more && more->length)
+        strbuf_addf(&detail, " %s", strbuf_text(more));
+    (void)write_journal(keeper, event, &detail);
+    log_info("tunnel", "event=%s %s", event, strbuf_text(&detail));
+    keeper->hooks.changed(keeper->hooks.context);
+    return refusal;
+}
+
+/* Looks the names up; each may stand once. */
+static bool find_services(const struct keeper *keeper, const struct keeper_request *request,
+                          const struct tunnel_service **services, struct strbuf *problem)
+{
+    for (size_t i = 0; i < request->n_services; i++) {
+        services[i] = netd_config_service(keeper->config, request->services[i]);
+        for (size_t j = 0; services[i] && j < i; j++) {
+            if (services[j] == services[i])
+                services[i] = NULL;
+        }
+        if (!services[i]) {
+            strbuf_addf(problem, "the service \"%s\" is not in netd.conf, or named twice",
+                        request->services[i]);
+            return false;
+        }
+    }
+    return request->n_services > 0;
+}
+
+static bool is_tampered(const struct keeper *keeper)
+{
+    struct firewall_posture posture;
+    firewall_get_posture(keeper->firewall, &posture);
+    return posture.state == FIREWALL_OFF || posture.state == FIREWALL_TAMPERED ||
+           posture.state == FIREWALL_FIGHTING;
+}
+
+static const char *explain(enum session_refusal refusal)
+{
+    static const char *const texts[] = {
+        [REFUSAL_BAD_TTL] = "the time must be at least one second, more than what is left, and "
+                            "within tunnel.max_ttl_s counted from the opening",
+        [REFUSAL_ALREADY_OPEN] = "there is a session already, or one is still being closed",
+        [REFUSAL_NOT_OPEN] = "there is no session for that",
+        [REFUSAL_TAMPERED] = "the firewall is not as it should be; look at `sallyport firewall "
+                             "status`, then say on site `sallyport firewall verify`",
+        [REFUSAL_JOURNAL] = "the journal cannot be written, so nothing was done",
+        [REFUSAL_NOT_APPROVED] = "nobody on site agreed in time",
+        [REFUSAL_NOT_PERMITTED] = NULL,
+    };
+    return texts[refusal] ? texts[refusal] : "";
+}
+
+/* What a refused request was for. */
+static void describe_request(const struct keeper_request *request, struct strbuf *detail)
+{
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    for (size_t i = 0; i < request->n_services; i++)
+        strbuf_addf(&names, "%s%s", i ? "," : "", request->services[i]);
+    journal_add(detail, "services", strbuf_text(&names));
+    journal_add_i64(detail, "ttl_s", request->ttl_s);
+    journal_add(detail, "purpose", request->reason);
+}
+
+static void take_request(struct keeper *keeper, const struct keeper_request *request,
+                         const struct tunnel_service *const *services)
+{
+    memcpy(keeper->services, services, sizeof(keeper->services));
+    keeper->n_services = request->n_services;
+    keeper->asked++;
+    keeper->detail[0] = '\0';
+    wire_put_text(keeper->opener, sizeof(keeper->opener), request->opener);
+    wire_put_text(keeper->reason, sizeof(keeper->reason), request->reason);
+    wire_put_text(keeper->id, sizeof(keeper->id), request->id ? request->id : "");
+}
+
+enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
+                                 struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
+    const struct keeper_asker asker = {request->opener, request->id};
+    enum session_refusal refusal = REFUSAL_NONE;
+    if (keeper->session.state != SESSION_CLOSED)
+        refusal = REFUSAL_ALREADY_OPEN;
+    else if (is_tampered(keeper))
+        refusal = REFUSAL_TAMPERED;
+    else if (!find_services(keeper, request, services, problem))
+        refusal = REFUSAL_UNKNOWN_SERVICE;
+    if (refusal == REFUSAL_NONE) {
+        take_request(keeper, request, services);
+        refusal =
+            step(keeper, (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
+                 &asker, problem);
+    }
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    strbuf_add(problem, explain(refusal));
+    describe_request(request, &detail);
+    return refuse(keeper, "tunnel_refused", &asker, refusal, &detail);
+}
+
+enum session_refusal keeper_approve(struct keeper *keeper, uint64_t asked, const char *who,
+                                    struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    const struct keeper_asker asker = {.who = who};
+    enum session_refusal refusal = REFUSAL_NONE;
+    if (keeper_is_waiting(keeper) && keeper->asked != asked) {
+        journal_add(&detail, "detail", "another request had taken the place of the one shown");
+        strbuf_add(problem, "another request waits now than the one that was shown; look again");
+        return refuse(keeper, "tunnel_approval_refused", &asker, REFUSAL_NOT_APPROVED, &detail);
+    }
+    refusal = is_tampered(keeper)
+                  ? REFUSAL_TAMPERED
+                  : step(keeper, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    strbuf_add(problem, explain(refusal));
+    return refuse(keeper, "tunnel_approval_refused", &asker, refusal, NULL);
+}
+
+enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
+                                   const struct keeper_asker *asker, const char *reason,
+                                   struct strbuf *problem)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    enum session_refusal refusal = REFUSAL_TAMPERED;
+    char before[sizeof(keeper->reason)];
+    memcpy(before, keeper->reason, sizeof(before));
+    if (!is_tampered(keeper)) {
+        wire_put_text(keeper->reason, sizeof(keeper->reason), reason);
+        refusal = step(keeper, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
+                       asker, problem);
+        memcpy(keeper->reason, before, sizeof(before)); /* what it was opened for stays */
+    }
+    if (refusal == REFUSAL_NONE && keeper->session.state != SESSION_OPEN)
+        return REFUSAL_FAILED; /* and closed; the journal says so */
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    strbuf_add(problem, explain(refusal));
+    journal_add_i64(&detail, "ttl_s", ttl_s);
+    journal_add(&detail, "purpose", reason);
+    return refuse(keeper, "tunnel_extension_refused", asker, refusal, &detail);
+}
+
+enum session_refusal keeper_close(struct keeper *keeper, enum session_end end,
+                                  const struct keeper_asker *asker, struct strbuf *problem)
+{
+    keeper->detail[0] = '\0';
+    if (keeper->session.state == SESSION_OPEN)
+        read_traffic(keeper);
+    enum session_refusal refusal =
+        step(keeper, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
+    if (refusal == REFUSAL_NONE)
+        return refusal;
+    strbuf_add(problem, explain(refusal));
+    if (asker->id) /* each signed command is accounted for */
+        (void)refuse(keeper, "tunnel_refused", asker, refusal, NULL);
+    return refusal;
+}
+
+bool keeper_is_waiting(const struct keeper *keeper)
+{
+    return keeper->session.state == SESSION_WAIT_APPROVAL;
+}
+
+uint64_t keeper_bytes(const struct keeper *keeper)
+{
+    return keeper->session.bytes;
+}
+
+static int64_t left(int64_t until_ms, int64_t now_ms)
+{
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
+void keeper_get_status(struct keeper *keeper, struct wire_status *status)
+{
+    const struct session *session = &keeper->session;
+    const struct sockaddr_storage *hub = bring_up_hub(keeper->bring_up);
+    int64_t now_ms = clock_boot_ms();
+    char text[WIREGUARD_ENDPOINT_BYTES > IP_NETWORK_TEXT_BYTES ? WIREGUARD_ENDPOINT_BYTES
+                                                               : IP_NETWORK_TEXT_BYTES];
+    status->session_state = session->state;
+    status->session_end = session->last_end;
+    status->journal_lines = journal_lines(keeper->journal);
+    wire_put_text(status->detail, sizeof(status->detail), keeper->detail);
+    if (keeper->config->tunnel.is_configured)
+        wire_put_text(status->gateway_address, sizeof(status->gateway_address),
+                      ip_network_format(&keeper->config->tunnel.address, text));
+    if (session->state == SESSION_CLOSED)
+        return;
+    status->asked = keeper->asked;
+    status->remaining_ms = left(session->deadline_ms, now_ms);
+    status->n_services = (uint32_t)keeper->n_services;
+    for (size_t i = 0; i < keeper->n_services; i++)
+        memcpy(status->services[i], keeper->services[i]->name, sizeof(status->services[i]));
+    wire_put_text(status->opener, sizeof(status->opener), keeper->opener);
+    wire_put_text(status->reason, sizeof(status->reason), keeper->reason);
+    if (hub->ss_family != AF_UNSPEC)
+        wire_put_text(status->hub, sizeof(status->hub), wireguard_endpoint(hub, text));
+    if (session->state != SESSION_OPEN)
+        return;
+    status->opened_wall_ms = keeper->opened_wall_ms;
+    status->idle_left_ms = left(session->active_ms + keeper->limits.idle_close_s * 1000, now_ms);
+    status->limit_left_ms = left(session->limit_ms, now_ms);
+    status->bytes = session->bytes;
+}
+
+/* ---- Life ---- */
+
+struct keeper *keeper_new(const struct netd_config *config, struct journal *journal,
+                          struct firewall *firewall, const struct keeper_hooks *hooks,
+                          sd_event *loop)
+{
+    struct keeper *keeper = memory_zeroed(1, sizeof(*keeper));
+    keeper->config = config;
+    keeper->journal = journal;
+    keeper->firewall = firewall;
+    keeper->hooks = *hooks;
+    keeper->limits = (struct session_limits){
+        .max_ttl_s = config->tunnel.max_ttl_s,
+        .idle_close_s = config->tunnel.idle_close_s,
+        .needs_approval = config->tunnel.approval == APPROVAL_LOCAL,
+    };
+    session_init(&keeper->session);
+    keeper->bring_up = bring_up_new(&config->tunnel, firewall,
+                                    &(struct bring_up_hooks){on_ready, on_failed, keeper}, loop);
+    if (sd_event_add_time(loop, &keeper->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, keeper) < 0)
+        abort();
+    (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
+    return keeper;
+}
+
+struct keeper *keeper_free(struct keeper *keeper)
+{
+    if (!keeper)
+        return NULL;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    const struct keeper_asker asker = {.who = "sallyport-netd"};
+    (void)keeper_close(keeper, SESSION_END_SHUTDOWN, &asker, &problem);
+    bring_up_free(keeper->bring_up);
+    sd_event_source_disable_unref(keeper->timer);
+    free(keeper);
+    return NULL;
+}

@@ -1,0 +1,428 @@
+/*
+ * The agent's side of the warden's socket. One request is under way at a time (a signed command
+ * beside it, for its answer may wait for the hub); what is wanted next is a set of flags, so that
+ * any number of notices costs one round.
+ */
+#include "tunnel/wire/netd_client.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/base/log.h"
+#include "agent/base/memory.h"
+#include "agent/base/strbuf.h"
+#include "tunnel/journal/journal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RETRY_MIN_MS 250
+#define RETRY_MAX_MS 5000
+#define ANSWER_MS 10000   /* longer silence after a request ends the connection */
+#define COUNTERS_MS 60000 /* between two looks at what was dropped */
+
+/* What is wanted, in the order of importance. */
+enum want {
+    WANT_HELLO = 1 << 0,
+    WANT_CLOSE = 1 << 1,
+    WANT_SUBSCRIBE = 1 << 2,
+    WANT_STATUS = 1 << 3,
+    WANT_CHALLENGE = 1 << 4,
+    WANT_LINE = 1 << 5,
+    WANT_COUNTERS = 1 << 6,
+};
+
+struct warden_client {
+    char *path;
+    struct warden_callbacks callbacks;
+    sd_event *loop;
+    sd_event_source *source; /* of the socket */
+    sd_event_source *timer;  /* connects again; or: the answer is late, the counters are due */
+    int socket;              /* -1: not connected */
+    int64_t retry_ms;
+    unsigned wants;              /* of enum want */
+    unsigned under_way;          /* one of enum want, 0: none */
+    uint32_t last_id, signed_id; /* signed_id 0: no signed command is under way */
+    bool has_answer;             /* to a signed command; told after the challenge that follows it */
+    enum session_refusal verdict;
+    struct wire_signed_reply answer;
+    uint64_t position;
+    bool has_role;   /* the warden has said what we are */
+    bool is_courier; /* we are access.agent_user: signed commands are ours to bring */
+    bool has_status;
+    struct wire_status status;
+    struct wire_counters counters;
+    char challenge[WIRE_CHALLENGE_BYTES];
+};
+
+static const struct {
+    enum want want;
+    enum wire_verb verb;
+} rounds[] = {{WANT_HELLO, WIRE_HELLO},         {WANT_CLOSE, WIRE_CLOSE},
+              {WANT_SUBSCRIBE, WIRE_SUBSCRIBE}, {WANT_STATUS, WIRE_STATUS},
+              {WANT_CHALLENGE, WIRE_CHALLENGE}, {WANT_LINE, WIRE_JOURNAL_READ},
+              {WANT_COUNTERS, WIRE_COUNTERS}};
+
+static int send_whole(int socket, const struct wire_message *message)
+{
+    size_t size = wire_request_size((enum wire_verb)message->header.verb);
+    ssize_t sent = send(socket, message, size, MSG_NOSIGNAL);
+    return sent == (ssize_t)size ? 0 : sent < 0 ? -errno : -EIO;
+}
+
+static int open_socket(const char *path, int flags)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    CLEANUP(descriptor_close)
+    int opened = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+    if (opened < 0 || connect(opened, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    int ready = opened;
+    opened = -1;
+    return ready;
+}
+
+static void wake_in(struct warden_client *client, int64_t in_ms)
+{
+    (void)sd_event_source_set_time_relative(client->timer, (uint64_t)in_ms * 1000);
+    (void)sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+}
+
+static void tell_changed(const struct warden_client *client)
+{
+    if (client->callbacks.changed)
+        client->callbacks.changed(client->callbacks.context);
+}
+
+static void tell_answer(struct warden_client *client)
+{
+    if (!client->has_answer)
+        return;
+    client->has_answer = false;
+    if (client->callbacks.answered)
+        client->callbacks.answered(client->callbacks.context, client->verdict, &client->answer);
+}
+
+static void disconnect(struct warden_client *client, const char *why)
+{
+    bool was_known = client->has_status,
+         had_close = (client->wants & WANT_CLOSE) || client->under_way == WANT_CLOSE;
+    client->source = sd_event_source_disable_unref(client->source);
+    descriptor_close(&client->socket);
+    client->wants = client->under_way = 0;
+    client->signed_id = 0;
+    client->has_status = false;
+    client->challenge[0] = '\0'; /* told again after the next connection, though it be the same */
+    if (was_known)
+        log_warning("warden", "socket=%s %s; trying again", client->path, why);
+    wake_in(client, client->retry_ms);
+    client->retry_ms = client->retry_ms * 2 < RETRY_MAX_MS ? client->retry_ms * 2 : RETRY_MAX_MS;
+    if (had_close && client->callbacks.closed)
+        client->callbacks.closed(client->callbacks.context, REFUSAL_FAILED, why);
+    tell_answer(client);
+    if (was_known)
+        tell_changed(client);
+}
+
+/* Sends the next request, if there is one to send and none under way. */
+static void go_on(struct warden_client *client)
+{
+    struct wire_message request;
+    for (size_t i = 0; !client->under_way && i < ARRAY_LENGTH(rounds); i++) {
+        if (!(client->wants & rounds[i].want))
+            continue;
+        wire_begin(&request, rounds[i].verb, ++client->last_id);
+        if (rounds[i].want == WANT_LINE)
+            request.body.cursor.cursor = client->position;
+        client->wants &= ~(unsigned)rounds[i].want;
+        client->under_way = rounds[i].want;
+        if (send_whole(client->socket, &request) < 0) {
+            disconnect(client, "the warden went away");
+            return;
+        }
+    }
+    if (!client->under_way)
+        client->retry_ms = RETRY_MIN_MS; /* not before all was answered: one verb may be refused */
+    wake_in(client, client->under_way ? ANSWER_MS : COUNTERS_MS);
+}
+
+/* ---- Answers ---- */
+
+static void take_line(struct warden_client *client, const struct wire_line *line)
+{
+    CLEANUP(strbuf_free) struct strbuf event = STRBUF_EMPTY;
+    if (line->length == 0)
+        return;
+    client->position = line->next;
+    client->wants |= WANT_LINE; /* until there is none */
+    if (journal_line_event(line->line, &event))
+        client->callbacks.event(client->callbacks.context, strbuf_text(&event), line->line,
+                                client->position);
+}
+
+static void take_challenge(struct warden_client *client, const struct wire_message *reply)
+{
+    if (reply->header.result != REFUSAL_NONE || !client->callbacks.challenge ||
+        strcmp(client->challenge, reply->body.challenge.challenge) == 0)
+        return;
+    memcpy(client->challenge, reply->body.challenge.challenge, sizeof(client->challenge));
+    client->callbacks.challenge(client->callbacks.context, client->challenge);
+}
+
+static void take_status(struct warden_client *client, const struct wire_status *status)
+{
+    bool is_new = !client->has_status || memcmp(&client->status, status, sizeof(*status)) != 0;
+    client->status = *status;
+    client->has_status = true;
+    if (is_new)
+        tell_changed(client);
+}
+
+/* Told once: the warden ends a connection over which somebody else asks for the challenge. */
+static void take_role(struct warden_client *client, enum wire_role role)
+{
+    bool was_told = client->has_role;
+    client->has_role = true;
+    client->is_courier = role == WIRE_ROLE_AGENT;
+    if (!client->is_courier && !was_told && client->callbacks.challenge)
+        log_warning("warden", "this process does not run as access.agent_user of netd.conf; %s",
+                    "signed commands will be refused");
+}
+
+static unsigned news(const struct warden_client *client)
+{
+    bool wants_challenge = client->is_courier && client->callbacks.challenge;
+    return WANT_STATUS | WANT_LINE | (wants_challenge ? WANT_CHALLENGE : 0);
+}
+
+static void take_reply(struct warden_client *client, const struct wire_message *reply)
+{
+    switch ((enum want)client->under_way) {
+    case WANT_HELLO:
+        take_role(client, (enum wire_role)reply->body.hello.role);
+        client->wants |= WANT_SUBSCRIBE | WANT_COUNTERS | news(client);
+        break;
+    case WANT_CLOSE:
+        if (client->callbacks.closed)
+            client->callbacks.closed(client->callbacks.context,
+                                     (enum session_refusal)reply->header.result,
+                                     reply->body.text.text);
+        break;
+    case WANT_STATUS:
+        take_status(client, &reply->body.status);
+        break;
+    case WANT_CHALLENGE:
+        take_challenge(client, reply);
+        tell_answer(client); /* what is in force by now is known */
+        break;
+    case WANT_LINE:
+        if (reply->header.result == REFUSAL_NONE)
+            take_line(client, &reply->body.line);
+        break;
+    case WANT_COUNTERS:
+        client->counters = reply->body.counters;
+        break;
+    case WANT_SUBSCRIBE:
+        break;
+    }
+}
+
+static void take(struct warden_client *client, const struct wire_message *message)
+{
+    unsigned verb = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rounds); i++)
+        verb = rounds[i].want == client->under_way ? rounds[i].verb : verb;
+    if (message->header.verb == WIRE_CHANGED) {
+        client->wants |= news(client);
+    } else if (message->header.verb == WIRE_SIGNED && client->signed_id &&
+               message->header.id == client->signed_id) {
+        client->signed_id = 0;
+        client->has_answer = true;
+        client->verdict = (enum session_refusal)message->header.result;
+        client->answer = message->body.signed_reply;
+        client->wants |= WANT_CHALLENGE;
+    } else if (client->under_way && message->header.verb == verb &&
+               message->header.id == client->last_id) {
+        take_reply(client, message);
+        client->under_way = 0;
+    } else {
+        disconnect(client, "the warden answered what was not asked");
+    }
+}
+
+static int on_socket(sd_event_source *source, int descriptor, uint32_t events, void *context)
+{
+    struct warden_client *client = context;
+    struct wire_message message;
+    (void)source, (void)events;
+    ssize_t length = recv(descriptor, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (length <= 0)
+        disconnect(client, "the warden closed the connection");
+    else if ((size_t)length > sizeof(message) || wire_check_reply(&message, (size_t)length) < 0)
+        disconnect(client, "the warden's answer is malformed; is it of another version?");
+    else
+        take(client, &message);
+    if (client->socket >= 0)
+        go_on(client);
+    return 0;
+}
+
+static void try_connect(struct warden_client *client)
+{
+    client->socket = open_socket(client->path, SOCK_NONBLOCK);
+    if (client->socket < 0 || sd_event_add_io(client->loop, &client->source, client->socket,
+                                              EPOLLIN, on_socket, client) < 0) {
+        disconnect(client, "");
+        return;
+    }
+    client->wants = WANT_HELLO;
+    go_on(client);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct warden_client *client = context;
+    (void)source, (void)usec;
+    if (client->socket < 0) {
+        try_connect(client);
+    } else if (client->under_way) {
+        disconnect(client, "the warden does not answer");
+    } else {
+        client->wants |= WANT_COUNTERS | WANT_STATUS;
+        go_on(client);
+    }
+    return 0;
+}
+
+/* ---- For the agent ---- */
+
+int warden_client_new(const char *socket_path, uint64_t position,
+                      const struct warden_callbacks *callbacks, sd_event *loop,
+                      struct warden_client **ret_client)
+{
+    struct warden_client *client = memory_zeroed(1, sizeof(*client));
+    client->path = memory_text(socket_path);
+    client->callbacks = *callbacks;
+    client->loop = loop;
+    client->socket = -1;
+    client->retry_ms = RETRY_MIN_MS;
+    client->position = position;
+    int problem = sd_event_add_time_relative(loop, &client->timer, CLOCK_MONOTONIC, 0, 1000,
+                                             on_timer, client);
+    if (problem < 0) {
+        warden_client_free(client);
+        return problem;
+    }
+    *ret_client = client;
+    return 0;
+}
+
+struct warden_client *warden_client_free(struct warden_client *client)
+{
+    if (!client)
+        return NULL;
+    sd_event_source_disable_unref(client->source);
+    sd_event_source_disable_unref(client->timer);
+    descriptor_close(&client->socket);
+    free(client->path);
+    free(client);
+    return NULL;
+}
+
+bool warden_client_is_connected(const struct warden_client *client)
+{
+    return client->has_status;
+}
+
+const struct wire_status *warden_client_status(const struct warden_client *client)
+{
+    return client->has_status ? &client->status : NULL;
+}
+
+const struct wire_counters *warden_client_counters(const struct warden_client *client)
+{
+    return client->has_status ? &client->counters : NULL;
+}
+
+int warden_client_close(struct warden_client *client)
+{
+    if (!client->has_status)
+        return -ENOTCONN;
+    client->wants |= WANT_CLOSE;
+    go_on(client);
+    return 0;
+}
+
+int warden_client_signed(struct warden_client *client, const void *text, size_t length,
+                         bool is_retained)
+{
+    struct wire_message request;
+    if (!client->has_status)
+        return -ENOTCONN;
+    if (!client->is_courier)
+        return -EPERM;
+    if (client->signed_id || client->has_answer)
+        return -EBUSY;
+    /* The upper half of the ids is for signed commands: none equals that of a round. */
+    wire_begin(&request, WIRE_SIGNED, client->last_id | UINT32_C(0x80000000));
+    struct wire_signed *body = &request.body.signed_text;
+    body->is_cut = length > sizeof(body->text);
+    body->length = (uint32_t)(body->is_cut ? sizeof(body->text) : length);
+    body->is_retained = is_retained;
+    memcpy(body->text, text, body->length);
+    int problem = send_whole(client->socket, &request);
+    if (!problem)
+        client->signed_id = request.header.id;
+    return problem;
+}
+
+/* ---- For the command line ---- */
+
+int warden_exchange(int socket, struct wire_message *message, int timeout_ms)
+{
+    struct wire_header asked = message->header;
+    int problem = send_whole(socket, message);
+    int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
+    while (!problem) {
+        int64_t left_ms = (deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        if (left_ms <= 0)
+            return -ETIMEDOUT;
+        if (poll(&wait, 1, (int)left_ms) <= 0)
+            continue;
+        ssize_t length = recv(socket, message, sizeof(*message), MSG_TRUNC);
+        if (length <= 0)
+            return length < 0 ? -errno : -ECONNRESET;
+        if ((size_t)length > sizeof(*message) || wire_check_reply(message, (size_t)length) < 0)
+            return -EPROTO;
+        if (message->header.verb == asked.verb && message->header.id == asked.id)
+            return 0;
+    }
+    return problem;
+}
+
+int warden_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket)
+{
+    struct wire_message message;
+    CLEANUP(descriptor_close) int opened = open_socket(socket_path, 0);
+    if (opened < 0)
+        return opened;
+    wire_begin(&message, WIRE_HELLO, 1);
+    int problem = warden_exchange(opened, &message, ANSWER_MS);
+    if (problem < 0)
+        return problem;
+    *ret_hello = message.body.hello;
+    *ret_socket = opened;
+    opened = -1;
+    return 0;
+}
