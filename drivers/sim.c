@@ -218,9 +218,9 @@ static void put_value(struct batch *batch, const struct sim_poll *poll, uint16_t
     else if (tag->type == VALUE_BOOL)
         batch_put_bool(batch, index, value >= options->amplitude / 2);
     else if (tag->type == VALUE_FLOAT32 || tag->type == VALUE_FLOAT64)
-        number_put(batch, index, tag, value);
+        text_number_put(batch, index, tag, value);
     else
-        number_put(batch, index, tag, round(value));
+        text_number_put(batch, index, tag, round(value));
 }
 
 /* A driver may wait, but ends the wait within 100 ms when its line is being stopped. */

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 /* A look-up under way. Shared by the dial and the thread; the last of the two frees it. */
-struct lookup {
+struct egress_resolver {
     atomic_int owners;
     char *host, port[8];
     int event;        /* readable when the thread is done */
@@ -34,22 +34,22 @@ struct lookup {
     struct addrinfo *addresses;
 };
 
-struct dial {
+struct tcp_dial {
     char *host;
     uint16_t port;
-    struct addrinfo *addresses; /* NULL: not known */
-    struct lookup *lookup;      /* NULL: none under way */
+    struct addrinfo *addresses;     /* NULL: not known */
+    struct egress_resolver *lookup; /* NULL: none under way */
 };
 
-struct dial *dial_new(const char *host, uint16_t port)
+struct tcp_dial *tcp_dial_new(const char *host, uint16_t port)
 {
-    struct dial *dial = memory_zeroed(1, sizeof(*dial));
+    struct tcp_dial *dial = memory_zeroed(1, sizeof(*dial));
     dial->host = memory_text(host);
     dial->port = port;
     return dial;
 }
 
-static void lookup_release(struct lookup *lookup)
+static void lookup_release(struct egress_resolver *lookup)
 {
     if (atomic_fetch_sub(&lookup->owners, 1) > 1)
         return;
@@ -60,14 +60,14 @@ static void lookup_release(struct lookup *lookup)
     free(lookup);
 }
 
-static void forget_addresses(struct dial *dial)
+static void forget_addresses(struct tcp_dial *dial)
 {
     if (dial->addresses)
         freeaddrinfo(dial->addresses);
     dial->addresses = NULL;
 }
 
-struct dial *dial_free(struct dial *dial)
+struct tcp_dial *tcp_dial_free(struct tcp_dial *dial)
 {
     if (!dial)
         return NULL;
@@ -87,7 +87,7 @@ static int ask_resolver(const char *host, const char *port, int flags, struct ad
 
 static void *lookup_run(void *argument)
 {
-    struct lookup *lookup = argument;
+    struct egress_resolver *lookup = argument;
     lookup->code = ask_resolver(lookup->host, lookup->port, 0, &lookup->addresses);
     if (lookup->code != 0)
         lookup->addresses = NULL;
@@ -97,9 +97,9 @@ static void *lookup_run(void *argument)
     return NULL;
 }
 
-static int lookup_start(struct dial *dial, const char *port)
+static int lookup_start(struct tcp_dial *dial, const char *port)
 {
-    struct lookup *lookup = memory_zeroed(1, sizeof(*lookup));
+    struct egress_resolver *lookup = memory_zeroed(1, sizeof(*lookup));
     lookup->host = memory_text(dial->host);
     (void)snprintf(lookup->port, sizeof(lookup->port), "%s", port);
     lookup->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -122,10 +122,10 @@ static int lookup_start(struct dial *dial, const char *port)
 }
 
 /* Waits for the look-up, which stays under way for the next call when the time is up. */
-static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop,
+static int lookup_finish(struct tcp_dial *dial, int64_t deadline_ns, const atomic_bool *stop,
                          int *ret_code)
 {
-    struct lookup *lookup = dial->lookup;
+    struct egress_resolver *lookup = dial->lookup;
     assert(lookup);
     int ready = wait_for(lookup->event, POLLIN, deadline_ns, stop);
     if (ready <= 0)
@@ -141,7 +141,7 @@ static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bo
 }
 
 /* Fills dial->addresses. Returns 0 or a negative errno with ERROR filled. */
-static int resolve(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop, char *error,
+static int resolve(struct tcp_dial *dial, int64_t deadline_ns, const atomic_bool *stop, char *error,
                    size_t size)
 {
     char port[8];
@@ -207,8 +207,8 @@ static const char *advice(int problem)
     }
 }
 
-int dial_connect(struct dial *dial, int64_t timeout_ms, const atomic_bool *stop, int *ret_socket,
-                 char *error, size_t size)
+int tcp_dial_connect(struct tcp_dial *dial, int64_t timeout_ms, const atomic_bool *stop,
+                     int *ret_socket, char *error, size_t size)
 {
     int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
     if (!dial->addresses) {

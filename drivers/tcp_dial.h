@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct dial; /* opaque */
+struct tcp_dial; /* opaque */
 
-struct dial *dial_new(const char *host, uint16_t port);
-struct dial *dial_free(struct dial *dial); /* accepts NULL, returns NULL; never waits */
+struct tcp_dial *tcp_dial_new(const char *host, uint16_t port);
+struct tcp_dial *tcp_dial_free(struct tcp_dial *dial); /* accepts NULL, returns NULL; never waits */
 
 /*
  * Connects within TIMEOUT_MS, trying every address of the host in turn; gives up early when *STOP
@@ -20,7 +20,7 @@ struct dial *dial_free(struct dial *dial); /* accepts NULL, returns NULL; never 
  * Returns 0 and a socket that the caller owns, non-blocking, without Nagle's delay; or a negative
  * errno, with one line for a person in ERROR (SIZE bytes).
  */
-int dial_connect(struct dial *dial, int64_t timeout_ms, const atomic_bool *stop, int *ret_socket,
-                 char *error, size_t size);
+int tcp_dial_connect(struct tcp_dial *dial, int64_t timeout_ms, const atomic_bool *stop,
+                     int *ret_socket, char *error, size_t size);
 
 #endif

@@ -42,7 +42,7 @@ static double scale(const struct config_tag *tag, double raw)
     return value + 0.0; /* no negative zero */
 }
 
-void number_put(struct batch *batch, uint16_t index, const struct config_tag *tag, double raw)
+void text_number_put(struct batch *batch, uint16_t index, const struct config_tag *tag, double raw)
 {
     bool is_whole = limits[tag->type].is_whole;
     if (isnan(raw))
@@ -135,7 +135,7 @@ static double real_of(const char *text)
     return strtod(plain, NULL);
 }
 
-/* Whole numbers beyond what a double holds exactly. False: number_put() decides. */
+/* Whole numbers beyond what a double holds exactly. False: text_number_put() decides. */
 static bool put_exactly(struct batch *batch, uint16_t index, const struct config_tag *tag,
                         const char *text)
 {
@@ -158,13 +158,13 @@ static bool put_exactly(struct batch *batch, uint16_t index, const struct config
     return true;
 }
 
-void number_put_text(struct batch *batch, uint16_t index, const struct config_tag *tag,
-                     const char *text, size_t length)
+void text_number_put_text(struct batch *batch, uint16_t index, const struct config_tag *tag,
+                          const char *text, size_t length)
 {
     char number[TEXT_MAX + 1];
     bool whole;
     if (squeeze(text, length, number) == 0 || !is_number(number, &whole))
         batch_put_bad(batch, index, QUALITY_NOT_A_NUMBER, 0);
     else if (!whole || !put_exactly(batch, index, tag, number))
-        number_put(batch, index, tag, real_of(number));
+        text_number_put(batch, index, tag, real_of(number));
 }

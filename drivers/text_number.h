@@ -14,14 +14,14 @@
  * type: too large, a fraction for a whole number, anything but 0 and 1 for a bool. A number that
  * is not scaled keeps its type.
  */
-void number_put(struct batch *batch, uint16_t index, const struct config_tag *tag, double raw);
+void text_number_put(struct batch *batch, uint16_t index, const struct config_tag *tag, double raw);
 
 /*
  * The same for LENGTH bytes of text: [+-]digits[.digits][e[+-]digits], the point whatever the
  * locale is; blanks are ignored wherever they stand ("+  12.34"). Anything else is
  * QUALITY_NOT_A_NUMBER. Whole numbers of 64 bits keep all their digits.
  */
-void number_put_text(struct batch *batch, uint16_t index, const struct config_tag *tag,
-                     const char *text, size_t length);
+void text_number_put_text(struct batch *batch, uint16_t index, const struct config_tag *tag,
+                          const char *text, size_t length);
 
 #endif

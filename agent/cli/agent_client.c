@@ -17,7 +17,7 @@
 
 #define ANSWER_MAX (64u << 20)
 
-struct config *ask_load(const struct cli_context *context)
+struct config *agent_load_config(const struct cli_context *context)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -30,11 +30,11 @@ struct config *ask_load(const struct cli_context *context)
     return NULL;
 }
 
-int ask_connect(const struct config *config)
+int agent_connect(const struct config *config)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s",
-                          config->gateway.runtime_dir, CONTROL_SOCKET_NAME);
+                          config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
     if (length < 0 || (size_t)length >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
     CLEANUP(descriptor_close) int agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -45,14 +45,14 @@ int ask_connect(const struct config *config)
     return connected;
 }
 
-int ask_unreachable(const char *name, const struct config *config, int problem)
+int agent_unreachable(const char *name, const struct config *config, int problem)
 {
     const char *advice = problem == -EACCES ? "you are not in the group that may"
                          : problem == -ENOENT || problem == -ECONNREFUSED
                              ? "sallyportd does not run with this configuration"
                              : strerror(-problem);
     return cli_fail(CLI_UNREACHABLE, name, "cannot reach the agent at %s/%s: %s",
-                    config->gateway.runtime_dir, CONTROL_SOCKET_NAME, advice);
+                    config->gateway.runtime_dir, LOCAL_SOCKET_NAME, advice);
 }
 
 static bool send_request(int socket, const json_t *request)
@@ -91,7 +91,7 @@ static int receive_line(int socket, int64_t deadline_ns, struct strbuf *line)
     }
 }
 
-json_t *ask(int socket, const char *name, json_t *request, int timeout_ms)
+json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
@@ -111,21 +111,21 @@ json_t *ask(int socket, const char *name, json_t *request, int timeout_ms)
     return answer;
 }
 
-bool ask_is_ok(const json_t *answer, const char *name)
+bool agent_is_ok(const json_t *answer, const char *name)
 {
-    if (strcmp(ask_text(answer, "result", ""), "ok") == 0)
+    if (strcmp(agent_ask_text(answer, "result", ""), "ok") == 0)
         return true;
-    (void)cli_fail(CLI_FAILED, name, "%s", ask_text(answer, "reason", "refused"));
+    (void)cli_fail(CLI_FAILED, name, "%s", agent_ask_text(answer, "reason", "refused"));
     return false;
 }
 
-const char *ask_text(const json_t *object, const char *key, const char *otherwise)
+const char *agent_ask_text(const json_t *object, const char *key, const char *otherwise)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : otherwise;
 }
 
-long long ask_number(const json_t *object, const char *key)
+long long agent_ask_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }

@@ -13,25 +13,25 @@
  * Loads the agent's file for a subcommand. Prints the findings on stderr when it cannot be used.
  * Returns the owned configuration or NULL.
  */
-struct config *ask_load(const struct cli_context *context);
+struct config *agent_load_config(const struct cli_context *context);
 
 /* Connects to the agent that runs with CONFIG. Returns a socket, or a negative errno. */
-int ask_connect(const struct config *config);
+int agent_connect(const struct config *config);
 
 /*
  * Sends REQUEST (taken over) and waits for at most TIMEOUT_MS for the answer. Returns it, owned,
  * or NULL after a message on stderr.
  */
-json_t *ask(int socket, const char *name, json_t *request, int timeout_ms);
+json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms);
 
 /* True when the answer says ok; else prints its reason on stderr. */
-bool ask_is_ok(const json_t *answer, const char *name);
+bool agent_is_ok(const json_t *answer, const char *name);
 
-/* Says on stderr why ask_connect() failed; returns CLI_UNREACHABLE. */
-int ask_unreachable(const char *name, const struct config *config, int problem);
+/* Says on stderr why agent_connect() failed; returns CLI_UNREACHABLE. */
+int agent_unreachable(const char *name, const struct config *config, int problem);
 
 /* Members of an answer with a default, so that an older or newer agent breaks nothing. */
-const char *ask_text(const json_t *object, const char *key, const char *otherwise);
-long long ask_number(const json_t *object, const char *key);
+const char *agent_ask_text(const json_t *object, const char *key, const char *otherwise);
+long long agent_ask_number(const json_t *object, const char *key);
 
 #endif

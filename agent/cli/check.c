@@ -47,7 +47,7 @@ static bool get_budget(const struct config *config, size_t bus, struct findings 
     return true;
 }
 
-struct report {
+struct change_filter {
     struct findings findings;
     struct config *config;       /* NULL: it has errors */
     struct line_budget *budgets; /* of each bus; cycle_s is negative where there is none */
@@ -65,7 +65,7 @@ static void warn_overload(const struct config_bus *bus, const struct line_budget
                      100 * budget->load);
 }
 
-static void plan_lines(struct report *report)
+static void plan_lines(struct change_filter *report)
 {
     const struct config *config = report->config;
     report->budgets = memory_zeroed(config->n_buses, sizeof(*report->budgets));
@@ -121,7 +121,7 @@ static void check_certificates(const struct config *config, struct findings *fin
         check_certificate(config, "certificate", uplink->certificate, findings);
 }
 
-static void make_report(const struct cli_context *context, struct report *report)
+static void make_report(const struct cli_context *context, struct change_filter *report)
 {
     struct findings *findings = &report->findings;
     if (config_load(context->agent_file, drivers_for_config(), findings, &report->config) == 0) {
@@ -133,7 +133,7 @@ static void make_report(const struct cli_context *context, struct report *report
     findings_sort(findings);
 }
 
-static void report_free(struct report *report)
+static void change_filter_free(struct change_filter *report)
 {
     findings_free(&report->findings);
     free(report->budgets);
@@ -144,11 +144,11 @@ size_t check_files(const char *agent_file, const char *netd_file, struct strbuf 
 {
     const struct cli_context context = {
         .agent_file = agent_file, .netd_file = netd_file, .netd_file_given = true};
-    struct report report = {.findings = FINDINGS_EMPTY};
+    struct change_filter report = {.findings = FINDINGS_EMPTY};
     make_report(&context, &report);
     findings_print(&report.findings, out);
     size_t errors = report.findings.errors;
-    report_free(&report);
+    change_filter_free(&report);
     return errors;
 }
 
@@ -167,7 +167,7 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
                  bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
 }
 
-static void print_text(const struct report *report)
+static void print_text(const struct change_filter *report)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     findings_print(&report->findings, &out);
@@ -185,7 +185,7 @@ static json_t *finding_json(const struct finding *finding)
                      strlen(finding->text));
 }
 
-static void print_json(const struct report *report)
+static void print_json(const struct change_filter *report)
 {
     json_t *findings = json_array(), *lines = json_array();
     for (size_t i = 0; i < report->findings.length; i++)
@@ -208,7 +208,7 @@ static void print_json(const struct report *report)
 
 int cli_check(const struct cli_context *context, int argc, char **argv)
 {
-    struct report report = {.findings = FINDINGS_EMPTY};
+    struct change_filter report = {.findings = FINDINGS_EMPTY};
     if (argc > 1)
         return cli_usage(argv[0]);
     make_report(context, &report);
@@ -217,6 +217,6 @@ int cli_check(const struct cli_context *context, int argc, char **argv)
     else
         print_text(&report);
     int code = report.findings.errors > 0 ? CLI_FAILED : CLI_DONE;
-    report_free(&report);
+    change_filter_free(&report);
     return code;
 }

@@ -37,36 +37,36 @@ static bool is_this_machine(const char *host)
 }
 
 static void check_host(const struct config *agent, const char *key, const char *host, uint16_t port,
-                       const struct netd_config *warden, struct findings *findings)
+                       const struct netd_config *netd, struct findings *findings)
 {
     const struct option *row = option_find(&config_uplink_table, key);
     const struct where where = {agent->files[0],
                                 agent->uplink_lines[row - config_uplink_table.rows]};
     char full_key[80];
     (void)snprintf(full_key, sizeof(full_key), "uplink.%s", key);
-    if (!is_this_machine(host) && !is_allowed(&warden->firewall, host, port))
+    if (!is_this_machine(host) && !is_allowed(&netd->firewall, host, port))
         findings_add(findings, FINDING_WARNING, where, full_key,
                      "%s port %u is not in firewall.egress_allow of netd.conf: with egress = "
                      "\"strict\" it is out of reach, unless it lies in the plant",
                      host, port);
 }
 
-void check_egress(const struct config *agent, const struct netd_config *warden,
+void check_egress(const struct config *agent, const struct netd_config *netd,
                   struct findings *findings)
 {
     struct proxy_url proxy;
     const char *ignored;
-    if (warden->firewall.egress != EGRESS_STRICT)
+    if (netd->firewall.egress != EGRESS_STRICT)
         return;
     if (agent->uplink.proxy) { /* which is all that the agent connects to then */
         if (proxy_url_parse(agent->uplink.proxy, &proxy, &ignored) == 0)
-            check_host(agent, "proxy", proxy.host, proxy.port, warden, findings);
+            check_host(agent, "proxy", proxy.host, proxy.port, netd, findings);
         return;
     }
     for (size_t i = 0; i < agent->uplink.servers.length; i++) {
-        struct server server;
+        struct broker_url server;
         struct problem problem = {0};
-        if (server_parse(agent->uplink.servers.items[i], &server, &problem) == 0)
-            check_host(agent, "servers", server.host, server.port, warden, findings);
+        if (broker_url_parse(agent->uplink.servers.items[i], &server, &problem) == 0)
+            check_host(agent, "servers", server.host, server.port, netd, findings);
     }
 }

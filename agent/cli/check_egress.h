@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "tunnel/config/netd_config.h"
 
-void check_egress(const struct config *agent, const struct netd_config *warden,
+void check_egress(const struct config *agent, const struct netd_config *netd,
                   struct findings *findings);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *row_json(const struct key_topic *topic, const struct option *row)
+static json_t *row_json(const struct key_doc *topic, const struct option *row)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
     char key[256];
@@ -23,7 +23,7 @@ static json_t *row_json(const struct key_topic *topic, const struct option *row)
 }
 
 /* Whether KEY means this row: the topic it is in, its full key, or its last word. */
-static bool is_meant(const char *key, const struct key_topic *topic, const struct option *row)
+static bool is_meant(const char *key, const struct key_doc *topic, const struct option *row)
 {
     char full_key[256];
     (void)snprintf(full_key, sizeof(full_key), "%s.%s", topic->path, row->key);
@@ -33,9 +33,9 @@ static bool is_meant(const char *key, const struct key_topic *topic, const struc
 
 static void print_json(const char *key)
 {
-    CLEANUP(key_topics_free) struct key_topics topics;
+    CLEANUP(key_docs_free) struct key_docs topics;
     json_t *keys = json_array();
-    key_topics_make(drivers_for_config(), &topics);
+    key_docs_make(drivers_for_config(), &topics);
     for (size_t i = 0; i < topics.length; i++) {
         const struct option_table *table = topics.items[i].table;
         for (size_t j = 0; j < table->n_rows; j++) {
@@ -44,7 +44,7 @@ static void print_json(const char *key)
         }
     }
     for (size_t i = 0; netd_config_tables[i]; i++) {
-        struct key_topic topic = {.table = netd_config_tables[i]};
+        struct key_doc topic = {.table = netd_config_tables[i]};
         (void)snprintf(topic.path, sizeof(topic.path), "%s", topic.table->path);
         for (size_t j = 0; j < topic.table->n_rows; j++) {
             if (is_meant(key, &topic, &topic.table->rows[j]))
@@ -75,8 +75,8 @@ int cli_explain(const struct cli_context *context, int argc, char **argv)
     if (argc > 2)
         return cli_usage(argv[0]);
     bool is_agents = config_explain(argv[1], drivers_for_config(), &out) == 0;
-    bool is_wardens = netd_config_explain(argv[1], &netd) == 0;
-    if (!is_agents && !is_wardens) {
+    bool is_netds = netd_config_explain(argv[1], &netd) == 0;
+    if (!is_agents && !is_netds) {
         const char *text = strbuf_text(names_netd_group(argv[1]) ? &netd : &out);
         return cli_fail(CLI_FAILED, argv[0], "%.*s", (int)strcspn(text, "\n"), text);
     }
@@ -84,6 +84,6 @@ int cli_explain(const struct cli_context *context, int argc, char **argv)
         print_json(argv[1]);
     else
         (void)printf("%s%s%s", is_agents ? strbuf_text(&out) : "",
-                     is_agents && is_wardens ? "\n" : "", is_wardens ? strbuf_text(&netd) : "");
+                     is_agents && is_netds ? "\n" : "", is_netds ? strbuf_text(&netd) : "");
     return CLI_DONE;
 }

@@ -13,10 +13,10 @@
 #define NAME "firewall"
 #define ANSWER_MS 30000 /* a whole ruleset is loaded, perhaps three times */
 
-static int ask(const struct warden *warden, enum wire_verb verb, struct wire_message *message)
+static int ask(const struct netd_call *netd, enum wire_verb verb, struct wire_message *message)
 {
     wire_begin(message, verb, 2);
-    return warden_ask(warden, message, ANSWER_MS);
+    return netd_call_ask(netd, message, ANSWER_MS);
 }
 
 static json_t *status_json(const struct wire_status *status, const struct wire_counters *counters)
@@ -61,32 +61,32 @@ static void print_status(const struct wire_status *status, const struct wire_cou
         (void)printf("          %s\n", status->firewall_problem);
 }
 
-static int show_status(const struct warden *warden, long long confirm_s)
+static int show_status(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message status, counters;
     (void)confirm_s;
-    int code = ask(warden, WIRE_STATUS, &status);
+    int code = ask(netd, WIRE_STATUS, &status);
     if (code == CLI_DONE)
-        code = ask(warden, WIRE_COUNTERS, &counters);
+        code = ask(netd, WIRE_COUNTERS, &counters);
     if (code != CLI_DONE)
         return code;
-    if (warden->json)
-        return warden_print_json(status_json(&status.body.status, &counters.body.counters));
+    if (netd->json)
+        return netd_call_print_json(status_json(&status.body.status, &counters.body.counters));
     print_status(&status.body.status, &counters.body.counters);
     return CLI_DONE;
 }
 
 /*
- * After tampering the warden keeps the rules, but refuses sessions until somebody on site has
+ * After tampering netd keeps the rules, but refuses sessions until somebody on site has
  * looked. Having verified them is that look; the second check says whether all is well now.
  */
-static int verify_again(const struct warden *warden, struct wire_message *message)
+static int verify_again(const struct netd_call *netd, struct wire_message *message)
 {
     uint32_t state = message->body.verdict.firewall_state;
     if (state != FIREWALL_TAMPERED && state != FIREWALL_FIGHTING)
         return CLI_DONE;
     struct wire_message acknowledged;
-    int code = ask(warden, WIRE_ACKNOWLEDGE, &acknowledged);
+    int code = ask(netd, WIRE_ACKNOWLEDGE, &acknowledged);
     if (code != CLI_DONE)
         return code;
     if (acknowledged.header.result != REFUSAL_NONE) {
@@ -96,21 +96,21 @@ static int verify_again(const struct warden *warden, struct wire_message *messag
         return CLI_DONE;
     }
     bool was_mended = message->body.verdict.was_mended;
-    code = ask(warden, WIRE_VERIFY_FIREWALL, message);
+    code = ask(netd, WIRE_VERIFY_FIREWALL, message);
     message->body.verdict.was_mended |= was_mended;
-    if (code == CLI_DONE && !warden->json)
+    if (code == CLI_DONE && !netd->json)
         (void)printf("the tampering is acknowledged; sessions may be opened again\n");
     return code;
 }
 
 /* Exit code 1 unless the rules were, before the check, what they should be. */
-static int verify(const struct warden *warden, long long confirm_s)
+static int verify(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
-    int code = ask(warden, WIRE_VERIFY_FIREWALL, &message);
+    int code = ask(netd, WIRE_VERIFY_FIREWALL, &message);
     if (code == CLI_DONE)
-        code = verify_again(warden, &message);
+        code = verify_again(netd, &message);
     if (code != CLI_DONE)
         return code;
     const struct wire_verdict *verdict = &message.body.verdict;
@@ -118,10 +118,10 @@ static int verify(const struct warden *warden, long long confirm_s)
     bool is_good = message.header.result == REFUSAL_NONE && !verdict->was_mended &&
                    (verdict->firewall_state == FIREWALL_LOCKED ||
                     verdict->firewall_state == FIREWALL_EXCEPTED);
-    if (warden->json)
-        (void)warden_print_json(json_pack("{s:b, s:s, s:b, s:s}", "good", is_good, "state", state,
-                                          "mended", (int)verdict->was_mended, "detail",
-                                          verdict->text));
+    if (netd->json)
+        (void)netd_call_print_json(json_pack("{s:b, s:s, s:b, s:s}", "good", is_good, "state",
+                                             state, "mended", (int)verdict->was_mended, "detail",
+                                             verdict->text));
     else if (is_good)
         (void)printf("the rules in the kernel are the ones that belong there (%s)\n", state);
     if (is_good)
@@ -131,12 +131,12 @@ static int verify(const struct warden *warden, long long confirm_s)
                     verdict->text[0] ? ": " : "", verdict->text);
 }
 
-static int confirm(const struct warden *warden, long long confirm_s)
+static int confirm(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
-    int code = ask(warden, WIRE_FIREWALL_KEEP, &message);
-    return code == CLI_DONE ? warden_report(warden, &message) : code;
+    int code = ask(netd, WIRE_FIREWALL_KEEP, &message);
+    return code == CLI_DONE ? netd_call_report(netd, &message) : code;
 }
 
 /* Whether the person at the terminal says yes in time: then this connection has survived. */
@@ -151,15 +151,15 @@ static bool says_yes(long long confirm_s)
            strcmp(line, "yes\n") == 0;
 }
 
-static int apply(const struct warden *warden, long long confirm_s)
+static int apply(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_FIREWALL_TRY, 2);
     message.body.try.confirm_s = (uint32_t)confirm_s;
-    int code = warden_ask(warden, &message, ANSWER_MS);
+    int code = netd_call_ask(netd, &message, ANSWER_MS);
     if (code == CLI_DONE)
-        code = warden_report(warden, &message);
-    if (code != CLI_DONE || warden->json)
+        code = netd_call_report(netd, &message);
+    if (code != CLI_DONE || netd->json)
         return code;
     if (!isatty(STDIN_FILENO)) {
         (void)printf("the new rules are loaded, and undone in %lld s without `sallyport firewall "
@@ -167,7 +167,7 @@ static int apply(const struct warden *warden, long long confirm_s)
                      confirm_s);
         return CLI_DONE;
     }
-    return says_yes(confirm_s) ? confirm(warden, 0)
+    return says_yes(confirm_s) ? confirm(netd, 0)
                                : cli_fail(CLI_FAILED, NAME,
                                           "not confirmed; the rules before come back by "
                                           "themselves");
@@ -176,7 +176,7 @@ static int apply(const struct warden *warden, long long confirm_s)
 static const struct {
     const char *name;
     bool needs_confirm;
-    int (*run)(const struct warden *warden, long long confirm_s);
+    int (*run)(const struct netd_call *netd, long long confirm_s);
 } actions[] = {
     {"status", false, show_status},
     {"verify", false, verify},
@@ -195,9 +195,9 @@ int cli_firewall(const struct cli_context *context, int argc, char **argv)
             continue;
         if (actions[i].needs_confirm != (confirm_s > 0))
             return cli_usage(NAME);
-        CLEANUP(warden_end) struct warden warden = {.socket = -1};
-        int code = warden_begin(context, NAME, &warden);
-        return code == CLI_DONE ? actions[i].run(&warden, confirm_s) : code;
+        CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
+        int code = netd_call_begin(context, NAME, &netd);
+        return code == CLI_DONE ? actions[i].run(&netd, confirm_s) : code;
     }
     return cli_usage(NAME);
 }

@@ -1,4 +1,4 @@
-/* `sallyport journal`: the audit trail of the warden, and whether its chain holds. */
+/* `sallyport journal`: the audit trail of netd, and whether its chain holds. */
 #include "agent/cli/cli.h"
 #include "agent/cli/netd_call.h"
 
@@ -13,7 +13,7 @@
 #define ANSWER_MS 10000
 
 struct reading {
-    const struct warden *warden;
+    const struct netd_call *netd;
     struct journal_chain chain;
     const char *wrong; /* what the first bad line is, NULL while the chain holds */
     uint64_t wrong_at; /* counts lines from 1 */
@@ -71,11 +71,11 @@ static int read_all(struct reading *reading)
     for (uint32_t id = 2;; id++) {
         wire_begin(&message, WIRE_JOURNAL_READ, id);
         message.body.cursor.cursor = cursor;
-        int code = warden_ask(reading->warden, &message, ANSWER_MS);
+        int code = netd_call_ask(reading->netd, &message, ANSWER_MS);
         if (code != CLI_DONE)
             return code;
         if (message.header.result != REFUSAL_NONE)
-            return cli_fail(CLI_FAILED, NAME, "the warden cannot read its journal");
+            return cli_fail(CLI_FAILED, NAME, "netd cannot read its journal");
         if (message.body.line.length == 0)
             return CLI_DONE;
         cursor = message.body.line.next;
@@ -85,12 +85,12 @@ static int read_all(struct reading *reading)
 
 static int report(const struct reading *reading)
 {
-    if (reading->warden->json) {
+    if (reading->netd->json) {
         json_t *document = json_pack("{s:b, s:I, s:s}", "good", reading->wrong == NULL, "lines",
                                      (json_int_t)reading->lines, "hash", reading->chain.hash);
         if (reading->wrong)
             json_object_set_new(document, "bad_line", json_integer((json_int_t)reading->wrong_at));
-        (void)warden_print_json(document);
+        (void)netd_call_print_json(document);
     } else if (!reading->wrong) {
         (void)printf("the chain holds: %llu lines, the last hash is %s\n",
                      (unsigned long long)reading->lines, reading->chain.hash);
@@ -107,18 +107,18 @@ int cli_journal(const struct cli_context *context, int argc, char **argv)
     const struct cli_option options[] = {{.name = "--verify", .flag = &is_verifying}, {0}};
     if (cli_options(argc, argv, options) != 1)
         return cli_usage(NAME);
-    CLEANUP(warden_end) struct warden warden = {.socket = -1};
-    int code = warden_begin(context, NAME, &warden);
+    CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
+    int code = netd_call_begin(context, NAME, &netd);
     if (code != CLI_DONE)
         return code;
-    struct reading reading = {.warden = &warden, .is_verifying = is_verifying};
+    struct reading reading = {.netd = &netd, .is_verifying = is_verifying};
     journal_chain_init(&reading.chain);
-    if (warden.json && !is_verifying)
+    if (netd.json && !is_verifying)
         reading.entries = json_array();
     code = read_all(&reading);
     if (is_verifying)
         return code == CLI_DONE ? report(&reading) : code;
-    if (reading.entries && warden_print_json(reading.entries) != CLI_DONE)
+    if (reading.entries && netd_call_print_json(reading.entries) != CLI_DONE)
         return CLI_FAILED;
     return code;
 }

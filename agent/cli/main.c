@@ -44,7 +44,7 @@ static int print_help(FILE *out)
                       command->help);
     (void)fprintf(out,
                   "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
-                  "  -n FILE  the warden's configuration, " DEFAULT_NETD_FILE "\n"
+                  "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
                   "  --json   print JSON\n"
                   "  -h, -V   this help, or behind COMMAND that of the command; the version\n\n"
                   "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "

@@ -1,4 +1,4 @@
-/* How subcommands ask the warden. */
+/* How subcommands ask netd. */
 #include "agent/cli/netd_call.h"
 
 #include "agent/base/descriptor.h"
@@ -13,65 +13,65 @@
 #define DEFAULT_SOCKET "/run/sallyport-netd/netd.sock"
 
 /* Without -n, a default file that is not there or may not be read means the default socket. */
-static int load(const struct cli_context *context, const char *name, struct warden *warden)
+static int load(const struct cli_context *context, const char *name, struct netd_call *netd)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (!context->netd_file_given && access(context->netd_file, R_OK) < 0) {
-        warden->path = memory_text(DEFAULT_SOCKET);
+        netd->path = memory_text(DEFAULT_SOCKET);
         return CLI_DONE;
     }
-    if (netd_config_load(context->netd_file, &findings, &warden->config) < 0) {
+    if (netd_config_load(context->netd_file, &findings, &netd->config) < 0) {
         findings_sort(&findings);
         findings_print(&findings, &text);
         (void)fputs(strbuf_text(&text), stderr);
-        return cli_fail(CLI_FAILED, name, "the warden's configuration cannot be used");
+        return cli_fail(CLI_FAILED, name, "netd's configuration cannot be used");
     }
-    warden->path = memory_printf("%s/netd.sock", warden->config->paths.runtime_dir);
+    netd->path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
     return CLI_DONE;
 }
 
-int warden_begin(const struct cli_context *context, const char *name, struct warden *ret_warden)
+int netd_call_begin(const struct cli_context *context, const char *name, struct netd_call *ret_netd)
 {
-    CLEANUP(warden_end) struct warden warden = {.name = name, .socket = -1, .json = context->json};
-    int code = load(context, name, &warden);
+    CLEANUP(netd_call_end)
+    struct netd_call netd = {.name = name, .socket = -1, .json = context->json};
+    int code = load(context, name, &netd);
     if (code != CLI_DONE)
         return code;
-    int problem = warden_connect(warden.path, &warden.hello, &warden.socket);
+    int problem = netd_client_connect(netd.path, &netd.hello, &netd.socket);
     if (problem == -ECONNRESET || problem == -EPIPE)
         return cli_fail(CLI_FAILED, name,
-                        "the warden refuses this user; it talks to root and to "
+                        "netd refuses this user; it talks to root and to "
                         "members of the group sallyport-admin");
     if (problem < 0)
-        return cli_fail(CLI_UNREACHABLE, name, "cannot reach the warden at %s: %s", warden.path,
+        return cli_fail(CLI_UNREACHABLE, name, "cannot reach netd at %s: %s", netd.path,
                         problem == -ENOENT || problem == -ECONNREFUSED
                             ? "sallyport-netd does not run with this configuration"
                             : strerror(-problem));
-    *ret_warden = warden;
-    warden = (struct warden){.socket = -1};
+    *ret_netd = netd;
+    netd = (struct netd_call){.socket = -1};
     return CLI_DONE;
 }
 
-void warden_end(struct warden *warden)
+void netd_call_end(struct netd_call *netd)
 {
-    netd_config_free(warden->config);
-    free(warden->path);
-    descriptor_close(&warden->socket);
+    netd_config_free(netd->config);
+    free(netd->path);
+    descriptor_close(&netd->socket);
 }
 
-int warden_ask(const struct warden *warden, struct wire_message *message, int timeout_ms)
+int netd_call_ask(const struct netd_call *netd, struct wire_message *message, int timeout_ms)
 {
-    int problem = warden_exchange(warden->socket, message, timeout_ms);
+    int problem = netd_client_exchange(netd->socket, message, timeout_ms);
     if (problem == -ECONNRESET || problem == -EPIPE)
-        return cli_fail(CLI_FAILED, warden->name,
-                        "the warden ended the connection: this user may not ask for that");
+        return cli_fail(CLI_FAILED, netd->name,
+                        "netd ended the connection: this user may not ask for that");
     if (problem < 0)
-        return cli_fail(CLI_FAILED, warden->name, "the warden gave no answer: %s",
-                        strerror(-problem));
+        return cli_fail(CLI_FAILED, netd->name, "netd gave no answer: %s", strerror(-problem));
     return CLI_DONE;
 }
 
-int warden_print_json(json_t *document)
+int netd_call_print_json(json_t *document)
 {
     int problem = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     json_decref(document);
@@ -79,22 +79,22 @@ int warden_print_json(json_t *document)
     return problem ? CLI_FAILED : CLI_DONE;
 }
 
-int warden_report(const struct warden *warden, const struct wire_message *reply)
+int netd_call_report(const struct netd_call *netd, const struct wire_message *reply)
 {
     enum session_refusal refusal = (enum session_refusal)reply->header.result;
     const char *text = reply->body.text.text;
-    if (warden->json) {
+    if (netd->json) {
         json_t *document = json_pack("{s:s}", "result", refusal ? "refused" : "accepted");
         if (refusal)
             json_object_set_new(document, "reason", json_string(session_refusal_names[refusal]));
         if (text[0])
             json_object_set_new(document, "detail", json_string(text));
-        (void)warden_print_json(document);
+        (void)netd_call_print_json(document);
     } else if (!refusal && text[0]) {
         (void)puts(text);
     }
     if (refusal)
-        return cli_fail(CLI_FAILED, warden->name, "refused: %s%s%s", session_refusal_names[refusal],
+        return cli_fail(CLI_FAILED, netd->name, "refused: %s%s%s", session_refusal_names[refusal],
                         text[0] ? ": " : "", text);
     return CLI_DONE;
 }

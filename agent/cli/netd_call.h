@@ -1,5 +1,5 @@
 /*
- * How subcommands ask the warden: where its socket is, one connection, one question after another,
+ * How subcommands ask netd: where its socket is, one connection, one question after another,
  * and refusals told the same way everywhere.
  */
 #ifndef SALLYPORT_AGENT_CLI_NETD_CALL_H
@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-struct warden {
+struct netd_call {
     const char *name;           /* of the subcommand, for messages */
     struct netd_config *config; /* NULL when the default file may not be read, or is not there */
     char *path;
@@ -21,22 +21,23 @@ struct warden {
 };
 
 /* Connects. Returns CLI_DONE, or an exit code after saying why on stderr. */
-int warden_begin(const struct cli_context *context, const char *name, struct warden *ret_warden);
-void warden_end(struct warden *warden); /* fit for CLEANUP() */
+int netd_call_begin(const struct cli_context *context, const char *name,
+                    struct netd_call *ret_netd);
+void netd_call_end(struct netd_call *netd); /* fit for CLEANUP() */
 
 /*
  * Sends MESSAGE (begun with wire_begin) and waits for its reply in place. Returns CLI_DONE, or an
  * exit code after saying on stderr that there was none. A refusal is a reply.
  */
-int warden_ask(const struct warden *warden, struct wire_message *message, int timeout_ms);
+int netd_call_ask(const struct netd_call *netd, struct wire_message *message, int timeout_ms);
 
 /*
  * Reports the verdict of a reply whose body is a text: nothing for a text reader when it was
  * accepted, the reason on stderr when not, a JSON object in any case with --json.
  */
-int warden_report(const struct warden *warden, const struct wire_message *reply);
+int netd_call_report(const struct netd_call *netd, const struct wire_message *reply);
 
 /* Prints and frees DOCUMENT. Returns CLI_DONE or CLI_FAILED. */
-int warden_print_json(json_t *document);
+int netd_call_print_json(json_t *document);
 
 #endif

@@ -26,9 +26,9 @@ int plant_open(const char *name, const struct config *config, const struct confi
                struct plant_line *line)
 {
     *line = (struct plant_line){
-        .name = name, .bus = bus, .driver = driver_of(bus->driver), .agent = ask_connect(config)};
+        .name = name, .bus = bus, .driver = driver_of(bus->driver), .agent = agent_connect(config)};
     if (line->agent < 0 && line->agent != -ENOENT && line->agent != -ECONNREFUSED)
-        return ask_unreachable(name, config, line->agent);
+        return agent_unreachable(name, config, line->agent);
     if (!line->driver->request)
         return cli_fail(CLI_FAILED, name, "bus %s: driver %s has no registers", bus->name,
                         bus->driver->name);
@@ -80,7 +80,7 @@ static enum outcome ask_directly(struct plant_line *line, const struct driver_re
 
 static enum outcome outcome_of(const json_t *answer)
 {
-    const char *name = ask_text(answer, "outcome", "");
+    const char *name = agent_ask_text(answer, "outcome", "");
     for (int i = 0; control_outcome_names[i]; i++) {
         if (strcmp(control_outcome_names[i], name) == 0)
             return (enum outcome)i;
@@ -92,30 +92,32 @@ static enum outcome read_answer(const json_t *answer, const struct driver_reques
                                 struct driver_reply *reply, struct driver_error *error)
 {
     const json_t *values = json_object_get(answer, "values");
-    long long exception = ask_number(answer, "exception");
+    long long exception = agent_ask_number(answer, "exception");
     if (exception > 0 && exception < 256) {
         reply->exception = (uint8_t)exception;
         return OUTCOME_OK;
     }
-    if (strcmp(ask_text(answer, "result", ""), "ok") == 0 &&
+    if (strcmp(agent_ask_text(answer, "result", ""), "ok") == 0 &&
         json_array_size(values) == request->count) {
         for (size_t i = 0; i < request->count; i++)
             reply->values[i] = (uint16_t)json_integer_value(json_array_get(values, i));
         reply->exception = 0;
         return OUTCOME_OK;
     }
-    driver_explain(error, "%s", ask_text(answer, "reason", "the agent's answer cannot be used"));
+    driver_explain(error, "%s",
+                   agent_ask_text(answer, "reason", "the agent's answer cannot be used"));
     enum outcome outcome = outcome_of(answer);
     return outcome == OUTCOME_OK ? OUTCOME_BAD_REPLY : outcome;
 }
 
 static json_t *ask_agent(const struct plant_line *line, const struct driver_request *request)
 {
-    return ask(line->agent, line->name,
-               json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "command", "read", "bus", line->bus->name,
-                         "unit", request->unit, "table", driver_table_names[request->table],
-                         "address", request->address, "count", request->count),
-               TIMEOUT_MS);
+    return agent_ask(line->agent, line->name,
+                     json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "command", "read", "bus",
+                               line->bus->name, "unit", request->unit, "table",
+                               driver_table_names[request->table], "address", request->address,
+                               "count", request->count),
+                     TIMEOUT_MS);
 }
 
 /* Somebody else's request is served first. */

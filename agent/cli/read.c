@@ -190,7 +190,7 @@ int cli_read(const struct cli_context *context, int argc, char **argv)
     struct reading reading = {.unit = -1, .address = -1, .count = 1};
     if (!parse(argc, argv, &reading))
         return CLI_USAGE;
-    struct config *config = ask_load(context);
+    struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
     int code = run(context, config, &reading);

@@ -201,7 +201,7 @@ int cli_scan(const struct cli_context *context, int argc, char **argv)
         return cli_usage("scan");
     if (!scan_parse_units(units, &scan.first, &scan.last))
         return cli_fail(CLI_USAGE, "scan", "--units: \"%s\" is not A-B or A, 0 to 255", units);
-    struct config *config = ask_load(context);
+    struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
     int code = scan_bus(context, config, argv[1], &scan);

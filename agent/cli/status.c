@@ -37,36 +37,36 @@ static const char *bytes(long long count, char *text, size_t size)
 static void print_uplink(const json_t *uplink)
 {
     char when[32] = "";
-    time_t since = (time_t)(ask_number(uplink, "since") / 1000);
+    time_t since = (time_t)(agent_ask_number(uplink, "since") / 1000);
     struct tm local;
     if (since > 0 && localtime_r(&since, &local))
         (void)strftime(when, sizeof(when), "%F %T", &local);
-    (void)printf("uplink    %-10s %s  since %s\n", ask_text(uplink, "state", "unknown"),
-                 ask_text(uplink, "server", ""), when);
-    const char *reason = ask_text(uplink, "reason", "");
+    (void)printf("uplink    %-10s %s  since %s\n", agent_ask_text(uplink, "state", "unknown"),
+                 agent_ask_text(uplink, "server", ""), when);
+    const char *reason = agent_ask_text(uplink, "reason", "");
     if (reason[0])
         (void)printf("          %s; next attempt in %.1f s\n", reason,
-                     (double)ask_number(uplink, "next_attempt_ms") / 1000);
+                     (double)agent_ask_number(uplink, "next_attempt_ms") / 1000);
     (void)printf("          %lld published, %lld acknowledged, %lld in flight, %lld connects\n",
-                 ask_number(uplink, "published"), ask_number(uplink, "acknowledged"),
-                 ask_number(uplink, "in_flight"), ask_number(uplink, "connects"));
+                 agent_ask_number(uplink, "published"), agent_ask_number(uplink, "acknowledged"),
+                 agent_ask_number(uplink, "in_flight"), agent_ask_number(uplink, "connects"));
 }
 
 static void print_outbox(const json_t *outbox)
 {
     char used[32], most[32];
-    (void)printf("outbox    %lld messages, %s of %s", ask_number(outbox, "messages"),
-                 bytes(ask_number(outbox, "bytes"), used, sizeof(used)),
-                 bytes(ask_number(outbox, "max_bytes"), most, sizeof(most)));
+    (void)printf("outbox    %lld messages, %s of %s", agent_ask_number(outbox, "messages"),
+                 bytes(agent_ask_number(outbox, "bytes"), used, sizeof(used)),
+                 bytes(agent_ask_number(outbox, "max_bytes"), most, sizeof(most)));
     const json_t *runway = json_object_get(outbox, "runway_h");
     if (json_is_number(runway) && json_number_value(runway) > HOURS_A_YEAR)
         (void)printf(", lasts more than a year without the broker");
     else if (json_is_number(runway))
         (void)printf(", lasts %.1f h without the broker", json_number_value(runway));
-    if (ask_number(outbox, "dropped") > 0)
-        (void)printf(", %lld dropped", ask_number(outbox, "dropped"));
-    (void)printf("; stream %s\n", ask_text(outbox, "stream", "?"));
-    const char *problem = ask_text(outbox, "problem", "");
+    if (agent_ask_number(outbox, "dropped") > 0)
+        (void)printf(", %lld dropped", agent_ask_number(outbox, "dropped"));
+    (void)printf("; stream %s\n", agent_ask_text(outbox, "stream", "?"));
+    const char *problem = agent_ask_text(outbox, "problem", "");
     if (problem[0])
         (void)printf("          %s\n", problem);
 }
@@ -80,18 +80,19 @@ static void print_lines(json_t *lines)
     json_object_foreach(lines, line_name, line)
     {
         (void)printf("%-26s %-11s %10lld %8lld %8lld\n", line_name,
-                     ask_text(line, "state", "unknown"), ask_number(line, "polls_ok"),
-                     ask_number(line, "polls_failed"), ask_number(line, "polls_skipped"));
-        const char *problem = ask_text(line, "error", "");
+                     agent_ask_text(line, "state", "unknown"), agent_ask_number(line, "polls_ok"),
+                     agent_ask_number(line, "polls_failed"),
+                     agent_ask_number(line, "polls_skipped"));
+        const char *problem = agent_ask_text(line, "error", "");
         if (problem[0])
             (void)printf("    %s\n", problem);
         json_object_foreach(json_object_get(line, "units"), unit_name, unit)
         {
             (void)printf("  %-24s %-11s %10lld %8lld %8s %9.3f\n", unit_name,
-                         ask_text(unit, "state", "unknown"), ask_number(unit, "polls_ok"),
-                         ask_number(unit, "polls_failed"), "",
-                         json_number_value(json_object_get(unit, "last_ms")));
-            problem = ask_text(unit, "error", "");
+                         agent_ask_text(unit, "state", "unknown"),
+                         agent_ask_number(unit, "polls_ok"), agent_ask_number(unit, "polls_failed"),
+                         "", json_number_value(json_object_get(unit, "last_ms")));
+            problem = agent_ask_text(unit, "error", "");
             if (problem[0])
                 (void)printf("    %s\n", problem);
         }
@@ -101,21 +102,23 @@ static void print_lines(json_t *lines)
 static void print_status(const json_t *status)
 {
     char age[32];
-    (void)printf("gateway   %s  sallyport %s  up %s\n", ask_text(status, "gateway", "?"),
-                 ask_text(status, "version", "?"),
-                 duration(ask_number(status, "uptime_s"), age, sizeof(age)));
+    (void)printf("gateway   %s  sallyport %s  up %s\n", agent_ask_text(status, "gateway", "?"),
+                 agent_ask_text(status, "version", "?"),
+                 duration(agent_ask_number(status, "uptime_s"), age, sizeof(age)));
     print_uplink(json_object_get(status, "uplink"));
     print_outbox(json_object_get(status, "outbox"));
     (void)printf("firewall  %s\n",
-                 ask_text(json_object_get(status, "firewall"), "state", "unknown"));
-    (void)printf("tunnel    %s\n", ask_text(json_object_get(status, "tunnel"), "state", "unknown"));
+                 agent_ask_text(json_object_get(status, "firewall"), "state", "unknown"));
+    (void)printf("tunnel    %s\n",
+                 agent_ask_text(json_object_get(status, "tunnel"), "state", "unknown"));
     print_lines(json_object_get(status, "lines"));
 }
 
 static int show(const struct cli_context *context, int agent)
 {
-    json_t *answer = ask(agent, "status", json_pack("{s:s}", "command", "status"), TIMEOUT_MS);
-    if (!answer || !ask_is_ok(answer, "status")) {
+    json_t *answer =
+        agent_ask(agent, "status", json_pack("{s:s}", "command", "status"), TIMEOUT_MS);
+    if (!answer || !agent_is_ok(answer, "status")) {
         json_decref(answer);
         return CLI_FAILED;
     }
@@ -134,11 +137,11 @@ int cli_status(const struct cli_context *context, int argc, char **argv)
 {
     if (argc > 1)
         return cli_usage(argv[0]);
-    struct config *config = ask_load(context);
+    struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
-    CLEANUP(descriptor_close) int agent = ask_connect(config);
-    int code = agent < 0 ? ask_unreachable("status", config, agent) : show(context, agent);
+    CLEANUP(descriptor_close) int agent = agent_connect(config);
+    int code = agent < 0 ? agent_unreachable("status", config, agent) : show(context, agent);
     config_free(config);
     return code;
 }

@@ -40,11 +40,11 @@ static const char *left_text(int64_t left_ms, char text[32])
 }
 
 /* Where an operator behind the hub reaches what is open. */
-static void print_services(const struct warden *warden, const struct wire_status *status)
+static void print_services(const struct netd_call *netd, const struct wire_status *status)
 {
     for (uint32_t i = 0; i < status->n_services; i++) {
         const struct tunnel_service *service =
-            warden->config ? netd_config_service(warden->config, status->services[i]) : NULL;
+            netd->config ? netd_config_service(netd->config, status->services[i]) : NULL;
         char address[IP_NETWORK_TEXT_BYTES];
         if (!service)
             (void)printf("          %s\n", status->services[i]);
@@ -56,7 +56,7 @@ static void print_services(const struct warden *warden, const struct wire_status
     }
 }
 
-static void print_status(const struct warden *warden, const struct wire_status *status)
+static void print_status(const struct netd_call *netd, const struct wire_status *status)
 {
     char text[32];
     (void)printf("tunnel    %s", session_state_names[status->session_state]);
@@ -77,7 +77,7 @@ static void print_status(const struct warden *warden, const struct wire_status *
     if (status->hub[0])
         (void)printf("          hub %s, this gateway is %s\n", status->hub,
                      status->gateway_address);
-    print_services(warden, status);
+    print_services(netd, status);
 }
 
 static json_t *status_json(const struct wire_status *status)
@@ -106,29 +106,29 @@ static json_t *status_json(const struct wire_status *status)
     return document;
 }
 
-static int show_status(const struct warden *warden)
+static int show_status(const struct netd_call *netd)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_STATUS, 3);
-    int code = warden_ask(warden, &message, ANSWER_MS);
+    int code = netd_call_ask(netd, &message, ANSWER_MS);
     if (code != CLI_DONE)
         return code;
-    if (warden->json)
-        return warden_print_json(status_json(&message.body.status));
-    print_status(warden, &message.body.status);
+    if (netd->json)
+        return netd_call_print_json(status_json(&message.body.status));
+    print_status(netd, &message.body.status);
     return CLI_DONE;
 }
 
 /* After an opening a person wants to know how to connect; a program asks for the status. */
-static int report_opening(const struct warden *warden, const struct wire_message *reply)
+static int report_opening(const struct netd_call *netd, const struct wire_message *reply)
 {
-    int code = warden_report(warden, reply);
-    if (code != CLI_DONE || warden->json || reply->body.text.text[0])
+    int code = netd_call_report(netd, reply);
+    if (code != CLI_DONE || netd->json || reply->body.text.text[0])
         return code;
-    return show_status(warden);
+    return show_status(netd);
 }
 
-static int open_session(const struct warden *warden, const struct options *options)
+static int open_session(const struct netd_call *netd, const struct options *options)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_OPEN_LOCAL, 2);
@@ -147,11 +147,11 @@ static int open_session(const struct warden *warden, const struct options *optio
         return cli_fail(CLI_USAGE, NAME,
                         "the names of services are 1 to 64 of A-Z a-z 0-9 _ . -, "
                         "the reason 1 to 200 printable characters");
-    int code = warden_ask(warden, &message, OPENING_MS);
-    return code == CLI_DONE ? report_opening(warden, &message) : code;
+    int code = netd_call_ask(netd, &message, OPENING_MS);
+    return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int extend_session(const struct warden *warden, const struct options *options)
+static int extend_session(const struct netd_call *netd, const struct options *options)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_EXTEND, 2);
@@ -164,59 +164,59 @@ static int extend_session(const struct warden *warden, const struct options *opt
                   options->reason ? options->reason : "extended on site");
     if (wire_check_request(&message, wire_request_size(WIRE_EXTEND)) < 0)
         return cli_fail(CLI_USAGE, NAME, "the reason must be 1 to 200 printable characters");
-    int code = warden_ask(warden, &message, ANSWER_MS);
-    return code == CLI_DONE ? report_opening(warden, &message) : code;
+    int code = netd_call_ask(netd, &message, ANSWER_MS);
+    return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int close_session(const struct warden *warden, const struct options *options)
+static int close_session(const struct netd_call *netd, const struct options *options)
 {
     struct wire_message message;
     (void)options;
     wire_begin(&message, WIRE_CLOSE, 2);
-    int code = warden_ask(warden, &message, ANSWER_MS);
-    return code == CLI_DONE ? warden_report(warden, &message) : code;
+    int code = netd_call_ask(netd, &message, ANSWER_MS);
+    return code == CLI_DONE ? netd_call_report(netd, &message) : code;
 }
 
 /* On a terminal what waits is shown, and nothing else is approved than what was shown. */
-static bool agrees(const struct warden *warden, const struct wire_status *status)
+static bool agrees(const struct netd_call *netd, const struct wire_status *status)
 {
     char line[16];
-    if (status->session_state != SESSION_WAIT_APPROVAL || warden->json || !isatty(STDIN_FILENO))
+    if (status->session_state != SESSION_WAIT_APPROVAL || netd->json || !isatty(STDIN_FILENO))
         return true;
-    print_status(warden, status);
+    print_status(netd, status);
     (void)printf("Let it open? [y/N] ");
     (void)fflush(stdout);
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static int approve_session(const struct warden *warden, const struct options *options)
+static int approve_session(const struct netd_call *netd, const struct options *options)
 {
     struct wire_message message;
     (void)options;
     wire_begin(&message, WIRE_STATUS, 2);
-    int code = warden_ask(warden, &message, ANSWER_MS);
+    int code = netd_call_ask(netd, &message, ANSWER_MS);
     if (code != CLI_DONE)
         return code;
-    if (!agrees(warden, &message.body.status))
+    if (!agrees(netd, &message.body.status))
         return cli_fail(CLI_FAILED, NAME,
                         "not approved; `sallyport tunnel close` ends the request");
     uint64_t asked = message.body.status.asked;
     wire_begin(&message, WIRE_APPROVE, 4);
     message.body.approve.asked = asked;
-    code = warden_ask(warden, &message, OPENING_MS);
-    return code == CLI_DONE ? report_opening(warden, &message) : code;
+    code = netd_call_ask(netd, &message, OPENING_MS);
+    return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int session_status(const struct warden *warden, const struct options *options)
+static int session_status(const struct netd_call *netd, const struct options *options)
 {
     (void)options;
-    return show_status(warden);
+    return show_status(netd);
 }
 
 static const struct {
     const char *name;
     bool takes_options;
-    int (*run)(const struct warden *warden, const struct options *options);
+    int (*run)(const struct netd_call *netd, const struct options *options);
 } actions[] = {
     {"open", true, open_session},      {"extend", true, extend_session},
     {"close", false, close_session},   {"approve", false, approve_session},
@@ -236,9 +236,9 @@ int cli_tunnel(const struct cli_context *context, int argc, char **argv)
         options.n_words = (size_t)words - 2;
         if (!actions[i].takes_options && (words > 2 || options.ttl || options.reason))
             return cli_usage(NAME);
-        CLEANUP(warden_end) struct warden warden = {.socket = -1};
-        int code = warden_begin(context, NAME, &warden);
-        return code == CLI_DONE ? actions[i].run(&warden, &options) : code;
+        CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
+        int code = netd_call_begin(context, NAME, &netd);
+        return code == CLI_DONE ? actions[i].run(&netd, &options) : code;
     }
     return cli_usage(NAME);
 }

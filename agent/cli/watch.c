@@ -76,18 +76,19 @@ static void print_row(const struct watch *watch, size_t columns, const char *dev
                       const json_t *tag)
 {
     char when[16] = "";
-    long long timestamp_ms = ask_number(tag, "timestamp");
+    long long timestamp_ms = agent_ask_number(tag, "timestamp");
     time_t seconds = (time_t)(timestamp_ms / 1000);
     struct tm local;
     if (localtime_r(&seconds, &local))
         (void)strftime(when, sizeof(when), "%T", &local);
-    const char *error = ask_text(tag, "error", NULL), *unit = ask_text(tag, "unit", "");
+    const char *error = agent_ask_text(tag, "error", NULL), *unit = agent_ask_text(tag, "unit", "");
     CLEANUP(memory_free_pointer)
-    char *value = error ? memory_printf("(%s)", error) : memory_text(ask_text(tag, "value", "?"));
+    char *value =
+        error ? memory_printf("(%s)", error) : memory_text(agent_ask_text(tag, "value", "?"));
     tame(value, columns);
     (void)printf("%s%-16.16s %-20.20s %*s%s %s%*s %s.%03lld\n", clear_line(watch), device,
-                 ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit, padding(unit, 8),
-                 "", when, timestamp_ms % 1000);
+                 agent_ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit,
+                 padding(unit, 8), "", when, timestamp_ms % 1000);
 }
 
 static void print_table(const struct watch *watch, const json_t *devices)
@@ -107,7 +108,7 @@ static void print_table(const struct watch *watch, const json_t *devices)
                 hidden++;
                 continue;
             }
-            print_row(watch, screen.value_columns, ask_text(device, "device", "?"), tag);
+            print_row(watch, screen.value_columns, agent_ask_text(device, "device", "?"), tag);
             used++;
         }
     }
@@ -119,7 +120,7 @@ static void print_table(const struct watch *watch, const json_t *devices)
 
 static void add_member(struct strbuf *out, const json_t *object, const char *key)
 {
-    const char *text = ask_text(object, key, NULL);
+    const char *text = agent_ask_text(object, key, NULL);
     if (!text)
         return;
     strbuf_addf(out, ",\"%s\":", key);
@@ -136,13 +137,13 @@ static void print_json(const json_t *devices)
     json_array_foreach(devices, i, device)
     {
         strbuf_addf(&out, "%s{\"device\":\"%s\",\"tags\":[", i > 0 ? "," : "",
-                    ask_text(device, "device", "?"));
+                    agent_ask_text(device, "device", "?"));
         json_array_foreach(json_object_get(device, "tags"), j, tag)
         {
             strbuf_addf(&out, "%s{\"tag\":\"%s\",\"timestamp\":%lld", j > 0 ? "," : "",
-                        ask_text(tag, "tag", "?"), ask_number(tag, "timestamp"));
+                        agent_ask_text(tag, "tag", "?"), agent_ask_number(tag, "timestamp"));
             if (json_object_get(tag, "value"))
-                strbuf_addf(&out, ",\"value\":%s", ask_text(tag, "value", "null"));
+                strbuf_addf(&out, ",\"value\":%s", agent_ask_text(tag, "value", "null"));
             add_member(&out, tag, "error");
             add_member(&out, tag, "unit");
             strbuf_add_char(&out, '}');
@@ -160,10 +161,10 @@ static int update(const struct cli_context *context, const struct watch *watch, 
     json_t *request = json_pack("{s:s}", "command", "values");
     if (watch->device)
         json_object_set_new(request, "device", json_string(watch->device));
-    json_t *answer = ask(agent, "watch", request, TIMEOUT_MS);
+    json_t *answer = agent_ask(agent, "watch", request, TIMEOUT_MS);
     if (!answer)
         return CLI_UNREACHABLE;
-    if (!ask_is_ok(answer, "watch")) {
+    if (!agent_is_ok(answer, "watch")) {
         json_decref(answer);
         return CLI_FAILED;
     }
@@ -205,11 +206,11 @@ int cli_watch(const struct cli_context *context, int argc, char **argv)
     if (words < 0 || words > 2)
         return cli_usage("watch");
     watch.device = words == 2 ? argv[1] : NULL;
-    struct config *config = ask_load(context);
+    struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
-    CLEANUP(descriptor_close) int agent = ask_connect(config);
-    int code = agent < 0 ? ask_unreachable("watch", config, agent) : run(context, &watch, agent);
+    CLEANUP(descriptor_close) int agent = agent_connect(config);
+    int code = agent < 0 ? agent_unreachable("watch", config, agent) : run(context, &watch, agent);
     config_free(config);
     return code;
 }

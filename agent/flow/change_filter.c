@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct report {
+struct change_filter {
     const struct config *config;
     struct value_table *sent;
     bool *picked; /* as many as the largest device has tags */
 };
 
-struct report *report_new(const struct config *config)
+struct change_filter *change_filter_new(const struct config *config)
 {
-    struct report *report = memory_zeroed(1, sizeof(*report));
+    struct change_filter *report = memory_zeroed(1, sizeof(*report));
     size_t most_tags = 1;
     for (size_t i = 0; i < config->n_devices; i++) {
         if (config->devices[i].n_tags > most_tags)
@@ -28,7 +28,7 @@ struct report *report_new(const struct config *config)
     return report;
 }
 
-struct report *report_free(struct report *report)
+struct change_filter *change_filter_free(struct change_filter *report)
 {
     if (!report)
         return NULL;
@@ -69,8 +69,8 @@ static bool value_changed(const union slot *fresh, const union slot *sent, doubl
     return true;
 }
 
-static bool worth_sending(const struct report *report, size_t device, const union slot *fresh,
-                          int64_t now_ms)
+static bool worth_sending(const struct change_filter *report, size_t device,
+                          const union slot *fresh, int64_t now_ms)
 {
     const struct config_device *owner = &report->config->devices[device];
     int64_t sent_ms;
@@ -82,8 +82,8 @@ static bool worth_sending(const struct report *report, size_t device, const unio
     return value_changed(fresh, sent, owner->tags[fresh->sample.tag].deadband);
 }
 
-const bool *report_pick(struct report *report, const union slot *slots, size_t n_slots,
-                        int64_t now_ms, bool *ret_any)
+const bool *change_filter_pick(struct change_filter *report, const union slot *slots,
+                               size_t n_slots, int64_t now_ms, bool *ret_any)
 {
     size_t device = slots[0].header.owner;
     const struct config_device *owner = &report->config->devices[device];

@@ -10,18 +10,19 @@
 #include "config/config.h"
 #include "drivers/sample.h"
 
-struct report; /* opaque */
+struct change_filter; /* opaque */
 
 /* CONFIG must outlive the result. */
-struct report *report_new(const struct config *config);
-struct report *report_free(struct report *report); /* accepts NULL, returns NULL */
+struct change_filter *change_filter_new(const struct config *config);
+struct change_filter *
+change_filter_free(struct change_filter *report); /* accepts NULL, returns NULL */
 
 /*
  * Judges a batch (SLOTS[0] is its header) at NOW_MS, monotonic milliseconds. Returns a flag for
  * each tag of the device, or NULL for "all of them"; valid until the next call. *RET_ANY says
  * whether anything is to be sent. What is picked counts as sent.
  */
-const bool *report_pick(struct report *report, const union slot *slots, size_t n_slots,
-                        int64_t now_ms, bool *ret_any);
+const bool *change_filter_pick(struct change_filter *report, const union slot *slots,
+                               size_t n_slots, int64_t now_ms, bool *ret_any);
 
 #endif

@@ -4,8 +4,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "agent/flow/queue.h"
 #include "agent/flow/change_filter.h"
+#include "agent/flow/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct pipeline {
     struct outbox *outbox;
     struct pipeline_callbacks callbacks;
     struct queue *queue;
-    struct report *report;
+    struct change_filter *report;
     struct value_table *values;
     char (*topics)[80];  /* of each device: "data/NAME" */
     union slot *scratch; /* one batch */
@@ -50,7 +50,7 @@ struct pipeline *pipeline_new(const struct config *config, const struct encoder 
     pipeline->outbox = outbox;
     pipeline->callbacks = *callbacks;
     pipeline->queue = queue_new(queue_size(config));
-    pipeline->report = report_new(config);
+    pipeline->report = change_filter_new(config);
     pipeline->values = value_table_new(config);
     pipeline->scratch = memory_zeroed(queue_capacity(pipeline->queue), sizeof(union slot));
     pipeline->topics = memory_zeroed(config->n_devices, sizeof(*pipeline->topics));
@@ -65,7 +65,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
     if (!pipeline)
         return NULL;
     queue_free(pipeline->queue);
-    report_free(pipeline->report);
+    change_filter_free(pipeline->report);
     value_table_free(pipeline->values);
     strbuf_free(&pipeline->body);
     free(pipeline->scratch);
@@ -99,8 +99,8 @@ static void move_data(struct pipeline *pipeline, size_t n_slots)
     for (const union slot *at = slots + 1; at < slots + n_slots; at += sample_slots(at))
         value_table_put(pipeline->values, owner, at, slots[0].header.timestamp_ms);
     bool any;
-    const bool *picked =
-        report_pick(pipeline->report, slots, n_slots, clock_mono_ns() / CLOCK_NS_PER_MS, &any);
+    const bool *picked = change_filter_pick(pipeline->report, slots, n_slots,
+                                            clock_mono_ns() / CLOCK_NS_PER_MS, &any);
     if (!any)
         return;
     strbuf_reset(&pipeline->body);

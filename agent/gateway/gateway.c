@@ -5,9 +5,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
 #include "agent/gateway/line_set.h"
-#include "agent/gateway/gateway_events.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,14 +29,14 @@ int64_t gateway_now_ms(void)
     return clock_mono_ns() / CLOCK_NS_PER_MS;
 }
 
-struct health_view gateway_view(const struct gateway *gateway)
+struct status_view gateway_view(const struct gateway *gateway)
 {
-    return (struct health_view){
+    return (struct status_view){
         .config = gateway->config,
         .lines = gateway->lines,
         .outbox = gateway->outbox,
         .uplink = gateway->uplink,
-        .warden = gateway->warden,
+        .netd = gateway->netd,
         .started_mono_ns = gateway->started_mono_ns,
     };
 }
@@ -51,9 +51,9 @@ void gateway_status_soon(struct gateway *gateway)
 /* Publishes the retained status; a full window only delays it. */
 void gateway_publish_status(struct gateway *gateway)
 {
-    struct health_view view = gateway_view(gateway);
+    struct status_view view = gateway_view(gateway);
     strbuf_reset(&gateway->status);
-    health_status(&view, false, &gateway->status);
+    status_write(&view, false, &gateway->status);
     int outcome = uplink_publish(gateway->uplink, gateway->status_topic, gateway->status.data,
                                  gateway->status.length, true, 0);
     gateway->status_due_ms =
@@ -90,7 +90,7 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
     struct outbox_stats stats;
     gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
     outbox_get_stats(gateway->outbox, at_ms, &stats);
-    if (notice_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem)))
+    if (gateway_events_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem)))
         gateway_status_soon(gateway);
 }
 
@@ -104,7 +104,7 @@ static int settle(sd_event_source *source, void *userdata)
     pipeline_report_losses(gateway->pipeline);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");
-    courier_settle(gateway->courier);
+    command_relay_settle(gateway->command_relay);
     int64_t pause_ms = publisher_pump(gateway->publisher, at_ms);
     gateway->pump_due_ms = pause_ms < 0 ? NEVER_MS : at_ms + pause_ms;
     if (at_ms >= gateway->status_due_ms)
@@ -113,7 +113,7 @@ static int settle(sd_event_source *source, void *userdata)
         tick_store(gateway, at_ms);
     if (at_ms >= gateway->certificate_due_ms) {
         gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
-        notice_certificates(gateway->pipeline, &gateway->config->uplink);
+        gateway_events_certificates(gateway->pipeline, &gateway->config->uplink);
     }
     const int64_t due_ms[] = {gateway->tick_due_ms, gateway->pump_due_ms, gateway->status_due_ms,
                               gateway->certificate_due_ms};
@@ -135,9 +135,9 @@ static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
 static int on_watchdog(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     struct gateway *gateway = userdata;
-    struct health_view view = gateway_view(gateway);
+    struct status_view view = gateway_view(gateway);
     size_t stuck = 0;
-    if (health_watch_ok(gateway->watch, &view, gateway_now_ms(), STUCK_MS, &stuck))
+    if (liveness_ok(gateway->watch, &view, gateway_now_ms(), STUCK_MS, &stuck))
         (void)sd_notify(false, "WATCHDOG=1");
     else
         log_error("gateway",
@@ -175,7 +175,7 @@ static int start_loop(struct gateway *gateway)
 
 static void started(struct gateway *gateway)
 {
-    notice_text(gateway->pipeline, "started", "version", SALLYPORT_VERSION);
+    gateway_events_text(gateway->pipeline, "started", "version", SALLYPORT_VERSION);
     log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
              SALLYPORT_VERSION, gateway->config->gateway.site, gateway->config->gateway.id,
              outbox_stream(gateway->outbox), gateway->config->n_buses, gateway->config->n_devices);
@@ -211,7 +211,7 @@ static int start(struct gateway *gateway)
     problem = gateway_open_control(gateway);
     if (problem < 0)
         return problem;
-    problem = gateway_watch_warden(gateway);
+    problem = gateway_watch_netd(gateway);
     if (problem < 0)
         return problem;
     problem = start_loop(gateway);
@@ -219,7 +219,7 @@ static int start(struct gateway *gateway)
         return problem;
     started(gateway);
     uplink_start(gateway->uplink);
-    return lines_start(gateway->config, gateway->lines);
+    return line_set_start(gateway->config, gateway->lines);
 }
 
 int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway)
@@ -230,7 +230,7 @@ int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_ga
     gateway->loop = sd_event_ref(loop);
     gateway->started_mono_ns = clock_mono_ns();
     gateway->lines = memory_zeroed(config->n_buses, sizeof(struct line *));
-    gateway->watch = health_watch_new(config->n_buses);
+    gateway->watch = liveness_new(config->n_buses);
     gateway->status_due_ms = NEVER_MS;
     int problem = start(gateway);
     if (problem < 0) {
@@ -255,10 +255,10 @@ static bool say_goodbye(struct gateway *gateway)
         (void)publisher_pump(gateway->publisher, gateway_now_ms());
     if (!gateway->uplink)
         return true;
-    courier_warden(gateway->courier, false); /* nobody takes commands any more */
-    courier_settle(gateway->courier);
-    (void)uplink_publish(gateway->uplink, gateway->status_topic, HEALTH_OFFLINE,
-                         strlen(HEALTH_OFFLINE), true, 0);
+    command_relay_netd(gateway->command_relay, false); /* nobody takes commands any more */
+    command_relay_settle(gateway->command_relay);
+    (void)uplink_publish(gateway->uplink, gateway->status_topic, STATUS_OFFLINE,
+                         strlen(STATUS_OFFLINE), true, 0);
     return uplink_stop(gateway->uplink, STOP_TIMEOUT_MS);
 }
 
@@ -270,19 +270,19 @@ bool gateway_stop(struct gateway *gateway)
     sd_event_source_disable_unref(gateway->settle_source);
     sd_event_source_disable_unref(gateway->timer_source);
     sd_event_source_disable_unref(gateway->queue_source);
-    lines_stop(gateway->config, gateway->lines);
-    gateway->control = control_free(gateway->control);
-    gateway->warden = warden_watch_free(gateway->warden);
+    line_set_stop(gateway->config, gateway->lines);
+    gateway->control = local_socket_free(gateway->control);
+    gateway->netd = netd_watch_free(gateway->netd);
     bool clean = say_goodbye(gateway);
     gateway->publisher = publisher_free(gateway->publisher);
-    gateway->courier = courier_free(gateway->courier);
+    gateway->command_relay = command_relay_free(gateway->command_relay);
     if (clean)
         gateway->uplink = uplink_free(gateway->uplink);
     gateway->pipeline = pipeline_free(gateway->pipeline);
     gateway->outbox = outbox_close(gateway->outbox);
     if (!clean)
         return false; /* the client's threads may still use what is left */
-    health_watch_free(gateway->watch);
+    liveness_free(gateway->watch);
     strbuf_free(&gateway->status);
     free(gateway->lines);
     free(gateway->prefix);

@@ -19,9 +19,9 @@
 static void read_reason(struct line *line, const size_t *device, char *reason)
 {
     struct line_health of_line;
-    struct unit_health of_unit;
+    struct device_health of_unit;
     if (device) {
-        line_get_unit_health(line, *device, &of_unit);
+        line_get_device_health(line, *device, &of_unit);
         memcpy(reason, of_unit.error, sizeof(of_unit.error));
     } else {
         line_get_health(line, &of_line);
@@ -29,8 +29,9 @@ static void read_reason(struct line *line, const size_t *device, char *reason)
     }
 }
 
-void notice_line(struct pipeline *pipeline, const struct config *config, struct line *const *lines,
-                 enum line_event event, size_t owner, int64_t timestamp_ms)
+void gateway_events_line(struct pipeline *pipeline, const struct config *config,
+                         struct line *const *lines, enum line_event event, size_t owner,
+                         int64_t timestamp_ms)
 {
     bool about_line = event == LINE_EVENT_DOWN || event == LINE_EVENT_UP;
     const struct config_device *device = about_line ? NULL : &config->devices[owner];
@@ -77,7 +78,7 @@ static void check_certificate(struct pipeline *pipeline, const char *path)
                 path, subject, (long long)days);
 }
 
-void notice_certificates(struct pipeline *pipeline, const struct config_uplink *uplink)
+void gateway_events_certificates(struct pipeline *pipeline, const struct config_uplink *uplink)
 {
     if (uplink->certificate)
         check_certificate(pipeline, uplink->certificate);
@@ -85,7 +86,8 @@ void notice_certificates(struct pipeline *pipeline, const struct config_uplink *
         check_certificate(pipeline, uplink->ca);
 }
 
-void notice_text(struct pipeline *pipeline, const char *event, const char *key, const char *text)
+void gateway_events_text(struct pipeline *pipeline, const char *event, const char *key,
+                         const char *text)
 {
     const struct event_field field = {.key = key, .text = text};
     (void)pipeline_event(pipeline, event, clock_wall_ms(), &field, 1);
@@ -99,7 +101,7 @@ static size_t cut(const char *text, size_t length)
     return length;
 }
 
-void notice_summary(const char *lines, struct strbuf *out)
+void gateway_events_summary(const char *lines, struct strbuf *out)
 {
     size_t n_lines = 0;
     while (*lines) {
@@ -119,7 +121,7 @@ void notice_summary(const char *lines, struct strbuf *out)
         strbuf_addf(out, "; and %zu more", n_lines - SUMMARY_LINES);
 }
 
-bool notice_store(const char *problem, char *known, size_t size)
+bool gateway_events_store(const char *problem, char *known, size_t size)
 {
     if (strcmp(problem, known) == 0)
         return false;

@@ -2,9 +2,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
 #include "agent/gateway/line_set.h"
-#include "agent/gateway/gateway_events.h"
 #include "agent/local/values_json.h"
 
 #include <errno.h>
@@ -15,7 +15,8 @@
 static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
 {
     struct gateway *gateway = context;
-    notice_line(gateway->pipeline, gateway->config, gateway->lines, event, owner, timestamp_ms);
+    gateway_events_line(gateway->pipeline, gateway->config, gateway->lines, event, owner,
+                        timestamp_ms);
     gateway_status_soon(gateway);
 }
 
@@ -25,7 +26,7 @@ static void uplink_went_up(void *context)
 {
     struct gateway *gateway = context;
     outbox_link(gateway->outbox, true, gateway_now_ms());
-    courier_link_up(gateway->courier);
+    command_relay_link_up(gateway->command_relay);
     gateway_publish_status(gateway);
 }
 
@@ -47,10 +48,12 @@ static void uplink_received(void *context, const char *topic, const void *payloa
                             bool is_retained)
 {
     struct gateway *gateway = context;
-    courier_received(gateway->courier, topic, payload, length, is_retained, gateway_now_ms());
+    command_relay_received(gateway->command_relay, topic, payload, length, is_retained,
+                           gateway_now_ms());
 }
 
-/* --- the courier's road -------------------------------------------------------------------- */
+/* --- the command_relay's road --------------------------------------------------------------------
+ */
 
 static int courier_publishes(void *context, const char *topic, const void *payload, size_t length,
                              bool retained)
@@ -62,51 +65,51 @@ static int courier_publishes(void *context, const char *topic, const void *paylo
 static int courier_delivers(void *context, const void *text, size_t length, bool is_retained)
 {
     struct gateway *gateway = context;
-    return warden_watch_signed(gateway->warden, text, length, is_retained);
+    return netd_watch_signed(gateway->netd, text, length, is_retained);
 }
 
-/* --- the warden reaches up ---------------------------------------------------------------- */
+/* --- netd reaches up ---------------------------------------------------------------- */
 
-static bool warden_event(void *context, const char *name, int64_t timestamp_ms,
-                         const struct event_field *fields, size_t n_fields)
+static bool netd_event(void *context, const char *name, int64_t timestamp_ms,
+                       const struct event_field *fields, size_t n_fields)
 {
     struct gateway *gateway = context;
     return pipeline_event(gateway->pipeline, name, timestamp_ms, fields, n_fields) != 0 &&
            outbox_commit(gateway->outbox, gateway_now_ms()) == 0;
 }
 
-static void warden_changed(void *context)
+static void netd_changed(void *context)
 {
     struct gateway *gateway = context;
-    courier_warden(gateway->courier, warden_watch_is_connected(gateway->warden));
+    command_relay_netd(gateway->command_relay, netd_watch_is_connected(gateway->netd));
     gateway_status_soon(gateway);
 }
 
-static void warden_challenge(void *context, const char *challenge)
+static void netd_challenge(void *context, const char *challenge)
 {
     struct gateway *gateway = context;
-    courier_challenge(gateway->courier, challenge);
+    command_relay_challenge(gateway->command_relay, challenge);
 }
 
-static void warden_answered(void *context, enum session_refusal refusal,
-                            const struct wire_signed_reply *reply)
+static void netd_answered(void *context, enum session_refusal refusal,
+                          const struct wire_signed_reply *reply)
 {
     struct gateway *gateway = context;
-    courier_answered(gateway->courier, refusal, reply);
+    command_relay_answered(gateway->command_relay, refusal, reply);
 }
 
 /* --- the local socket asks ---------------------------------------------------------------- */
 
 static void control_status(void *context, struct strbuf *out)
 {
-    struct health_view view = gateway_view(context);
-    health_status(&view, true, out);
+    struct status_view view = gateway_view(context);
+    status_write(&view, true, out);
 }
 
 static int control_values(void *context, const char *device, struct strbuf *out)
 {
     struct gateway *gateway = context;
-    return live_view(gateway->config, pipeline_values(gateway->pipeline), device, out);
+    return values_json(gateway->config, pipeline_values(gateway->pipeline), device, out);
 }
 
 static int control_read(void *context, const char *bus, const struct driver_request *request,
@@ -151,12 +154,13 @@ void gateway_make_pipeline(struct gateway *gateway)
 
 int gateway_make_uplink(struct gateway *gateway)
 {
-    const struct courier_road road = {
+    const struct command_relay_road road = {
         .publish = courier_publishes, .deliver = courier_delivers, .context = gateway};
-    gateway->courier = courier_new(gateway->prefix, &road);
+    gateway->command_relay = command_relay_new(gateway->prefix, &road);
     const struct uplink_identity identity = {.will_topic = gateway->status_topic,
-                                             .will_payload = HEALTH_OFFLINE,
-                                             .subscribe_topic = courier_topic(gateway->courier),
+                                             .will_payload = STATUS_OFFLINE,
+                                             .subscribe_topic =
+                                                 command_relay_topic(gateway->command_relay),
                                              /* data flows where commands are not wanted */
                                              .goes_on_unsubscribed = true};
     const struct uplink_callbacks callbacks = {.up = uplink_went_up,
@@ -175,32 +179,32 @@ int gateway_make_lines(struct gateway *gateway)
 {
     const struct line_callbacks callbacks = {.deliver = pipeline_deliver,
                                              .context = gateway->pipeline};
-    return lines_make(gateway->config, &callbacks, gateway->lines);
+    return line_set_make(gateway->config, &callbacks, gateway->lines);
 }
 
-int gateway_watch_warden(struct gateway *gateway)
+int gateway_watch_netd(struct gateway *gateway)
 {
-    const struct warden_watch_callbacks callbacks = {.event = warden_event,
-                                                     .changed = warden_changed,
-                                                     .challenge = warden_challenge,
-                                                     .answered = warden_answered,
-                                                     .context = gateway};
+    const struct netd_watch_callbacks callbacks = {.event = netd_event,
+                                                   .changed = netd_changed,
+                                                   .challenge = netd_challenge,
+                                                   .answered = netd_answered,
+                                                   .context = gateway};
     int problem =
-        warden_watch_new(&gateway->first->gateway, &callbacks, gateway->loop, &gateway->warden);
+        netd_watch_new(&gateway->first->gateway, &callbacks, gateway->loop, &gateway->netd);
     if (problem < 0)
-        log_error("warden", "its client cannot be set up: %s", strerror(-problem));
+        log_error("netd", "its client cannot be set up: %s", strerror(-problem));
     return problem;
 }
 
 int gateway_open_control(struct gateway *gateway)
 {
-    const struct control_callbacks callbacks = {.status = control_status,
-                                                .values = control_values,
-                                                .read = control_read,
-                                                .context = gateway};
+    const struct local_socket_callbacks callbacks = {.status = control_status,
+                                                     .values = control_values,
+                                                     .read = control_read,
+                                                     .context = gateway};
     CLEANUP(memory_free_pointer)
-    char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, CONTROL_SOCKET_NAME);
-    int problem = control_new(path, &callbacks, gateway->loop, &gateway->control);
+    char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
+    int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->control);
     if (problem < 0)
         log_error("control", "socket=%s: %s", path,
                   problem == -EADDRINUSE ? "another agent listens there" : strerror(-problem));

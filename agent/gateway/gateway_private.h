@@ -29,10 +29,10 @@ struct gateway {
     struct uplink *uplink;
     struct publisher *publisher;
     struct line **lines; /* of each bus; NULL for a bus without devices */
-    struct control *control;
-    struct warden_watch *warden;
-    struct courier *courier;
-    struct health_watch *watch;
+    struct local_socket *control;
+    struct netd_watch *netd;
+    struct command_relay *command_relay;
+    struct liveness *watch;
     char *prefix, *status_topic;
     struct strbuf status;                                               /* reused */
     char store_problem[sizeof(((struct outbox_stats *)NULL)->problem)]; /* the one that is known */
@@ -44,7 +44,7 @@ struct gateway {
 };
 
 int64_t gateway_now_ms(void);
-struct health_view gateway_view(const struct gateway *gateway);
+struct status_view gateway_view(const struct gateway *gateway);
 
 /* The retained status: within a second, or at once. A full window only delays it. */
 void gateway_status_soon(struct gateway *gateway);
@@ -56,9 +56,9 @@ int gateway_watch_queue(struct gateway *gateway);
 /* The parts, in the order in which they are made. 0 or a negative errno, logged. */
 int gateway_open_outbox(struct gateway *gateway);
 void gateway_make_pipeline(struct gateway *gateway);
-int gateway_make_uplink(struct gateway *gateway); /* and the courier, whose road it is */
+int gateway_make_uplink(struct gateway *gateway); /* and the command_relay, whose road it is */
 int gateway_make_lines(struct gateway *gateway);
 int gateway_open_control(struct gateway *gateway);
-int gateway_watch_warden(struct gateway *gateway);
+int gateway_watch_netd(struct gateway *gateway);
 
 #endif

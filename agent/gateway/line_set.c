@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-int lines_make(const struct config *config, const struct line_callbacks *callbacks,
-               struct line **lines)
+int line_set_make(const struct config *config, const struct line_callbacks *callbacks,
+                  struct line **lines)
 {
     size_t total = 0, phase = 0;
     for (size_t bus = 0; bus < config->n_buses; bus++)
@@ -26,7 +26,7 @@ int lines_make(const struct config *config, const struct line_callbacks *callbac
     return 0;
 }
 
-int lines_start(const struct config *config, struct line *const *lines)
+int line_set_start(const struct config *config, struct line *const *lines)
 {
     for (size_t bus = 0; bus < config->n_buses; bus++) {
         int problem = lines[bus] ? line_start(lines[bus]) : 0;
@@ -39,7 +39,7 @@ int lines_start(const struct config *config, struct line *const *lines)
     return 0;
 }
 
-void lines_stop(const struct config *config, struct line **lines)
+void line_set_stop(const struct config *config, struct line **lines)
 {
     for (size_t bus = 0; bus < config->n_buses; bus++) {
         if (lines[bus])

@@ -9,13 +9,13 @@
 #include "drivers/line/line.h"
 
 /* LINES has an entry for each bus of CONFIG, all NULL. 0 or a negative errno, logged. */
-int lines_make(const struct config *config, const struct line_callbacks *callbacks,
-               struct line **lines);
+int line_set_make(const struct config *config, const struct line_callbacks *callbacks,
+                  struct line **lines);
 
 /* Starts the workers. 0 or a negative errno, logged. */
-int lines_start(const struct config *config, struct line *const *lines);
+int line_set_start(const struct config *config, struct line *const *lines);
 
 /* Stops and frees whatever was made, and waits for the workers. Leaves NULLs. */
-void lines_stop(const struct config *config, struct line **lines);
+void line_set_stop(const struct config *config, struct line **lines);
 
 #endif

@@ -21,7 +21,7 @@ const char *line_state_name(enum line_state state)
     return "unknown";
 }
 
-const char *unit_state_name(enum unit_state state)
+const char *device_state_name(enum device_state state)
 {
     switch (state) {
     case UNIT_UNKNOWN:
@@ -45,12 +45,12 @@ static void add_text(struct strbuf *out, const char *key, const char *text)
 static void add_unit(struct line *line, const struct config_device *device, size_t index,
                      struct strbuf *out)
 {
-    struct unit_health unit;
-    line_get_unit_health(line, index, &unit);
+    struct device_health unit;
+    line_get_device_health(line, index, &unit);
     strbuf_addf(out,
                 "\"%s\":{\"state\":\"%s\",\"polls_ok\":%llu,\"polls_failed\":%llu,"
                 "\"last_ms\":%.3f",
-                device->name, unit_state_name(unit.state), (unsigned long long)unit.polls_ok,
+                device->name, device_state_name(unit.state), (unsigned long long)unit.polls_ok,
                 (unsigned long long)unit.polls_failed, (double)unit.last_us / 1000);
     if (unit.error[0] && unit.state != UNIT_OK) {
         strbuf_add_char(out, ',');
@@ -59,7 +59,7 @@ static void add_unit(struct line *line, const struct config_device *device, size
     strbuf_add_char(out, '}');
 }
 
-static void add_line(const struct health_view *view, size_t bus, struct strbuf *out)
+static void add_line(const struct status_view *view, size_t bus, struct strbuf *out)
 {
     struct line_health line;
     size_t n_devices;
@@ -84,7 +84,7 @@ static void add_line(const struct health_view *view, size_t bus, struct strbuf *
     strbuf_add(out, "}}");
 }
 
-static void add_lines(const struct health_view *view, struct strbuf *out)
+static void add_lines(const struct status_view *view, struct strbuf *out)
 {
     bool first = true;
     strbuf_add(out, ",\"lines\":{");
@@ -99,7 +99,7 @@ static void add_lines(const struct health_view *view, struct strbuf *out)
     strbuf_add_char(out, '}');
 }
 
-static void add_outbox(const struct health_view *view, int64_t now_ms, struct strbuf *out)
+static void add_outbox(const struct status_view *view, int64_t now_ms, struct strbuf *out)
 {
     struct outbox_stats stats;
     outbox_get_stats(view->outbox, now_ms, &stats);
@@ -120,7 +120,7 @@ static void add_outbox(const struct health_view *view, int64_t now_ms, struct st
     strbuf_add_char(out, '}');
 }
 
-static void add_uplink(const struct health_view *view, struct strbuf *out)
+static void add_uplink(const struct status_view *view, struct strbuf *out)
 {
     struct uplink_health uplink;
     uplink_get_health(view->uplink, &uplink);
@@ -137,7 +137,7 @@ static void add_uplink(const struct health_view *view, struct strbuf *out)
                 uplink.in_flight);
 }
 
-void health_status(const struct health_view *view, bool local, struct strbuf *out)
+void status_write(const struct status_view *view, bool local, struct strbuf *out)
 {
     int64_t now_ns = clock_mono_ns();
     strbuf_addf(out,
@@ -152,7 +152,7 @@ void health_status(const struct health_view *view, bool local, struct strbuf *ou
     add_lines(view, out);
     add_outbox(view, now_ns / CLOCK_NS_PER_MS, out);
     strbuf_add_char(out, ',');
-    warden_watch_status(view->warden, out);
+    netd_watch_status(view->netd, out);
     strbuf_add_char(out, '}');
 }
 
@@ -161,27 +161,26 @@ struct beat {
     int64_t seen_ms; /* when the count last rose */
 };
 
-struct health_watch {
+struct liveness {
     size_t n_lines;
     struct beat beats[];
 };
 
-struct health_watch *health_watch_new(size_t n_lines)
+struct liveness *liveness_new(size_t n_lines)
 {
-    struct health_watch *watch =
-        memory_zeroed(1, sizeof(*watch) + n_lines * sizeof(watch->beats[0]));
+    struct liveness *watch = memory_zeroed(1, sizeof(*watch) + n_lines * sizeof(watch->beats[0]));
     watch->n_lines = n_lines;
     return watch;
 }
 
-struct health_watch *health_watch_free(struct health_watch *watch)
+struct liveness *liveness_free(struct liveness *watch)
 {
     free(watch);
     return NULL;
 }
 
-bool health_watch_ok(struct health_watch *watch, const struct health_view *view, int64_t now_ms,
-                     int64_t stuck_ms, size_t *ret_stuck)
+bool liveness_ok(struct liveness *watch, const struct status_view *view, int64_t now_ms,
+                 int64_t stuck_ms, size_t *ret_stuck)
 {
     for (size_t i = 0; i < watch->n_lines; i++) {
         struct beat *beat = &watch->beats[i];

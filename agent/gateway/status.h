@@ -13,35 +13,35 @@
 #include "drivers/line/line.h"
 
 /* Everything that the status is made of; nothing is owned. */
-struct health_view {
+struct status_view {
     const struct config *config;
     struct line *const *lines; /* config->n_buses of them; NULL: a bus without devices */
     struct outbox *outbox;
     struct uplink *uplink;
-    const struct warden_watch *warden;
+    const struct netd_watch *netd;
     int64_t started_mono_ns;
 };
 
 /* Appends the status as JSON; LOCAL adds what is for the command line only (the uplink). */
-void health_status(const struct health_view *view, bool local, struct strbuf *out);
+void status_write(const struct status_view *view, bool local, struct strbuf *out);
 
 /* The will, and what a clean stop publishes. */
-#define HEALTH_OFFLINE "{\"state\":\"offline\"}"
+#define STATUS_OFFLINE "{\"state\":\"offline\"}"
 
 /* Watches the heartbeats of the lines. */
-struct health_watch; /* opaque */
+struct liveness; /* opaque */
 
-struct health_watch *health_watch_new(size_t n_lines);
-struct health_watch *health_watch_free(struct health_watch *watch); /* returns NULL */
+struct liveness *liveness_new(size_t n_lines);
+struct liveness *liveness_free(struct liveness *watch); /* returns NULL */
 
 /*
  * True while every line has moved within the last STUCK_MS. *RET_STUCK is the index of the first
  * that has not, untouched otherwise. Call it more often than STUCK_MS.
  */
-bool health_watch_ok(struct health_watch *watch, const struct health_view *view, int64_t now_ms,
-                     int64_t stuck_ms, size_t *ret_stuck);
+bool liveness_ok(struct liveness *watch, const struct status_view *view, int64_t now_ms,
+                 int64_t stuck_ms, size_t *ret_stuck);
 
 const char *line_state_name(enum line_state state);
-const char *unit_state_name(enum unit_state state);
+const char *device_state_name(enum device_state state);
 
 #endif

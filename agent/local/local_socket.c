@@ -25,7 +25,7 @@
 
 /* A read on a line, answered by its worker thread. Outlives a client that hangs up. */
 struct pending {
-    struct control *control;
+    struct local_socket *control;
     struct client *client; /* NULL: it hung up; main loop only */
     struct driver_request request;
     enum outcome outcome; /* these three by the worker, before it is done */
@@ -35,7 +35,7 @@ struct pending {
 };
 
 struct client {
-    struct control *control;
+    struct local_socket *control;
     int socket;
     sd_event_source *source;
     struct pending *pending;
@@ -44,8 +44,8 @@ struct client {
     uint64_t turn; /* of control->turns, when it said something last */
 };
 
-struct control {
-    struct control_callbacks callbacks;
+struct local_socket {
+    struct local_socket_callbacks callbacks;
     sd_event *loop;
     char *path;
     int socket, wake; /* wake: eventfd, written by the workers */
@@ -87,7 +87,7 @@ static void refuse(struct client *client, const char *reason)
 static void answer_status(struct client *client, const json_t *request)
 {
     (void)request;
-    struct control *control = client->control;
+    struct local_socket *control = client->control;
     strbuf_add(&client->out, "{\"result\":\"ok\",\"status\":");
     control->callbacks.status(control->callbacks.context, &client->out);
     strbuf_add(&client->out, "}\n");
@@ -95,7 +95,7 @@ static void answer_status(struct client *client, const json_t *request)
 
 static void answer_values(struct client *client, const json_t *request)
 {
-    struct control *control = client->control;
+    struct local_socket *control = client->control;
     const char *device = json_string_value(json_object_get(request, "device"));
     size_t before = client->out.length;
     strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
@@ -157,7 +157,7 @@ static void read_done(void *context, enum outcome outcome, const struct driver_r
                       const struct driver_error *error)
 {
     struct pending *pending = context;
-    struct control *control = pending->control;
+    struct local_socket *control = pending->control;
     pending->outcome = outcome;
     if (reply)
         pending->reply = *reply;
@@ -207,7 +207,7 @@ static const char *parse_read(const json_t *object, struct driver_request *reque
 
 static void start_read(struct client *client, const json_t *object)
 {
-    struct control *control = client->control;
+    struct local_socket *control = client->control;
     struct driver_request request;
     const char *bus = json_string_value(json_object_get(object, "bus"));
     const char *problem = bus ? parse_read(object, &request) : "bus: its name";
@@ -290,7 +290,7 @@ static bool work(struct client *client)
     while (!busy(client)) {
         char *end = memchr(client->in.data ? client->in.data : "", '\n', client->in.length);
         if (!end) {
-            if (client->in.length >= CONTROL_REQUEST_MAX)
+            if (client->in.length >= LOCAL_SOCKET_REQUEST_MAX)
                 return false;
             break;
         }
@@ -309,7 +309,7 @@ static bool work(struct client *client)
 
 static bool take_input(struct client *client)
 {
-    size_t room = CONTROL_REQUEST_MAX - client->in.length;
+    size_t room = LOCAL_SOCKET_REQUEST_MAX - client->in.length;
     char *place = strbuf_reserve(&client->in, room);
     ssize_t got = recv(client->socket, place, room, MSG_DONTWAIT);
     if (got < 0)
@@ -336,7 +336,7 @@ static int on_client(sd_event_source *source, int descriptor, uint32_t events, v
 static int on_wake(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
 {
     (void)source, (void)events;
-    struct control *control = userdata;
+    struct local_socket *control = userdata;
     eventfd_t count;
     (void)eventfd_read(descriptor, &count);
     pthread_mutex_lock(&control->lock);
@@ -359,7 +359,7 @@ static int on_wake(sd_event_source *source, int descriptor, uint32_t events, voi
 }
 
 /* A place for one more client: the one that was silent for longest has to make room. */
-static size_t free_place(struct control *control)
+static size_t free_place(struct local_socket *control)
 {
     size_t oldest = 0;
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
@@ -377,7 +377,7 @@ static size_t free_place(struct control *control)
 static int on_connection(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
 {
     (void)source, (void)events;
-    struct control *control = userdata;
+    struct local_socket *control = userdata;
     int socket = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket < 0)
         return 0; /* gone again, or out of descriptors: the next event tries again */
@@ -422,13 +422,13 @@ static int listen_at(const char *path)
     return ready;
 }
 
-int control_new(const char *path, const struct control_callbacks *callbacks, sd_event *loop,
-                struct control **ret_control)
+int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
+                     sd_event *loop, struct local_socket **ret_control)
 {
     int listener = listen_at(path);
     if (listener < 0)
         return listener;
-    struct control *control = memory_zeroed(1, sizeof(*control));
+    struct local_socket *control = memory_zeroed(1, sizeof(*control));
     control->callbacks = *callbacks;
     control->loop = sd_event_ref(loop);
     control->path = memory_text(path);
@@ -443,14 +443,14 @@ int control_new(const char *path, const struct control_callbacks *callbacks, sd_
         problem =
             sd_event_add_io(loop, &control->wake_source, control->wake, EPOLLIN, on_wake, control);
     if (problem < 0) {
-        control_free(control);
+        local_socket_free(control);
         return problem;
     }
     *ret_control = control;
     return 0;
 }
 
-struct control *control_free(struct control *control)
+struct local_socket *local_socket_free(struct local_socket *control)
 {
     if (!control)
         return NULL;

@@ -23,15 +23,15 @@
 
 #include <systemd/sd-event.h>
 
-#define CONTROL_SOCKET_NAME "agent.sock"
-#define CONTROL_REQUEST_MAX 4096 /* bytes of one line */
+#define LOCAL_SOCKET_NAME "agent.sock"
+#define LOCAL_SOCKET_REQUEST_MAX 4096 /* bytes of one line */
 
 extern const char *const control_outcome_names[]; /* by enum outcome; NULL-terminated */
 
-struct control; /* opaque */
+struct local_socket; /* opaque */
 
 /* What the gateway answers. Main loop. */
-struct control_callbacks {
+struct local_socket_callbacks {
     void (*status)(void *context, struct strbuf *out); /* appends one JSON object */
     /* Appends the elements of a JSON array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
     int (*values)(void *context, const char *device, struct strbuf *out);
@@ -45,10 +45,10 @@ struct control_callbacks {
  * Listens at PATH, replacing a socket that nobody listens on any more; -EADDRINUSE when somebody
  * does. Returns 0 or a negative errno.
  */
-int control_new(const char *path, const struct control_callbacks *callbacks, sd_event *loop,
-                struct control **ret_control);
+int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
+                     sd_event *loop, struct local_socket **ret_control);
 
 /* Every line must have been freed before: no read is left that would answer. Returns NULL. */
-struct control *control_free(struct control *control);
+struct local_socket *local_socket_free(struct local_socket *control);
 
 #endif

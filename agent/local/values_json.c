@@ -49,8 +49,8 @@ static void add_device(const struct config_device *device, const struct value_ta
     strbuf_add(out, "]}");
 }
 
-int live_view(const struct config *config, const struct value_table *values, const char *device,
-              struct strbuf *out)
+int values_json(const struct config *config, const struct value_table *values, const char *device,
+                struct strbuf *out)
 {
     bool found = false;
     for (size_t i = 0; i < config->n_devices; i++) {

@@ -18,7 +18,7 @@
  * "value" is the JSON text of the value, as the data message has it, inside a JSON string: so it
  * keeps all digits on its way through any JSON library.
  */
-int live_view(const struct config *config, const struct value_table *values, const char *device,
-              struct strbuf *out);
+int values_json(const struct config *config, const struct value_table *values, const char *device,
+                struct strbuf *out);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The courier of signed commands. Handlers only note what came; courier_settle() acts. Everything
- * is bounded: who floods the gateway with commands costs it a few refusals a second.
+ * The command_relay of signed commands. Handlers only note what came; command_relay_settle() acts.
+ * Everything is bounded: who floods the gateway with commands costs it a few refusals a second.
  */
 #include "agent/netd/command_relay.h"
 
@@ -22,18 +22,18 @@ struct message {
     char text[WIRE_SIGNED_BYTES + 1]; /* one more than may be: so it is seen to be too long */
 };
 
-struct courier {
-    struct courier_road road;
+struct command_relay {
+    struct command_relay_road road;
     char *command_topic, *reply_topic, *challenge_topic;
-    bool has_warden;
+    bool has_netd;
 
     char challenge[WIRE_CHALLENGE_BYTES]; /* "": there is none */
     bool is_told;                         /* the broker has it, or has none of ours */
 
-    struct message waiting[COURIER_WAITING]; /* a ring */
+    struct message waiting[COMMAND_RELAY_WAITING]; /* a ring */
     size_t first, n_waiting;
 
-    bool is_under_way; /* a message is with the warden */
+    bool is_under_way; /* a message is with netd */
 
     struct strbuf replies[REPLIES]; /* a ring */
     size_t first_reply, n_replies;
@@ -42,44 +42,45 @@ struct courier {
     unsigned refusals; /* in it */
 };
 
-struct courier *courier_new(const char *prefix, const struct courier_road *road)
+struct command_relay *command_relay_new(const char *prefix, const struct command_relay_road *road)
 {
-    struct courier *courier = memory_zeroed(1, sizeof(*courier));
-    courier->road = *road;
-    courier->command_topic = memory_printf("%s/command", prefix);
-    courier->reply_topic = memory_printf("%s/reply", prefix);
-    courier->challenge_topic = memory_printf("%s/challenge", prefix);
-    return courier;
+    struct command_relay *command_relay = memory_zeroed(1, sizeof(*command_relay));
+    command_relay->road = *road;
+    command_relay->command_topic = memory_printf("%s/command", prefix);
+    command_relay->reply_topic = memory_printf("%s/reply", prefix);
+    command_relay->challenge_topic = memory_printf("%s/challenge", prefix);
+    return command_relay;
 }
 
-struct courier *courier_free(struct courier *courier)
+struct command_relay *command_relay_free(struct command_relay *command_relay)
 {
-    if (!courier)
+    if (!command_relay)
         return NULL;
     for (size_t i = 0; i < REPLIES; i++)
-        strbuf_free(&courier->replies[i]);
-    free(courier->command_topic);
-    free(courier->reply_topic);
-    free(courier->challenge_topic);
-    free(courier);
+        strbuf_free(&command_relay->replies[i]);
+    free(command_relay->command_topic);
+    free(command_relay->reply_topic);
+    free(command_relay->challenge_topic);
+    free(command_relay);
     return NULL;
 }
 
-const char *courier_topic(const struct courier *courier)
+const char *command_relay_topic(const struct command_relay *command_relay)
 {
-    return courier->command_topic;
+    return command_relay->command_topic;
 }
 
 /* --- replies ------------------------------------------------------------------------------ */
 
-static struct strbuf *new_reply(struct courier *courier)
+static struct strbuf *new_reply(struct command_relay *command_relay)
 {
-    if (courier->n_replies == REPLIES) {
-        courier->first_reply = (courier->first_reply + 1) % REPLIES;
-        courier->n_replies--;
+    if (command_relay->n_replies == REPLIES) {
+        command_relay->first_reply = (command_relay->first_reply + 1) % REPLIES;
+        command_relay->n_replies--;
     }
-    struct strbuf *reply = &courier->replies[(courier->first_reply + courier->n_replies) % REPLIES];
-    courier->n_replies++;
+    struct strbuf *reply =
+        &command_relay->replies[(command_relay->first_reply + command_relay->n_replies) % REPLIES];
+    command_relay->n_replies++;
     strbuf_reset(reply);
     return reply;
 }
@@ -117,133 +118,135 @@ static void write_acceptance(struct strbuf *out, const struct wire_signed_reply 
 }
 
 /* Refuses unread, so without the command's id. */
-static void refuse(struct courier *courier, enum session_refusal refusal)
+static void refuse(struct command_relay *command_relay, enum session_refusal refusal)
 {
-    write_refusal(new_reply(courier), "", refusal);
+    write_refusal(new_reply(command_relay), "", refusal);
 }
 
 /* The same for what anybody may cause as often as he likes. */
-static void refuse_sparingly(struct courier *courier, enum session_refusal refusal, int64_t now_ms)
+static void refuse_sparingly(struct command_relay *command_relay, enum session_refusal refusal,
+                             int64_t now_ms)
 {
-    if (now_ms - courier->second_ms >= 1000) {
-        courier->second_ms = now_ms;
-        courier->refusals = 0;
+    if (now_ms - command_relay->second_ms >= 1000) {
+        command_relay->second_ms = now_ms;
+        command_relay->refusals = 0;
     }
-    if (courier->refusals == 0)
+    if (command_relay->refusals == 0)
         log_info("courier",
-                 "result=refused reason=%s: not handed to the warden; at most %d a "
+                 "result=refused reason=%s: not handed to netd; at most %d a "
                  "second are answered",
                  session_refusal_names[refusal], REFUSALS_A_SECOND);
-    if (courier->refusals++ < REFUSALS_A_SECOND)
-        refuse(courier, refusal);
+    if (command_relay->refusals++ < REFUSALS_A_SECOND)
+        refuse(command_relay, refusal);
 }
 
 /* --- what comes --------------------------------------------------------------------------- */
 
-void courier_link_up(struct courier *courier)
+void command_relay_link_up(struct command_relay *command_relay)
 {
-    courier->is_told = false;
+    command_relay->is_told = false;
 }
 
-void courier_received(struct courier *courier, const char *topic, const void *payload,
-                      size_t length, bool is_retained, int64_t now_ms)
+void command_relay_received(struct command_relay *command_relay, const char *topic,
+                            const void *payload, size_t length, bool is_retained, int64_t now_ms)
 {
-    if (length == 0 || strcmp(topic, courier->command_topic) != 0)
+    if (length == 0 || strcmp(topic, command_relay->command_topic) != 0)
         return;
-    if (!courier->has_warden || courier->n_waiting == COURIER_WAITING) {
-        refuse_sparingly(courier, courier->has_warden ? REFUSAL_RATE_LIMITED : REFUSAL_FAILED,
-                         now_ms);
+    if (!command_relay->has_netd || command_relay->n_waiting == COMMAND_RELAY_WAITING) {
+        refuse_sparingly(command_relay,
+                         command_relay->has_netd ? REFUSAL_RATE_LIMITED : REFUSAL_FAILED, now_ms);
         return;
     }
-    size_t at = (courier->first + courier->n_waiting++) % COURIER_WAITING;
-    struct message *message = &courier->waiting[at];
+    size_t at = (command_relay->first + command_relay->n_waiting++) % COMMAND_RELAY_WAITING;
+    struct message *message = &command_relay->waiting[at];
     message->length = length < sizeof(message->text) ? length : sizeof(message->text);
     message->is_retained = is_retained;
     memcpy(message->text, payload, message->length);
 }
 
-static void set_challenge(struct courier *courier, const char *challenge)
+static void set_challenge(struct command_relay *command_relay, const char *challenge)
 {
-    if (strcmp(courier->challenge, challenge) == 0)
+    if (strcmp(command_relay->challenge, challenge) == 0)
         return;
-    wire_put_text(courier->challenge, sizeof(courier->challenge), challenge);
-    courier->is_told = false;
+    wire_put_text(command_relay->challenge, sizeof(command_relay->challenge), challenge);
+    command_relay->is_told = false;
 }
 
-void courier_challenge(struct courier *courier, const char *challenge)
+void command_relay_challenge(struct command_relay *command_relay, const char *challenge)
 {
-    set_challenge(courier, challenge);
+    set_challenge(command_relay, challenge);
 }
 
-void courier_warden(struct courier *courier, bool is_connected)
+void command_relay_netd(struct command_relay *command_relay, bool is_connected)
 {
-    courier->has_warden = is_connected;
+    command_relay->has_netd = is_connected;
     if (is_connected)
         return;
-    set_challenge(courier, "");
-    if (courier->is_under_way)
-        refuse(courier, REFUSAL_FAILED);
-    courier->is_under_way = false;
-    for (; courier->n_waiting > 0; courier->n_waiting--)
-        refuse(courier, REFUSAL_FAILED);
+    set_challenge(command_relay, "");
+    if (command_relay->is_under_way)
+        refuse(command_relay, REFUSAL_FAILED);
+    command_relay->is_under_way = false;
+    for (; command_relay->n_waiting > 0; command_relay->n_waiting--)
+        refuse(command_relay, REFUSAL_FAILED);
 }
 
-void courier_answered(struct courier *courier, enum session_refusal refusal,
-                      const struct wire_signed_reply *reply)
+void command_relay_answered(struct command_relay *command_relay, enum session_refusal refusal,
+                            const struct wire_signed_reply *reply)
 {
-    if (!courier->is_under_way)
+    if (!command_relay->is_under_way)
         return;
-    courier->is_under_way = false;
+    command_relay->is_under_way = false;
     if (refusal == REFUSAL_NONE) {
         log_info("courier", "id=%s result=accepted", reply->id);
-        write_acceptance(new_reply(courier), reply);
+        write_acceptance(new_reply(command_relay), reply);
         return;
     }
-    /* The warden's journal has what counts; nobody fills the log with the rest. */
+    /* netd's journal has what counts; nobody fills the log with the rest. */
     log_debug("courier", "id=%s result=refused reason=%s", reply->id,
               session_refusal_names[refusal]);
-    write_refusal(new_reply(courier), reply->id, refusal);
+    write_refusal(new_reply(command_relay), reply->id, refusal);
 }
 
 /* --- what goes ---------------------------------------------------------------------------- */
 
-static void hand_over(struct courier *courier)
+static void hand_over(struct command_relay *command_relay)
 {
-    while (!courier->is_under_way && courier->n_waiting > 0) {
-        const struct message *message = &courier->waiting[courier->first];
-        int problem = courier->road.deliver(courier->road.context, message->text, message->length,
-                                            message->is_retained);
-        courier->first = (courier->first + 1) % COURIER_WAITING;
-        courier->n_waiting--;
-        courier->is_under_way = problem == 0;
+    while (!command_relay->is_under_way && command_relay->n_waiting > 0) {
+        const struct message *message = &command_relay->waiting[command_relay->first];
+        int problem = command_relay->road.deliver(command_relay->road.context, message->text,
+                                                  message->length, message->is_retained);
+        command_relay->first = (command_relay->first + 1) % COMMAND_RELAY_WAITING;
+        command_relay->n_waiting--;
+        command_relay->is_under_way = problem == 0;
         if (problem < 0)
-            refuse(courier, REFUSAL_FAILED);
+            refuse(command_relay, REFUSAL_FAILED);
     }
 }
 
-static void publish_challenge(struct courier *courier)
+static void publish_challenge(struct command_relay *command_relay)
 {
-    if (!courier->is_told)
-        courier->is_told =
-            courier->road.publish(courier->road.context, courier->challenge_topic,
-                                  courier->challenge, strlen(courier->challenge), true) == 0;
+    if (!command_relay->is_told)
+        command_relay->is_told =
+            command_relay->road.publish(command_relay->road.context, command_relay->challenge_topic,
+                                        command_relay->challenge, strlen(command_relay->challenge),
+                                        true) == 0;
 }
 
-static void publish_replies(struct courier *courier)
+static void publish_replies(struct command_relay *command_relay)
 {
-    while (courier->n_replies > 0) {
-        const struct strbuf *reply = &courier->replies[courier->first_reply];
-        if (courier->road.publish(courier->road.context, courier->reply_topic, reply->data,
-                                  reply->length, false) < 0)
+    while (command_relay->n_replies > 0) {
+        const struct strbuf *reply = &command_relay->replies[command_relay->first_reply];
+        if (command_relay->road.publish(command_relay->road.context, command_relay->reply_topic,
+                                        reply->data, reply->length, false) < 0)
             return; /* each acknowledgement, and the next session, bring us here again */
-        courier->first_reply = (courier->first_reply + 1) % REPLIES;
-        courier->n_replies--;
+        command_relay->first_reply = (command_relay->first_reply + 1) % REPLIES;
+        command_relay->n_replies--;
     }
 }
 
-void courier_settle(struct courier *courier)
+void command_relay_settle(struct command_relay *command_relay)
 {
-    hand_over(courier);
-    publish_challenge(courier);
-    publish_replies(courier);
+    hand_over(command_relay);
+    publish_challenge(command_relay);
+    publish_replies(command_relay);
 }

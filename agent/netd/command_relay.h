@@ -1,10 +1,10 @@
 /*
- * The courier of signed commands: hands the exact bytes that came under P/command to the warden,
- * one message at a time, publishes what the warden answers under P/reply, and keeps the challenge
+ * The command_relay of signed commands: hands the exact bytes that came under P/command to netd,
+ * one message at a time, publishes what netd answers under P/reply, and keeps the challenge
  * that the next command must carry under P/challenge.
  *
  * It believes nothing and reads nothing: whether a message is a command, whose, and whether it is
- * good, is for the warden alone. A courier that was bought can lose commands and lie in replies; it
+ * good, is for netd alone. A command_relay that was bought can lose commands and lie in replies; it
  * can open nothing. Owned by the gateway; main loop only.
  */
 #ifndef SALLYPORT_AGENT_NETD_COMMAND_RELAY_H
@@ -16,12 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct courier; /* opaque */
+struct command_relay; /* opaque */
 
-#define COURIER_WAITING 4 /* so many messages may wait while one is with the warden */
+#define COMMAND_RELAY_WAITING 4 /* so many messages may wait while one is with netd */
 
-/* What it needs of its owner. Neither is called but from courier_settle(). */
-struct courier_road {
+/* What it needs of its owner. Neither is called but from command_relay_settle(). */
+struct command_relay_road {
     /*
      * Publishes at QoS 1: 0, -EAGAIN for "later", or another negative errno when there is no
      * session. LENGTH 0 and RETAINED removes what the broker keeps.
@@ -29,46 +29,47 @@ struct courier_road {
     int (*publish)(void *context, const char *topic, const void *payload, size_t length,
                    bool retained);
     /*
-     * Hands a message to the warden: 0, then courier_answered() follows, or courier_warden() says
-     * that it is gone; or a negative errno. LENGTH above WIRE_SIGNED_BYTES: there was more.
+     * Hands a message to netd: 0, then command_relay_answered() follows, or command_relay_netd()
+     * says that it is gone; or a negative errno. LENGTH above WIRE_SIGNED_BYTES: there was more.
      */
     int (*deliver)(void *context, const void *text, size_t length, bool is_retained);
     void *context;
 };
 
 /* PREFIX is what P stands for; copied, as is ROAD. */
-struct courier *courier_new(const char *prefix, const struct courier_road *road);
-struct courier *courier_free(struct courier *courier); /* accepts NULL, returns NULL */
+struct command_relay *command_relay_new(const char *prefix, const struct command_relay_road *road);
+struct command_relay *
+command_relay_free(struct command_relay *command_relay); /* accepts NULL, returns NULL */
 
-/* What the session has to subscribe to. Lives as long as the courier. */
-const char *courier_topic(const struct courier *courier);
+/* What the session has to subscribe to. Lives as long as the command_relay. */
+const char *command_relay_topic(const struct command_relay *command_relay);
 
 /* The session to the broker came: what the broker keeps may be of another time. */
-void courier_link_up(struct courier *courier);
+void command_relay_link_up(struct command_relay *command_relay);
 
 /*
  * A message came from the broker; nothing is expected of any of it. One of another topic, and an
  * empty one (that is how a retained message is removed), is no command. Too many: refused here.
  */
-void courier_received(struct courier *courier, const char *topic, const void *payload,
-                      size_t length, bool is_retained, int64_t now_ms);
+void command_relay_received(struct command_relay *command_relay, const char *topic,
+                            const void *payload, size_t length, bool is_retained, int64_t now_ms);
 
-/* The warden came, or went: then the challenge is void, and what it has not answered has failed. */
-void courier_warden(struct courier *courier, bool is_connected);
+/* netd came, or went: then the challenge is void, and what it has not answered has failed. */
+void command_relay_netd(struct command_relay *command_relay, bool is_connected);
 
 /* The challenge in force, 64 hex digits. */
-void courier_challenge(struct courier *courier, const char *challenge);
+void command_relay_challenge(struct command_relay *command_relay, const char *challenge);
 
 /*
- * The warden's answer to what was delivered.
+ * netd's answer to what was delivered.
  */
-void courier_answered(struct courier *courier, enum session_refusal refusal,
-                      const struct wire_signed_reply *reply);
+void command_relay_answered(struct command_relay *command_relay, enum session_refusal refusal,
+                            const struct wire_signed_reply *reply);
 
 /*
  * After the handlers of each pass of the loop: hands over, then publishes the challenge, then the
  * replies: who reads a reply finds the challenge that the next command needs.
  */
-void courier_settle(struct courier *courier);
+void command_relay_settle(struct command_relay *command_relay);
 
 #endif

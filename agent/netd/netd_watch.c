@@ -1,4 +1,4 @@
-/* What the agent knows of the warden. */
+/* What the agent knows of netd. */
 #include "agent/netd/netd_watch.h"
 
 #include "agent/base/descriptor.h"
@@ -19,9 +19,9 @@
 #define POSITION_NAME "warden.position"
 #define FIELDS_MAX 24
 
-struct warden_watch {
-    struct warden_watch_callbacks callbacks;
-    struct warden_client *client;
+struct netd_watch {
+    struct netd_watch_callbacks callbacks;
+    struct netd_client *client;
     char *position_file;
     struct strbuf texts; /* reused */
 };
@@ -106,8 +106,8 @@ static bool is_word(const char *text, size_t length)
     return length > 0;
 }
 
-int warden_watch_parse(const char *line, char *name, size_t size, int64_t *ret_timestamp_ms,
-                       struct event_field *fields, size_t most, struct strbuf *texts)
+int netd_watch_parse(const char *line, char *name, size_t size, int64_t *ret_timestamp_ms,
+                     struct event_field *fields, size_t most, struct strbuf *texts)
 {
     char *end;
     (void)strtoull(line, &end, 10);
@@ -129,34 +129,34 @@ int warden_watch_parse(const char *line, char *name, size_t size, int64_t *ret_t
     return (int)n_fields;
 }
 
-/* --- the warden reaches up ---------------------------------------------------------------- */
+/* --- netd reaches up ---------------------------------------------------------------- */
 
-static void remember(const struct warden_watch *watch, uint64_t position)
+static void remember(const struct netd_watch *watch, uint64_t position)
 {
     char text[24];
     int length = snprintf(text, sizeof(text), "%" PRIu64 "\n", position);
     int problem = file_replace(watch->position_file, text, (size_t)length, 0640);
     if (problem < 0)
-        log_warning("warden", "file=%s: %s; after a restart the last events come again",
+        log_warning("netd", "file=%s: %s; after a restart the last events come again",
                     watch->position_file, strerror(-problem));
 }
 
 static void on_event(void *context, const char *event, const char *line, uint64_t position)
 {
-    struct warden_watch *watch = context;
+    struct netd_watch *watch = context;
     struct event_field fields[FIELDS_MAX];
     char name[64];
     int64_t timestamp_ms;
     (void)event;
     strbuf_reset(&watch->texts);
-    int n_fields = warden_watch_parse(line, name, sizeof(name), &timestamp_ms, fields, FIELDS_MAX,
-                                      &watch->texts);
+    int n_fields = netd_watch_parse(line, name, sizeof(name), &timestamp_ms, fields, FIELDS_MAX,
+                                    &watch->texts);
     if (n_fields < 0) {
-        log_warning("warden", "position=%" PRIu64 ": not a journal line; left out of the events",
+        log_warning("netd", "position=%" PRIu64 ": not a journal line; left out of the events",
                     position);
         return;
     }
-    log_info("warden", "event=%s", name);
+    log_info("netd", "event=%s", name);
     if (watch->callbacks.event(watch->callbacks.context, name, timestamp_ms, fields,
                                (size_t)n_fields))
         remember(watch, position);
@@ -164,75 +164,74 @@ static void on_event(void *context, const char *event, const char *line, uint64_
 
 static void on_change(void *context)
 {
-    struct warden_watch *watch = context;
+    struct netd_watch *watch = context;
     watch->callbacks.changed(watch->callbacks.context);
 }
 
 static void on_challenge(void *context, const char *challenge)
 {
-    struct warden_watch *watch = context;
+    struct netd_watch *watch = context;
     watch->callbacks.challenge(watch->callbacks.context, challenge);
 }
 
 static void on_answer(void *context, enum session_refusal refusal,
                       const struct wire_signed_reply *reply)
 {
-    struct warden_watch *watch = context;
+    struct netd_watch *watch = context;
     watch->callbacks.answered(watch->callbacks.context, refusal, reply);
 }
 
 /* --- making, ending, telling ----------------------------------------------------------------- */
 
-static uint64_t recall(const struct warden_watch *watch)
+static uint64_t recall(const struct netd_watch *watch)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (file_read(watch->position_file, 64, &text) < 0)
-        return 0; /* the first start: everything that the warden still has */
+        return 0; /* the first start: everything that netd still has */
     return strtoull(strbuf_text(&text), NULL, 10);
 }
 
-int warden_watch_new(const struct config_gateway *config,
-                     const struct warden_watch_callbacks *callbacks, sd_event *loop,
-                     struct warden_watch **ret_watch)
+int netd_watch_new(const struct config_gateway *config,
+                   const struct netd_watch_callbacks *callbacks, sd_event *loop,
+                   struct netd_watch **ret_watch)
 {
-    struct warden_watch *watch = memory_zeroed(1, sizeof(*watch));
-    const struct warden_callbacks reach_up = {.changed = on_change,
-                                              .event = on_event,
-                                              .challenge = on_challenge,
-                                              .answered = on_answer,
-                                              .context = watch};
+    struct netd_watch *watch = memory_zeroed(1, sizeof(*watch));
+    const struct netd_client_callbacks reach_up = {.changed = on_change,
+                                                   .event = on_event,
+                                                   .challenge = on_challenge,
+                                                   .answered = on_answer,
+                                                   .context = watch};
     watch->callbacks = *callbacks;
     watch->position_file = memory_printf("%s/%s", config->state_dir, POSITION_NAME);
     int problem =
-        warden_client_new(config->netd_socket, recall(watch), &reach_up, loop, &watch->client);
+        netd_client_new(config->netd_socket, recall(watch), &reach_up, loop, &watch->client);
     if (problem < 0) {
-        warden_watch_free(watch);
+        netd_watch_free(watch);
         return problem;
     }
     *ret_watch = watch;
     return 0;
 }
 
-struct warden_watch *warden_watch_free(struct warden_watch *watch)
+struct netd_watch *netd_watch_free(struct netd_watch *watch)
 {
     if (!watch)
         return NULL;
-    warden_client_free(watch->client);
+    netd_client_free(watch->client);
     strbuf_free(&watch->texts);
     free(watch->position_file);
     free(watch);
     return NULL;
 }
 
-bool warden_watch_is_connected(const struct warden_watch *watch)
+bool netd_watch_is_connected(const struct netd_watch *watch)
 {
-    return warden_client_is_connected(watch->client);
+    return netd_client_is_connected(watch->client);
 }
 
-int warden_watch_signed(struct warden_watch *watch, const void *text, size_t length,
-                        bool is_retained)
+int netd_watch_signed(struct netd_watch *watch, const void *text, size_t length, bool is_retained)
 {
-    return warden_client_signed(watch->client, text, length, is_retained);
+    return netd_client_signed(watch->client, text, length, is_retained);
 }
 
 static void add_text(struct strbuf *out, const char *key, const char *text)
@@ -280,13 +279,13 @@ static void add_tunnel(const struct wire_status *status, struct strbuf *out)
     strbuf_add_char(out, '}');
 }
 
-void warden_watch_status(const struct warden_watch *watch, struct strbuf *out)
+void netd_watch_status(const struct netd_watch *watch, struct strbuf *out)
 {
-    const struct wire_status *status = watch ? warden_client_status(watch->client) : NULL;
+    const struct wire_status *status = watch ? netd_client_status(watch->client) : NULL;
     if (!status) {
         strbuf_add(out, "\"firewall\":{\"state\":\"unknown\"},\"tunnel\":{\"state\":\"unknown\"}");
         return;
     }
-    add_firewall(status, warden_client_counters(watch->client), out);
+    add_firewall(status, netd_client_counters(watch->client), out);
     add_tunnel(status, out);
 }

@@ -48,14 +48,14 @@ static void list_copy(struct span_list *to, const struct span_list *from)
         list_append(to, &from->spans[i]);
 }
 
-void ledger_free(struct ledger *ledger)
+void loss_ledger_free(struct loss_ledger *ledger)
 {
     free(ledger->historical.spans);
     free(ledger->gaps.spans);
-    *ledger = (struct ledger){.version = 0};
+    *ledger = (struct loss_ledger){.version = 0};
 }
 
-void ledger_copy(struct ledger *to, const struct ledger *from)
+void loss_ledger_copy(struct loss_ledger *to, const struct loss_ledger *from)
 {
     list_copy(&to->historical, &from->historical);
     list_copy(&to->gaps, &from->gaps);
@@ -63,12 +63,12 @@ void ledger_copy(struct ledger *to, const struct ledger *from)
     to->historical_version = from->historical_version;
 }
 
-void ledger_add(struct ledger *ledger, const struct span *span)
+void loss_ledger_add(struct loss_ledger *ledger, const struct span *span)
 {
     list_append(span->kind == SPAN_HISTORICAL ? &ledger->historical : &ledger->gaps, span);
 }
 
-void ledger_outage_begins(struct ledger *ledger, uint64_t first)
+void loss_ledger_outage_begins(struct loss_ledger *ledger, uint64_t first)
 {
     struct span_list *list = &ledger->historical;
     struct span *newest = list->n ? &list->spans[list->n - 1] : NULL;
@@ -76,12 +76,12 @@ void ledger_outage_begins(struct ledger *ledger, uint64_t first)
         return; /* it goes on since before the last start */
     if (newest && newest->last == first - 1)
         newest->last = SPAN_OPEN;
-    else if (list->n < LEDGER_MAX_SPANS) /* beyond: not marked, which harms no promise */
+    else if (list->n < LOSS_LEDGER_MAX_SPANS) /* beyond: not marked, which harms no promise */
         list_append(list, &(struct span){SPAN_HISTORICAL, first, SPAN_OPEN, 0, 0, 0});
     ledger->historical_version = ++ledger->version;
 }
 
-void ledger_outage_ends(struct ledger *ledger, uint64_t below)
+void loss_ledger_outage_ends(struct loss_ledger *ledger, uint64_t below)
 {
     struct span_list *list = &ledger->historical;
     struct span *newest = list->n ? &list->spans[list->n - 1] : NULL;
@@ -94,7 +94,7 @@ void ledger_outage_ends(struct ledger *ledger, uint64_t below)
     ledger->historical_version = ++ledger->version;
 }
 
-bool ledger_is_historical(const struct ledger *ledger, uint64_t seq)
+bool loss_ledger_is_historical(const struct loss_ledger *ledger, uint64_t seq)
 {
     const struct span_list *list = &ledger->historical;
     size_t low = 0, high = list->n;
@@ -108,7 +108,7 @@ bool ledger_is_historical(const struct ledger *ledger, uint64_t seq)
     return low < list->n && list->spans[low].first <= seq;
 }
 
-void ledger_forget_below(struct ledger *ledger, uint64_t oldest)
+void loss_ledger_forget_below(struct loss_ledger *ledger, uint64_t oldest)
 {
     struct span_list *list = &ledger->historical;
     size_t gone = 0;
@@ -128,7 +128,7 @@ static int64_t wider(int64_t known, int64_t more, bool earlier)
     return (more < known) == earlier ? more : known;
 }
 
-void ledger_reports_lost(struct ledger *ledger, uint64_t first, uint64_t last)
+void loss_ledger_reports_lost(struct loss_ledger *ledger, uint64_t first, uint64_t last)
 {
     for (size_t i = 0; i < ledger->gaps.n; i++) {
         struct span *gap = &ledger->gaps.spans[i];
@@ -145,13 +145,13 @@ static bool gap_joins(const struct span *gap, enum span_kind kind, uint64_t firs
            (crowded || gap->last + 1 == first);
 }
 
-void ledger_add_gap(struct ledger *ledger, enum span_kind kind, uint64_t first, uint64_t last,
-                    int64_t from_ms, int64_t to_ms)
+void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64_t first,
+                         uint64_t last, int64_t from_ms, int64_t to_ms)
 {
     assert(kind != SPAN_HISTORICAL && first <= last);
     struct span_list *list = &ledger->gaps;
-    bool crowded = list->n >= LEDGER_MAX_SPANS;
-    ledger_reports_lost(ledger, first, last);
+    bool crowded = list->n >= LOSS_LEDGER_MAX_SPANS;
+    loss_ledger_reports_lost(ledger, first, last);
     ledger->version++;
     for (size_t i = list->n; i-- > 0;) {
         struct span *gap = &list->spans[i];
@@ -167,7 +167,7 @@ void ledger_add_gap(struct ledger *ledger, enum span_kind kind, uint64_t first, 
     list_append(list, &(struct span){kind, first, last, from_ms, to_ms, 0});
 }
 
-static struct span *find_unreported(const struct ledger *ledger)
+static struct span *find_unreported(const struct loss_ledger *ledger)
 {
     for (size_t i = 0; i < ledger->gaps.n; i++) {
         if (ledger->gaps.spans[i].event_seq == 0)
@@ -176,12 +176,12 @@ static struct span *find_unreported(const struct ledger *ledger)
     return NULL;
 }
 
-const struct span *ledger_next_gap(const struct ledger *ledger)
+const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger)
 {
     return find_unreported(ledger);
 }
 
-void ledger_gap_reported(struct ledger *ledger, uint64_t event_seq)
+void loss_ledger_gap_reported(struct loss_ledger *ledger, uint64_t event_seq)
 {
     struct span *gap = find_unreported(ledger);
     if (!gap)
@@ -190,7 +190,7 @@ void ledger_gap_reported(struct ledger *ledger, uint64_t event_seq)
     ledger->version++;
 }
 
-void ledger_report_arrived(struct ledger *ledger, uint64_t seq)
+void loss_ledger_report_arrived(struct loss_ledger *ledger, uint64_t seq)
 {
     struct span_list *list = &ledger->gaps;
     for (size_t i = list->n; i-- > 0;) {

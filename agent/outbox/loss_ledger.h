@@ -38,7 +38,7 @@ struct span_list {
     size_t n, room;
 };
 
-struct ledger {
+struct loss_ledger {
     struct span_list historical; /* ascending, disjoint */
     struct span_list gaps;       /* as they happened */
     uint64_t version;            /* rises with every change */
@@ -46,36 +46,37 @@ struct ledger {
 };
 
 /* Runs of either sort are merged, or forgotten in favour of the newest gaps, beyond this many. */
-#define LEDGER_MAX_SPANS 4096
+#define LOSS_LEDGER_MAX_SPANS 4096
 
-void ledger_free(struct ledger *ledger); /* leaves an empty ledger */
-void ledger_copy(struct ledger *to, const struct ledger *from);
-void ledger_add(struct ledger *ledger, const struct span *span); /* as loaded: nothing merged */
+void loss_ledger_free(struct loss_ledger *ledger); /* leaves an empty ledger */
+void loss_ledger_copy(struct loss_ledger *to, const struct loss_ledger *from);
+void loss_ledger_add(struct loss_ledger *ledger,
+                     const struct span *span); /* as loaded: nothing merged */
 
-/* From FIRST on, what is not yet handed out is historical, until ledger_outage_ends(). */
-void ledger_outage_begins(struct ledger *ledger, uint64_t first);
+/* From FIRST on, what is not yet handed out is historical, until loss_ledger_outage_ends(). */
+void loss_ledger_outage_begins(struct loss_ledger *ledger, uint64_t first);
 /* BELOW is the first number that is not historical. */
-void ledger_outage_ends(struct ledger *ledger, uint64_t below);
-bool ledger_is_historical(const struct ledger *ledger, uint64_t seq);
+void loss_ledger_outage_ends(struct loss_ledger *ledger, uint64_t below);
+bool loss_ledger_is_historical(const struct loss_ledger *ledger, uint64_t seq);
 
 /* Runs that end before OLDEST, the lowest number in custody, need not be known any more. */
-void ledger_forget_below(struct ledger *ledger, uint64_t oldest);
+void loss_ledger_forget_below(struct loss_ledger *ledger, uint64_t oldest);
 
 /*
  * Notes a loss; contiguous losses of one kind that are not yet reported become one. Gaps whose
  * reports are among what was lost have to be reported again.
  */
-void ledger_add_gap(struct ledger *ledger, enum span_kind kind, uint64_t first, uint64_t last,
-                    int64_t from_ms, int64_t to_ms);
+void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64_t first,
+                         uint64_t last, int64_t from_ms, int64_t to_ms);
 
 /* The oldest gap that no message reports yet; NULL for none. Valid until the next change. */
-const struct span *ledger_next_gap(const struct ledger *ledger);
-/* The message EVENT_SEQ reports ledger_next_gap(). */
-void ledger_gap_reported(struct ledger *ledger, uint64_t event_seq);
+const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger);
+/* The message EVENT_SEQ reports loss_ledger_next_gap(). */
+void loss_ledger_gap_reported(struct loss_ledger *ledger, uint64_t event_seq);
 
 /* The broker has the report SEQ: its gaps may be forgotten. */
-void ledger_report_arrived(struct ledger *ledger, uint64_t seq);
+void loss_ledger_report_arrived(struct loss_ledger *ledger, uint64_t seq);
 /* The messages FIRST..LAST are lost: gaps that they report have to be reported again. */
-void ledger_reports_lost(struct ledger *ledger, uint64_t first, uint64_t last);
+void loss_ledger_reports_lost(struct loss_ledger *ledger, uint64_t first, uint64_t last);
 
 #endif

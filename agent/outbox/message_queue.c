@@ -7,25 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-void parcels_free(struct parcels *parcels)
+void message_queue_free(struct message_queue *parcels)
 {
     free(parcels->entries);
     strbuf_free(&parcels->bodies);
-    *parcels = (struct parcels){.entries = NULL};
+    *parcels = (struct message_queue){.entries = NULL};
 }
 
-void parcels_reset(struct parcels *parcels)
+void message_queue_reset(struct message_queue *parcels)
 {
     parcels->begin = parcels->end = 0;
 }
 
-size_t parcels_bytes(const struct parcels *parcels)
+size_t message_queue_bytes(const struct message_queue *parcels)
 {
     return parcels_count(parcels) ? parcels->bodies.length : 0;
 }
 
 /* Moves what is left to the front, so that the room of what was taken out is used again. */
-static void compact(struct parcels *parcels)
+static void compact(struct message_queue *parcels)
 {
     size_t count = parcels_count(parcels);
     if (count == 0) {
@@ -43,8 +43,8 @@ static void compact(struct parcels *parcels)
         parcels->entries[i].offset -= gone;
 }
 
-void parcels_add(struct parcels *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
-                 const void *body, size_t body_length)
+void message_queue_add(struct message_queue *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
+                       const void *body, size_t body_length)
 {
     assert(body_length <= UINT32_MAX);
     bool crowded = parcels->end == parcels->room ||
@@ -56,21 +56,21 @@ void parcels_add(struct parcels *parcels, uint64_t seq, int64_t wall_ms, uint32_
         parcels->entries =
             memory_resize(parcels->entries, parcels->room, sizeof(*parcels->entries));
     }
-    parcels->entries[parcels->end++] = (struct parcel){.seq = seq,
-                                                       .wall_ms = wall_ms,
-                                                       .topic = topic,
-                                                       .body_length = (uint32_t)body_length,
-                                                       .offset = parcels->bodies.length};
+    parcels->entries[parcels->end++] = (struct queued_message){.seq = seq,
+                                                               .wall_ms = wall_ms,
+                                                               .topic = topic,
+                                                               .body_length = (uint32_t)body_length,
+                                                               .offset = parcels->bodies.length};
     strbuf_append(&parcels->bodies, body, body_length);
 }
 
-void parcels_drop(struct parcels *parcels, size_t count)
+void message_queue_drop(struct message_queue *parcels, size_t count)
 {
     assert(count <= parcels_count(parcels));
     parcels->begin += count;
 }
 
-void parcels_drop_below(struct parcels *parcels, uint64_t below)
+void message_queue_drop_below(struct message_queue *parcels, uint64_t below)
 {
     while (parcels_count(parcels) && parcels_at(parcels, 0)->seq < below)
         parcels->begin++;

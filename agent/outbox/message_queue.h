@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct parcel {
+struct queued_message {
     uint64_t seq;
     int64_t wall_ms;
     uint32_t topic;
@@ -21,41 +21,43 @@ struct parcel {
 };
 
 /* Read them as parcels_at(p, 0) .. parcels_at(p, parcels_count(p) - 1). */
-struct parcels {
-    struct parcel *entries;
+struct message_queue {
+    struct queued_message *entries;
     size_t begin, end, room; /* entries in use: [begin, end) */
     struct strbuf bodies;
 };
 
-void parcels_free(struct parcels *parcels); /* leaves an empty queue */
-void parcels_reset(struct parcels *parcels);
+void message_queue_free(struct message_queue *parcels); /* leaves an empty queue */
+void message_queue_reset(struct message_queue *parcels);
 
-static inline size_t parcels_count(const struct parcels *parcels)
+static inline size_t parcels_count(const struct message_queue *parcels)
 {
     return parcels->end - parcels->begin;
 }
 
-static inline const struct parcel *parcels_at(const struct parcels *parcels, size_t at)
+static inline const struct queued_message *parcels_at(const struct message_queue *parcels,
+                                                      size_t at)
 {
     return &parcels->entries[parcels->begin + at];
 }
 
-static inline const char *parcels_body(const struct parcels *parcels, const struct parcel *parcel)
+static inline const char *parcels_body(const struct message_queue *parcels,
+                                       const struct queued_message *queued_message)
 {
-    return parcels->bodies.data + parcel->offset;
+    return parcels->bodies.data + queued_message->offset;
 }
 
 /* How many bytes of bodies it holds, those of messages taken out again included. */
-size_t parcels_bytes(const struct parcels *parcels);
+size_t message_queue_bytes(const struct message_queue *parcels);
 
 /* Appends a copy; SEQ is higher than any before. */
-void parcels_add(struct parcels *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
-                 const void *body, size_t body_length);
+void message_queue_add(struct message_queue *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
+                       const void *body, size_t body_length);
 
-/* Takes out the oldest COUNT. Their bodies stay readable until the next parcels_add(). */
-void parcels_drop(struct parcels *parcels, size_t count);
+/* Takes out the oldest COUNT. Their bodies stay readable until the next message_queue_add(). */
+void message_queue_drop(struct message_queue *parcels, size_t count);
 
 /* Takes out every message with a number below BELOW. */
-void parcels_drop_below(struct parcels *parcels, uint64_t below);
+void message_queue_drop_below(struct message_queue *parcels, uint64_t below);
 
 #endif

@@ -31,14 +31,15 @@ const char *outbox_stream(const struct outbox *outbox)
 
 const char *outbox_topic(const struct outbox *outbox, uint32_t topic)
 {
-    return topics_text(&outbox->topics, topic);
+    return topic_ids_text(&outbox->topics, topic);
 }
 
 /* --- taking ---------------------------------------------------------------------------------- */
 
 static bool recent_exceeds(const struct outbox *outbox, size_t more, size_t count, size_t bytes)
 {
-    return parcels_count(&outbox->recent) >= count || parcels_bytes(&outbox->recent) + more > bytes;
+    return parcels_count(&outbox->recent) >= count ||
+           message_queue_bytes(&outbox->recent) + more > bytes;
 }
 
 /* Makes room in memory for one more body; what is committed can be read back from its tier. */
@@ -46,11 +47,11 @@ static bool make_room(struct outbox *outbox, size_t length, int64_t now_ms)
 {
     if (!recent_exceeds(outbox, length, RECENT_COUNT, RECENT_BYTES))
         return true;
-    parcels_drop_below(&outbox->recent, outbox->committed_below);
+    message_queue_drop_below(&outbox->recent, outbox->committed_below);
     if (!recent_exceeds(outbox, length, RECENT_COUNT, RECENT_BYTES))
         return true;
     (void)tiers_commit(outbox, now_ms);
-    parcels_drop_below(&outbox->recent, outbox->committed_below);
+    message_queue_drop_below(&outbox->recent, outbox->committed_below);
     return !recent_exceeds(outbox, length, PENDING_COUNT, PENDING_BYTES);
 }
 
@@ -58,7 +59,7 @@ static bool make_room(struct outbox *outbox, size_t length, int64_t now_ms)
 static uint64_t refuse(struct outbox *outbox, enum span_kind why, int64_t wall_ms)
 {
     uint64_t seq = outbox->next_seq++;
-    ledger_add_gap(&outbox->ledger, why, seq, seq, wall_ms, wall_ms);
+    loss_ledger_add_gap(&outbox->ledger, why, seq, seq, wall_ms, wall_ms);
     outbox->dropped++;
     return 0;
 }
@@ -72,10 +73,10 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body,
         return refuse(outbox, SPAN_TOO_LARGE, wall_ms);
     if (!make_room(outbox, body_length, now_ms))
         return refuse(outbox, SPAN_FULL, wall_ms);
-    uint32_t number = topics_number(&outbox->topics, topic, strlen(topic));
+    uint32_t number = topic_ids_number(&outbox->topics, topic, strlen(topic));
     if (outbox->committed_below == outbox->next_seq)
         outbox->taken_at_ms = now_ms;
-    parcels_add(&outbox->recent, outbox->next_seq, wall_ms, number, body, body_length);
+    message_queue_add(&outbox->recent, outbox->next_seq, wall_ms, number, body, body_length);
     outbox->taken++;
     outbox->rate.since += tiers_cost(body_length);
     return outbox->next_seq++;
@@ -90,7 +91,7 @@ int outbox_commit(struct outbox *outbox, int64_t now_ms)
 
 struct reading {
     struct outbox *outbox;
-    struct parcels *into;
+    struct message_queue *into;
 };
 
 static bool read_one(void *context, const struct store_message *message)
@@ -98,7 +99,7 @@ static bool read_one(void *context, const struct store_message *message)
     struct reading *reading = context;
     struct outbox *outbox = reading->outbox;
     const struct tier *tier = message->seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    if (runs_contain(&tier->released, message->seq))
+    if (seq_set_contain(&tier->released, message->seq))
         return true;
     bool good = message->body && message->topic_length <= TOPIC_MAX_BYTES &&
                 !memchr(message->topic, '\0', message->topic_length);
@@ -106,15 +107,15 @@ static bool read_one(void *context, const struct store_message *message)
         tiers_note_damaged(outbox, message);
         return true;
     }
-    uint32_t topic = topics_number(&outbox->topics, message->topic, message->topic_length);
-    parcels_add(reading->into, message->seq, message->wall_ms, topic, message->body,
-                message->body_length);
+    uint32_t topic = topic_ids_number(&outbox->topics, message->topic, message->topic_length);
+    message_queue_add(reading->into, message->seq, message->wall_ms, topic, message->body,
+                      message->body_length);
     return parcels_count(reading->into) < AHEAD_COUNT &&
-           parcels_bytes(reading->into) < RECENT_BYTES;
+           message_queue_bytes(reading->into) < RECENT_BYTES;
 }
 
 static void read_tier(struct outbox *outbox, struct tier *tier, uint64_t from, uint64_t below,
-                      struct parcels *into)
+                      struct message_queue *into)
 {
     struct reading reading = {outbox, into};
     if (!tier->store || from >= below)
@@ -127,9 +128,10 @@ static void read_tier(struct outbox *outbox, struct tier *tier, uint64_t from, u
 }
 
 /* Reads ahead what is stored of FROM <= seq < BELOW; INTO is empty. */
-static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below, struct parcels *into)
+static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below,
+                       struct message_queue *into)
 {
-    parcels_reset(into);
+    message_queue_reset(into);
     read_tier(outbox, &outbox->disk, from, min_u64(below, outbox->boundary), into);
     if (parcels_count(into) == 0)
         read_tier(outbox, &outbox->live, max_u64(from, outbox->boundary), below, into);
@@ -143,26 +145,26 @@ static bool may_hand_out(const struct outbox *outbox)
            (outbox->live.ledger_version >= needed || outbox->disk.ledger_version >= needed);
 }
 
-static void hand_out(struct outbox *outbox, struct parcels *from,
+static void hand_out(struct outbox *outbox, struct message_queue *from,
                      struct outbox_message *ret_message)
 {
-    const struct parcel *parcel = parcels_at(from, 0);
-    *ret_message =
-        (struct outbox_message){.seq = parcel->seq,
-                                .topic = parcel->topic,
-                                .historical = ledger_is_historical(&outbox->ledger, parcel->seq),
-                                .wall_ms = parcel->wall_ms,
-                                .body = parcels_body(from, parcel),
-                                .body_length = parcel->body_length};
-    parcels_drop(from, 1);
+    const struct queued_message *queued_message = parcels_at(from, 0);
+    *ret_message = (struct outbox_message){
+        .seq = queued_message->seq,
+        .topic = queued_message->topic,
+        .historical = loss_ledger_is_historical(&outbox->ledger, queued_message->seq),
+        .wall_ms = queued_message->wall_ms,
+        .body = parcels_body(from, queued_message),
+        .body_length = queued_message->body_length};
+    message_queue_drop(from, 1);
 }
 
 bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message)
 {
-    struct parcels *recent = &outbox->recent, *ahead = &outbox->ahead;
+    struct message_queue *recent = &outbox->recent, *ahead = &outbox->ahead;
     if (!may_hand_out(outbox))
         return false;
-    parcels_drop_below(recent, min_u64(outbox->live_cursor, outbox->committed_below));
+    message_queue_drop_below(recent, min_u64(outbox->live_cursor, outbox->committed_below));
     uint64_t in_memory = outbox->committed_below;
     if (parcels_count(recent))
         in_memory = min_u64(in_memory, parcels_at(recent, 0)->seq);
@@ -171,7 +173,7 @@ bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message)
         if (parcels_count(ahead) == 0)
             outbox->live_cursor = in_memory;
     }
-    struct parcels *from = parcels_count(ahead) ? ahead : recent;
+    struct message_queue *from = parcels_count(ahead) ? ahead : recent;
     if (parcels_count(from) == 0 || parcels_at(from, 0)->seq >= outbox->committed_below)
         return false;
     hand_out(outbox, from, ret_message);
@@ -181,7 +183,7 @@ bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message)
 
 bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_message)
 {
-    struct parcels *backlog = &outbox->backlog;
+    struct message_queue *backlog = &outbox->backlog;
     if (!may_hand_out(outbox) || outbox->backlog_done)
         return false;
     if (parcels_count(backlog) == 0) {
@@ -202,17 +204,17 @@ void outbox_release(struct outbox *outbox, uint64_t seq)
     if (seq == 0 || seq >= outbox->committed_below)
         return;
     if (outbox->ledger.gaps.n)
-        ledger_report_arrived(&outbox->ledger, seq);
+        loss_ledger_report_arrived(&outbox->ledger, seq);
     struct tier *tier = seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    if (runs_add(&tier->released, seq))
+    if (seq_set_add(&tier->released, seq))
         return;
     if (tier == &outbox->live)
         (void)tiers_commit(outbox, outbox->now_ms);
     else
         (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = false}, outbox->now_ms);
-    if (!runs_add(&tier->released, seq)) { /* the tier takes nothing: it may be sent once more */
-        runs_remove_oldest(&tier->released);
-        (void)runs_add(&tier->released, seq);
+    if (!seq_set_add(&tier->released, seq)) { /* the tier takes nothing: it may be sent once more */
+        seq_set_remove_oldest(&tier->released);
+        (void)seq_set_add(&tier->released, seq);
     }
 }
 
@@ -224,7 +226,7 @@ static void link_down(struct outbox *outbox, int64_t now_ms)
     uint64_t first = max_u64(outbox->lane_start, outbox->live_cursor);
     outbox->link_up = false;
     outbox->disk_misses_history |= first < outbox->boundary;
-    ledger_outage_begins(&outbox->ledger, first);
+    loss_ledger_outage_begins(&outbox->ledger, first);
     outbox->sync_at_ms = now_ms + outbox->sync_ms;
 }
 
@@ -244,12 +246,12 @@ static void link_up(struct outbox *outbox, int64_t now_ms)
     outbox->lane_start = outbox->live_cursor = outbox->next_seq;
     outbox->backlog_cursor = 0;
     outbox->backlog_done = false;
-    parcels_reset(&outbox->ahead);
-    parcels_reset(&outbox->backlog);
-    ledger_outage_ends(&outbox->ledger, outbox->next_seq);
+    message_queue_reset(&outbox->ahead);
+    message_queue_reset(&outbox->backlog);
+    loss_ledger_outage_ends(&outbox->ledger, outbox->next_seq);
     if (!outbox->disk.store || store_messages(outbox->disk.store) == 0)
-        ledger_forget_below(&outbox->ledger,
-                            tiers_lowest_live(outbox, outbox->boundary, outbox->committed_below));
+        loss_ledger_forget_below(
+            &outbox->ledger, tiers_lowest_live(outbox, outbox->boundary, outbox->committed_below));
     (void)tiers_commit(outbox, now_ms);
     tell_disk(outbox, now_ms);
 }
@@ -379,7 +381,7 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
-    const struct span *gap = ledger_next_gap(&outbox->ledger);
+    const struct span *gap = loss_ledger_next_gap(&outbox->ledger);
     if (!gap || !outbox->link_up || outbox->commit_error)
         return false; /* nobody would hear of it now: it may still grow */
     *ret_gap = (struct outbox_gap){.first = gap->first,
@@ -392,5 +394,5 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 
 void outbox_gap_reported(struct outbox *outbox)
 {
-    ledger_gap_reported(&outbox->ledger, outbox->next_seq - 1);
+    loss_ledger_gap_reported(&outbox->ledger, outbox->next_seq - 1);
 }

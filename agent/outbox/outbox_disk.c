@@ -24,10 +24,10 @@ static bool move_one(void *context, const struct store_message *message)
     struct move *move = context;
     struct outbox *outbox = move->outbox;
     move->cost += tiers_cost(message->body_length);
-    if (runs_contain(&outbox->live.released, message->seq)) {
+    if (seq_set_contain(&outbox->live.released, message->seq)) {
         move->released++;
     } else if (!message->body) {
-        ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
+        loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
         outbox->dropped++;
     } else {
         move->r = store_put(outbox->disk.store, message);
@@ -47,9 +47,9 @@ static int move_messages(struct outbox *outbox, const struct disk_job *job, stru
     r = move->r;
     if (r == 0 && job->with_pending) {
         for (size_t i = 0; i < parcels_count(&outbox->recent); i++) {
-            const struct parcel *parcel = parcels_at(&outbox->recent, i);
-            if (parcel->seq >= outbox->committed_below)
-                move->body_bytes += parcel->body_length;
+            const struct queued_message *queued_message = parcels_at(&outbox->recent, i);
+            if (queued_message->seq >= outbox->committed_below)
+                move->body_bytes += queued_message->body_length;
         }
         r = tiers_put_pending(outbox, outbox->disk.store);
     }
@@ -67,7 +67,7 @@ static uint64_t disk_limit(struct outbox *outbox, uint64_t moved)
 /* A drop that is on record must not be undone by a power cut. */
 static bool may_drop(struct outbox *outbox)
 {
-    uint64_t bytes = store_bytes(outbox->disk.store) + parcels_bytes(&outbox->recent);
+    uint64_t bytes = store_bytes(outbox->disk.store) + message_queue_bytes(&outbox->recent);
     return bytes > disk_limit(outbox, 0);
 }
 
@@ -85,7 +85,7 @@ static int find_oldest(struct outbox *outbox, struct outcome *outcome)
     if (r < 0)
         return r;
     outcome->disk_first = first ? first : outcome->boundary;
-    ledger_forget_below(&outbox->ledger, first ? first : outcome->boundary);
+    loss_ledger_forget_below(&outbox->ledger, first ? first : outcome->boundary);
     return 0;
 }
 
@@ -167,7 +167,7 @@ static int try_disk(struct outbox *outbox, const struct disk_job *job)
                    outcome.reserved_below < outbox->next_seq + RESERVE_BLOCK / 2;
     if (reserve)
         outcome.reserved_below = outbox->next_seq + RESERVE_BLOCK;
-    ledger_copy(&outbox->undo, &outbox->ledger);
+    loss_ledger_copy(&outbox->undo, &outbox->ledger);
     uint64_t dropped_before = outbox->dropped;
     bool durable = job->durable || reserve || job->clean || may_drop(outbox);
     int r = store_begin(store, durable);
@@ -180,7 +180,7 @@ static int try_disk(struct outbox *outbox, const struct disk_job *job)
         return 0;
     }
     store_rollback(store);
-    ledger_copy(&outbox->ledger, &outbox->undo);
+    loss_ledger_copy(&outbox->ledger, &outbox->undo);
     outbox->dropped = dropped_before;
     return r;
 }

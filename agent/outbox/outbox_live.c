@@ -29,7 +29,7 @@ static void note_committed(struct outbox *outbox)
         note_mark(outbox);
     outbox->committed_below = outbox->next_seq;
     if (!outbox->link_up)
-        parcels_reset(&outbox->recent);
+        message_queue_reset(&outbox->recent);
 }
 
 static int save_live_state(struct outbox *outbox)
@@ -51,7 +51,7 @@ static int save_live_state(struct outbox *outbox)
 static bool newest_is_released(const struct outbox *outbox)
 {
     return outbox->committed_below == outbox->next_seq && outbox->live.released.n > 0 &&
-           runs_contain(&outbox->live.released, outbox->next_seq - 1);
+           seq_set_contain(&outbox->live.released, outbox->next_seq - 1);
 }
 
 static int fill_live(struct outbox *outbox, uint64_t *released)
@@ -101,7 +101,7 @@ static int bound_live(struct outbox *outbox)
     if (!store || outbox->disk.error == 0 || store_bytes(store) <= limit)
         return 0;
     uint64_t dropped = 0, below = 0;
-    ledger_copy(&outbox->undo, &outbox->ledger);
+    loss_ledger_copy(&outbox->undo, &outbox->ledger);
     int r = store_begin(store, false);
     if (r == 0)
         r = tiers_drop_oldest(outbox, store, limit - limit / 16, &dropped, &below);
@@ -111,7 +111,7 @@ static int bound_live(struct outbox *outbox)
         r = store_commit(store);
     if (r < 0) {
         store_rollback(store);
-        ledger_copy(&outbox->ledger, &outbox->undo);
+        loss_ledger_copy(&outbox->ledger, &outbox->undo);
         return r;
     }
     outbox->live.ledger_version = outbox->ledger.version;

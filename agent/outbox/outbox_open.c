@@ -116,8 +116,8 @@ static void catch_up(struct outbox *outbox, const struct store_state *disk)
     uint64_t lost_from = at_least(disk->settled_below, known_below);
     outbox->next_seq = at_least(outbox->next_seq, disk->reserved_below);
     if (lost_from < outbox->next_seq)
-        ledger_add_gap(&outbox->ledger, SPAN_POWER_LOSS, lost_from, outbox->next_seq - 1,
-                       disk->wall_ms, outbox->wall_ms);
+        loss_ledger_add_gap(&outbox->ledger, SPAN_POWER_LOSS, lost_from, outbox->next_seq - 1,
+                            disk->wall_ms, outbox->wall_ms);
 }
 
 /* The live tier survived: its numbers are exact. */
@@ -142,8 +142,8 @@ static void from_live(struct outbox *outbox, const struct found *live, const str
                                        : outbox->boundary;
     /* The disk tier is new, although it should hold something. */
     if (!disk->known && outbox->disk.store && live->state.disk_first < live->state.disk_below)
-        ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, live->state.disk_first,
-                       live->state.disk_below - 1, 0, 0);
+        loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, live->state.disk_first,
+                            live->state.disk_below - 1, 0, 0);
     bool known = disk->known && strcmp(disk->state.stream, outbox->stream) == 0;
     outbox->reserved_below = !known              ? SEQ_LIMIT
                              : disk->state.clean ? 0
@@ -170,9 +170,9 @@ static void from_disk(struct outbox *outbox, const struct found *live, const str
     outbox->disk_first = disk->first ? disk->first : outbox->boundary;
     outbox->reserved_below = 0;
     if (lost_from < outbox->next_seq && !(state->clean && !disk->damaged))
-        ledger_add_gap(&outbox->ledger,
-                       disk->damaged || live->damaged ? SPAN_DAMAGED : SPAN_POWER_LOSS, lost_from,
-                       outbox->next_seq - 1, state->wall_ms, outbox->wall_ms);
+        loss_ledger_add_gap(&outbox->ledger,
+                            disk->damaged || live->damaged ? SPAN_DAMAGED : SPAN_POWER_LOSS,
+                            lost_from, outbox->next_seq - 1, state->wall_ms, outbox->wall_ms);
 }
 
 static void from_nothing(struct outbox *outbox)
@@ -280,7 +280,7 @@ static void settle(struct outbox *outbox)
     outbox->committed_below = outbox->next_seq;
     outbox->lane_start = outbox->live_cursor = outbox->next_seq;
     outbox->live_state_stale = true;
-    ledger_outage_begins(&outbox->ledger, outbox->next_seq);
+    loss_ledger_outage_begins(&outbox->ledger, outbox->next_seq);
     if (disk_needs_a_write(outbox))
         (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, 0);
     (void)tiers_commit(outbox, 0);
@@ -306,12 +306,12 @@ static struct outbox *outbox_free(struct outbox *outbox)
         (void)store_close(tiers[i]->store);
         free(tiers[i]->path);
     }
-    ledger_free(&outbox->ledger);
-    ledger_free(&outbox->undo);
-    parcels_free(&outbox->recent);
-    parcels_free(&outbox->ahead);
-    parcels_free(&outbox->backlog);
-    topics_free(&outbox->topics);
+    loss_ledger_free(&outbox->ledger);
+    loss_ledger_free(&outbox->undo);
+    message_queue_free(&outbox->recent);
+    message_queue_free(&outbox->ahead);
+    message_queue_free(&outbox->backlog);
+    topic_ids_free(&outbox->topics);
     free(outbox);
     return NULL;
 }

@@ -12,8 +12,8 @@
 #define SALLYPORT_AGENT_OUTBOX_OUTBOX_PRIVATE_H
 
 #include "agent/outbox/loss_ledger.h"
-#include "agent/outbox/outbox.h"
 #include "agent/outbox/message_queue.h"
+#include "agent/outbox/outbox.h"
 #include "agent/outbox/seq_set.h"
 #include "agent/outbox/store.h"
 #include "agent/outbox/topic_ids.h"
@@ -43,7 +43,7 @@ struct tier {
     int error; /* why it cannot take anything, negative errno; 0: it works */
     int64_t retry_at_ms, retry_wait_ms;
     uint64_t ledger_version; /* of the ledger that is saved in it */
-    struct runs released;    /* acknowledged, to be deleted from it */
+    struct seq_set released; /* acknowledged, to be deleted from it */
 };
 
 /* Messages below `below` that no older mark covers were taken at `time_ms` or a little later. */
@@ -65,26 +65,27 @@ struct outbox {
     int64_t spill_after_ms, sync_ms;
 
     struct tier live, disk;
-    int commit_error;           /* of the last commit */
-    bool live_stale;            /* the live tier still has rows below the boundary */
-    bool live_state_stale;      /* its row of state must be written with the next commit */
-    bool disk_misses_history;   /* which of its messages are historical has changed since */
-    bool disk_unsynced;         /* a power cut may take back what it was given */
-    uint64_t disk_first;        /* no number below is on disk */
-    uint64_t next_seq;          /* of the next message taken */
-    uint64_t committed_below;   /* numbers below may be handed out */
-    uint64_t boundary;          /* see above */
-    uint64_t reserved_below;    /* numbers below may be used: the disk knows */
-    struct ledger ledger, undo; /* what is true now; what was before the transaction under way */
+    int commit_error;         /* of the last commit */
+    bool live_stale;          /* the live tier still has rows below the boundary */
+    bool live_state_stale;    /* its row of state must be written with the next commit */
+    bool disk_misses_history; /* which of its messages are historical has changed since */
+    bool disk_unsynced;       /* a power cut may take back what it was given */
+    uint64_t disk_first;      /* no number below is on disk */
+    uint64_t next_seq;        /* of the next message taken */
+    uint64_t committed_below; /* numbers below may be handed out */
+    uint64_t boundary;        /* see above */
+    uint64_t reserved_below;  /* numbers below may be used: the disk knows */
+    struct loss_ledger ledger,
+        undo; /* what is true now; what was before the transaction under way */
 
     bool link_up;
     uint64_t lane_start;                  /* the first number of the live lane */
     uint64_t live_cursor, backlog_cursor; /* the next to be handed out in each lane, or later */
     bool backlog_done;
-    struct parcels recent;  /* taken: all that is not committed, and some that is */
-    struct parcels ahead;   /* read ahead for the live lane */
-    struct parcels backlog; /* read ahead for the backlog lane */
-    struct topics topics;
+    struct message_queue recent;  /* taken: all that is not committed, and some that is */
+    struct message_queue ahead;   /* read ahead for the live lane */
+    struct message_queue backlog; /* read ahead for the backlog lane */
+    struct topic_ids topics;
 
     struct mark marks[16];
     size_t n_marks;

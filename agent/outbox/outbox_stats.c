@@ -100,9 +100,9 @@ static uint64_t pending_count(const struct outbox *outbox)
 }
 
 /* Messages in a tier that are not acknowledged. */
-static uint64_t kept(const struct store *store, const struct runs *released)
+static uint64_t kept(const struct store *store, const struct seq_set *released)
 {
-    uint64_t stored = store_messages(store), gone = runs_count(released);
+    uint64_t stored = store_messages(store), gone = seq_set_count(released);
     return stored > gone ? stored - gone : 0;
 }
 
@@ -121,7 +121,7 @@ void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats
     stats.live_messages = live ? kept(live, &outbox->live.released) : 0;
     stats.live_messages += pending_count(outbox);
     stats.disk_messages = disk ? kept(disk, &outbox->disk.released) : 0;
-    stats.released += runs_count(&outbox->live.released) + runs_count(&outbox->disk.released);
+    stats.released += seq_set_count(&outbox->live.released) + seq_set_count(&outbox->disk.released);
     stats.messages = stats.live_messages + stats.disk_messages;
     stats.bytes = (live ? store_bytes(live) : 0) + (disk ? store_bytes(disk) : 0);
     stats.oldest_wall_ms = oldest_wall_ms(outbox);

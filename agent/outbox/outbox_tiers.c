@@ -59,34 +59,35 @@ uint64_t tiers_lowest_live(struct outbox *outbox, uint64_t from, uint64_t limit)
 void tiers_note_damaged(struct outbox *outbox, const struct store_message *message)
 {
     struct tier *tier = message->seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
+    loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
     outbox->dropped++;
-    if (!runs_add(&tier->released, message->seq)) {
-        runs_remove_oldest(&tier->released); /* found again after the next start */
-        (void)runs_add(&tier->released, message->seq);
+    if (!seq_set_add(&tier->released, message->seq)) {
+        seq_set_remove_oldest(&tier->released); /* found again after the next start */
+        (void)seq_set_add(&tier->released, message->seq);
     }
 }
 
-static struct store_message message_of(const struct outbox *outbox, const struct parcels *parcels,
-                                       const struct parcel *parcel)
+static struct store_message message_of(const struct outbox *outbox,
+                                       const struct message_queue *parcels,
+                                       const struct queued_message *queued_message)
 {
-    const char *topic = topics_text(&outbox->topics, parcel->topic);
-    return (struct store_message){.seq = parcel->seq,
-                                  .wall_ms = parcel->wall_ms,
+    const char *topic = topic_ids_text(&outbox->topics, queued_message->topic);
+    return (struct store_message){.seq = queued_message->seq,
+                                  .wall_ms = queued_message->wall_ms,
                                   .topic = topic,
                                   .topic_length = strlen(topic),
-                                  .body = parcels_body(parcels, parcel),
-                                  .body_length = parcel->body_length};
+                                  .body = parcels_body(parcels, queued_message),
+                                  .body_length = queued_message->body_length};
 }
 
 int tiers_put_pending(struct outbox *outbox, struct store *store)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < parcels_count(&outbox->recent); i++) {
-        const struct parcel *parcel = parcels_at(&outbox->recent, i);
-        if (parcel->seq < outbox->committed_below)
+        const struct queued_message *queued_message = parcels_at(&outbox->recent, i);
+        if (queued_message->seq < outbox->committed_below)
             continue;
-        struct store_message message = message_of(outbox, &outbox->recent, parcel);
+        struct store_message message = message_of(outbox, &outbox->recent, queued_message);
         r = store_put(store, &message);
     }
     return r;
@@ -106,7 +107,7 @@ int tiers_delete_released(struct tier *tier, uint64_t *count)
 /* --- dropping the oldest --------------------------------------------------------------------- */
 
 struct drop {
-    struct ledger *ledger;
+    struct loss_ledger *ledger;
     struct span run; /* kind 0: none yet */
     uint64_t rows, last;
     uint64_t bytes, enough; /* about what they take, and how much has to go */
@@ -116,7 +117,8 @@ static void end_run(struct drop *drop)
 {
     const struct span *run = &drop->run;
     if (run->kind)
-        ledger_add_gap(drop->ledger, run->kind, run->first, run->last, run->from_ms, run->to_ms);
+        loss_ledger_add_gap(drop->ledger, run->kind, run->first, run->last, run->from_ms,
+                            run->to_ms);
 }
 
 static bool add_dropped(void *context, const struct store_message *message)
@@ -163,10 +165,10 @@ void tiers_note_dropped(struct outbox *outbox, uint64_t dropped, uint64_t below)
     if (dropped == 0)
         return;
     outbox->dropped += dropped;
-    parcels_drop_below(&outbox->backlog, below);
-    parcels_drop_below(&outbox->ahead, below);
-    parcels_drop_below(&outbox->recent,
-                       below < outbox->committed_below ? below : outbox->committed_below);
+    message_queue_drop_below(&outbox->backlog, below);
+    message_queue_drop_below(&outbox->ahead, below);
+    message_queue_drop_below(&outbox->recent,
+                             below < outbox->committed_below ? below : outbox->committed_below);
 }
 
 /* --- damage ---------------------------------------------------------------------------------- */
@@ -178,7 +180,7 @@ static void write_off_live(struct outbox *outbox)
     if (parcels_count(&outbox->recent) && parcels_at(&outbox->recent, 0)->seq < below)
         below = parcels_at(&outbox->recent, 0)->seq;
     if (below > outbox->boundary)
-        ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, outbox->boundary, below - 1, 0, 0);
+        loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, outbox->boundary, below - 1, 0, 0);
     outbox->committed_below = below > outbox->boundary ? below : outbox->boundary;
     outbox->live_stale = false;
     outbox->live_state_stale = true;
@@ -187,8 +189,8 @@ static void write_off_live(struct outbox *outbox)
 static void write_off_disk(struct outbox *outbox)
 {
     if (outbox->boundary > outbox->disk_first)
-        ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, outbox->disk_first, outbox->boundary - 1, 0,
-                       0);
+        loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, outbox->disk_first, outbox->boundary - 1,
+                            0, 0);
     outbox->disk_first = outbox->boundary;
     outbox->live_state_stale = true;
     outbox->disk_unsynced = true; /* the fresh one has to know stream and numbers, and soon */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-bool runs_add(struct runs *runs, uint64_t seq)
+bool seq_set_add(struct seq_set *runs, uint64_t seq)
 {
     for (size_t i = runs->n; i-- > 0;) { /* the newest run nearly always fits */
         struct run *run = &runs->run[i];
@@ -18,13 +18,13 @@ bool runs_add(struct runs *runs, uint64_t seq)
             return true;
         }
     }
-    if (runs->n == RUNS_MAX)
+    if (runs->n == SEQ_SET_MAX)
         return false;
     runs->run[runs->n++] = (struct run){seq, seq};
     return true;
 }
 
-bool runs_contain(const struct runs *runs, uint64_t seq)
+bool seq_set_contain(const struct seq_set *runs, uint64_t seq)
 {
     for (size_t i = 0; i < runs->n; i++) {
         if (seq >= runs->run[i].first && seq <= runs->run[i].last)
@@ -33,7 +33,7 @@ bool runs_contain(const struct runs *runs, uint64_t seq)
     return false;
 }
 
-uint64_t runs_count(const struct runs *runs)
+uint64_t seq_set_count(const struct seq_set *runs)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < runs->n; i++)
@@ -41,7 +41,7 @@ uint64_t runs_count(const struct runs *runs)
     return count;
 }
 
-void runs_remove_oldest(struct runs *runs)
+void seq_set_remove_oldest(struct seq_set *runs)
 {
     if (runs->n == 0)
         return;

@@ -10,23 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RUNS_MAX 256
+#define SEQ_SET_MAX 256
 
 struct run {
     uint64_t first, last; /* inclusive */
 };
 
-struct runs {
-    struct run run[RUNS_MAX];
+struct seq_set {
+    struct run run[SEQ_SET_MAX];
     size_t n;
 };
 
 /* False when it has no room for a number that adjoins no run: empty it first. */
-bool runs_add(struct runs *runs, uint64_t seq);
-bool runs_contain(const struct runs *runs, uint64_t seq);
-uint64_t runs_count(const struct runs *runs); /* of numbers */
-void runs_remove_oldest(struct runs *runs);
-static inline void runs_reset(struct runs *runs)
+bool seq_set_add(struct seq_set *runs, uint64_t seq);
+bool seq_set_contain(const struct seq_set *runs, uint64_t seq);
+uint64_t seq_set_count(const struct seq_set *runs); /* of numbers */
+void seq_set_remove_oldest(struct seq_set *runs);
+static inline void runs_reset(struct seq_set *runs)
 {
     runs->n = 0;
 }

@@ -78,8 +78,9 @@ int store_put(struct store *store, const struct store_message *message);
 int store_delete(struct store *store, uint64_t first, uint64_t last, uint64_t *ret_count);
 
 int store_save_state(struct store *store, const struct store_state *state);
-int store_save_ledger(struct store *store, const struct ledger *ledger); /* and the state, too */
-int store_load_ledger(struct store *store, struct ledger *ledger); /* LEDGER is empty before */
+int store_save_ledger(struct store *store,
+                      const struct loss_ledger *ledger);                /* and the state, too */
+int store_load_ledger(struct store *store, struct loss_ledger *ledger); /* LEDGER is empty before */
 
 /*
  * Hands the messages FIRST <= seq < BELOW to VISIT in order, until it returns false. The pointers

@@ -93,7 +93,7 @@ static int save_span(struct store *store, const struct span *span)
     return store_run(store, ST_LEDGER_ADD);
 }
 
-int store_save_ledger(struct store *store, const struct ledger *ledger)
+int store_save_ledger(struct store *store, const struct loss_ledger *ledger)
 {
     const struct span_list *lists[] = {&ledger->historical, &ledger->gaps};
     int r = store_run(store, ST_LEDGER_CLEAR);
@@ -104,7 +104,7 @@ int store_save_ledger(struct store *store, const struct ledger *ledger)
     return r;
 }
 
-int store_load_ledger(struct store *store, struct ledger *ledger)
+int store_load_ledger(struct store *store, struct loss_ledger *ledger)
 {
     sqlite3_stmt *statement = store->statements[ST_LEDGER_LOAD];
     int code;
@@ -118,7 +118,7 @@ int store_load_ledger(struct store *store, struct ledger *ledger)
         if (kind >= SPAN_KINDS || span.first == 0 || span.first > span.last)
             continue;
         span.kind = (enum span_kind)kind;
-        ledger_add(ledger, &span);
+        loss_ledger_add(ledger, &span);
     }
     int r = store_translate(store->database, code);
     (void)sqlite3_reset(statement);

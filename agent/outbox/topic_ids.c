@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void topics_free(struct topics *topics)
+void topic_ids_free(struct topic_ids *topics)
 {
     for (uint32_t i = 0; i < topics->n; i++)
         free(topics->texts[i]);
     free(topics->texts);
     free(topics->buckets);
-    *topics = (struct topics){.texts = NULL};
+    *topics = (struct topic_ids){.texts = NULL};
 }
 
 static uint32_t hash_of(const char *text, size_t length)
@@ -25,7 +25,7 @@ static uint32_t hash_of(const char *text, size_t length)
 }
 
 /* The bucket that holds the text, or the empty one where it belongs. */
-static uint32_t *find(const struct topics *topics, const char *text, size_t length)
+static uint32_t *find(const struct topic_ids *topics, const char *text, size_t length)
 {
     uint32_t at = hash_of(text, length) & (topics->n_buckets - 1);
     while (topics->buckets[at]) {
@@ -37,7 +37,7 @@ static uint32_t *find(const struct topics *topics, const char *text, size_t leng
     return &topics->buckets[at];
 }
 
-static void grow(struct topics *topics)
+static void grow(struct topic_ids *topics)
 {
     topics->room = topics->room ? topics->room * 2 : 32;
     topics->texts = memory_resize(topics->texts, topics->room, sizeof(*topics->texts));
@@ -48,7 +48,7 @@ static void grow(struct topics *topics)
         *find(topics, topics->texts[i], strlen(topics->texts[i])) = i + 1;
 }
 
-uint32_t topics_number(struct topics *topics, const char *text, size_t length)
+uint32_t topic_ids_number(struct topic_ids *topics, const char *text, size_t length)
 {
     assert(length <= TOPIC_MAX_BYTES && memchr(text, '\0', length) == NULL);
     if (topics->n == topics->room)
@@ -61,7 +61,7 @@ uint32_t topics_number(struct topics *topics, const char *text, size_t length)
     return *bucket - 1;
 }
 
-const char *topics_text(const struct topics *topics, uint32_t number)
+const char *topic_ids_text(const struct topic_ids *topics, uint32_t number)
 {
     assert(number < topics->n);
     return topics->texts[number];

@@ -10,17 +10,18 @@
 
 #define TOPIC_MAX_BYTES 200
 
-struct topics {
+struct topic_ids {
     char **texts; /* by number */
     uint32_t n, room;
     uint32_t *buckets; /* hash table of numbers + 1; 0: empty */
     uint32_t n_buckets;
 };
 
-void topics_free(struct topics *topics); /* leaves an empty set */
+void topic_ids_free(struct topic_ids *topics); /* leaves an empty set */
 
 /* The number of the text; the same text has the same number as long as the set lives. */
-uint32_t topics_number(struct topics *topics, const char *text, size_t length);
-const char *topics_text(const struct topics *topics, uint32_t number); /* asserts that it exists */
+uint32_t topic_ids_number(struct topic_ids *topics, const char *text, size_t length);
+const char *topic_ids_text(const struct topic_ids *topics,
+                           uint32_t number); /* asserts that it exists */
 
 #endif

@@ -224,7 +224,7 @@ static void add_status_line(const char *answer, struct strbuf *text)
 static enum probe_result pass_proxy(struct probe *probe)
 {
     struct strbuf request CLEANUP(strbuf_free) = STRBUF_EMPTY;
-    const struct server *server = &probe->server;
+    const struct broker_url *server = &probe->server;
     char answer[4096];
     strbuf_addf(&request, "CONNECT %s:%u HTTP/1.1\r\nHost: %s\r\n", server->host, server->port,
                 server->host);
@@ -256,7 +256,7 @@ static enum probe_result read_target(struct probe *probe)
     const struct probe_target *target = probe->target;
     struct problem unread;
     const char *problem = NULL;
-    if (server_parse(target->server, &probe->server, &unread) < 0) {
+    if (broker_url_parse(target->server, &probe->server, &unread) < 0) {
         strbuf_add(&probe->text, unread.text);
         return PROBE_OWN_FILES;
     }

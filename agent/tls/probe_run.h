@@ -16,7 +16,7 @@
 /* One run. `text` is what stands behind "HOST:PORT: ". */
 struct probe {
     const struct probe_target *target;
-    struct server server;
+    struct broker_url server;
     struct proxy_url proxy;
     bool by_proxy;
     int64_t deadline_ns;

@@ -320,7 +320,7 @@ static struct operation *ongoing(struct mqtt_client *client)
     return &client->operations[client->generation % CONTEXTS];
 }
 
-static char *uri_of(const struct server *server)
+static char *uri_of(const struct broker_url *server)
 {
     return memory_printf("%s://%s:%u%s", server->websocket ? "wss" : "ssl", server->host,
                          server->port, server->path);

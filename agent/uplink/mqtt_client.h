@@ -41,7 +41,7 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client);
 
 /* Everything is copied during the call. NULL: unset. */
 struct mqtt_attempt {
-    const struct server *server;
+    const struct broker_url *server;
     const char *ca, *certificate, *key, *key_password; /* as struct tls_files */
     const char *username, *password;
     const char *alpn, *proxy; /* the same proxy in every attempt of a client */

@@ -91,7 +91,7 @@ void uplink_arm(struct uplink *uplink)
 
 /* --- phases, and what is said about them ------------------------------------------------------ */
 
-static const struct server *server_of(const struct uplink *uplink)
+static const struct broker_url *server_of(const struct uplink *uplink)
 {
     return &uplink->settings.servers[uplink->server];
 }
@@ -156,7 +156,7 @@ static void tell(struct uplink *uplink, size_t server, const char *sentence)
 
 static void tell_reason(struct uplink *uplink, size_t server, const char *reason)
 {
-    const struct server *url = &uplink->settings.servers[server];
+    const struct broker_url *url = &uplink->settings.servers[server];
     char *sentence CLEANUP(memory_free_pointer) =
         memory_printf("%s:%u: %s", url->host, url->port, reason);
     tell(uplink, server, sentence);

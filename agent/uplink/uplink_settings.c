@@ -58,7 +58,7 @@ static int read_servers(struct uplink_settings *settings)
     settings->servers = memory_zeroed(list->length, sizeof(*settings->servers));
     for (size_t i = 0; i < list->length; i++) {
         struct problem problem;
-        if (server_parse(list->items[i], &settings->servers[i], &problem) < 0) {
+        if (broker_url_parse(list->items[i], &settings->servers[i], &problem) < 0) {
             log_error("uplink", "server %s: %s", list->items[i], problem.text);
             return -EINVAL;
         }

@@ -14,8 +14,8 @@ struct uplink_settings {
     struct config_uplink config; /* its texts and lists are ours */
     char *will_topic, *will_payload, *subscribe_topic;
     bool goes_on_unsubscribed;
-    struct server *servers; /* as many as config.servers, in the same order */
-    uint16_t proxy_port;    /* 0: no proxy */
+    struct broker_url *servers; /* as many as config.servers, in the same order */
+    uint16_t proxy_port;        /* 0: no proxy */
 };
 
 /* Copies and checks. Returns 0, or -EINVAL after logging what is wrong; settings empty then. */

@@ -112,7 +112,7 @@ static bool is_path(const char *text)
     return true;
 }
 
-static int take_path(const char *text, struct server *server, struct problem *problem)
+static int take_path(const char *text, struct broker_url *server, struct problem *problem)
 {
     if (!server->websocket && *text)
         return problem_say(problem, "\"%.60s\": nothing may follow the port of mqtts://", text);
@@ -126,9 +126,9 @@ static int take_path(const char *text, struct server *server, struct problem *pr
     return 0;
 }
 
-int server_parse(const char *text, struct server *ret_server, struct problem *ret_problem)
+int broker_url_parse(const char *text, struct broker_url *ret_server, struct problem *ret_problem)
 {
-    struct server server = {0};
+    struct broker_url server = {0};
     if (take_scheme(&text, &server.websocket, ret_problem) < 0)
         return -EINVAL;
     if (strchr(text, '@'))

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct server {
+struct broker_url {
     bool websocket; /* wss:// */
     char host[256]; /* a name or an address; IPv6 without its brackets */
     uint16_t port;  /* 8883, or 443 for wss:// unless given */
@@ -18,7 +18,7 @@ struct server {
  * Takes mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH apart. Returns 0, or -EINVAL with a sentence
  * that says what to write instead.
  */
-int server_parse(const char *text, struct server *ret_server, struct problem *ret_problem);
+int broker_url_parse(const char *text, struct broker_url *ret_server, struct problem *ret_problem);
 
 /* Checks http://[USER:PASSWORD@]HOST:PORT; the sentence quotes nothing of it. */
 int proxy_check(const char *text, struct problem *ret_problem);

@@ -274,10 +274,10 @@ static void report_missing_bus(const struct loading *loading, size_t index)
 {
     const struct config *config = loading->config;
     const struct section *section = &loading->devices[index].section;
-    struct nearest nearest = {.word = config->devices[index].bus_name};
+    struct did_you_mean nearest = {.word = config->devices[index].bus_name};
     for (size_t i = 0; i < config->n_buses; i++) {
         if (config->buses[i].name)
-            nearest_offer(&nearest, config->buses[i].name);
+            did_you_mean_offer(&nearest, config->buses[i].name);
     }
     if (nearest.best)
         section_report(section, FINDING_ERROR, "bus",

@@ -20,9 +20,9 @@ static bool has(const struct group *group, const char *key)
 static void check_servers(const struct group *uplink, const struct text_list *servers)
 {
     for (size_t i = 0; i < servers->length; i++) {
-        struct server server;
+        struct broker_url server;
         struct problem problem;
-        if (server_parse(servers->items[i], &server, &problem) < 0)
+        if (broker_url_parse(servers->items[i], &server, &problem) < 0)
             section_report(uplink->section, FINDING_ERROR, "servers", "%s", problem.text);
         else if (strchr(server.host, ':')) /* Paho 1.3.12 compares it with its brackets */
             section_report(uplink->section, FINDING_ERROR, "servers",

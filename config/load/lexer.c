@@ -30,7 +30,7 @@ struct scanner {
     struct findings *findings;
     struct strbuf *out;
     struct syntax syntax;
-    struct seen_key keys[(SYNTAX_MAX_DEPTH + 1) * SCAN_MAX_KEYS];
+    struct seen_key keys[(SYNTAX_MAX_DEPTH + 1) * LEXER_MAX_KEYS];
     size_t n_keys, first_key[SYNTAX_MAX_DEPTH + 1]; /* where the keys of each depth begin */
     struct seen_key word; /* the last name; a key if an equals sign follows */
     size_t word_end;      /* where OUT stood behind it */
@@ -249,7 +249,7 @@ static void note_key(struct scanner *scanner)
         complain(scanner, word->line, name, "given twice in the same group; first on line %u",
                  seen->line);
         char suffix[32];
-        int length = snprintf(suffix, sizeof(suffix), SCAN_DOUBLE "%zu", ++scanner->doubles);
+        int length = snprintf(suffix, sizeof(suffix), LEXER_DOUBLE "%zu", ++scanner->doubles);
         strbuf_append(scanner->out, suffix, (size_t)length);
         size_t moved = scanner->out->length - (size_t)length - scanner->word_end;
         char *behind = scanner->out->data + scanner->word_end;
@@ -257,7 +257,7 @@ static void note_key(struct scanner *scanner)
         memcpy(behind, suffix, (size_t)length);
         return;
     }
-    if (scanner->n_keys - scanner->first_key[scanner->syntax.depth] == SCAN_MAX_KEYS) {
+    if (scanner->n_keys - scanner->first_key[scanner->syntax.depth] == LEXER_MAX_KEYS) {
         give_up(scanner, word->line, "too many keys in one group; the limit is 256");
         return;
     }
@@ -359,8 +359,8 @@ static void run(struct scanner *scanner)
         give_up(scanner, line, error.text);
 }
 
-int scan_text(const char *text, size_t length, const char *file, struct findings *findings,
-              struct strbuf *out)
+int lexer_scan(const char *text, size_t length, const char *file, struct findings *findings,
+               struct strbuf *out)
 {
     struct scanner *scanner = memory_zeroed(1, sizeof(*scanner));
     *scanner = (struct scanner){.at = text,

@@ -13,15 +13,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SCAN_MAX_KEYS 256 /* of one group: looking for doubles is quadratic */
-#define SCAN_DOUBLE "**"  /* in the name of a key that was given before; not a key of anybody */
+#define LEXER_MAX_KEYS 256 /* of one group: looking for doubles is quadratic */
+#define LEXER_DOUBLE "**"  /* in the name of a key that was given before; not a key of anybody */
 
 /*
  * Appends TEXT to OUT in a form that libconfig reads right, line by line the same: large numbers
- * marked as 64 bit, repeated keys renamed (SCAN_DOUBLE). All problems go to FINDINGS with FILE
+ * marked as 64 bit, repeated keys renamed (LEXER_DOUBLE). All problems go to FINDINGS with FILE
  * and line. Returns 0 when OUT is worth parsing, -EINVAL when its structure is broken.
  */
-int scan_text(const char *text, size_t length, const char *file, struct findings *findings,
-              struct strbuf *out);
+int lexer_scan(const char *text, size_t length, const char *file, struct findings *findings,
+               struct strbuf *out);
 
 #endif

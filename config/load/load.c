@@ -167,10 +167,10 @@ static const struct config_driver *report_unknown_driver(const struct loading *l
                                                          const struct section *section,
                                                          const char *name)
 {
-    struct nearest nearest = {.word = name};
+    struct did_you_mean nearest = {.word = name};
     CLEANUP(strbuf_free) struct strbuf all = STRBUF_EMPTY;
     for (size_t i = 0; loading->drivers[i]; i++) {
-        nearest_offer(&nearest, loading->drivers[i]->name);
+        did_you_mean_offer(&nearest, loading->drivers[i]->name);
         strbuf_addf(&all, "%s\"%s\"", i ? ", " : "", loading->drivers[i]->name);
     }
     if (nearest.best)
@@ -226,10 +226,10 @@ static size_t find_bus(const struct config *config, const char *name)
 static size_t guess_bus(const struct loading *loading, const char *name)
 {
     const struct config *config = loading->config;
-    struct nearest nearest = {.word = name};
+    struct did_you_mean nearest = {.word = name};
     for (size_t i = 0; name && !loading->incomplete && i < config->n_buses; i++) {
         if (config->buses[i].name)
-            nearest_offer(&nearest, config->buses[i].name);
+            did_you_mean_offer(&nearest, config->buses[i].name);
     }
     return find_bus(config, nearest.best);
 }

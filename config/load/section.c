@@ -40,7 +40,7 @@ static int parse(struct source *source, const struct strbuf *text, struct findin
     if (config_read_string(&source->parsed, strbuf_text(text)) == CONFIG_TRUE)
         return 0;
     int line = config_error_line(&source->parsed);
-    const char *reason = config_error_text(&source->parsed); /* of what scan_text() let pass */
+    const char *reason = config_error_text(&source->parsed); /* of what lexer_scan() let pass */
     findings_add(findings, FINDING_ERROR,
                  (struct where){source->file, line > 0 ? (unsigned)line : 1}, "", "%s",
                  reason ? reason : "syntax error");
@@ -55,7 +55,7 @@ int source_open(const char *path, size_t max_bytes, struct findings *findings,
     int result = file_read(path, max_bytes, &content);
     if (result < 0)
         return report_unreadable(path, max_bytes, result, findings);
-    result = scan_text(strbuf_text(&content), content.length, path, findings, &text);
+    result = lexer_scan(strbuf_text(&content), content.length, path, findings, &text);
     if (result < 0)
         return result;
     struct source *source = memory_zeroed(1, sizeof(*source));
@@ -97,10 +97,10 @@ void source_root(const struct source *source, struct findings *findings, struct 
                                  .findings = findings};
 }
 
-/* Reported by scan_text() already, and renamed so that libconfig goes on. */
+/* Reported by lexer_scan() already, and renamed so that libconfig goes on. */
 static bool is_double(const char *name)
 {
-    return strstr(name, SCAN_DOUBLE) != NULL;
+    return strstr(name, LEXER_DOUBLE) != NULL;
 }
 
 static struct where where_of(const struct section *section, const config_setting_t *setting)

@@ -1,5 +1,5 @@
 /*
- * The grammar of libconfig files as a state machine over tokens, so that scan_text() can say what
+ * The grammar of libconfig files as a state machine over tokens, so that lexer_scan() can say what
  * was expected where, and libconfig is only given what it accepts: its parser has one message for
  * everything, and leaks the texts of a file that it refuses. Pure.
  */

@@ -2,8 +2,8 @@
 #include "config/print/manual.h"
 
 #include "agent/base/strbuf.h"
-#include "config/schema/table.h"
 #include "config/schema/key_docs.h"
+#include "config/schema/table.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -121,8 +121,8 @@ static const char *config_change(const struct option_table *table, const struct 
 
 void manual_print_config(const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(key_topics_free) struct key_topics topics;
-    key_topics_make(drivers, &topics);
+    CLEANUP(key_docs_free) struct key_docs topics;
+    key_docs_make(drivers, &topics);
     strbuf_add(out, MANUAL_BEGIN);
     for (size_t i = 0; i < topics.length; i++)
         manual_print_table(topics.items[i].table, topics.items[i].path, topics.items[i].help,

@@ -1,7 +1,7 @@
 /* The two documents that are made from the tables: the reference, and the example file. */
 #include "agent/base/memory.h"
-#include "config/schema/table.h"
 #include "config/schema/key_docs.h"
+#include "config/schema/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void print_cell(const struct strbuf *text, struct strbuf *out)
     }
 }
 
-static void print_reference_row(const struct key_topic *topic, const struct option *row,
+static void print_reference_row(const struct key_doc *topic, const struct option *row,
                                 struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
@@ -38,13 +38,13 @@ static void print_reference_row(const struct key_topic *topic, const struct opti
 
 void config_reference(const struct config_driver *const *drivers, struct strbuf *out)
 {
-    CLEANUP(key_topics_free) struct key_topics topics;
-    key_topics_make(drivers, &topics);
+    CLEANUP(key_docs_free) struct key_docs topics;
+    key_docs_make(drivers, &topics);
     strbuf_add(out, "# Keys of sallyport.conf\n\n"
                     "Made from the tables in the source; `sallyport explain KEY` says the same.\n"
                     "The keys of a driver stand in the same group as the general ones.\n");
     for (size_t i = 0; i < topics.length; i++) {
-        const struct key_topic *topic = &topics.items[i];
+        const struct key_doc *topic = &topics.items[i];
         strbuf_addf(out, "\n## %s\n\n%s\n\n", topic->path, topic->help);
         strbuf_add(out, "| key | value | default | a change | meaning |\n|---|---|---|---|---|\n");
         for (size_t j = 0; j < topic->table->n_rows; j++)

@@ -51,7 +51,7 @@ static int is_beginning(const char *a, const char *b, size_t shorter)
     return shorter >= 3 && strncasecmp(a, b, shorter) == 0;
 }
 
-void nearest_offer(struct nearest *nearest, const char *candidate)
+void did_you_mean_offer(struct did_you_mean *nearest, const char *candidate)
 {
     size_t word_length = strlen(nearest->word), length = strlen(candidate);
     if (word_length == 0 || word_length > WORD_MAX || length == 0 || length > WORD_MAX)

@@ -5,12 +5,12 @@
 #include <stddef.h>
 
 /* Begin with {.word = WORD}, offer every candidate, then read `best`. */
-struct nearest {
+struct did_you_mean {
     const char *word;
     const char *best; /* NULL while nothing is close enough to be worth a guess */
     size_t distance;
 };
 
-void nearest_offer(struct nearest *nearest, const char *candidate);
+void did_you_mean_offer(struct did_you_mean *nearest, const char *candidate);
 
 #endif

@@ -8,16 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void add(struct key_topics *topics, const struct option_table *table, const char *path,
+static void add(struct key_docs *topics, const struct option_table *table, const char *path,
                 const char *driver, const char *help)
 {
-    struct key_topic *topic = &topics->items[topics->length++];
-    *topic = (struct key_topic){.help = help, .table = table};
+    struct key_doc *topic = &topics->items[topics->length++];
+    *topic = (struct key_doc){.help = help, .table = table};
     (void)snprintf(topic->path, sizeof(topic->path), "%s%s%s", path, driver ? "." : "",
                    driver ? driver : "");
 }
 
-static void add_with_drivers(struct key_topics *topics, const struct option_table *general,
+static void add_with_drivers(struct key_docs *topics, const struct option_table *general,
                              const struct config_driver *const *drivers, size_t table_offset)
 {
     add(topics, general, general->path, NULL, general->help);
@@ -29,12 +29,12 @@ static void add_with_drivers(struct key_topics *topics, const struct option_tabl
     }
 }
 
-void key_topics_make(const struct config_driver *const *drivers, struct key_topics *ret_topics)
+void key_docs_make(const struct config_driver *const *drivers, struct key_docs *ret_topics)
 {
     size_t n_drivers = 0;
     while (drivers[n_drivers])
         n_drivers++;
-    *ret_topics = (struct key_topics){
+    *ret_topics = (struct key_docs){
         .items = memory_zeroed(6 + 3 * n_drivers, sizeof(*ret_topics->items)),
     };
     add(ret_topics, &config_gateway_table, "gateway", NULL, config_gateway_table.help);
@@ -46,10 +46,10 @@ void key_topics_make(const struct config_driver *const *drivers, struct key_topi
     add_with_drivers(ret_topics, &config_tag_table, drivers, offsetof(struct config_driver, tag));
 }
 
-void key_topics_free(struct key_topics *topics)
+void key_docs_free(struct key_docs *topics)
 {
     free(topics->items);
-    *topics = (struct key_topics){NULL, 0};
+    *topics = (struct key_docs){NULL, 0};
 }
 
 static void print_names(const struct option *row, struct strbuf *out)

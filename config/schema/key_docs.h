@@ -8,19 +8,19 @@
 
 #include "config/config.h"
 
-struct key_topic {
+struct key_doc {
     char path[128];
     const char *help; /* one sentence */
     const struct option_table *table;
 };
 
-struct key_topics {
-    struct key_topic *items;
+struct key_docs {
+    struct key_doc *items;
     size_t length;
 };
 
-void key_topics_make(const struct config_driver *const *drivers, struct key_topics *ret_topics);
-void key_topics_free(struct key_topics *topics); /* fit for CLEANUP() */
+void key_docs_make(const struct config_driver *const *drivers, struct key_docs *ret_topics);
+void key_docs_free(struct key_docs *topics); /* fit for CLEANUP() */
 
 /* What is known of one key, in words for a person. All append to OUT. */
 void option_print_type(const struct option *row, struct strbuf *out);

@@ -34,7 +34,7 @@ static const struct option gateway_rows[] = {
      .help = "The folder in memory, with the live store and the socket of the command line."},
     {MEMBER(config_gateway, netd_socket), .type = OPTION_PATH,
      .fallback = "\"/run/sallyport-netd/netd.sock\"", .reload = RELOAD_RESTART,
-     .help = "The socket of the warden, sallyport-netd."},
+     .help = "The socket of netd, sallyport-netd."},
     {MEMBER(config_gateway, log_level), .type = OPTION_ENUM, .names = log_level_names,
      .fallback = "\"info\"", .reload = RELOAD_LIVE,
      .help = "The chattiest kind of message that is still logged."},

@@ -103,13 +103,13 @@ void parts_unknown_key(const struct part *parts, size_t n_parts, const char *con
                        const char *key, struct where where, const char *whole_key,
                        struct findings *findings)
 {
-    struct nearest nearest = {.word = key};
+    struct did_you_mean nearest = {.word = key};
     for (size_t i = 0; i < n_parts; i++) {
         for (size_t j = 0; j < parts[i].table->n_rows; j++)
-            nearest_offer(&nearest, parts[i].table->rows[j].key);
+            did_you_mean_offer(&nearest, parts[i].table->rows[j].key);
     }
     for (size_t i = 0; others && others[i]; i++)
-        nearest_offer(&nearest, others[i]);
+        did_you_mean_offer(&nearest, others[i]);
     if (nearest.best)
         findings_add(findings, FINDING_ERROR, where, whole_key,
                      "unknown key \"%.64s\"; did you mean \"%s\"?", key, nearest.best);

@@ -148,10 +148,10 @@ static int store_float(const struct option *row, const struct given *given, void
 
 static int unknown_name(const struct option *row, const char *text, struct problem *problem)
 {
-    struct nearest nearest = {.word = text};
+    struct did_you_mean nearest = {.word = text};
     CLEANUP(strbuf_free) struct strbuf all = STRBUF_EMPTY;
     for (size_t i = 0; row->names[i]; i++) {
-        nearest_offer(&nearest, row->names[i]);
+        did_you_mean_offer(&nearest, row->names[i]);
         strbuf_addf(&all, "%s\"%s\"", i ? ", " : "", row->names[i]);
     }
     if (nearest.best)

@@ -17,7 +17,7 @@
 
 /* Zeroed: a unit that was never asked. */
 struct breaker {
-    enum unit_state state;
+    enum device_state state;
     uint32_t failures;   /* in a row */
     int64_t distance_ns; /* from the last failed probe to the next one, before chance */
     int64_t probe_at_ns; /* UNIT_TRIPPED: not to be asked before */

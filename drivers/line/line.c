@@ -100,7 +100,7 @@ static int add_unit(struct line *line, size_t index)
     const struct config_device *device = &line->config->devices[index];
     CLEANUP(memory_free_pointer) uint16_t *sorted = sorted_tags(device);
     line->devices[line->schedule.n_units] = index;
-    struct schedule_unit *unit = &line->schedule.units[line->schedule.n_units++];
+    struct schedule_device *unit = &line->schedule.units[line->schedule.n_units++];
     unit->first_group = line->schedule.n_groups;
     size_t length;
     for (size_t i = 0; i < device->n_tags; i += length) {
@@ -247,14 +247,14 @@ void line_get_health(struct line *line, struct line_health *ret_health)
     pthread_mutex_unlock(&line->lock);
 }
 
-void line_get_unit_health(struct line *line, size_t device, struct unit_health *ret_health)
+void line_get_device_health(struct line *line, size_t device, struct device_health *ret_health)
 {
     size_t index = 0;
     while (index < line->schedule.n_units && line->devices[index] != device)
         index++;
     assert(index < line->schedule.n_units);
     struct unit *unit = &line->units[index];
-    ret_health->state = (enum unit_state)atomic_load(&unit->state);
+    ret_health->state = (enum device_state)atomic_load(&unit->state);
     ret_health->polls_ok = value_of(&unit->polls_ok);
     ret_health->polls_failed = value_of(&unit->polls_failed);
     ret_health->failures_in_row = atomic_load(&unit->failures_in_row);
@@ -298,7 +298,7 @@ void line_get_budget(struct line *line, struct line_budget *ret_budget)
 {
     double cycle_us = 0, load = 0, worst_us = 0;
     for (size_t i = 0; i < line->schedule.n_units; i++) {
-        const struct schedule_unit *unit = &line->schedule.units[i];
+        const struct schedule_device *unit = &line->schedule.units[i];
         double unit_us = 0;
         for (size_t k = unit->first_group; k < unit->first_group + unit->n_groups; k++) {
             unit_us += (double)line->groups[k].cost_us;

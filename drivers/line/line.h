@@ -29,7 +29,7 @@ enum line_state {
     LINE_DOWN, /* lost or refused; trying again with back-off */
 };
 
-enum unit_state {
+enum device_state {
     UNIT_UNKNOWN, /* never asked */
     UNIT_OK,
     UNIT_FAILING, /* failed, but fewer times in a row than trip the breaker */
@@ -48,8 +48,8 @@ struct line_health {
     char error[160];                 /* why it was last down, "" for never */
 };
 
-struct unit_health {
-    enum unit_state state;
+struct device_health {
+    enum device_state state;
     uint64_t polls_ok, polls_failed;
     uint32_t failures_in_row;
     uint32_t last_us; /* duration of the last good poll */
@@ -75,7 +75,7 @@ struct line *line_free(struct line *line); /* stops, joins, frees; accepts NULL,
 const size_t *line_devices(const struct line *line, size_t *ret_length);
 
 void line_get_health(struct line *line, struct line_health *ret_health);
-void line_get_unit_health(struct line *line, size_t device, struct unit_health *ret_health);
+void line_get_device_health(struct line *line, size_t device, struct device_health *ret_health);
 
 /*
  * Puts a request into the line's mailbox; DONE is called by the worker thread when it ended. It is

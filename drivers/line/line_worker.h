@@ -21,7 +21,7 @@ struct group {
 };
 
 struct unit {
-    atomic_int state; /* enum unit_state */
+    atomic_int state; /* enum device_state */
     atomic_ullong polls_ok, polls_failed;
     atomic_uint failures_in_row, last_us;
     char error[160]; /* under the line's lock */

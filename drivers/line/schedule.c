@@ -23,13 +23,13 @@ static int64_t grid_from(const struct schedule_group *group, int64_t time_ns)
            (past + group->interval_ns - 1) / group->interval_ns * group->interval_ns;
 }
 
-static bool is_suspect(const struct schedule_unit *unit)
+static bool is_suspect(const struct schedule_device *unit)
 {
     return unit->breaker.state == UNIT_FAILING || unit->breaker.state == UNIT_TRIPPED;
 }
 
 /* The group of UNIT that has waited longest. */
-static size_t oldest_group(const struct schedule *schedule, const struct schedule_unit *unit)
+static size_t oldest_group(const struct schedule *schedule, const struct schedule_device *unit)
 {
     size_t oldest = unit->first_group;
     for (size_t i = 1; i < unit->n_groups; i++) {
@@ -61,7 +61,7 @@ void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, siz
  * Whether asking UNIT in vain costs nobody a turn: everybody who comes due meanwhile can still be
  * served, one after the other, before the next turn of any of them is due.
  */
-static bool in_nobodys_way(const struct schedule *schedule, const struct schedule_unit *unit,
+static bool in_nobodys_way(const struct schedule *schedule, const struct schedule_device *unit,
                            int64_t now_ns)
 {
     int64_t end_ns = now_ns + unit->cost_ns, next_ns = INT64_MAX, queue_ns = 0;
@@ -76,7 +76,7 @@ static bool in_nobodys_way(const struct schedule *schedule, const struct schedul
 }
 
 /* When a suspect may be asked at the earliest. */
-static int64_t suspect_ready(const struct schedule *schedule, const struct schedule_unit *unit,
+static int64_t suspect_ready(const struct schedule *schedule, const struct schedule_device *unit,
                              int64_t now_ns)
 {
     if (unit->ask_at_ns > now_ns || in_nobodys_way(schedule, unit, now_ns))
@@ -89,8 +89,8 @@ struct search {
     int64_t now_ns;
     int64_t wake_ns; /* the earliest thing that is not ready yet */
     struct turn turn;
-    int64_t rank_ns;                     /* of `turn`: the smallest wins */
-    const struct schedule_unit *suspect; /* ready, and waiting longest */
+    int64_t rank_ns;                       /* of `turn`: the smallest wins */
+    const struct schedule_device *suspect; /* ready, and waiting longest */
     int64_t suspect_ready_ns;
 };
 
@@ -106,7 +106,7 @@ static void consider_group(struct search *search, enum turn_kind kind, size_t in
 }
 
 static void consider_groups(const struct schedule *schedule, struct search *search,
-                            const struct schedule_unit *unit, enum turn_kind kind)
+                            const struct schedule_device *unit, enum turn_kind kind)
 {
     for (size_t i = 0; i < unit->n_groups; i++) {
         size_t group = unit->first_group + i;
@@ -116,7 +116,7 @@ static void consider_groups(const struct schedule *schedule, struct search *sear
 
 /* A suspect is asked as soon as it may be; until then its groups get notices. */
 static void consider_suspect(const struct schedule *schedule, struct search *search,
-                             const struct schedule_unit *unit)
+                             const struct schedule_device *unit)
 {
     int64_t ready = suspect_ready(schedule, unit, search->now_ns);
     if (ready > search->now_ns) {
@@ -132,7 +132,7 @@ struct turn schedule_next(const struct schedule *schedule, bool connected, int64
 {
     struct search search = {.now_ns = now_ns, .wake_ns = INT64_MAX, .rank_ns = INT64_MAX};
     for (size_t i = 0; i < schedule->n_units; i++) {
-        const struct schedule_unit *unit = &schedule->units[i];
+        const struct schedule_device *unit = &schedule->units[i];
         if (!connected)
             consider_groups(schedule, &search, unit, TURN_NOTICE);
         else if (is_suspect(unit))
@@ -175,7 +175,7 @@ static void bring_forward(struct schedule_group *group, int64_t now_ns)
 
 bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
 {
-    struct schedule_unit *unit = &schedule->units[schedule->groups[index].unit];
+    struct schedule_device *unit = &schedule->units[schedule->groups[index].unit];
     bool was_suspect = is_suspect(unit);
     schedule->turn_ns += (now_ns - schedule->taken_ns - schedule->turn_ns) / 8;
     bool recovered = breaker_succeed(&unit->breaker);
@@ -195,7 +195,7 @@ bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
 bool schedule_failed(struct schedule *schedule, size_t index, int64_t started_ns, int64_t now_ns,
                      uint32_t random)
 {
-    struct schedule_unit *unit = &schedule->units[schedule->groups[index].unit];
+    struct schedule_device *unit = &schedule->units[schedule->groups[index].unit];
     bool is_free = unit->breaker.state == UNIT_UNKNOWN;
     schedule->groups[index].missed = true;
     unit->cost_ns = now_ns - started_ns;

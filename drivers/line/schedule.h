@@ -47,7 +47,7 @@ struct schedule_group {
     bool missed; /* its last turn brought no answer */
 };
 
-struct schedule_unit {
+struct schedule_device {
     size_t first_group, n_groups; /* its groups stand next to each other */
     struct breaker breaker;
     int64_t ask_at_ns; /* of a suspect: not before */
@@ -58,7 +58,7 @@ struct schedule_unit {
 struct schedule {
     struct schedule_group *groups;
     size_t n_groups;
-    struct schedule_unit *units;
+    struct schedule_device *units;
     size_t n_units;
     int64_t rest_until_ns; /* no suspect before, unless that costs nobody a turn */
     int64_t taken_ns;      /* when the present turn began */

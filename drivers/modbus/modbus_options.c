@@ -204,20 +204,20 @@ void modbus_check_device(const struct config_bus *bus, struct config_device *dev
     }
 }
 
-struct plan_limits modbus_limits(const struct modbus_device *device)
+struct read_plan_limits modbus_limits(const struct modbus_device *device)
 {
-    return (struct plan_limits){
+    return (struct read_plan_limits){
         .max_gap = (uint16_t)device->max_gap,
         .max_registers = (uint16_t)device->max_registers,
         .max_bits = (uint16_t)(16 * device->max_registers), /* at most PDU_MAX_BITS */
     };
 }
 
-struct plan_item modbus_item(const struct modbus_device *device, const struct config_tag *tag,
-                             uint16_t tag_number)
+struct read_plan_item modbus_item(const struct modbus_device *device, const struct config_tag *tag,
+                                  uint16_t tag_number)
 {
     const struct modbus_tag *where = tag->options;
-    struct plan_item item = {.tag = tag_number, .count = 1};
+    struct read_plan_item item = {.tag = tag_number, .count = 1};
     enum tag_place_problem problem =
         tag_locate((enum tag_addressing)device->addressing, (enum tag_table)where->table,
                    where->address, &item.table, &item.address);

@@ -36,10 +36,10 @@ void modbus_check_device(const struct config_bus *bus, struct config_device *dev
                          struct findings *findings);
 
 /* Merging as configured. */
-struct plan_limits modbus_limits(const struct modbus_device *device);
+struct read_plan_limits modbus_limits(const struct modbus_device *device);
 
 /* What a checked tag needs. TAG_NUMBER is kept in the item. */
-struct plan_item modbus_item(const struct modbus_device *device, const struct config_tag *tag,
-                             uint16_t tag_number);
+struct read_plan_item modbus_item(const struct modbus_device *device, const struct config_tag *tag,
+                                  uint16_t tag_number);
 
 #endif

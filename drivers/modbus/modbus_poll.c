@@ -31,12 +31,12 @@ struct point {
 
 struct modbus_poll {
     uint8_t unit;
-    struct plan_limits limits;
+    struct read_plan_limits limits;
     size_t n_items, n_blocks;
-    struct plan_item *items; /* sorted */
+    struct read_plan_item *items; /* sorted */
     struct point *points;
-    struct plan_block *blocks; /* room for n_items */
-    bool stale;                /* points changed: plan again before the next read */
+    struct read_plan_block *blocks; /* room for n_items */
+    bool stale;                     /* points changed: plan again before the next read */
 };
 
 /* One call of modbus_poll_read(). */
@@ -62,7 +62,7 @@ static void plan_again(struct modbus_poll *poll)
         poll->items[i].apart =
             points[i].wall || points[i].exception || (i > 0 && points[i - 1].exception);
     }
-    poll->n_blocks = plan_make(poll->items, poll->n_items, &poll->limits, poll->blocks);
+    poll->n_blocks = read_plan_make(poll->items, poll->n_items, &poll->limits, poll->blocks);
     poll->stale = false;
 }
 
@@ -79,7 +79,7 @@ struct modbus_poll *modbus_poll_new(const struct config_device *device, const ui
     poll->blocks = memory_zeroed(n_tags, sizeof(*poll->blocks));
     for (size_t i = 0; i < n_tags; i++)
         poll->items[i] = modbus_item(options, &device->tags[tags[i]], tags[i]);
-    plan_sort(poll->items, n_tags);
+    read_plan_sort(poll->items, n_tags);
     for (size_t i = 0; i < n_tags; i++) {
         const struct config_tag *tag = &device->tags[poll->items[i].tag];
         const struct modbus_tag *where = tag->options;
@@ -101,7 +101,7 @@ struct modbus_poll *modbus_poll_free(struct modbus_poll *poll)
 }
 
 static struct driver_request request_for(const struct modbus_poll *poll,
-                                         const struct plan_block *block)
+                                         const struct read_plan_block *block)
 {
     return (struct driver_request){.unit = poll->unit,
                                    .table = block->table,
@@ -125,11 +125,11 @@ static void put_bad(struct run *run, size_t first, size_t n_items, enum quality 
         batch_put_bad(run->batch, run->poll->items[i].tag, quality, code);
 }
 
-static void put_values(struct run *run, const struct plan_block *block, const uint8_t *data)
+static void put_values(struct run *run, const struct read_plan_block *block, const uint8_t *data)
 {
     bool bits = pdu_is_bits(block->table);
     for (size_t i = block->first; i < block->first + block->n_items; i++) {
-        const struct plan_item *item = &run->poll->items[i];
+        const struct read_plan_item *item = &run->poll->items[i];
         size_t at = (size_t)(item->address - block->address);
         if (bits)
             batch_put_bool(run->batch, item->tag, data[at / 8] >> (at % 8) & 1);
@@ -180,7 +180,7 @@ static void take_back(struct run *run, struct point *point)
 }
 
 /* One request for BLOCK. Returns whether the unit answered; its tags have no samples yet. */
-static bool ask(struct run *run, const struct plan_block *block, struct pdu_reply *ret_reply)
+static bool ask(struct run *run, const struct read_plan_block *block, struct pdu_reply *ret_reply)
 {
     struct driver_request request = request_for(run->poll, block);
     enum outcome outcome = run->exchange(run->line, &request, ret_reply, run->error);
@@ -219,7 +219,7 @@ static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t re
         return false;
     }
     run->extra -= refused ? 1 : 0;
-    struct plan_block block = plan_cover(run->poll->items, first, n_items);
+    struct read_plan_block block = read_plan_cover(run->poll->items, first, n_items);
     struct point *point = &run->poll->points[first];
     struct pdu_reply reply = {0};
     if (!ask(run, &block, &reply))
@@ -249,7 +249,7 @@ static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t re
     return false;
 }
 
-static void read_block(struct run *run, const struct plan_block *block)
+static void read_block(struct run *run, const struct read_plan_block *block)
 {
     const struct point *point = &run->poll->points[block->first];
     if (point->exception && !run->ended && !run->probe) {

@@ -13,11 +13,11 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "drivers/tcp_dial.h"
 #include "drivers/driver.h"
 #include "drivers/modbus/modbus_options.h"
 #include "drivers/modbus/modbus_pdu.h"
 #include "drivers/modbus/modbus_poll.h"
+#include "drivers/tcp_dial.h"
 #include "drivers/wait.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ struct modbus_tcp_bus {
 struct tcp_line {
     const struct modbus_tcp_bus *options;
     const atomic_bool *stop;
-    struct dial *dial;
+    struct tcp_dial *dial;
     int socket;              /* -1: not connected */
     uint16_t transaction;    /* of the latest request */
     size_t used;             /* of `bytes` */
@@ -50,7 +50,7 @@ static int tcp_create(const struct driver_host *host, void **ret_line)
     struct tcp_line *line = memory_zeroed(1, sizeof(*line));
     line->options = host->bus->options;
     line->stop = host->stop;
-    line->dial = dial_new(line->options->host, (uint16_t)line->options->port);
+    line->dial = tcp_dial_new(line->options->host, (uint16_t)line->options->port);
     line->socket = -1;
     *ret_line = line;
     return 0;
@@ -78,7 +78,7 @@ static void tcp_free(void *instance)
     if (!line)
         return;
     tcp_disconnect(line);
-    dial_free(line->dial);
+    tcp_dial_free(line->dial);
     free(line);
 }
 
@@ -87,8 +87,8 @@ static int tcp_connect(void *instance, struct driver_error *error)
     struct tcp_line *line = instance;
     if (line->socket >= 0)
         return 0;
-    return dial_connect(line->dial, line->options->timeout_ms, line->stop, &line->socket,
-                        error->text, sizeof(error->text));
+    return tcp_dial_connect(line->dial, line->options->timeout_ms, line->stop, &line->socket,
+                            error->text, sizeof(error->text));
 }
 
 static void drop_front(struct tcp_line *line, size_t length)

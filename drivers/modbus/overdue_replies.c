@@ -8,30 +8,32 @@
 
 #define WORST_MAX_NS (60 * CLOCK_NS_PER_S) /* no unit holds up its line for longer */
 
-void late_init(struct late *late, int64_t timeout_ns)
+void overdue_replies_init(struct overdue_replies *late, int64_t timeout_ns)
 {
     memset(late, 0, sizeof(*late));
     late->timeout_ns = timeout_ns;
 }
 
-static void settle(struct late *late, struct late_unit *unit)
+static void settle(struct overdue_replies *late, struct overdue_replies_unit *unit)
 {
     late->n_owing -= unit->owes ? 1 : 0;
     unit->owes = false;
 }
 
-void late_owe(struct late *late, const struct driver_request *request, int64_t sent_ns)
+void overdue_replies_owe(struct overdue_replies *late, const struct driver_request *request,
+                         int64_t sent_ns)
 {
-    struct late_unit *unit = &late->units[request->unit];
+    struct overdue_replies_unit *unit = &late->units[request->unit];
     late->n_owing += unit->owes ? 0 : 1;
     unit->owes = true;
     unit->request = *request;
     unit->sent_ns = sent_ns;
 }
 
-int64_t late_until(const struct late *late, const struct driver_request *request)
+int64_t overdue_replies_until(const struct overdue_replies *late,
+                              const struct driver_request *request)
 {
-    const struct late_unit *unit = &late->units[request->unit];
+    const struct overdue_replies_unit *unit = &late->units[request->unit];
     if (!unit->owes || unit->request.table != request->table)
         return 0;
     int64_t window = 2 * late->timeout_ns;
@@ -39,17 +41,18 @@ int64_t late_until(const struct late *late, const struct driver_request *request
     return unit->sent_ns + (seen > window ? seen : window);
 }
 
-void late_forget(struct late *late, const struct driver_request *request)
+void overdue_replies_forget(struct overdue_replies *late, const struct driver_request *request)
 {
-    struct late_unit *unit = &late->units[request->unit];
+    struct overdue_replies_unit *unit = &late->units[request->unit];
     if (unit->owes && unit->request.table == request->table)
         settle(late, unit);
 }
 
-void late_notice(struct late *late, const uint8_t *bytes, size_t length, int64_t now_ns)
+void overdue_replies_notice(struct overdue_replies *late, const uint8_t *bytes, size_t length,
+                            int64_t now_ns)
 {
     for (size_t at = 0; at < length && late->n_owing > 0; at++) {
-        struct late_unit *unit = &late->units[bytes[at]];
+        struct overdue_replies_unit *unit = &late->units[bytes[at]];
         struct pdu_reply ignored;
         if (!unit->owes)
             continue;

@@ -13,34 +13,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct late_unit {
+struct overdue_replies_unit {
     struct driver_request request; /* that it did not answer in time */
     bool owes;
     int64_t sent_ns;
     int64_t worst_ns; /* how late it ever was: from the request to the reply */
 };
 
-struct late {
+struct overdue_replies {
     int64_t timeout_ns;
     size_t n_owing;
-    struct late_unit units[256];
+    struct overdue_replies_unit units[256];
 };
 
-void late_init(struct late *late, int64_t timeout_ns);
+void overdue_replies_init(struct overdue_replies *late, int64_t timeout_ns);
 
 /* REQUEST, sent at SENT_NS, was not answered in time. */
-void late_owe(struct late *late, const struct driver_request *request, int64_t sent_ns);
+void overdue_replies_owe(struct overdue_replies *late, const struct driver_request *request,
+                         int64_t sent_ns);
 
 /*
  * Until when REQUEST has to wait; 0 when it need not. The limit is twice the timeout after the
  * unanswered request, more for a unit that was seen to be later than that.
  */
-int64_t late_until(const struct late *late, const struct driver_request *request);
+int64_t overdue_replies_until(const struct overdue_replies *late,
+                              const struct driver_request *request);
 
 /* The unit of REQUEST is asked now: an older debt of the same function is given up. */
-void late_forget(struct late *late, const struct driver_request *request);
+void overdue_replies_forget(struct overdue_replies *late, const struct driver_request *request);
 
 /* Looks for replies that are owed among the stray bytes that came up to NOW_NS. */
-void late_notice(struct late *late, const uint8_t *bytes, size_t length, int64_t now_ns);
+void overdue_replies_notice(struct overdue_replies *late, const uint8_t *bytes, size_t length,
+                            int64_t now_ns);
 
 #endif

@@ -13,7 +13,7 @@ static uint32_t end_of(uint16_t address, uint16_t count)
 
 static int compare(const void *a, const void *b)
 {
-    const struct plan_item *left = a, *right = b;
+    const struct read_plan_item *left = a, *right = b;
     if (left->table != right->table)
         return left->table < right->table ? -1 : 1;
     if (left->address != right->address)
@@ -23,12 +23,12 @@ static int compare(const void *a, const void *b)
     return (left->tag > right->tag) - (left->tag < right->tag);
 }
 
-void plan_sort(struct plan_item *items, size_t n_items)
+void read_plan_sort(struct read_plan_item *items, size_t n_items)
 {
     qsort(items, n_items, sizeof(*items), compare);
 }
 
-static void extend(struct plan_block *block, const struct plan_item *item)
+static void extend(struct read_plan_block *block, const struct read_plan_item *item)
 {
     uint32_t end = end_of(block->address, block->count);
     if (end_of(item->address, item->count) > end)
@@ -37,19 +37,20 @@ static void extend(struct plan_block *block, const struct plan_item *item)
     block->n_items++;
 }
 
-static struct plan_block begin(const struct plan_item *items, size_t at)
+static struct read_plan_block begin(const struct read_plan_item *items, size_t at)
 {
-    return (struct plan_block){.table = items[at].table,
-                               .address = items[at].address,
-                               .count = items[at].count,
-                               .first = at,
-                               .n_items = 1};
+    return (struct read_plan_block){.table = items[at].table,
+                                    .address = items[at].address,
+                                    .count = items[at].count,
+                                    .first = at,
+                                    .n_items = 1};
 }
 
-struct plan_block plan_cover(const struct plan_item *items, size_t first, size_t n_items)
+struct read_plan_block read_plan_cover(const struct read_plan_item *items, size_t first,
+                                       size_t n_items)
 {
     assert(n_items > 0);
-    struct plan_block block = begin(items, first);
+    struct read_plan_block block = begin(items, first);
     for (size_t i = first + 1; i < first + n_items; i++) {
         assert(items[i].table == block.table && items[i].address >= block.address);
         extend(&block, &items[i]);
@@ -57,8 +58,8 @@ struct plan_block plan_cover(const struct plan_item *items, size_t first, size_t
     return block;
 }
 
-static bool fits(const struct plan_block *block, const struct plan_item *item,
-                 const struct plan_limits *limits)
+static bool fits(const struct read_plan_block *block, const struct read_plan_item *item,
+                 const struct read_plan_limits *limits)
 {
     if (item->apart || item->table != block->table)
         return false;
@@ -74,8 +75,8 @@ static bool fits(const struct plan_block *block, const struct plan_item *item,
  * every block that begins there. One that does not fit for its length reaches beyond all that the
  * block covers, so that later items which would have fitted lie within it and cost nothing.
  */
-size_t plan_make(const struct plan_item *items, size_t n_items, const struct plan_limits *limits,
-                 struct plan_block *ret_blocks)
+size_t read_plan_make(const struct read_plan_item *items, size_t n_items,
+                      const struct read_plan_limits *limits, struct read_plan_block *ret_blocks)
 {
     size_t n_blocks = 0;
     for (size_t i = 0; i < n_items; i++) {

@@ -12,37 +12,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct plan_item {
+struct read_plan_item {
     uint16_t address, count; /* count: at least 1 */
     uint16_t tag;            /* the caller's; not looked at */
     uint8_t table;           /* enum driver_table */
     bool apart; /* a block must begin here: the one before must not be merged with it */
 };
 
-struct plan_block {
+struct read_plan_block {
     uint8_t table;
     uint16_t address, count;
     size_t first, n_items; /* in the array of items */
 };
 
-struct plan_limits {
+struct read_plan_limits {
     uint16_t max_gap;       /* registers, or bits */
     uint16_t max_registers; /* of one request of registers */
     uint16_t max_bits;      /* of one request of bits */
 };
 
 /* Orders items by table and address; the longer of two that begin alike comes first. */
-void plan_sort(struct plan_item *items, size_t n_items);
+void read_plan_sort(struct read_plan_item *items, size_t n_items);
 
 /* The block that covers ITEMS[first..first+n_items-1], whatever the limits. Items are sorted. */
-struct plan_block plan_cover(const struct plan_item *items, size_t first, size_t n_items);
+struct read_plan_block read_plan_cover(const struct read_plan_item *items, size_t first,
+                                       size_t n_items);
 
 /*
  * Puts the blocks for the sorted ITEMS into RET_BLOCKS, which has room for N_ITEMS of them, and
  * returns how many. There is no shorter list. An item that alone exceeds the limit gets a block
  * of its own.
  */
-size_t plan_make(const struct plan_item *items, size_t n_items, const struct plan_limits *limits,
-                 struct plan_block *ret_blocks);
+size_t read_plan_make(const struct read_plan_item *items, size_t n_items,
+                      const struct read_plan_limits *limits, struct read_plan_block *ret_blocks);
 
 #endif

@@ -38,7 +38,7 @@ struct rtu_wire {
     enum echo echo;
     int64_t busy_ns;       /* when the last byte was on the wire, as far as we know */
     int64_t not_before_ns; /* no request before */
-    struct late late;
+    struct overdue_replies late;
     size_t used, taken;               /* of `bytes`; `taken` of them are done with */
     uint8_t bytes[2 * RTU_FRAME_MAX]; /* what came since the last request */
 };
@@ -67,7 +67,7 @@ struct rtu_wire *rtu_wire_new(const struct rtu_timing *timing, const atomic_bool
     wire->timing = *timing;
     wire->stop = stop;
     wire->file = -1;
-    late_init(&wire->late, timing->timeout_ns);
+    overdue_replies_init(&wire->late, timing->timeout_ns);
     return wire;
 }
 
@@ -128,7 +128,7 @@ static int wait_for_silence(struct rtu_wire *wire, const struct driver_request *
     int64_t patience_ns = clock_mono_ns() + wire->timing.timeout_ns;
     for (;;) {
         int64_t start_ns = wire->busy_ns + wire->timing.silence_ns;
-        int64_t late_ns = late_until(&wire->late, request);
+        int64_t late_ns = overdue_replies_until(&wire->late, request);
         if (start_ns < wire->not_before_ns)
             start_ns = wire->not_before_ns;
         if (start_ns < late_ns)
@@ -139,7 +139,7 @@ static int wait_for_silence(struct rtu_wire *wire, const struct driver_request *
         int result = take_bytes(wire);
         if (result < 0)
             return result;
-        late_notice(&wire->late, wire->bytes, wire->used, wire->busy_ns);
+        overdue_replies_notice(&wire->late, wire->bytes, wire->used, wire->busy_ns);
         if (wire->busy_ns > patience_ns && wire->busy_ns > late_ns)
             return 0;
     }
@@ -176,9 +176,9 @@ static enum outcome give_up(struct rtu_wire *wire, const struct driver_request *
                             enum verdict verdict, int64_t sent_ns, struct driver_error *error)
 {
     (void)tcflush(wire->file, TCOFLUSH); /* a request that could not even leave */
-    late_notice(&wire->late, wire->bytes, wire->used, wire->busy_ns);
+    overdue_replies_notice(&wire->late, wire->bytes, wire->used, wire->busy_ns);
     if (!has_answered(wire, request, verdict))
-        late_owe(&wire->late, request, sent_ns);
+        overdue_replies_owe(&wire->late, request, sent_ns);
     wire->not_before_ns = clock_mono_ns() + wire->timing.turnaround_ns;
     if (wire->used == 0) {
         driver_explain(error, "unit %u did not answer within %lld ms", request->unit,
@@ -237,7 +237,7 @@ static enum outcome collect(struct rtu_wire *wire, const struct driver_request *
     }
     if (wire->echo == ECHO_UNKNOWN)
         wire->echo = ECHO_ABSENT;
-    late_notice(&wire->late, wire->bytes, wire->taken, wire->busy_ns);
+    overdue_replies_notice(&wire->late, wire->bytes, wire->taken, wire->busy_ns);
     return OUTCOME_OK;
 }
 
@@ -252,7 +252,7 @@ enum outcome rtu_wire_exchange(void *line, const struct driver_request *request,
     int result = wait_for_silence(wire, request);
     if (result < 0)
         return lost(error, -result);
-    late_forget(&wire->late, request);
+    overdue_replies_forget(&wire->late, request);
     wire->used = 0;
     /* it wants the frame without the checksum, and adds that */
     if (modbus_send_raw_request(wire->modbus, frame, RTU_REQUEST_BYTES - 2) < 0)

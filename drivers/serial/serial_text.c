@@ -9,8 +9,8 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
-#include "drivers/text_number.h"
 #include "drivers/serial/serial_port.h"
+#include "drivers/text_number.h"
 #include "drivers/wait.h"
 
 #include <errno.h>
@@ -353,7 +353,7 @@ static void put_value(const struct text_poll *poll, const struct search *search,
             length = (size_t)tag->length;
         batch_put_text(batch, search->tag, search->text, length);
     } else {
-        number_put_text(batch, search->tag, tag, search->text, length);
+        text_number_put_text(batch, search->tag, tag, search->text, length);
     }
 }
 

@@ -144,12 +144,12 @@ start_wireguard() { # PLACE FILE: what it takes from wg-quick
 }
 
 # As its unit does: a user whose only privilege is CAP_NET_ADMIN.
-start_warden() {
+start_netd() {
   local caps=-all,+net_admin
   ip netns exec gateway setpriv --reuid=sallyport-netd --regid=sallyport-netd --clear-groups --inh-caps="$caps" \
     --ambient-caps="$caps" --bounding-set="$caps" sallyport-netd >/run/netd.log 2>&1 &
   netd=$!
-  wait_for 20 "start of the warden" test -S /run/sallyport-netd/netd.sock
+  wait_for 20 "start of netd" test -S /run/sallyport-netd/netd.sock
 }
 
 start_agent() {

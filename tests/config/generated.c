@@ -72,7 +72,7 @@ static void test_example_loads(void)
 }
 
 /* Every default and every example must be accepted by its own row. */
-static void check_row(const struct key_topic *topic, const struct option *row)
+static void check_row(const struct key_doc *topic, const struct option *row)
 {
     struct problem problem = {.text = ""};
     void *values = table_new(topic->table);
@@ -93,8 +93,8 @@ static void check_row(const struct key_topic *topic, const struct option *row)
 
 static void test_rows(void)
 {
-    CLEANUP(key_topics_free) struct key_topics topics;
-    key_topics_make(drivers_for_config(), &topics);
+    CLEANUP(key_docs_free) struct key_docs topics;
+    key_docs_make(drivers_for_config(), &topics);
     for (size_t i = 0; i < topics.length; i++) {
         CU_ASSERT_TRUE(topics.items[i].table->n_rows <= 64);
         for (size_t j = 0; j < topics.items[i].table->n_rows; j++) {

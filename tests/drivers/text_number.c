@@ -13,7 +13,7 @@ static const union slot *put(const struct config_tag *tag, double raw)
 {
     struct batch batch = {slots, 8, 0};
     batch_begin(&batch, 0);
-    number_put(&batch, 3, tag, raw);
+    text_number_put(&batch, 3, tag, raw);
     CU_ASSERT_EQUAL(batch.used, 2);
     CU_ASSERT_EQUAL(slots[1].sample.tag, 3);
     return &slots[1];
@@ -23,7 +23,7 @@ static const union slot *put_text(const struct config_tag *tag, const char *text
 {
     struct batch batch = {slots, 8, 0};
     batch_begin(&batch, 0);
-    number_put_text(&batch, 0, tag, text, strlen(text));
+    text_number_put_text(&batch, 0, tag, text, strlen(text));
     CU_ASSERT_EQUAL(batch.used, 2);
     return &slots[1];
 }

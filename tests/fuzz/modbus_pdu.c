@@ -39,7 +39,7 @@ static void check_tcp(const struct driver_request *request, uint16_t transaction
 
 static void check_rtu(const struct driver_request *request, const uint8_t *bytes, size_t length)
 {
-    static struct late late;
+    static struct overdue_replies late;
     struct pdu_reply reply = {0};
     size_t end = 0;
     enum verdict verdict = rtu_find(request, bytes, length, &end, &reply);
@@ -48,9 +48,9 @@ static void check_rtu(const struct driver_request *request, const uint8_t *bytes
     read_all(request, verdict, &reply, bytes, length);
     size_t missing = rtu_missing(request, bytes, length);
     assert(missing >= 1 && missing <= RTU_FRAME_MAX);
-    late_init(&late, 1000);
-    late_owe(&late, request, 0);
-    late_notice(&late, bytes, length, 1);
+    overdue_replies_init(&late, 1000);
+    overdue_replies_owe(&late, request, 0);
+    overdue_replies_notice(&late, bytes, length, 1);
     assert((late.n_owing == 0) == (verdict == VERDICT_GOOD || verdict == VERDICT_EXCEPTION));
 }
 

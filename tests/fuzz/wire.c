@@ -1,5 +1,5 @@
 /*
- * The warden's protocol: whatever is accepted must be safe to use as it is. The first byte chooses
+ * netd's protocol: whatever is accepted must be safe to use as it is. The first byte chooses
  * between a request and a reply, the rest is the message.
  */
 #include "tunnel/wire/wire.h"

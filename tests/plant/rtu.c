@@ -52,7 +52,7 @@ struct rtu {
     int64_t quiet_since_ns; /* end of the last request or reply; noise does not count */
     int64_t busy_until_ns;  /* a request with its reply: noise before this hits something */
     bool exchange_hit;      /* it has been counted */
-    struct parcel *parcels;
+    struct queued_message *parcels;
 
     int64_t noise_every_ns; /* 0: none by itself */
     uint32_t noise_length;
@@ -64,11 +64,11 @@ struct rtu {
 };
 
 /* A reply, or the rest of one, that begins later. */
-struct parcel {
+struct queued_message {
     struct timer timer;
     struct rtu *rtu;
-    struct parcel *next;
-    struct answer answer;
+    struct queued_message *next;
+    struct egress_policy answer;
 };
 
 static const struct {
@@ -161,54 +161,54 @@ static int64_t reply(struct rtu *rtu, const uint8_t *bytes, size_t length, int64
     return rtu->quiet_since_ns;
 }
 
-static void post_parcel(struct rtu *rtu, const struct answer *answer, int64_t at_ns);
+static void post_parcel(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns);
 
-static void send_answer(struct rtu *rtu, const struct answer *answer, int64_t at_ns)
+static void send_answer(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns)
 {
     size_t first = answer->split_at ? answer->split_at : answer->length;
     int64_t end_ns = reply(rtu, answer->bytes, first, at_ns);
     rtu->busy_until_ns = end_ns;
     if (first == answer->length)
         return;
-    struct answer rest = {.delivery = DELIVER, .length = answer->length - first};
+    struct egress_policy rest = {.delivery = DELIVER, .length = answer->length - first};
     memcpy(rest.bytes, answer->bytes + first, rest.length);
     post_parcel(rtu, &rest, end_ns + answer->pause_ns);
 }
 
-static void remove_parcel(struct parcel *parcel)
+static void remove_parcel(struct queued_message *queued_message)
 {
-    struct parcel **at = &parcel->rtu->parcels;
-    while (*at != parcel)
+    struct queued_message **at = &queued_message->rtu->parcels;
+    while (*at != queued_message)
         at = &(*at)->next;
-    *at = parcel->next;
-    loop_clear_timer(parcel->rtu->line.loop, &parcel->timer);
-    free(parcel);
+    *at = queued_message->next;
+    loop_clear_timer(queued_message->rtu->line.loop, &queued_message->timer);
+    free(queued_message);
 }
 
 static void parcel_due(struct timer *timer)
 {
-    struct parcel *parcel = (struct parcel *)timer;
-    struct rtu *rtu = parcel->rtu;
-    struct answer answer = parcel->answer;
+    struct queued_message *queued_message = (struct queued_message *)timer;
+    struct rtu *rtu = queued_message->rtu;
+    struct egress_policy answer = queued_message->answer;
     int64_t due_ns = timer->at_ns;
-    remove_parcel(parcel);
+    remove_parcel(queued_message);
     send_answer(rtu, &answer, due_ns);
 }
 
-static void post_parcel(struct rtu *rtu, const struct answer *answer, int64_t at_ns)
+static void post_parcel(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns)
 {
-    struct parcel *parcel = memory_zeroed(1, sizeof(*parcel));
-    parcel->timer.fire = parcel_due;
-    parcel->rtu = rtu;
-    parcel->answer = *answer;
-    parcel->next = rtu->parcels;
-    rtu->parcels = parcel;
-    loop_set_timer(rtu->line.loop, &parcel->timer, at_ns);
+    struct queued_message *queued_message = memory_zeroed(1, sizeof(*queued_message));
+    queued_message->timer.fire = parcel_due;
+    queued_message->rtu = rtu;
+    queued_message->answer = *answer;
+    queued_message->next = rtu->parcels;
+    rtu->parcels = queued_message;
+    loop_set_timer(rtu->line.loop, &queued_message->timer, at_ns);
 }
 
 static void serve_frame(struct rtu *rtu, const struct frame *request, bool early)
 {
-    struct answer answer;
+    struct egress_policy answer;
     int64_t reply_ns = rtu->heard_end_ns + rtu->gap_ns;
     struct unit *unit = line_unit(&rtu->line, request->unit);
     if (!unit) {

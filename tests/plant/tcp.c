@@ -23,18 +23,18 @@ struct connection {
     struct watch watch;
     struct tcp *tcp;
     struct connection *next;
-    struct parcel *parcels;
+    struct queued_message *parcels;
     bool deserted; /* by "half-open": swallows everything from now on */
     size_t used;
     uint8_t input[4 * (HEADER + PDU_MAX)];
 };
 
 /* Bytes that go out later. */
-struct parcel {
+struct queued_message {
     struct timer timer;
     struct connection *connection;
-    struct parcel *next;
-    struct answer answer;
+    struct queued_message *next;
+    struct egress_policy answer;
 };
 
 struct tcp {
@@ -73,14 +73,14 @@ static void drop_all_input(int descriptor, bool on)
         (void)!setsockopt(descriptor, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof(ignored));
 }
 
-static void remove_parcel(struct parcel *parcel)
+static void remove_parcel(struct queued_message *queued_message)
 {
-    struct parcel **at = &parcel->connection->parcels;
-    while (*at != parcel)
+    struct queued_message **at = &queued_message->connection->parcels;
+    while (*at != queued_message)
         at = &(*at)->next;
-    *at = parcel->next;
-    loop_clear_timer(parcel->connection->tcp->line.loop, &parcel->timer);
-    free(parcel);
+    *at = queued_message->next;
+    loop_clear_timer(queued_message->connection->tcp->line.loop, &queued_message->timer);
+    free(queued_message);
 }
 
 static void hang_up(struct connection *connection, bool reset)
@@ -107,42 +107,46 @@ static void send_bytes(struct connection *connection, const uint8_t *bytes, size
         connection->tcp->count.overruns++; /* the peer does not read, or is gone */
 }
 
-static void post_parcel(struct connection *connection, const struct answer *answer, int64_t at_ns);
+static void post_parcel(struct connection *connection, const struct egress_policy *answer,
+                        int64_t at_ns);
 
-static void send_answer(struct connection *connection, const struct answer *answer, int64_t now_ns)
+static void send_answer(struct connection *connection, const struct egress_policy *answer,
+                        int64_t now_ns)
 {
     size_t first = answer->split_at ? answer->split_at : answer->length;
     send_bytes(connection, answer->bytes, first);
     if (first == answer->length)
         return;
-    struct answer rest = {.delivery = DELIVER, .length = answer->length - first};
+    struct egress_policy rest = {.delivery = DELIVER, .length = answer->length - first};
     memcpy(rest.bytes, answer->bytes + first, rest.length);
     post_parcel(connection, &rest, now_ns + answer->pause_ns);
 }
 
 static void parcel_due(struct timer *timer)
 {
-    struct parcel *parcel = (struct parcel *)timer;
-    struct connection *connection = parcel->connection;
-    struct answer answer = parcel->answer;
+    struct queued_message *queued_message = (struct queued_message *)timer;
+    struct connection *connection = queued_message->connection;
+    struct egress_policy answer = queued_message->answer;
     int64_t due_ns = timer->at_ns;
-    remove_parcel(parcel); /* the timer is part of it */
+    remove_parcel(queued_message); /* the timer is part of it */
     send_answer(connection, &answer, due_ns);
 }
 
-static void post_parcel(struct connection *connection, const struct answer *answer, int64_t at_ns)
+static void post_parcel(struct connection *connection, const struct egress_policy *answer,
+                        int64_t at_ns)
 {
-    struct parcel *parcel = memory_zeroed(1, sizeof(*parcel));
-    parcel->timer.fire = parcel_due;
-    parcel->connection = connection;
-    parcel->answer = *answer;
-    parcel->next = connection->parcels;
-    connection->parcels = parcel;
-    loop_set_timer(connection->tcp->line.loop, &parcel->timer, at_ns);
+    struct queued_message *queued_message = memory_zeroed(1, sizeof(*queued_message));
+    queued_message->timer.fire = parcel_due;
+    queued_message->connection = connection;
+    queued_message->answer = *answer;
+    queued_message->next = connection->parcels;
+    connection->parcels = queued_message;
+    loop_set_timer(connection->tcp->line.loop, &queued_message->timer, at_ns);
 }
 
 /* Returns false when the connection is gone. */
-static bool deliver(struct connection *connection, const struct answer *answer, int64_t now_ns)
+static bool deliver(struct connection *connection, const struct egress_policy *answer,
+                    int64_t now_ns)
 {
     switch (answer->delivery) {
     case DELIVER:
@@ -165,7 +169,7 @@ static bool deliver(struct connection *connection, const struct answer *answer, 
 static bool answer_request(struct connection *connection, const struct frame *request)
 {
     struct tcp *tcp = connection->tcp;
-    struct answer answer;
+    struct egress_policy answer;
     int64_t now_ns = clock_mono_ns();
     struct unit *unit = line_unit(&tcp->line, request->unit);
     if (unit) {
@@ -173,7 +177,7 @@ static bool answer_request(struct connection *connection, const struct frame *re
     } else { /* as a gateway answers for a unit that it does not have */
         struct frame reply = {.transaction = request->transaction, .unit = request->unit};
         reply.length = serve_exception(request->pdu[0], EXCEPTION_NO_TARGET, reply.pdu);
-        answer = (struct answer){.delivery = DELIVER};
+        answer = (struct egress_policy){.delivery = DELIVER};
         answer.length = wrap_tcp(&reply, answer.bytes);
     }
     return deliver(connection, &answer, now_ns);

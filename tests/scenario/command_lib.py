@@ -1,5 +1,5 @@
 """What the scenarios of signed commands share: operators with keys, what they sign, and an agent that
-runs as a user of its own beside the warden of tunnel_lib."""
+runs as a user of its own beside netd of tunnel_lib."""
 import os
 import subprocess
 
@@ -14,7 +14,7 @@ def name_users():
     """ssh-keygen asks for the name of the user that it runs as; the ids here have none."""
     with open("/etc/passwd", encoding="utf-8") as file:
         text = file.read()
-    for name, uid in (("scenario-netd", t.WARDEN_UID), ("scenario-agent", t.AGENT_UID)):
+    for name, uid in (("scenario-netd", t.NETD_UID), ("scenario-agent", t.AGENT_UID)):
         text += "%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n" % (name, uid, uid)
     with open("/run/passwd", "w", encoding="utf-8") as file:
         file.write(text)
@@ -55,7 +55,7 @@ def command_text(challenge, ident, action="open", services="ssh", ttl=20, reason
 
 
 class Agent(lib.Agent):
-    """The agent as the user that the warden knows as its agent, polling a built-in plant."""
+    """The agent as the user that netd knows as its agent, polling a built-in plant."""
 
     def __init__(self, place, authority, world, **more):
         super().__init__(place, authority, [{"name": "try", "driver": "sim"}],

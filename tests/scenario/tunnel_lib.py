@@ -1,8 +1,8 @@
-"""What the scenarios of the tunnel share: a gateway with a warden, a hub, a device behind the gateway.
+"""What the scenarios of the tunnel share: a gateway with netd, a hub, a device behind the gateway.
 
 The gateway is this program's own network namespace; `hub` and `plc` are two more. The hub runs
 wireguard-go (as does the gateway where the kernel has no WireGuard) and is also where the operator
-sits. The warden runs as a user of its own with CAP_NET_ADMIN and nothing else.
+sits. netd runs as a user of its own with CAP_NET_ADMIN and nothing else.
 """
 import ctypes
 import json
@@ -15,7 +15,7 @@ import time
 
 import lib
 
-WARDEN_UID, AGENT_UID, ADMIN_UID, ADMIN_GID, STRANGER_UID = 64001, 64002, 64004, 64003, 64005
+NETD_UID, AGENT_UID, ADMIN_UID, ADMIN_GID, STRANGER_UID = 64001, 64002, 64004, 64003, 64005
 GATEWAY, HUB_INSIDE, PLC = "10.254.1.42", "10.254.0.1", "192.168.10.5"
 SSH, CLOSED, MODBUS = 22, 23, 502
 
@@ -142,9 +142,9 @@ class World:
         run("ip", "route", "add", "default", "via", "192.0.2.1")
         for name in ("state", "runtime", "keys"):
             os.mkdir(place.path(name))
-            os.chown(place.path(name), WARDEN_UID, WARDEN_UID)
+            os.chown(place.path(name), NETD_UID, NETD_UID)
         self.key = self.make_key("keys/wireguard.key")
-        os.chown(place.path("keys/wireguard.key"), WARDEN_UID, WARDEN_UID)
+        os.chown(place.path("keys/wireguard.key"), NETD_UID, NETD_UID)
         self.hub_key = self.make_key("hub.key")
         self.start_hub()
         self.serve(None, SSH, CLOSED)
@@ -196,26 +196,26 @@ class World:
         self.config = self.place.write("netd.conf", "".join(
             "%s = %s;\n" % (key, lib.group_text(value)) for key, value in groups.items()))
 
-    # --- the warden -------------------------------------------------------------------------------
+    # --- netd -------------------------------------------------------------------------------
 
     @property
     def socket(self):
         return self.place.path("runtime", "netd.sock")
 
     def launch(self):
-        """Starts the warden and does not wait for it."""
+        """Starts netd and does not wait for it."""
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         program = os.path.join(self.place.build, "tunnel", "sallyport-netd")
         caps = "-all,+net_admin"
         self.process = self.place.start("netd", [
-            "setpriv", "--reuid=%d" % WARDEN_UID, "--regid=%d" % WARDEN_UID,
+            "setpriv", "--reuid=%d" % NETD_UID, "--regid=%d" % NETD_UID,
             "--clear-groups", "--inh-caps=" + caps, "--ambient-caps=" + caps,
             "--bounding-set=" + caps, program, "-c", self.config])
 
     def start(self):
         self.launch()
-        if not lib.wait_for("start of the warden", lambda: os.path.exists(self.socket), 20):
+        if not lib.wait_for("start of netd", lambda: os.path.exists(self.socket), 20):
             lib.finish()
         return self
 
@@ -310,7 +310,7 @@ def signed_answer(answer):
 
 
 class Peer:
-    """A connection to the warden's socket as any user; None as an answer means: dropped."""
+    """A connection to netd's socket as any user; None as an answer means: dropped."""
 
     def __init__(self, world, uid, groups=(), greet=True):
         self.socket = None
@@ -335,7 +335,7 @@ class Peer:
         self.greeted = self.ask(header(HELLO)) if greet else None
 
     def ask(self, message):
-        """(result, body) of the answer; None when the warden closed the connection instead."""
+        """(result, body) of the answer; None when netd closed the connection instead."""
         try:
             self.socket.send(message)
             answer = self.socket.recv(16384)

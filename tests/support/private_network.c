@@ -2,8 +2,8 @@
 #include "tests/support/private_network.h"
 
 #include "agent/base/strbuf.h"
-#include "tunnel/os/privileged_child.h"
 #include "tunnel/os/privilege.h"
+#include "tunnel/os/privileged_child.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -20,7 +20,7 @@ void test_private_network(void)
         exit(77);
     }
     if (privilege_reduce() < 0 || test_ip("link", "set", "lo", "up", NULL) != 0 ||
-        access(HELPER_NFT, X_OK) < 0) {
+        access(PROGRAM_NFT, X_OK) < 0) {
         printf("skipped: CAP_NET_ADMIN, ip and nft are needed\n");
         exit(77);
     }
@@ -29,7 +29,7 @@ void test_private_network(void)
 static int run(const char *const *arguments, const char *input)
 {
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int status = helper_run(arguments, input, input ? strlen(input) : 0, &output);
+    int status = privileged_child_run(arguments, input, input ? strlen(input) : 0, &output);
     if (status != 0)
         printf("%s: %s\n", arguments[0], strbuf_text(&output));
     return status;
@@ -37,13 +37,13 @@ static int run(const char *const *arguments, const char *input)
 
 int test_nft(const char *text)
 {
-    static const char *const arguments[] = {HELPER_NFT, "-f", "-", NULL};
+    static const char *const arguments[] = {PROGRAM_NFT, "-f", "-", NULL};
     return run(arguments, text);
 }
 
 int test_ip(const char *word, ...)
 {
-    const char *arguments[12] = {HELPER_IP, word};
+    const char *arguments[12] = {PROGRAM_IP, word};
     va_list words;
     va_start(words, word);
     for (size_t i = 2; i < 11 && arguments[i - 1]; i++)

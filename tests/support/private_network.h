@@ -7,7 +7,7 @@
 
 /*
  * Moves this process into a new network namespace with `lo` up, and gives up every capability but
- * CAP_NET_ADMIN, as the warden does. Where that is not permitted, ends the program with status 77,
+ * CAP_NET_ADMIN, as netd does. Where that is not permitted, ends the program with status 77,
  * which CTest shows as skipped.
  */
 void test_private_network(void);

@@ -166,7 +166,7 @@ def tunnel(gateway):
     lib.check(session.do("hostname", 40) == (0, "gateway\n"), "SSH through the tunnel")
     lib.check(not reaches(inside, 80, where="tina", connect_s=3), "nothing but SSH")
     lib.check(around.events("tunnel_opened"), "tunnel_opened is published")
-    lib.check(tunnel_state(gateway)["by"] == "alice", "the warden knows whose it is")
+    lib.check(tunnel_state(gateway)["by"] == "alice", "netd knows whose it is")
     lib.wait_for("the end of its time", lambda: tunnel_state(gateway)["state"] == "closed", 90)
     lib.say("      closed after %d s" % (time.monotonic() - begun))
     lib.check(not session.is_alive(), "the connection through it is dead")
@@ -178,10 +178,10 @@ def tunnel(gateway):
     scan.judge("meanwhile nobody is answered")
     machine.must("opened and closed on site", "sallyport tunnel open ssh --ttl 60 --reason local && "
                  "sallyport tunnel close")
-    # Otherwise it is chance whether kernel or warden is first at the end of the time.
-    machine.must("the warden sleeps through the end of a session", "warden=$(systemctl show -P "
+    # Otherwise it is chance whether kernel or netd is first at the end of the time.
+    machine.must("netd sleeps through the end of a session", "netd=$(systemctl show -P "
                  "MainPID sallyport-netd); sallyport tunnel open ssh --ttl 4 --reason local && "
-                 "kill -STOP $warden; sleep 8; kill -CONT $warden")
+                 "kill -STOP $netd; sleep 8; kill -CONT $netd")
     lib.wait_for("the session is closed all the same",
                  lambda: tunnel_state(gateway)["state"] == "closed", 30)
     machine.must("and the next one can be opened", "sallyport tunnel open ssh --ttl 60 --reason "
@@ -230,7 +230,7 @@ def outbox(gateway):
     return json.loads(gateway.machine.say("sallyport --json status"))["outbox"]
 
 
-def warden_is_old(machine):
+def netd_is_old(machine):
     """Whether the program that runs is no longer the one on the disk."""
     return "deleted" in machine.say("readlink /proc/$(systemctl show -P MainPID sallyport-netd)/exe")
 
@@ -257,13 +257,13 @@ def upgrade(gateway):
               "the backlog is there: %d messages" % after["messages"])
     lib.check(session.is_alive() and tunnel_state(gateway)["state"] == "open",
               "the session is open, and SSH in it alive")
-    lib.check(warden_is_old(machine), "the old warden keeps it")
+    lib.check(netd_is_old(machine), "the old netd keeps it")
     machine.must("closed on site", "sallyport tunnel close")
     lib.check(not session.is_alive(), "SSH in it is dead")
     session.process.kill()
-    lib.wait_for("the new warden", lambda: not warden_is_old(machine), 120)
-    machine.wait("the new warden answers", "sallyport firewall verify", 90)
-    scan.judge("from before the upgrade until the new warden runs")
+    lib.wait_for("the new netd", lambda: not netd_is_old(machine), 120)
+    machine.wait("the new netd answers", "sallyport firewall verify", 90)
+    scan.judge("from before the upgrade until the new netd runs")
     around.mend_uplink()
     lib.wait_for("the end of the backlog", lambda: around.events("started") and
                  outbox(gateway)["messages"] == 0 and outbox(gateway)["next_seq"] > 1, 180)

@@ -17,17 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct gate {
-    struct gate_settings settings;
+struct command_gate {
+    struct command_gate_settings settings;
     char *allowed_signers, *revoked_keys, *program; /* what settings.signature points at */
     char *signers_state;                            /* of the last look: what was logged */
     struct challenge challenge;
     struct used_commands *used;
-    int64_t failures_ms[GATE_MAX_FAILURES]; /* of the last refusals, a ring */
-    size_t n_failures;                      /* since the start */
-    int64_t shut_until_ms;                  /* 0: not shut */
-    uint64_t turned_away;                   /* while shut, and not yet in the journal */
-    struct allowance strangers;             /* lines about what need not be an operator's doing */
+    int64_t failures_ms[COMMAND_GATE_MAX_FAILURES]; /* of the last refusals, a ring */
+    size_t n_failures;                              /* since the start */
+    int64_t shut_until_ms;                          /* 0: not shut */
+    uint64_t turned_away;                           /* while shut, and not yet in the journal */
+    struct journal_quota strangers; /* lines about what need not be an operator's doing */
 };
 
 /* What is known about one attempt. */
@@ -47,7 +47,7 @@ struct attempt {
 
 /* ---- The journal ---- */
 
-static void write_line(struct gate *gate, const char *event, const struct strbuf *detail)
+static void write_line(struct command_gate *gate, const char *event, const struct strbuf *detail)
 {
     int problem =
         journal_write(gate->settings.journal, event, strbuf_text(detail), clock_wall_ms());
@@ -59,10 +59,10 @@ static void write_line(struct gate *gate, const char *event, const struct strbuf
 }
 
 /* What anybody who may publish can cause, again and again. Returns whether it was written. */
-static bool write_strangers_line(struct gate *gate, const char *event, struct strbuf *detail,
-                                 int64_t now_ms)
+static bool write_strangers_line(struct command_gate *gate, const char *event,
+                                 struct strbuf *detail, int64_t now_ms)
 {
-    if (!allowance_take(&gate->strangers, now_ms, detail)) {
+    if (!journal_quota_take(&gate->strangers, now_ms, detail)) {
         log_info("gate", "event=%s %s unrecorded", event, strbuf_text(detail));
         return false;
     }
@@ -70,7 +70,7 @@ static bool write_strangers_line(struct gate *gate, const char *event, struct st
     return true;
 }
 
-static void journal_refusal(struct gate *gate, const struct attempt *attempt,
+static void journal_refusal(struct command_gate *gate, const struct attempt *attempt,
                             enum session_refusal refusal)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
@@ -92,34 +92,34 @@ static void journal_refusal(struct gate *gate, const struct attempt *attempt,
 
 /* ---- The rate limit ---- */
 
-static bool is_shut(const struct gate *gate, int64_t now_ms)
+static bool is_shut(const struct command_gate *gate, int64_t now_ms)
 {
     return now_ms < gate->shut_until_ms;
 }
 
-static void count_failure(struct gate *gate, int64_t now_ms)
+static void count_failure(struct command_gate *gate, int64_t now_ms)
 {
-    size_t place = gate->n_failures++ % GATE_MAX_FAILURES;
+    size_t place = gate->n_failures++ % COMMAND_GATE_MAX_FAILURES;
     gate->failures_ms[place] = now_ms;
-    int64_t first_ms = gate->failures_ms[gate->n_failures % GATE_MAX_FAILURES];
-    if (gate->n_failures >= GATE_MAX_FAILURES && now_ms - first_ms < GATE_WINDOW_MS)
-        gate->shut_until_ms = now_ms + GATE_WINDOW_MS;
+    int64_t first_ms = gate->failures_ms[gate->n_failures % COMMAND_GATE_MAX_FAILURES];
+    if (gate->n_failures >= COMMAND_GATE_MAX_FAILURES && now_ms - first_ms < COMMAND_GATE_WINDOW_MS)
+        gate->shut_until_ms = now_ms + COMMAND_GATE_WINDOW_MS;
 }
 
 /* While it is shut: counts, and journals the first only. */
-static void turn_away(struct gate *gate, int64_t now_ms)
+static void turn_away(struct command_gate *gate, int64_t now_ms)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     if (gate->turned_away++ > 0)
         return;
     journal_add(&detail, "by", "unknown");
     journal_add(&detail, "reason", session_refusal_names[REFUSAL_RATE_LIMITED]);
-    journal_add_i64(&detail, "failures", GATE_MAX_FAILURES);
+    journal_add_i64(&detail, "failures", COMMAND_GATE_MAX_FAILURES);
     journal_add(&detail, "detail", "more of them are counted, not journalled");
     (void)write_strangers_line(gate, "tunnel_refused", &detail, now_ms);
 }
 
-static void reopen(struct gate *gate, int64_t now_ms)
+static void reopen(struct command_gate *gate, int64_t now_ms)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     gate->shut_until_ms = 0;
@@ -133,7 +133,7 @@ static void reopen(struct gate *gate, int64_t now_ms)
 
 /* ---- The challenge ---- */
 
-static void renew(struct gate *gate, int64_t now_ms)
+static void renew(struct command_gate *gate, int64_t now_ms)
 {
     int problem = challenge_renew(&gate->challenge, now_ms);
     if (problem < 0)
@@ -145,7 +145,7 @@ static void renew(struct gate *gate, int64_t now_ms)
 /* ---- Who may sign ---- */
 
 /* Says how things stand when that is not what it was. */
-static void look_at_signers(struct gate *gate)
+static void look_at_signers(struct command_gate *gate)
 {
     CLEANUP(signers_free) struct signers signers = {0};
     CLEANUP(strbuf_free) struct strbuf state = STRBUF_EMPTY;
@@ -166,26 +166,26 @@ static void look_at_signers(struct gate *gate)
 
 /* ---- The checks, in their order ---- */
 
-typedef enum session_refusal check(struct gate *gate, struct attempt *attempt);
+typedef enum session_refusal check(struct command_gate *gate, struct attempt *attempt);
 
-static enum session_refusal check_rate(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_rate(struct command_gate *gate, struct attempt *attempt)
 {
     return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
 }
 
-static enum session_refusal check_size(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_size(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_cut || attempt->split == -EFBIG ? REFUSAL_TOO_LARGE : REFUSAL_NONE;
 }
 
-static enum session_refusal check_retained(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_retained(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
 }
 
-static enum session_refusal check_parts(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_parts(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     if (attempt->split == 0)
@@ -212,7 +212,7 @@ static enum session_refusal verdict_refusal(enum signature_verdict verdict)
     return REFUSAL_FAILED;
 }
 
-static enum session_refusal check_signature(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_signature(struct command_gate *gate, struct attempt *attempt)
 {
     struct signature_result *result = &attempt->signature;
     look_at_signers(gate);
@@ -228,7 +228,7 @@ static enum session_refusal check_signature(struct gate *gate, struct attempt *a
     return refusal;
 }
 
-static enum session_refusal check_grammar(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_grammar(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     if (command_parse(attempt->parts.text, attempt->parts.text_length, &attempt->command) < 0)
@@ -237,7 +237,7 @@ static enum session_refusal check_grammar(struct gate *gate, struct attempt *att
     return REFUSAL_NONE;
 }
 
-static enum session_refusal check_gateway(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_gateway(struct command_gate *gate, struct attempt *attempt)
 {
     if (strcmp(attempt->command.gateway, gate->settings.config->tunnel.gateway) == 0)
         return REFUSAL_NONE;
@@ -246,21 +246,21 @@ static enum session_refusal check_gateway(struct gate *gate, struct attempt *att
 }
 
 /* Before the challenge: of a command that comes once more this says more. */
-static enum session_refusal check_used(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_used(struct command_gate *gate, struct attempt *attempt)
 {
     return used_commands_has(gate->used, attempt->command.id, attempt->command.challenge)
                ? REFUSAL_REPLAYED
                : REFUSAL_NONE;
 }
 
-static enum session_refusal check_challenge(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_challenge(struct command_gate *gate, struct attempt *attempt)
 {
     attempt->is_fresh =
         challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms);
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
-static enum session_refusal check_ttl(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_ttl(struct command_gate *gate, struct attempt *attempt)
 {
     int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
     if (attempt->command.action == COMMAND_CLOSE || (ttl_s >= 1 && ttl_s <= max_ttl_s))
@@ -271,7 +271,7 @@ static enum session_refusal check_ttl(struct gate *gate, struct attempt *attempt
 }
 
 /* Each must be in netd.conf, and be named once. */
-static enum session_refusal check_services(struct gate *gate, struct attempt *attempt)
+static enum session_refusal check_services(struct command_gate *gate, struct attempt *attempt)
 {
     const struct command *command = &attempt->command;
     for (size_t i = 0; i < command->n_services; i++) {
@@ -287,7 +287,7 @@ static enum session_refusal check_services(struct gate *gate, struct attempt *at
 }
 
 /* What closes is done even if it cannot be written down. */
-static enum session_refusal use_up(struct gate *gate, struct attempt *attempt)
+static enum session_refusal use_up(struct command_gate *gate, struct attempt *attempt)
 {
     const struct command *command = &attempt->command;
     int problem = used_commands_add(gate->used, command->id, command->challenge);
@@ -301,7 +301,7 @@ static enum session_refusal use_up(struct gate *gate, struct attempt *attempt)
     return REFUSAL_FAILED;
 }
 
-static enum session_refusal act(struct gate *gate, struct attempt *attempt)
+static enum session_refusal act(struct command_gate *gate, struct attempt *attempt)
 {
     attempt->is_acted = true;
     return gate->settings.act(gate->settings.context, &attempt->command, attempt->signature.signer);
@@ -326,16 +326,17 @@ static void find_id(const struct attempt *attempt, char ret_id[WIRE_NAME_BYTES])
         memcpy(ret_id, command.id, WIRE_NAME_BYTES);
 }
 
-void gate_command(struct gate *gate, const struct wire_signed *message, int64_t now_ms,
-                  struct gate_answer *ret_answer)
+void command_gate_command(struct command_gate *gate, const struct wire_signed *message,
+                          int64_t now_ms, struct command_gate_answer *ret_answer)
 {
     struct attempt attempt = {.message = message, .now_ms = now_ms};
     enum session_refusal refusal = REFUSAL_NONE;
-    gate_tick(gate, now_ms);
+    command_gate_tick(gate, now_ms);
     attempt.split = command_split(message->text, message->length, &attempt.parts);
     for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)
         refusal = checks[i](gate, &attempt);
-    *ret_answer = (struct gate_answer){.refusal = refusal, .action = attempt.command.action};
+    *ret_answer =
+        (struct command_gate_answer){.refusal = refusal, .action = attempt.command.action};
     find_id(&attempt, ret_answer->id);
     if (is_shut(gate, now_ms)) {
         turn_away(gate, now_ms);
@@ -351,7 +352,7 @@ void gate_command(struct gate *gate, const struct wire_signed *message, int64_t 
 
 /* ---- Time ---- */
 
-void gate_tick(struct gate *gate, int64_t now_ms)
+void command_gate_tick(struct command_gate *gate, int64_t now_ms)
 {
     if (gate->shut_until_ms > 0 && now_ms >= gate->shut_until_ms)
         reopen(gate, now_ms);
@@ -359,23 +360,23 @@ void gate_tick(struct gate *gate, int64_t now_ms)
         renew(gate, now_ms);
 }
 
-int64_t gate_next_tick_ms(const struct gate *gate)
+int64_t command_gate_next_tick_ms(const struct command_gate *gate)
 {
     return gate->shut_until_ms > 0 && gate->shut_until_ms < gate->challenge.until_ms
                ? gate->shut_until_ms
                : gate->challenge.until_ms;
 }
 
-const char *gate_challenge(const struct gate *gate)
+const char *command_gate_challenge(const struct command_gate *gate)
 {
     return gate->challenge.text;
 }
 
 /* ---- Life ---- */
 
-struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms)
+struct command_gate *command_gate_new(const struct command_gate_settings *settings, int64_t now_ms)
 {
-    struct gate *gate = memory_zeroed(1, sizeof(*gate));
+    struct command_gate *gate = memory_zeroed(1, sizeof(*gate));
     gate->settings = *settings;
     gate->allowed_signers = memory_text(settings->signature.allowed_signers);
     gate->revoked_keys = memory_text(settings->signature.revoked_keys);
@@ -390,13 +391,13 @@ struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms)
     gate->settings.used_path = NULL;
     if (used_commands_problem(gate->used))
         log_error("gate", "%s", used_commands_problem(gate->used));
-    allowance_init(&gate->strangers, now_ms);
+    journal_quota_init(&gate->strangers, now_ms);
     look_at_signers(gate);
     renew(gate, now_ms);
     return gate;
 }
 
-struct gate *gate_free(struct gate *gate)
+struct command_gate *command_gate_free(struct command_gate *gate)
 {
     if (!gate)
         return NULL;

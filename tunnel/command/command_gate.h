@@ -2,8 +2,8 @@
  * The gate: every signed command passes here or is refused, in a fixed order, with one reason code.
  *
  *   rate limit -> too large, retained -> signature -> grammar -> gateway -> used before
- *   -> challenge -> time and services -> written down as used -> the session (keeper), which
- *   journals and acts
+ *   -> challenge -> time and services -> written down as used -> the session (session_control),
+ * which journals and acts
  *
  * Nothing is read from a text before its signature is good; only the id is, of a text that is
  * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is
@@ -12,7 +12,7 @@
  * an operator need not have asked for, here and now, the journal gets no more than allowance.h
  * says.
  *
- * Warden only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
+ * netd only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
  */
 #ifndef SALLYPORT_TUNNEL_COMMAND_COMMAND_GATE_H
 #define SALLYPORT_TUNNEL_COMMAND_COMMAND_GATE_H
@@ -24,12 +24,12 @@
 
 #include <stdint.h>
 
-#define GATE_MAX_FAILURES 5
-#define GATE_WINDOW_MS 60000
+#define COMMAND_GATE_MAX_FAILURES 5
+#define COMMAND_GATE_WINDOW_MS 60000
 
-struct gate; /* opaque */
+struct command_gate; /* opaque */
 
-struct gate_settings {
+struct command_gate_settings {
     const struct netd_config *config; /* with a tunnel; outlives the gate */
     const char *used_path;            /* the file of used commands */
     struct signature_settings signature;
@@ -45,24 +45,24 @@ struct gate_settings {
 };
 
 /* The strings of SETTINGS are copied. */
-struct gate *gate_new(const struct gate_settings *settings, int64_t now_ms);
-struct gate *gate_free(struct gate *gate); /* NULL is fine; NULL */
+struct command_gate *command_gate_new(const struct command_gate_settings *settings, int64_t now_ms);
+struct command_gate *command_gate_free(struct command_gate *gate); /* NULL is fine; NULL */
 
 /* What the next command must carry; "" when there is none, and nothing can be opened. */
-const char *gate_challenge(const struct gate *gate);
+const char *command_gate_challenge(const struct command_gate *gate);
 
-struct gate_answer {
+struct command_gate_answer {
     enum session_refusal refusal;
     enum command_action action; /* valid with REFUSAL_NONE */
     char id[WIRE_NAME_BYTES];   /* "" when the text cannot be read */
 };
 
 /* One attempt. MESSAGE has passed wire_check_request(). Blocks while ssh-keygen runs. */
-void gate_command(struct gate *gate, const struct wire_signed *message, int64_t now_ms,
-                  struct gate_answer *ret_answer);
+void command_gate_command(struct command_gate *gate, const struct wire_signed *message,
+                          int64_t now_ms, struct command_gate_answer *ret_answer);
 
 /* Renews the challenge when its hour is over, and ends the rate limit. To be called when due. */
-void gate_tick(struct gate *gate, int64_t now_ms);
-int64_t gate_next_tick_ms(const struct gate *gate);
+void command_gate_tick(struct command_gate *gate, int64_t now_ms);
+int64_t command_gate_next_tick_ms(const struct command_gate *gate);
 
 #endif

@@ -3,23 +3,23 @@
 
 #include "tunnel/journal/journal.h"
 
-void allowance_init(struct allowance *allowance, int64_t now_ms)
+void journal_quota_init(struct journal_quota *allowance, int64_t now_ms)
 {
-    *allowance = (struct allowance){.room = ALLOWANCE_BURST, .since_ms = now_ms};
+    *allowance = (struct journal_quota){.room = JOURNAL_QUOTA_BURST, .since_ms = now_ms};
 }
 
-static void make_room(struct allowance *allowance, int64_t now_ms)
+static void make_room(struct journal_quota *allowance, int64_t now_ms)
 {
-    int64_t pauses = (now_ms - allowance->since_ms) / ALLOWANCE_PAUSE_MS;
+    int64_t pauses = (now_ms - allowance->since_ms) / JOURNAL_QUOTA_PAUSE_MS;
     if (pauses <= 0)
         return;
-    allowance->since_ms += pauses * ALLOWANCE_PAUSE_MS;
-    allowance->room = pauses < ALLOWANCE_BURST - (int64_t)allowance->room
+    allowance->since_ms += pauses * JOURNAL_QUOTA_PAUSE_MS;
+    allowance->room = pauses < JOURNAL_QUOTA_BURST - (int64_t)allowance->room
                           ? allowance->room + (unsigned)pauses
-                          : ALLOWANCE_BURST;
+                          : JOURNAL_QUOTA_BURST;
 }
 
-bool allowance_take(struct allowance *allowance, int64_t now_ms, struct strbuf *detail)
+bool journal_quota_take(struct journal_quota *allowance, int64_t now_ms, struct strbuf *detail)
 {
     make_room(allowance, now_ms);
     if (allowance->room == 0) {

@@ -2,7 +2,7 @@
  * Asks stock OpenSSH, `ssh-keygen -Y verify`, who signed a text: in a process without any
  * capability, with an empty environment, fixed arguments, bounded output and a deadline. The
  * armoured signature is read by that process alone. Blocks for as long as that takes, some 30 ms.
- * Warden only, main thread only.
+ * netd only, main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_COMMAND_SIGNATURE_H
 #define SALLYPORT_TUNNEL_COMMAND_SIGNATURE_H

@@ -1,6 +1,6 @@
 /*
- * The warden's configuration, netd.conf: root-owned, loaded and checked in full, immutable
- * afterwards. The warden and the command line may read it; the agent never does.
+ * netd's configuration, netd.conf: root-owned, loaded and checked in full, immutable
+ * afterwards. netd and the command line may read it; the agent never does.
  */
 #ifndef SALLYPORT_TUNNEL_CONFIG_NETD_CONFIG_H
 #define SALLYPORT_TUNNEL_CONFIG_NETD_CONFIG_H

@@ -157,7 +157,7 @@ static const struct option paths_rows[] = {
      .help = "The folder for the socket, netd.sock."},
 };
 const struct option_table netd_paths_table =
-    TABLE("paths", netd_paths, paths_rows, "Where the warden keeps its files.");
+    TABLE("paths", netd_paths, paths_rows, "Where netd keeps its files.");
 
 static const struct option access_rows[] = {
     {.key = "agent_user",
@@ -190,9 +190,8 @@ static const struct option access_rows[] = {
      .help = "Keys that no longer count, whatever allowed_signers says: an OpenSSH KRL, or public "
              "keys one a line. Root's; read anew for every command; may be missing."},
 };
-const struct option_table netd_access_table =
-    TABLE("access", netd_access, access_rows,
-          "Who may talk to the warden, and whose signed commands count.");
+const struct option_table netd_access_table = TABLE(
+    "access", netd_access, access_rows, "Who may talk to netd, and whose signed commands count.");
 
 static const struct option tunnel_rows[] = {
     {.key = "gateway",

@@ -2,8 +2,8 @@
  */
 #include "config/print/manual.h"
 #include "config/schema/did_you_mean.h"
-#include "config/schema/table.h"
 #include "config/schema/key_docs.h"
+#include "config/schema/table.h"
 #include "tunnel/config/netd_config.h"
 #include "tunnel/config/netd_options.h"
 
@@ -46,7 +46,7 @@ static void explain_table(const struct option_table *table, struct strbuf *out)
 
 int netd_config_explain(const char *key, struct strbuf *out)
 {
-    struct nearest nearest = {.word = key ? key : ""};
+    struct did_you_mean nearest = {.word = key ? key : ""};
     char whole[FULL_KEY_BYTES], best[FULL_KEY_BYTES] = "";
     for (size_t i = 0; netd_config_tables[i]; i++) {
         const struct option_table *table = netd_config_tables[i];
@@ -61,7 +61,7 @@ int netd_config_explain(const char *key, struct strbuf *out)
                 explain_row(table, &table->rows[j], out);
                 return 0;
             }
-            nearest_offer(&nearest, whole);
+            did_you_mean_offer(&nearest, whole);
             if (nearest.best && nearest.distance < before)
                 (void)snprintf(best, sizeof(best), "%s", whole);
         }
@@ -127,7 +127,7 @@ static void put_list(const struct option_table *table, const char *name, const c
 void netd_config_example(struct strbuf *out)
 {
     strbuf_add(out,
-               "# Configuration of sallyport-netd, the warden: firewall and maintenance tunnel.\n"
+               "# Configuration of sallyport-netd, netd: firewall and maintenance tunnel.\n"
                "# Belongs to root, and nobody else may write it. Check with: sallyport-netd -t\n"
                "# A line that begins with #key shows the default.\n\n");
     strbuf_add(out, "firewall: {\n");

@@ -14,7 +14,7 @@
 #define LONGEST_RETRY_NS (150 * CLOCK_NS_PER_S)
 #define MAX_DOUBLINGS 8 /* which is beyond the longest */
 
-static_assert(NAMES_MAX_LEASES + 64 <= FIREWALL_MAX_EGRESS, "the hub's need room as well");
+static_assert(EGRESS_NAMES_MAX_LEASES + 64 <= FIREWALL_MAX_EGRESS, "the hub's need room as well");
 
 struct known {
     struct ip_network address;
@@ -22,40 +22,40 @@ struct known {
     bool is_current; /* in the last good answer */
 };
 
-struct answer {
-    struct known known[NAMES_ADDRESSES];
+struct egress_policy {
+    struct known known[EGRESS_NAMES_ADDRESSES];
     size_t n;
 };
 
 /* What was refused last. */
 struct refused {
-    struct ip_network addresses[NAMES_ADDRESSES]; /* a ring */
-    size_t n;                                     /* ever */
+    struct ip_network addresses[EGRESS_NAMES_ADDRESSES]; /* a ring */
+    size_t n;                                            /* ever */
 };
 
 struct name {
     struct firewall_name wanted;
-    struct answer answer;
+    struct egress_policy answer;
     int64_t due_ns;
     unsigned failures; /* since the last answer */
     bool is_asked;
     struct refused refused;
 };
 
-struct names {
+struct egress_names {
     struct name list[NETD_MAX_NAMES];
     size_t n;
-    struct answer dns;
+    struct egress_policy dns;
     struct refused refused_dns;
     int64_t lease_ns;
 };
 
-struct names *names_new(void)
+struct egress_names *egress_names_new(void)
 {
-    return memory_zeroed(1, sizeof(struct names));
+    return memory_zeroed(1, sizeof(struct egress_names));
 }
 
-struct names *names_free(struct names *names)
+struct egress_names *egress_names_free(struct egress_names *names)
 {
     free(names);
     return NULL;
@@ -63,7 +63,7 @@ struct names *names_free(struct names *names)
 
 /* ---- One answer ---- */
 
-static struct known *find(struct answer *answer, const struct ip_network *address)
+static struct known *find(struct egress_policy *answer, const struct ip_network *address)
 {
     for (size_t i = 0; i < answer->n; i++) {
         if (ip_network_equal(&answer->known[i].address, address))
@@ -81,7 +81,7 @@ static bool is_among(const struct ip_network *addresses, size_t n, const struct 
     return false;
 }
 
-static size_t count_current(const struct answer *answer)
+static size_t count_current(const struct egress_policy *answer)
 {
     size_t count = 0;
     for (size_t i = 0; i < answer->n; i++)
@@ -90,10 +90,10 @@ static size_t count_current(const struct answer *answer)
 }
 
 /* A place for one more: a free one, or that of the one that was seen longest ago. */
-static struct known *make_room(struct answer *answer)
+static struct known *make_room(struct egress_policy *answer)
 {
     struct known *oldest = &answer->known[0];
-    if (answer->n < NAMES_ADDRESSES)
+    if (answer->n < EGRESS_NAMES_ADDRESSES)
         return &answer->known[answer->n++];
     for (size_t i = 1; i < answer->n; i++) {
         if (answer->known[i].seen_ns < oldest->seen_ns)
@@ -102,12 +102,13 @@ static struct known *make_room(struct answer *answer)
     return oldest;
 }
 
-static int64_t hold_ns(const struct names *names)
+static int64_t hold_ns(const struct egress_names *names)
 {
     return names->lease_ns + names->lease_ns / 5;
 }
 
-static void drop_expired(const struct names *names, struct answer *answer, int64_t now_ns)
+static void drop_expired(const struct egress_names *names, struct egress_policy *answer,
+                         int64_t now_ns)
 {
     size_t kept = 0;
     for (size_t i = 0; i < answer->n; i++) {
@@ -118,12 +119,12 @@ static void drop_expired(const struct names *names, struct answer *answer, int64
     answer->n = kept;
 }
 
-static bool take(const struct names *names, struct answer *answer,
+static bool take(const struct egress_names *names, struct egress_policy *answer,
                  const struct ip_network *addresses, size_t n, int64_t now_ns)
 {
     size_t before = count_current(answer), same = 0;
-    if (n > NAMES_ADDRESSES)
-        n = NAMES_ADDRESSES;
+    if (n > EGRESS_NAMES_ADDRESSES)
+        n = EGRESS_NAMES_ADDRESSES;
     for (size_t i = 0; i < answer->n; i++) {
         same += answer->known[i].is_current && is_among(addresses, n, &answer->known[i].address);
         answer->known[i].is_current = false;
@@ -138,8 +139,9 @@ static bool take(const struct names *names, struct answer *answer,
     return same != before || count_current(answer) != before;
 }
 
-static size_t add_leases(const struct names *names, const struct answer *answer, uint8_t protocol,
-                         uint16_t port, int64_t now_ns, struct egress_lease *leases)
+static size_t add_leases(const struct egress_names *names, const struct egress_policy *answer,
+                         uint8_t protocol, uint16_t port, int64_t now_ns,
+                         struct egress_lease *leases)
 {
     size_t count = 0;
     for (size_t i = 0; i < answer->n; i++) {
@@ -168,9 +170,10 @@ static const struct name *find_name(const struct name *list, size_t n,
     return NULL;
 }
 
-void names_follow(struct names *names, const struct firewall_config *config, int64_t now_ns)
+void egress_names_follow(struct egress_names *names, const struct firewall_config *config,
+                         int64_t now_ns)
 {
-    struct names before = *names;
+    struct egress_names before = *names;
     memset(names, 0, sizeof(*names));
     names->lease_ns = config->egress_lease_s * CLOCK_NS_PER_S;
     if (!config->dns_is_fixed)
@@ -187,7 +190,7 @@ void names_follow(struct names *names, const struct firewall_config *config, int
     }
 }
 
-int names_next(struct names *names, int64_t now_ns)
+int egress_names_next(struct egress_names *names, int64_t now_ns)
 {
     for (size_t i = 0; i < names->n; i++) {
         if (names->list[i].is_asked || names->list[i].due_ns > now_ns)
@@ -198,17 +201,17 @@ int names_next(struct names *names, int64_t now_ns)
     return -ENOENT;
 }
 
-const char *names_host(const struct names *names, int name)
+const char *egress_names_host(const struct egress_names *names, int name)
 {
     return names->list[name].wanted.host;
 }
 
-uint16_t names_port(const struct names *names, int name)
+uint16_t egress_names_port(const struct egress_names *names, int name)
 {
     return names->list[name].wanted.port;
 }
 
-int64_t names_due_ns(const struct names *names)
+int64_t egress_names_due_ns(const struct egress_names *names)
 {
     int64_t due_ns = INT64_MAX;
     for (size_t i = 0; i < names->n; i++) {
@@ -218,7 +221,7 @@ int64_t names_due_ns(const struct names *names)
     return due_ns;
 }
 
-void names_hurry(struct names *names, int64_t now_ns)
+void egress_names_hurry(struct egress_names *names, int64_t now_ns)
 {
     for (size_t i = 0; i < names->n; i++) {
         if (names->list[i].failures > 0)
@@ -226,8 +229,8 @@ void names_hurry(struct names *names, int64_t now_ns)
     }
 }
 
-bool names_answered(struct names *names, int name, const struct ip_network *addresses, size_t n,
-                    int64_t now_ns)
+bool egress_names_answered(struct egress_names *names, int name, const struct ip_network *addresses,
+                           size_t n, int64_t now_ns)
 {
     struct name *it = &names->list[name];
     it->is_asked = false;
@@ -236,7 +239,7 @@ bool names_answered(struct names *names, int name, const struct ip_network *addr
     return take(names, &it->answer, addresses, n, now_ns);
 }
 
-unsigned names_failed(struct names *names, int name, int64_t now_ns)
+unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_ns)
 {
     struct name *it = &names->list[name];
     unsigned doublings = it->failures < MAX_DOUBLINGS ? it->failures : MAX_DOUBLINGS;
@@ -246,33 +249,35 @@ unsigned names_failed(struct names *names, int name, int64_t now_ns)
     return ++it->failures;
 }
 
-bool names_is_known(const struct names *names, int name)
+bool egress_names_is_known(const struct egress_names *names, int name)
 {
     return names->list[name].answer.n > 0;
 }
 
-unsigned names_failures(const struct names *names, int name)
+unsigned egress_names_failures(const struct egress_names *names, int name)
 {
     return names->list[name].failures;
 }
 
-bool names_refused(struct names *names, int name, const struct ip_network *address)
+bool egress_names_refused(struct egress_names *names, int name, const struct ip_network *address)
 {
-    struct refused *refused = name == NAMES_DNS ? &names->refused_dns : &names->list[name].refused;
-    size_t n = refused->n < NAMES_ADDRESSES ? refused->n : NAMES_ADDRESSES;
+    struct refused *refused =
+        name == EGRESS_NAMES_DNS ? &names->refused_dns : &names->list[name].refused;
+    size_t n = refused->n < EGRESS_NAMES_ADDRESSES ? refused->n : EGRESS_NAMES_ADDRESSES;
     if (is_among(refused->addresses, n, address))
         return false;
-    refused->addresses[refused->n++ % NAMES_ADDRESSES] = *address;
+    refused->addresses[refused->n++ % EGRESS_NAMES_ADDRESSES] = *address;
     return true;
 }
 
-bool names_have_dns(struct names *names, const struct ip_network *servers, size_t n, int64_t now_ns)
+bool egress_names_have_dns(struct egress_names *names, const struct ip_network *servers, size_t n,
+                           int64_t now_ns)
 {
     return take(names, &names->dns, servers, n, now_ns);
 }
 
-size_t names_leases(const struct names *names, int64_t now_ns,
-                    struct egress_lease leases[NAMES_MAX_LEASES])
+size_t egress_names_leases(const struct egress_names *names, int64_t now_ns,
+                           struct egress_lease leases[EGRESS_NAMES_MAX_LEASES])
 {
     size_t n = add_leases(names, &names->dns, IPPROTO_UDP, DNS_PORT, now_ns, leases);
     n += add_leases(names, &names->dns, IPPROTO_TCP, DNS_PORT, now_ns, leases + n);

@@ -12,52 +12,54 @@
 
 #include "tunnel/firewall/firewall.h"
 
-#define NAMES_ADDRESSES 16 /* of one name; beyond that the one that was seen longest ago goes */
+#define EGRESS_NAMES_ADDRESSES                                                                     \
+    16 /* of one name; beyond that the one that was seen longest ago goes */
 
-struct names; /* opaque */
+struct egress_names; /* opaque */
 
-struct names *names_new(void);
-struct names *names_free(struct names *names); /* accepts NULL, returns NULL */
+struct egress_names *egress_names_new(void);
+struct egress_names *egress_names_free(struct egress_names *names); /* accepts NULL, returns NULL */
 
 /*
  * Takes over the names that CONFIG has, all of them due now; what was there before keeps its
  * answer. Numbers of names given out before are void. CONFIG is not needed afterwards.
  */
-void names_follow(struct names *names, const struct firewall_config *config, int64_t now_ns);
+void egress_names_follow(struct egress_names *names, const struct firewall_config *config,
+                         int64_t now_ns);
 
 /* The number of a name that is due and not being asked for, or -ENOENT. It is being asked then. */
-int names_next(struct names *names, int64_t now_ns);
-const char *names_host(const struct names *names, int name);
-uint16_t names_port(const struct names *names, int name);
+int egress_names_next(struct egress_names *names, int64_t now_ns);
+const char *egress_names_host(const struct egress_names *names, int name);
+uint16_t egress_names_port(const struct egress_names *names, int name);
 
-/* When names_next() may have one; INT64_MAX: none is waiting. */
-int64_t names_due_ns(const struct names *names);
+/* When egress_names_next() may have one; INT64_MAX: none is waiting. */
+int64_t egress_names_due_ns(const struct egress_names *names);
 
 /* All that could not be resolved become due: something has changed. */
-void names_hurry(struct names *names, int64_t now_ns);
+void egress_names_hurry(struct egress_names *names, int64_t now_ns);
 
 /* NAME has these addresses, N of at least 1. Returns whether they differ from the last answer. */
-bool names_answered(struct names *names, int name, const struct ip_network *addresses, size_t n,
-                    int64_t now_ns);
+bool egress_names_answered(struct egress_names *names, int name, const struct ip_network *addresses,
+                           size_t n, int64_t now_ns);
 
 /* There was no answer: it is due again soon, then less and less often. How often that was so. */
-unsigned names_failed(struct names *names, int name, int64_t now_ns);
+unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_ns);
 
 /* Whether NAME has an answer at all; how often it had none since the last. */
-bool names_is_known(const struct names *names, int name);
-unsigned names_failures(const struct names *names, int name);
+bool egress_names_is_known(const struct egress_names *names, int name);
+unsigned egress_names_failures(const struct egress_names *names, int name);
 
-/* Notes that ADDRESS was refused for NAME (or NAMES_DNS); returns whether that is news. */
-#define NAMES_DNS (-1)
-bool names_refused(struct names *names, int name, const struct ip_network *address);
+/* Notes that ADDRESS was refused for NAME (or EGRESS_NAMES_DNS); returns whether that is news. */
+#define EGRESS_NAMES_DNS (-1)
+bool egress_names_refused(struct egress_names *names, int name, const struct ip_network *address);
 
-/* The name servers, as names_answered(): from a file, so that nobody asks for them. */
-bool names_have_dns(struct names *names, const struct ip_network *servers, size_t n,
-                    int64_t now_ns);
+/* The name servers, as egress_names_answered(): from a file, so that nobody asks for them. */
+bool egress_names_have_dns(struct egress_names *names, const struct ip_network *servers, size_t n,
+                           int64_t now_ns);
 
 /* What may be reached now; returns how many. They always fit beside the hub's. */
-#define NAMES_MAX_LEASES ((NETD_MAX_NAMES + 2) * NAMES_ADDRESSES)
-size_t names_leases(const struct names *names, int64_t now_ns,
-                    struct egress_lease leases[NAMES_MAX_LEASES]);
+#define EGRESS_NAMES_MAX_LEASES ((NETD_MAX_NAMES + 2) * EGRESS_NAMES_ADDRESSES)
+size_t egress_names_leases(const struct egress_names *names, int64_t now_ns,
+                           struct egress_lease leases[EGRESS_NAMES_MAX_LEASES]);
 
 #endif

@@ -47,9 +47,9 @@ static bool is_plant(const char *interface, const struct firewall_config *config
     return false;
 }
 
-const char *answer_objection(const struct ip_network *address, const struct route *route,
-                             const struct firewall_config *plant,
-                             const struct tunnel_config *tunnel)
+const char *egress_policy_objection(const struct ip_network *address, const struct route *route,
+                                    const struct firewall_config *plant,
+                                    const struct tunnel_config *tunnel)
 {
     if (!ip_network_is_unicast_host(address))
         return "it is loopback, multicast or no address of a host";

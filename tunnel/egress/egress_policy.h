@@ -13,8 +13,8 @@
  * Why ADDRESS, one host, is refused: a phrase for a person; NULL when it is not. ROUTE is where it
  * leads, NULL for nowhere. PLANT has the plant's interfaces, TUNNEL the tunnel's addresses.
  */
-const char *answer_objection(const struct ip_network *address, const struct route *route,
-                             const struct firewall_config *plant,
-                             const struct tunnel_config *tunnel);
+const char *egress_policy_objection(const struct ip_network *address, const struct route *route,
+                                    const struct firewall_config *plant,
+                                    const struct tunnel_config *tunnel);
 
 #endif

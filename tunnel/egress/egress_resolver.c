@@ -6,8 +6,8 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "tunnel/command/journal_quota.h"
-#include "tunnel/egress/egress_policy.h"
 #include "tunnel/egress/egress_names.h"
+#include "tunnel/egress/egress_policy.h"
 #include "tunnel/journal/journal.h"
 #include "tunnel/os/privileged_child.h"
 #include "tunnel/os/resolv_conf.h"
@@ -31,7 +31,7 @@
 static const char *const dns_files[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
 
 struct resolver {
-    struct lookup *lookup;
+    struct egress_resolver *lookup;
     pid_t pid; /* 0: none */
     int watched, output;
     sd_event_source *ended;
@@ -39,33 +39,34 @@ struct resolver {
     int name;
 };
 
-struct lookup {
+struct egress_resolver {
     const struct netd_config *config;
     const struct tunnel_config *tunnel;
     struct firewall *firewall;
-    struct lookup_hooks hooks;
+    struct egress_resolver_hooks hooks;
     sd_event *loop;
     sd_event_source *timer;
-    struct names *names;
+    struct egress_names *names;
     struct resolver resolvers[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
-    struct allowance strangers; /* lines of the journal */
+    struct journal_quota strangers; /* lines of the journal */
 };
 
 /* ---- Telling ---- */
 
 /* Whoever answers for a name can make it change all the time: that must not push the rest of the
  * journal out. */
-static void record(struct lookup *lookup, const char *event, struct strbuf *detail, int64_t now_ns)
+static void record(struct egress_resolver *lookup, const char *event, struct strbuf *detail,
+                   int64_t now_ns)
 {
     log_info("egress", "event=%s %s", event, strbuf_text(detail));
-    if (allowance_take(&lookup->strangers, now_ns / CLOCK_NS_PER_MS, detail))
+    if (journal_quota_take(&lookup->strangers, now_ns / CLOCK_NS_PER_MS, detail))
         lookup->hooks.journal(lookup->hooks.context, event, strbuf_text(detail));
 }
 
-static void record_change(struct lookup *lookup, const char *name, const struct ip_network *hosts,
-                          size_t n, int64_t now_ns)
+static void record_change(struct egress_resolver *lookup, const char *name,
+                          const struct ip_network *hosts, size_t n, int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, addresses = STRBUF_EMPTY;
     char text[IP_NETWORK_TEXT_BYTES];
@@ -76,8 +77,8 @@ static void record_change(struct lookup *lookup, const char *name, const struct 
     record(lookup, "egress_changed", &detail, now_ns);
 }
 
-static void record_refusal(struct lookup *lookup, const char *name, const struct ip_network *host,
-                           const char *why, int64_t now_ns)
+static void record_refusal(struct egress_resolver *lookup, const char *name,
+                           const struct ip_network *host, const char *why, int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     char text[IP_NETWORK_TEXT_BYTES];
@@ -89,11 +90,11 @@ static void record_refusal(struct lookup *lookup, const char *name, const struct
 
 /* ---- What may be reached ---- */
 
-static void push(struct lookup *lookup, int64_t now_ns)
+static void push(struct egress_resolver *lookup, int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    struct egress_lease leases[NAMES_MAX_LEASES];
-    size_t n = names_leases(lookup->names, now_ns, leases);
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
+    size_t n = egress_names_leases(lookup->names, now_ns, leases);
     int result = firewall_set_egress(lookup->firewall, leases, n, &problem);
     if (result < 0 && !lookup->is_push_failing)
         log_error("egress", "the addresses cannot be let out: %s %s; tried again in 5 s",
@@ -104,18 +105,19 @@ static void push(struct lookup *lookup, int64_t now_ns)
         (result < 0 ? PUSH_RETRY_NS : lookup->config->firewall.egress_lease_s * CLOCK_NS_PER_S / 2);
 }
 
-static const char *object(const struct lookup *lookup, const struct ip_network *host)
+static const char *object(const struct egress_resolver *lookup, const struct ip_network *host)
 {
     struct route route;
     bool is_routed = ip_network_is_unicast_host(host) && route_find(host, &route) == 0;
-    return answer_objection(host, is_routed ? &route : NULL, &lookup->config->firewall,
-                            lookup->tunnel);
+    return egress_policy_objection(host, is_routed ? &route : NULL, &lookup->config->firewall,
+                                   lookup->tunnel);
 }
 
 /* ---- Name servers ---- */
 
 /* Leaves out what needs no leave (a resolver on this machine) and what gets none. */
-static size_t sift_dns(struct lookup *lookup, struct ip_network *servers, size_t n, int64_t now_ns)
+static size_t sift_dns(struct egress_resolver *lookup, struct ip_network *servers, size_t n,
+                       int64_t now_ns)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
@@ -124,14 +126,14 @@ static size_t sift_dns(struct lookup *lookup, struct ip_network *servers, size_t
         const char *why = object(lookup, &servers[i]);
         if (!why)
             servers[kept++] = servers[i];
-        else if (names_refused(lookup->names, NAMES_DNS, &servers[i]))
+        else if (egress_names_refused(lookup->names, EGRESS_NAMES_DNS, &servers[i]))
             record_refusal(lookup, "dns", &servers[i], why, now_ns);
     }
     return kept;
 }
 
-static size_t read_dns_file(struct lookup *lookup, const char *path, struct ip_network *servers,
-                            int64_t now_ns)
+static size_t read_dns_file(struct egress_resolver *lookup, const char *path,
+                            struct ip_network *servers, int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (file_read(path, RESOLV_CONF_BYTES, &text) < 0)
@@ -140,7 +142,7 @@ static size_t read_dns_file(struct lookup *lookup, const char *path, struct ip_n
     return sift_dns(lookup, servers, n, now_ns);
 }
 
-static void look_for_dns(struct lookup *lookup, int64_t now_ns)
+static void look_for_dns(struct egress_resolver *lookup, int64_t now_ns)
 {
     struct ip_network servers[NETD_MAX_DNS];
     size_t n = 0;
@@ -153,10 +155,10 @@ static void look_for_dns(struct lookup *lookup, int64_t now_ns)
                     "names are not found",
                     dns_files[0]);
     lookup->is_dns_missing = n == 0;
-    if (n == 0 || !names_have_dns(lookup->names, servers, n, now_ns))
+    if (n == 0 || !egress_names_have_dns(lookup->names, servers, n, now_ns))
         return;
     record_change(lookup, "dns", servers, n, now_ns);
-    names_hurry(lookup->names, now_ns);
+    egress_names_hurry(lookup->names, now_ns);
     lookup->push_ns = now_ns;
 }
 
@@ -195,7 +197,7 @@ static int take_result(struct resolver *resolver, struct ip_network hosts[RESOLV
     return resolve_read(text, hosts);
 }
 
-static size_t sift(struct lookup *lookup, int name, struct ip_network *hosts, size_t n,
+static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *hosts, size_t n,
                    int64_t now_ns)
 {
     size_t kept = 0;
@@ -203,8 +205,8 @@ static size_t sift(struct lookup *lookup, int name, struct ip_network *hosts, si
         const char *why = object(lookup, &hosts[i]);
         if (!why)
             hosts[kept++] = hosts[i];
-        else if (names_refused(lookup->names, name, &hosts[i]))
-            record_refusal(lookup, names_host(lookup->names, name), &hosts[i], why, now_ns);
+        else if (egress_names_refused(lookup->names, name, &hosts[i]))
+            record_refusal(lookup, egress_names_host(lookup->names, name), &hosts[i], why, now_ns);
     }
     return kept;
 }
@@ -227,29 +229,30 @@ static const char *explain(int problem)
     }
 }
 
-static void take_failure(struct lookup *lookup, int name, int problem, int64_t now_ns)
+static void take_failure(struct egress_resolver *lookup, int name, int problem, int64_t now_ns)
 {
-    if (names_failed(lookup->names, name, now_ns) > 1)
+    if (egress_names_failed(lookup->names, name, now_ns) > 1)
         return; /* told before */
-    log_warning("egress", "name=%s %s; %s; asked for again", names_host(lookup->names, name),
+    log_warning("egress", "name=%s %s; %s; asked for again", egress_names_host(lookup->names, name),
                 explain(problem),
-                names_is_known(lookup->names, name) ? "what it had stays" : "it cannot be reached");
+                egress_names_is_known(lookup->names, name) ? "what it had stays"
+                                                           : "it cannot be reached");
 }
 
-static void take_answer(struct lookup *lookup, int name, const struct ip_network *hosts, size_t n,
-                        int64_t now_ns)
+static void take_answer(struct egress_resolver *lookup, int name, const struct ip_network *hosts,
+                        size_t n, int64_t now_ns)
 {
-    const char *host = names_host(lookup->names, name);
-    if (names_failures(lookup->names, name) > 0)
+    const char *host = egress_names_host(lookup->names, name);
+    if (egress_names_failures(lookup->names, name) > 0)
         log_info("egress", "name=%s is found", host);
-    if (!names_answered(lookup->names, name, hosts, n, now_ns))
+    if (!egress_names_answered(lookup->names, name, hosts, n, now_ns))
         return;
     record_change(lookup, host, hosts, n, now_ns);
     lookup->push_ns = now_ns;
 }
 
 /* What follows is done by the timer, at once. */
-static void wake(struct lookup *lookup)
+static void wake(struct egress_resolver *lookup)
 {
     (void)sd_event_source_set_time_relative(lookup->timer, 0);
     (void)sd_event_source_set_enabled(lookup->timer, SD_EVENT_ONESHOT);
@@ -258,7 +261,7 @@ static void wake(struct lookup *lookup)
 static int on_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
     struct resolver *resolver = context;
-    struct lookup *lookup = resolver->lookup;
+    struct egress_resolver *lookup = resolver->lookup;
     struct ip_network hosts[RESOLVE_MAX];
     int64_t now_ns = clock_mono_ns();
     (void)source, (void)descriptor, (void)events;
@@ -272,16 +275,16 @@ static int on_ended(sd_event_source *source, int descriptor, uint32_t events, vo
     return 0;
 }
 
-static void start_resolver(struct lookup *lookup, struct resolver *resolver, int name,
+static void start_resolver(struct egress_resolver *lookup, struct resolver *resolver, int name,
                            int64_t now_ns)
 {
     char port[8];
-    const char *const arguments[] = {"/proc/self/exe", "--resolve", names_host(lookup->names, name),
-                                     port, NULL};
-    (void)snprintf(port, sizeof(port), "%u", names_port(lookup->names, name));
+    const char *const arguments[] = {"/proc/self/exe", "--resolve",
+                                     egress_names_host(lookup->names, name), port, NULL};
+    (void)snprintf(port, sizeof(port), "%u", egress_names_port(lookup->names, name));
     resolver->name = name;
     resolver->deadline_ns = now_ns + RESOLVER_NS;
-    resolver->watched = helper_start(arguments, false, &resolver->output, &resolver->pid);
+    resolver->watched = privileged_child_start(arguments, false, &resolver->output, &resolver->pid);
     if (resolver->watched >= 0 && sd_event_add_io(lookup->loop, &resolver->ended, resolver->watched,
                                                   EPOLLIN, on_ended, resolver) >= 0)
         return;
@@ -289,17 +292,18 @@ static void start_resolver(struct lookup *lookup, struct resolver *resolver, int
     take_failure(lookup, name, -ECHILD, now_ns);
 }
 
-static void start_resolvers(struct lookup *lookup, int64_t now_ns)
+static void start_resolvers(struct egress_resolver *lookup, int64_t now_ns)
 {
     for (size_t i = 0; i < AT_ONCE; i++) {
-        int name = lookup->resolvers[i].pid == 0 ? names_next(lookup->names, now_ns) : -ENOENT;
+        int name =
+            lookup->resolvers[i].pid == 0 ? egress_names_next(lookup->names, now_ns) : -ENOENT;
         if (name >= 0)
             start_resolver(lookup, &lookup->resolvers[i], name, now_ns);
     }
 }
 
 /* on_ended() follows, as for one that ended by itself. */
-static void kill_overdue(struct lookup *lookup, int64_t now_ns)
+static void kill_overdue(struct egress_resolver *lookup, int64_t now_ns)
 {
     for (size_t i = 0; i < AT_ONCE; i++) {
         if (lookup->resolvers[i].pid > 0 && lookup->resolvers[i].deadline_ns <= now_ns)
@@ -314,7 +318,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t next_ns(const struct lookup *lookup, int64_t now_ns)
+static int64_t next_ns(const struct egress_resolver *lookup, int64_t now_ns)
 {
     bool is_full = true;
     int64_t next = lookup->push_ns;
@@ -327,13 +331,13 @@ static int64_t next_ns(const struct lookup *lookup, int64_t now_ns)
         else if (resolver->deadline_ns > now_ns) /* else it is dead, and on_ended() on its way */
             next = earlier(next, resolver->deadline_ns);
     }
-    return is_full ? next : earlier(next, names_due_ns(lookup->names));
+    return is_full ? next : earlier(next, egress_names_due_ns(lookup->names));
 }
 
 /* Leave for the name servers comes first: the resolvers will need it. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct lookup *lookup = context;
+    struct egress_resolver *lookup = context;
     int64_t now_ns = clock_mono_ns();
     (void)usec;
     if (lookup->config->firewall.egress != EGRESS_STRICT)
@@ -350,7 +354,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     return problem < 0 ? problem : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-void lookup_follow(struct lookup *lookup, const struct netd_config *config)
+void egress_resolver_follow(struct egress_resolver *lookup, const struct netd_config *config)
 {
     if (!lookup)
         return;
@@ -359,39 +363,41 @@ void lookup_follow(struct lookup *lookup, const struct netd_config *config)
         forget(&lookup->resolvers[i]);
     lookup->config = config;
     if (config->firewall.egress == EGRESS_STRICT) /* answers outlast a trial of "open" */
-        names_follow(lookup->names, &config->firewall, now_ns);
+        egress_names_follow(lookup->names, &config->firewall, now_ns);
     lookup->dns_file_ns = lookup->push_ns = now_ns;
     wake(lookup);
 }
 
-struct lookup *lookup_new(const struct netd_config *config, const struct tunnel_config *tunnel,
-                          struct firewall *firewall, const struct lookup_hooks *hooks,
-                          sd_event *loop)
+struct egress_resolver *egress_resolver_new(const struct netd_config *config,
+                                            const struct tunnel_config *tunnel,
+                                            struct firewall *firewall,
+                                            const struct egress_resolver_hooks *hooks,
+                                            sd_event *loop)
 {
-    struct lookup *lookup = memory_zeroed(1, sizeof(*lookup));
+    struct egress_resolver *lookup = memory_zeroed(1, sizeof(*lookup));
     lookup->tunnel = tunnel;
     lookup->firewall = firewall;
     lookup->hooks = *hooks;
     lookup->loop = loop;
-    allowance_init(&lookup->strangers, clock_mono_ns() / CLOCK_NS_PER_MS);
-    lookup->names = names_new();
+    journal_quota_init(&lookup->strangers, clock_mono_ns() / CLOCK_NS_PER_MS);
+    lookup->names = egress_names_new();
     for (size_t i = 0; i < AT_ONCE; i++)
         lookup->resolvers[i] = (struct resolver){.lookup = lookup, .watched = -1, .output = -1};
     if (sd_event_add_time_relative(loop, &lookup->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
                                    lookup) < 0)
         abort();
-    lookup_follow(lookup, config);
+    egress_resolver_follow(lookup, config);
     return lookup;
 }
 
-struct lookup *lookup_free(struct lookup *lookup)
+struct egress_resolver *egress_resolver_free(struct egress_resolver *lookup)
 {
     if (!lookup)
         return NULL;
     for (size_t i = 0; i < AT_ONCE; i++)
         forget(&lookup->resolvers[i]);
     sd_event_source_disable_unref(lookup->timer);
-    names_free(lookup->names);
+    egress_names_free(lookup->names);
     free(lookup);
     return NULL;
 }

@@ -12,24 +12,27 @@
 
 #include <systemd/sd-event.h>
 
-struct lookup; /* opaque */
+struct egress_resolver; /* opaque */
 
-struct lookup_hooks {
+struct egress_resolver_hooks {
     /* Worth a line of the journal; a few at once and then one in five minutes at most. */
     void (*journal)(void *context, const char *event, const char *detail);
     void *context;
 };
 
 /* Begins at once. TUNNEL and CONFIG, whose rules FIREWALL has loaded, must outlive it. */
-struct lookup *lookup_new(const struct netd_config *config, const struct tunnel_config *tunnel,
-                          struct firewall *firewall, const struct lookup_hooks *hooks,
-                          sd_event *loop);
-struct lookup *lookup_free(struct lookup *lookup); /* accepts NULL, returns NULL */
+struct egress_resolver *egress_resolver_new(const struct netd_config *config,
+                                            const struct tunnel_config *tunnel,
+                                            struct firewall *firewall,
+                                            const struct egress_resolver_hooks *hooks,
+                                            sd_event *loop);
+struct egress_resolver *
+egress_resolver_free(struct egress_resolver *lookup); /* accepts NULL, returns NULL */
 
 /*
  * The firewall has the rules of CONFIG now: its names are asked for at once, the answers of those
  * that stay are kept. CONFIG must outlive the lookup, or the next call of this. Accepts NULL.
  */
-void lookup_follow(struct lookup *lookup, const struct netd_config *config);
+void egress_resolver_follow(struct egress_resolver *lookup, const struct netd_config *config);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Removes connection tracking entries of leases that ended, so that a later, identical lease
- * starts clean. Not what shuts the tunnel: that is the lease itself. Warden only, main thread.
+ * starts clean. Not what shuts the tunnel: that is the lease itself. netd only, main thread.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_CONNTRACK_H
 #define SALLYPORT_TUNNEL_FIREWALL_CONNTRACK_H

@@ -63,10 +63,10 @@ static int merge(struct destinations *all, const struct egress_lease *lease)
 }
 
 /* Returns how many of what is leased now were left out: the hub's, or the others. */
-static size_t take_present(const struct rules *rules, bool hub, struct destinations *ret_kept)
+static size_t take_present(const struct nft_state *rules, bool hub, struct destinations *ret_kept)
 {
     struct egress_lease all[FIREWALL_MAX_EGRESS];
-    size_t n = rules_egress(rules, all, FIREWALL_MAX_EGRESS), left_out = 0;
+    size_t n = nft_state_egress(rules, all, FIREWALL_MAX_EGRESS), left_out = 0;
     ret_kept->n = 0;
     for (size_t i = 0; i < n; i++) {
         if (all[i].is_hub != hub)
@@ -77,8 +77,8 @@ static size_t take_present(const struct rules *rules, bool hub, struct destinati
     return left_out;
 }
 
-int egress_allow_hub(struct rules *rules, const struct sockaddr_storage *hub, int64_t timeout_ms,
-                     struct strbuf *problem)
+int egress_leases_allow_hub(struct nft_state *rules, const struct sockaddr_storage *hub,
+                            int64_t timeout_ms, struct strbuf *problem)
 {
     struct destinations hubs, all;
     struct egress_lease lease;
@@ -93,19 +93,19 @@ int egress_allow_hub(struct rules *rules, const struct sockaddr_storage *hub, in
     }
     if (result == 0)
         result = merge(&all, &lease);
-    return result < 0 ? result : rules_set_egress(rules, all.leases, all.n, problem);
+    return result < 0 ? result : nft_state_set_egress(rules, all.leases, all.n, problem);
 }
 
-int egress_forget_hub(struct rules *rules, struct strbuf *problem)
+int egress_leases_forget_hub(struct nft_state *rules, struct strbuf *problem)
 {
     struct destinations others;
     if (take_present(rules, false, &others) == 0)
         return 0;
-    return rules_set_egress(rules, others.leases, others.n, problem);
+    return nft_state_set_egress(rules, others.leases, others.n, problem);
 }
 
-int egress_set(struct rules *rules, const struct egress_lease *leases, size_t n_leases,
-               struct strbuf *problem)
+int egress_leases_set(struct nft_state *rules, const struct egress_lease *leases, size_t n_leases,
+                      struct strbuf *problem)
 {
     struct destinations all;
     int result = 0;
@@ -114,5 +114,5 @@ int egress_set(struct rules *rules, const struct egress_lease *leases, size_t n_
         if (leases[i].remaining_ms > 0)
             result = merge(&all, &leases[i]);
     }
-    return result < 0 ? result : rules_set_egress(rules, all.leases, all.n, problem);
+    return result < 0 ? result : nft_state_set_egress(rules, all.leases, all.n, problem);
 }

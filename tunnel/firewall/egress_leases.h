@@ -14,12 +14,12 @@
  * Lets UDP out to HUB for TIMEOUT_MS, or gives it that time anew. 0; -EINVAL for anything but a
  * unicast address with a port and a positive time; -E2BIG for too many, or another negative errno.
  */
-int egress_allow_hub(struct rules *rules, const struct sockaddr_storage *hub, int64_t timeout_ms,
-                     struct strbuf *problem);
-int egress_forget_hub(struct rules *rules, struct strbuf *problem); /* repeatable */
+int egress_leases_allow_hub(struct nft_state *rules, const struct sockaddr_storage *hub,
+                            int64_t timeout_ms, struct strbuf *problem);
+int egress_leases_forget_hub(struct nft_state *rules, struct strbuf *problem); /* repeatable */
 
 /* Makes LEASES the only destinations beside the hub. As firewall_set_egress(). */
-int egress_set(struct rules *rules, const struct egress_lease *leases, size_t n_leases,
-               struct strbuf *problem);
+int egress_leases_set(struct nft_state *rules, const struct egress_lease *leases, size_t n_leases,
+                      struct strbuf *problem);
 
 #endif

@@ -15,8 +15,8 @@
 #include "tunnel/firewall/conntrack.h"
 #include "tunnel/firewall/egress_leases.h"
 #include "tunnel/firewall/forwarding.h"
-#include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_listing.h"
+#include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_state.h"
 #include "tunnel/firewall/tamper.h"
 #include "tunnel/journal/journal.h"
@@ -40,7 +40,7 @@ struct firewall {
     const struct netd_config *config, *before_try;
     const struct tunnel_config *tunnel; /* as at the start: what leases are given for */
     struct firewall_hooks hooks;
-    struct rules *rules;
+    struct nft_state *rules;
     struct tamper *tamper;
     sd_event_source *events, *settled, *tick;
     bool is_loaded, is_tampered, is_fighting, is_unrepaired;
@@ -71,7 +71,7 @@ struct firewall *firewall_free(struct firewall *firewall)
     sd_event_source_disable_unref(firewall->settled);
     sd_event_source_disable_unref(firewall->tick);
     tamper_free(firewall->tamper);
-    rules_free(firewall->rules);
+    nft_state_free(firewall->rules);
     free(firewall);
     return NULL;
 }
@@ -143,17 +143,17 @@ static void name_culprit(struct firewall *firewall, struct strbuf *detail)
 static void shut_anyhow(struct firewall *firewall)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
-        (void)nft_load(firewall_panic_text, &ignored);
-    rules_doubt(firewall->rules); /* tried again with every tick */
+    if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
+        (void)nft_run_load(firewall_panic_text, &ignored);
+    nft_state_doubt(firewall->rules); /* tried again with every tick */
 }
 
 /* Everything that a session had goes, whatever is left of it. */
 static int shut(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    int result = rules_load(firewall->rules, firewall->config, false, problem);
+    size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
+    int result = nft_state_load(firewall->rules, firewall->config, false, problem);
     if (result < 0)
         shut_anyhow(firewall);
     forwarding_stop(firewall->tunnel);
@@ -204,7 +204,7 @@ static int react(struct firewall *firewall, struct strbuf *detail)
     tell(firewall, firewall->hooks.tampered, detail);
     if (result == 0) {
         CLEANUP(strbuf_free) struct strbuf hash = STRBUF_EMPTY;
-        journal_add(&hash, "ruleset", rules_hash(firewall->rules));
+        journal_add(&hash, "ruleset", nft_state_hash(firewall->rules));
         tell(firewall, firewall->hooks.repaired, &hash);
     }
     return result;
@@ -213,16 +213,16 @@ static int react(struct firewall *firewall, struct strbuf *detail)
 /* Our table against what it must be, and hooks at devices. Returns whether something was found. */
 static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struct strbuf *problem)
 {
-    enum rules_verdict verdict;
-    int result = rules_check(firewall->rules, &verdict, problem);
+    enum nft_state_verdict verdict;
+    int result = nft_state_check(firewall->rules, &verdict, problem);
     if (result < 0)
         return result;
-    if (verdict != RULES_AS_LOADED)
+    if (verdict != NFT_STATE_AS_LOADED)
         journal_add(detail, "table", rules_verdict_names[verdict]);
     result = tamper_look_at_hooks(firewall->tamper, detail, problem);
     if (result < 0)
-        rules_doubt(firewall->rules); /* looked at again with every tick */
-    if (verdict != RULES_AS_LOADED)
+        nft_state_doubt(firewall->rules); /* looked at again with every tick */
+    if (verdict != NFT_STATE_AS_LOADED)
         return 1; /* ours is mended whether or not the rest can be read */
     return result < 0 ? result : result > 0;
 }
@@ -233,7 +233,7 @@ static int look(struct firewall *firewall, bool thorough)
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, problem = STRBUF_EMPTY;
     int found = 0;
     (void)tamper_take_events(firewall->tamper, firewall->rules);
-    if (thorough || !rules_is_current(firewall->rules))
+    if (thorough || !nft_state_is_current(firewall->rules))
         found = look_at_rules(firewall, &detail, &problem);
     if (found < 0) {
         set_problem(firewall, strbuf_text(&problem));
@@ -305,23 +305,23 @@ int firewall_watch(struct firewall *firewall, sd_event *loop)
 static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    return rules_list(firewall->rules, listing, &ignored) == 0 ? listing->n_leases : 0;
+    return nft_state_list(firewall->rules, listing, &ignored) == 0 ? listing->n_leases : 0;
 }
 
 int firewall_start(struct firewall *firewall, struct strbuf *problem)
 {
     struct nft_listing listing = {0};
-    int result = firewall->rules ? 0 : rules_new(&firewall->rules);
+    int result = firewall->rules ? 0 : nft_state_new(&firewall->rules);
     if (result < 0) {
         strbuf_addf(problem, "no netlink socket: %s", strerror(-result));
         return result;
     }
     size_t leftovers = find_leftovers(firewall, &listing);
-    result = rules_load(firewall->rules, firewall->config, false, problem);
+    result = nft_state_load(firewall->rules, firewall->config, false, problem);
     if (result < 0) {
         set_problem(firewall, strbuf_text(problem));
         if (result != -EAGAIN) /* which is loaded, but not verified */
-            (void)nft_load(firewall_panic_text, problem);
+            (void)nft_run_load(firewall_panic_text, problem);
         return result;
     }
     firewall->is_loaded = true;
@@ -342,7 +342,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
 static size_t present_leases(const struct firewall *firewall,
                              struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
 {
-    size_t n = rules_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
+    size_t n = nft_state_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
     for (size_t i = 0; i < n; i++) {
         if (leases[i].remaining_ms > 0)
             leases[kept++] = leases[i];
@@ -357,7 +357,7 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     assert(firewall->is_loaded);
     if (timeout_ms <= 0 || n_leases == 0)
         return -EINVAL;
-    int seen = rules_is_current(firewall->rules) ? 0 : look(firewall, false);
+    int seen = nft_state_is_current(firewall->rules) ? 0 : look(firewall, false);
     if (firewall->is_tampered) {
         strbuf_add(problem, "rules were changed by another program: "
                             "run `sallyport firewall verify` on site");
@@ -377,7 +377,7 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     }
     int result = forwarding_start(leases, n_leases, problem);
     if (result == 0)
-        result = rules_set_leases(firewall->rules, states, n, problem);
+        result = nft_state_set_leases(firewall->rules, states, n, problem);
     if (result < 0 && n == n_leases)
         forwarding_stop(firewall->tunnel);
     return result;
@@ -402,7 +402,7 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
         return -EINVAL;
     if (firewall->is_tampered)
         return -ETXTBSY;
-    int result = rules_list(firewall->rules, &listing, problem);
+    int result = nft_state_list(firewall->rules, &listing, problem);
     if (result < 0)
         return result;
     size_t n = present_leases(firewall, leases), kept = 0;
@@ -413,7 +413,7 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
         leases[kept].remaining_ms = timeout_ms;
         leases[kept++].bytes = 0;
     }
-    return rules_set_leases(firewall->rules, leases, kept, problem);
+    return nft_state_set_leases(firewall->rules, leases, kept, problem);
 }
 
 /*
@@ -423,15 +423,15 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
 static int clear_leases(struct firewall *firewall, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    if (rules_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
+    if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
         return 0;
-    return rules_load(firewall->rules, firewall->config, false, problem);
+    return nft_state_load(firewall->rules, firewall->config, false, problem);
 }
 
 int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    size_t n_leases = rules_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
+    size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
     if (n_leases == 0)
         return 0;
     int result = clear_leases(firewall, problem);
@@ -447,7 +447,7 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct nft_listing listing;
-    int result = rules_list(firewall->rules, &listing, &problem);
+    int result = nft_state_list(firewall->rules, &listing, &problem);
     if (result < 0)
         return result;
     size_t n = listing.n_leases < room ? listing.n_leases : room;
@@ -466,19 +466,20 @@ int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage 
                        int64_t timeout_ms)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    return is_strict(firewall) ? egress_allow_hub(firewall->rules, hub, timeout_ms, &problem) : 0;
+    return is_strict(firewall) ? egress_leases_allow_hub(firewall->rules, hub, timeout_ms, &problem)
+                               : 0;
 }
 
 int firewall_forget_hub(struct firewall *firewall)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    return is_strict(firewall) ? egress_forget_hub(firewall->rules, &problem) : 0;
+    return is_strict(firewall) ? egress_leases_forget_hub(firewall->rules, &problem) : 0;
 }
 
 int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
                         size_t n_leases, struct strbuf *problem)
 {
-    return is_strict(firewall) ? egress_set(firewall->rules, leases, n_leases, problem) : 0;
+    return is_strict(firewall) ? egress_leases_set(firewall->rules, leases, n_leases, problem) : 0;
 }
 
 /* ---- Posture ---- */
@@ -553,7 +554,7 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
     if (!posture.problem[0])
         describe_foreign(firewall, posture.problem, sizeof(posture.problem));
     if (firewall->rules)
-        (void)snprintf(posture.hash, sizeof(posture.hash), "%s", rules_hash(firewall->rules));
+        (void)snprintf(posture.hash, sizeof(posture.hash), "%s", nft_state_hash(firewall->rules));
     *ret_posture = posture;
 }
 
@@ -562,10 +563,10 @@ int firewall_get_counters(struct firewall *firewall, struct firewall_counters *r
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct nft_listing listing;
     uint64_t packets[COUNTER_COUNT];
-    int result = rules_list(firewall->rules, &listing, &problem);
+    int result = nft_state_list(firewall->rules, &listing, &problem);
     if (result < 0 && result != -ENOENT)
         return result;
-    rules_counters(firewall->rules, packets);
+    nft_state_counters(firewall->rules, packets);
     *ret_counters = (struct firewall_counters){
         .dropped_in = packets[COUNTER_DROPPED_IN],
         .dropped_forward = packets[COUNTER_DROPPED_FORWARD],
@@ -581,9 +582,9 @@ int firewall_try(struct firewall *firewall, const struct netd_config *fresh, str
 {
     if (firewall->before_try)
         return -EBUSY;
-    int result = rules_load(firewall->rules, fresh, true, problem);
+    int result = nft_state_load(firewall->rules, fresh, true, problem);
     if (result == -EAGAIN) { /* loaded, but not verified: not a state to stay in */
-        (void)rules_load(firewall->rules, firewall->config, true, problem);
+        (void)nft_state_load(firewall->rules, firewall->config, true, problem);
         return result;
     }
     if (result < 0)
@@ -605,7 +606,7 @@ int firewall_rollback(struct firewall *firewall, struct strbuf *problem)
 {
     if (!firewall->before_try)
         return -ENOENT;
-    int result = rules_load(firewall->rules, firewall->before_try, true, problem);
+    int result = nft_state_load(firewall->rules, firewall->before_try, true, problem);
     if (result < 0)
         return result;
     firewall->config = firewall->before_try;

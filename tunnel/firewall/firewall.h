@@ -1,6 +1,6 @@
 /*
  * The firewall: typed rules to nft text (pure), loaded in one transaction, verified, watched, and
- * the leases of an open session with the kernel's own timeout. The warden owns it; nothing else
+ * the leases of an open session with the kernel's own timeout. netd owns it; nothing else
  * loads rules. Main thread only.
  *
  * Promises: nothing here ever opens a gap while it loads (one transaction, or no change at all);
@@ -71,7 +71,7 @@ struct firewall_posture {
     char problem[160];      /* one line for a person, "" for none */
 };
 
-/* Named counters; they never go down while the warden runs, reloads included. */
+/* Named counters; they never go down while netd runs, reloads included. */
 struct firewall_counters {
     uint64_t dropped_in, dropped_forward, dropped_out, spoofed; /* packets */
 };
@@ -106,14 +106,14 @@ int firewall_write_boot_file(const struct netd_config *config, const char *path,
  */
 int firewall_lockdown(const char *path, struct strbuf *problem);
 
-/* ---- In the running warden ---- */
+/* ---- In the running netd ---- */
 
 struct firewall; /* opaque */
 
 struct firewall_hooks {
     /* Somebody changed our rules (also: removed them, added a hook at a device, set a switch of
      * the kernel looser, made a tunnel). `detail` is "key=value key=value", made for a journal
-     * line. The warden closes an open session. Called after ours was loaded again where that was
+     * line. netd closes an open session. Called after ours was loaded again where that was
      * possible. */
     void (*tampered)(void *context, const char *detail);
     /* Ours is loaded and verified again. */

@@ -29,7 +29,7 @@ int firewall_write_boot_file(const struct netd_config *config, const char *path,
     CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY, file = STRBUF_EMPTY;
     char hex[SHA256_HEX_BYTES];
     firewall_text(config, NULL, 0, &rules);
-    int result = nft_check(strbuf_text(&rules), problem);
+    int result = nft_run_check(strbuf_text(&rules), problem);
     if (result < 0)
         return result;
     hash_text(strbuf_text(&rules), hex);
@@ -65,10 +65,10 @@ int firewall_lockdown(const char *path, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
     const char *rules = read_boot_file(path, &file, problem);
-    if (rules && nft_load(rules, problem) == 0)
+    if (rules && nft_run_load(rules, problem) == 0)
         return 0;
     strbuf_add(problem, "; ");
-    int result = nft_load(firewall_panic_text, problem);
+    int result = nft_run_load(firewall_panic_text, problem);
     if (result < 0)
         return result;
     problem->data[problem->length -= 2] = '\0';

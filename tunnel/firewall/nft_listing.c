@@ -197,17 +197,17 @@ static int read_egress(struct scanner *scanner, int family, struct nft_listing *
 
 static int read_element(struct scanner *scanner, const char *set, struct nft_listing *listing)
 {
-    if (strcmp(set, RULESET_LEASE_IN) == 0)
+    if (strcmp(set, NFT_TEXT_LEASE_IN) == 0)
         return read_lease(scanner, false, listing);
-    if (strcmp(set, RULESET_LEASE_THROUGH) == 0)
+    if (strcmp(set, NFT_TEXT_LEASE_THROUGH) == 0)
         return read_lease(scanner, true, listing);
-    return read_egress(scanner, strcmp(set, RULESET_EGRESS6) == 0 ? AF_INET6 : AF_INET, listing);
+    return read_egress(scanner, strcmp(set, NFT_TEXT_EGRESS6) == 0 ? AF_INET6 : AF_INET, listing);
 }
 
 static bool is_lease_set(const char *name)
 {
-    static const char *const names[] = {RULESET_LEASE_IN, RULESET_LEASE_THROUGH, RULESET_EGRESS4,
-                                        RULESET_EGRESS6};
+    static const char *const names[] = {NFT_TEXT_LEASE_IN, NFT_TEXT_LEASE_THROUGH, NFT_TEXT_EGRESS4,
+                                        NFT_TEXT_EGRESS6};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (strcmp(name, names[i]) == 0)
             return true;

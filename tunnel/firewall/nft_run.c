@@ -2,8 +2,8 @@
 #include "tunnel/firewall/nft_run.h"
 
 #include "agent/base/memory.h"
-#include "tunnel/os/privileged_child.h"
 #include "tunnel/os/netlink.h"
+#include "tunnel/os/privileged_child.h"
 
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -27,12 +27,12 @@ static void add_first_line(struct strbuf *out, const char *text)
 static int run(const char *const *arguments, const char *input, struct strbuf *output,
                struct strbuf *problem)
 {
-    int status =
-        helper_run_within(arguments, input, input ? strlen(input) : 0, NFT_TIMEOUT_MS, output);
+    int status = privileged_child_run_within(arguments, input, input ? strlen(input) : 0,
+                                             NFT_TIMEOUT_MS, output);
     if (status == 0)
         return 0;
     if (status < 0) {
-        strbuf_addf(problem, "%s could not be run: %s", HELPER_NFT, strerror(-status));
+        strbuf_addf(problem, "%s could not be run: %s", PROGRAM_NFT, strerror(-status));
         return status;
     }
     strbuf_add(problem, "nft: ");
@@ -40,23 +40,23 @@ static int run(const char *const *arguments, const char *input, struct strbuf *o
     return -EINVAL;
 }
 
-int nft_load(const char *text, struct strbuf *problem)
+int nft_run_load(const char *text, struct strbuf *problem)
 {
-    static const char *const arguments[] = {HELPER_NFT, "-f", "-", NULL};
+    static const char *const arguments[] = {PROGRAM_NFT, "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     return run(arguments, text, &output, problem);
 }
 
-int nft_check(const char *text, struct strbuf *problem)
+int nft_run_check(const char *text, struct strbuf *problem)
 {
-    static const char *const arguments[] = {HELPER_NFT, "-c", "-f", "-", NULL};
+    static const char *const arguments[] = {PROGRAM_NFT, "-c", "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     return run(arguments, text, &output, problem);
 }
 
-int nft_list_table(const char *name, struct strbuf *listing, struct strbuf *problem)
+int nft_run_list_table(const char *name, struct strbuf *listing, struct strbuf *problem)
 {
-    const char *const arguments[] = {HELPER_NFT, "list", "table", "inet", name, NULL};
+    const char *const arguments[] = {PROGRAM_NFT, "list", "table", "inet", name, NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY, complaint = STRBUF_EMPTY;
     int result = run(arguments, NULL, &output, &complaint);
     if (result == -EINVAL && strstr(strbuf_text(&output), "No such file or directory"))
@@ -71,7 +71,7 @@ int nft_list_table(const char *name, struct strbuf *listing, struct strbuf *prob
 
 /* ---- Hooks at devices ---- */
 
-void nft_pick_device_hooks(const char *listing, struct strbuf *hooks)
+void nft_run_pick_device_hooks(const char *listing, struct strbuf *hooks)
 {
     char table[128] = "", chain[128] = "";
     CLEANUP(memory_free_pointer) char *copy = memory_text(listing);
@@ -92,13 +92,13 @@ void nft_pick_device_hooks(const char *listing, struct strbuf *hooks)
     }
 }
 
-int nft_list_device_hooks(struct strbuf *hooks, struct strbuf *problem)
+int nft_run_list_device_hooks(struct strbuf *hooks, struct strbuf *problem)
 {
-    static const char *const arguments[] = {HELPER_NFT, "-f", "-", NULL};
+    static const char *const arguments[] = {PROGRAM_NFT, "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     int result = run(arguments, "list chains\nlist flowtables\n", &output, problem);
     if (result == 0 && output.length > 0)
-        nft_pick_device_hooks(output.data, hooks);
+        nft_run_pick_device_hooks(output.data, hooks);
     return result;
 }
 
@@ -134,7 +134,7 @@ static void take_generation(const struct nlmsghdr *message, void *context)
         generation->is_known = true;
 }
 
-int nft_generation(int socket, uint32_t *ret_generation)
+int nft_run_generation(int socket, uint32_t *ret_generation)
 {
     const struct nfgenmsg header = {.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0};
     struct netlink_request request;

@@ -1,5 +1,5 @@
 /*
- * The nft program and the kernel's count of rule changes. Warden only, main thread only;
+ * The nft program and the kernel's count of rule changes. netd only, main thread only;
  * privilege_reduce() must have been called (see helper.h).
  *
  * Every transaction of anybody, nft or not, raises the kernel's generation by one. Reading it
@@ -19,23 +19,23 @@
  * `nft -f -` with TEXT: all of it or nothing. Returns 0, -EINVAL when nft refused it (its first
  * line of complaint goes to PROBLEM), or another negative errno.
  */
-int nft_load(const char *text, struct strbuf *problem);
-int nft_check(const char *text, struct strbuf *problem); /* `nft -c -f -`: changes nothing */
+int nft_run_load(const char *text, struct strbuf *problem);
+int nft_run_check(const char *text, struct strbuf *problem); /* `nft -c -f -`: changes nothing */
 
 /* Appends the listing of `table inet NAME`. 0, -ENOENT when there is no such table, or another. */
-int nft_list_table(const char *name, struct strbuf *listing, struct strbuf *problem);
+int nft_run_list_table(const char *name, struct strbuf *listing, struct strbuf *problem);
 
 /*
  * Appends one line for each hook at a device and each flowtable that nft knows of: what can carry
  * packets past every other hook. Deterministic order. 0 or a negative errno.
  */
-int nft_list_device_hooks(struct strbuf *hooks, struct strbuf *problem);
+int nft_run_list_device_hooks(struct strbuf *hooks, struct strbuf *problem);
 
 /* The same from nft's listing of chains and flowtables (pure). */
-void nft_pick_device_hooks(const char *listing, struct strbuf *hooks);
+void nft_run_pick_device_hooks(const char *listing, struct strbuf *hooks);
 
 /* The kernel's generation, asked on SOCKET (NETLINK_NETFILTER). 0 or a negative errno. */
-int nft_generation(int socket, uint32_t *ret_generation);
+int nft_run_generation(int socket, uint32_t *ret_generation);
 
 /* What an event of the group NFNLGRP_NFTABLES tells. */
 struct nft_change {

@@ -4,8 +4,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_listing.h"
+#include "tunnel/firewall/nft_run.h"
 #include "tunnel/os/netlink.h"
 
 #include <assert.h>
@@ -25,7 +25,7 @@ struct deadline {
     int64_t earliest_ns, latest_ns;
 };
 
-struct rules {
+struct nft_state {
     int socket;
     uint32_t generation; /* the last at which everything was right */
     uint32_t own[OWN_GENERATIONS];
@@ -42,18 +42,18 @@ struct rules {
     uint64_t last[COUNTER_COUNT];    /* of the present one, as last read */
 };
 
-int rules_new(struct rules **ret_rules)
+int nft_state_new(struct nft_state **ret_rules)
 {
     int socket = netlink_open(NETLINK_NETFILTER, 0);
     if (socket < 0)
         return socket;
-    struct rules *rules = memory_zeroed(1, sizeof(*rules));
+    struct nft_state *rules = memory_zeroed(1, sizeof(*rules));
     rules->socket = socket;
     *ret_rules = rules;
     return 0;
 }
 
-struct rules *rules_free(struct rules *rules)
+struct nft_state *nft_state_free(struct nft_state *rules)
 {
     if (rules)
         descriptor_close(&rules->socket);
@@ -67,7 +67,8 @@ static int64_t left_ms(const struct deadline *deadline, int64_t now_ns)
     return left > 0 ? left : 0;
 }
 
-size_t rules_leases(const struct rules *rules, struct firewall_lease_state *leases, size_t room)
+size_t nft_state_leases(const struct nft_state *rules, struct firewall_lease_state *leases,
+                        size_t room)
 {
     int64_t now_ns = clock_mono_ns();
     size_t n = rules->n_leases < room ? rules->n_leases : room;
@@ -78,7 +79,7 @@ size_t rules_leases(const struct rules *rules, struct firewall_lease_state *leas
     return n;
 }
 
-size_t rules_egress(const struct rules *rules, struct egress_lease *egress, size_t room)
+size_t nft_state_egress(const struct nft_state *rules, struct egress_lease *egress, size_t room)
 {
     int64_t now_ns = clock_mono_ns();
     size_t n = rules->n_egress < room ? rules->n_egress : room;
@@ -91,12 +92,12 @@ size_t rules_egress(const struct rules *rules, struct egress_lease *egress, size
 
 /* ---- Generations ---- */
 
-static void note_own(struct rules *rules, uint32_t generation)
+static void note_own(struct nft_state *rules, uint32_t generation)
 {
     rules->own[rules->n_own++ % OWN_GENERATIONS] = generation;
 }
 
-bool rules_is_own(const struct rules *rules, uint32_t generation)
+bool nft_state_is_own(const struct nft_state *rules, uint32_t generation)
 {
     size_t n = rules->n_own < OWN_GENERATIONS ? rules->n_own : OWN_GENERATIONS;
     for (size_t i = 0; i < n; i++) {
@@ -106,14 +107,14 @@ bool rules_is_own(const struct rules *rules, uint32_t generation)
     return false;
 }
 
-bool rules_is_current(struct rules *rules)
+bool nft_state_is_current(struct nft_state *rules)
 {
     uint32_t generation;
-    return rules->is_loaded && nft_generation(rules->socket, &generation) == 0 &&
+    return rules->is_loaded && nft_run_generation(rules->socket, &generation) == 0 &&
            generation == rules->generation;
 }
 
-void rules_doubt(struct rules *rules)
+void nft_state_doubt(struct nft_state *rules)
 {
     rules->generation = 0; /* which the kernel leaves out when it counts */
 }
@@ -122,19 +123,19 @@ void rules_doubt(struct rules *rules)
  * Loads TEXT. *RET_BEFORE is the generation just before; *RET_ALONE tells that no other
  * transaction than ours happened meanwhile.
  */
-static int transact(struct rules *rules, const char *text, uint32_t *ret_before, bool *ret_alone,
-                    struct strbuf *problem)
+static int transact(struct nft_state *rules, const char *text, uint32_t *ret_before,
+                    bool *ret_alone, struct strbuf *problem)
 {
     uint32_t before, after;
-    int result = nft_generation(rules->socket, &before);
+    int result = nft_run_generation(rules->socket, &before);
     if (result < 0) {
         strbuf_addf(problem, "the kernel's nftables do not answer: %s", strerror(-result));
         return result;
     }
-    result = nft_load(text, problem);
+    result = nft_run_load(text, problem);
     if (result < 0)
         return result;
-    result = nft_generation(rules->socket, &after);
+    result = nft_run_generation(rules->socket, &after);
     if (result < 0)
         return result;
     *ret_before = before;
@@ -146,10 +147,10 @@ static int transact(struct rules *rules, const char *text, uint32_t *ret_before,
 
 /* ---- Reading ---- */
 
-int rules_list(struct rules *rules, struct nft_listing *ret_listing, struct strbuf *problem)
+int nft_state_list(struct nft_state *rules, struct nft_listing *ret_listing, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    int result = nft_list_table(FIREWALL_TABLE, &text, problem);
+    int result = nft_run_list_table(FIREWALL_TABLE, &text, problem);
     if (result < 0)
         return result;
     result = nft_listing_read(strbuf_text(&text), ret_listing);
@@ -163,13 +164,13 @@ int rules_list(struct rules *rules, struct nft_listing *ret_listing, struct strb
     return 0;
 }
 
-void rules_counters(const struct rules *rules, uint64_t ret_packets[COUNTER_COUNT])
+void nft_state_counters(const struct nft_state *rules, uint64_t ret_packets[COUNTER_COUNT])
 {
     for (size_t i = 0; i < COUNTER_COUNT; i++)
         ret_packets[i] = rules->packets[i] + rules->last[i];
 }
 
-const char *rules_hash(const struct rules *rules)
+const char *nft_state_hash(const struct nft_state *rules)
 {
     return rules->hash;
 }
@@ -213,72 +214,74 @@ static bool is_due(const struct deadline *deadline, int64_t now_ns)
 }
 
 /* BEFORE_NS: from before the listing was made, so that no element seems to have too much time. */
-static enum rules_verdict compare_leases(const struct rules *rules,
-                                         const struct nft_listing *listing, int64_t before_ns,
-                                         int64_t after_ns)
+static enum nft_state_verdict compare_leases(const struct nft_state *rules,
+                                             const struct nft_listing *listing, int64_t before_ns,
+                                             int64_t after_ns)
 {
     for (size_t i = 0; i < listing->n_leases; i++) {
         const struct firewall_lease_state *known =
             find_lease(rules->leases, rules->n_leases, &listing->leases[i].lease);
         if (!known || is_longer(listing->leases[i].remaining_ms,
                                 &rules->lease_deadlines[known - rules->leases], before_ns))
-            return RULES_LEASE_WIDENED;
+            return NFT_STATE_LEASE_WIDENED;
     }
     for (size_t i = 0; i < rules->n_leases; i++) {
         if (!is_due(&rules->lease_deadlines[i], after_ns) &&
             !find_lease(listing->leases, listing->n_leases, &rules->leases[i].lease))
-            return RULES_LEASE_LOST;
+            return NFT_STATE_LEASE_LOST;
     }
-    return RULES_AS_LOADED;
+    return NFT_STATE_AS_LOADED;
 }
 
-static enum rules_verdict compare_egress(const struct rules *rules,
-                                         const struct nft_listing *listing, int64_t before_ns,
-                                         int64_t after_ns)
+static enum nft_state_verdict compare_egress(const struct nft_state *rules,
+                                             const struct nft_listing *listing, int64_t before_ns,
+                                             int64_t after_ns)
 {
     for (size_t i = 0; i < listing->n_egress; i++) {
         const struct egress_lease *known =
             find_egress(rules->egress, rules->n_egress, &listing->egress[i]);
         if (!known || is_longer(listing->egress[i].remaining_ms,
                                 &rules->egress_deadlines[known - rules->egress], before_ns))
-            return RULES_LEASE_WIDENED;
+            return NFT_STATE_LEASE_WIDENED;
     }
     for (size_t i = 0; i < rules->n_egress; i++) {
         if (!is_due(&rules->egress_deadlines[i], after_ns) &&
             !find_egress(listing->egress, listing->n_egress, &rules->egress[i]))
-            return RULES_LEASE_LOST;
+            return NFT_STATE_LEASE_LOST;
     }
-    return RULES_AS_LOADED;
+    return NFT_STATE_AS_LOADED;
 }
 
-static enum rules_verdict compare(const struct rules *rules, const struct nft_listing *listing,
-                                  int64_t before_ns, int64_t after_ns)
+static enum nft_state_verdict compare(const struct nft_state *rules,
+                                      const struct nft_listing *listing, int64_t before_ns,
+                                      int64_t after_ns)
 {
     if (!rules->is_loaded || strcmp(rules->hash, listing->hash) != 0)
-        return RULES_CHANGED;
-    enum rules_verdict verdict = compare_leases(rules, listing, before_ns, after_ns);
+        return NFT_STATE_CHANGED;
+    enum nft_state_verdict verdict = compare_leases(rules, listing, before_ns, after_ns);
     return verdict ? verdict : compare_egress(rules, listing, before_ns, after_ns);
 }
 
-int rules_check(struct rules *rules, enum rules_verdict *ret_verdict, struct strbuf *problem)
+int nft_state_check(struct nft_state *rules, enum nft_state_verdict *ret_verdict,
+                    struct strbuf *problem)
 {
     uint32_t before = 0, after;
     struct nft_listing listing;
-    int result = nft_generation(rules->socket, &before);
+    int result = nft_run_generation(rules->socket, &before);
     if (result < 0)
         return result;
     int64_t before_ns = clock_mono_ns();
-    result = rules_list(rules, &listing, problem);
+    result = nft_state_list(rules, &listing, problem);
     if (result == -ENOENT || result == -EBADMSG || result == -E2BIG) {
-        *ret_verdict = result == -ENOENT ? RULES_MISSING : RULES_CHANGED;
+        *ret_verdict = result == -ENOENT ? NFT_STATE_MISSING : NFT_STATE_CHANGED;
         return 0;
     }
     if (result < 0)
         return result;
     *ret_verdict = compare(rules, &listing, before_ns, clock_mono_ns());
     /* Changed meanwhile: this much is right, and the next look will tell of the rest. */
-    result = nft_generation(rules->socket, &after);
-    if (result == 0 && *ret_verdict == RULES_AS_LOADED && after == before)
+    result = nft_run_generation(rules->socket, &after);
+    if (result == 0 && *ret_verdict == NFT_STATE_AS_LOADED && after == before)
         rules->generation = after;
     return result;
 }
@@ -286,7 +289,7 @@ int rules_check(struct rules *rules, enum rules_verdict *ret_verdict, struct str
 /* ---- Loading ---- */
 
 /* Drops what ran out, and takes over the byte counts of what is left. */
-static void refresh_leases(struct rules *rules, const struct nft_listing *listing)
+static void refresh_leases(struct nft_state *rules, const struct nft_listing *listing)
 {
     int64_t now_ns = clock_mono_ns();
     size_t kept = 0;
@@ -301,7 +304,7 @@ static void refresh_leases(struct rules *rules, const struct nft_listing *listin
     rules->n_leases = kept;
 }
 
-static void forget_session(struct rules *rules)
+static void forget_session(struct nft_state *rules)
 {
     size_t kept = 0;
     for (size_t i = 0; i < rules->n_egress; i++) {
@@ -315,20 +318,21 @@ static void forget_session(struct rules *rules)
 }
 
 /* One attempt: 1 when it is loaded and verified, 0 when others changed rules meanwhile. */
-static int try_load(struct rules *rules, const struct netd_config *config, struct strbuf *problem)
+static int try_load(struct nft_state *rules, const struct netd_config *config,
+                    struct strbuf *problem)
 {
     uint32_t before = 0, after = 0;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct egress_lease egress[FIREWALL_MAX_EGRESS];
-    const struct ruleset ruleset = {
+    const struct nft_text ruleset = {
         .config = config,
         .leases = leases,
-        .n_leases = rules_leases(rules, leases, ARRAY_LENGTH(leases)),
+        .n_leases = nft_state_leases(rules, leases, ARRAY_LENGTH(leases)),
         .egress = egress,
-        .n_egress = rules_egress(rules, egress, ARRAY_LENGTH(egress)),
+        .n_egress = nft_state_egress(rules, egress, ARRAY_LENGTH(egress)),
     };
-    ruleset_write(&ruleset, &text);
+    nft_text_write(&ruleset, &text);
     int64_t before_ns = clock_mono_ns();
     bool alone = false;
     int result = transact(rules, strbuf_text(&text), &before, &alone, problem);
@@ -342,9 +346,9 @@ static int try_load(struct rules *rules, const struct netd_config *config, struc
     for (size_t i = 0; i < rules->n_egress; i++)
         rules->egress_deadlines[i].latest_ns += spent_ns;
     struct nft_listing listing;
-    result = rules_list(rules, &listing, problem);
+    result = nft_state_list(rules, &listing, problem);
     if (result == 0)
-        result = nft_generation(rules->socket, &after);
+        result = nft_run_generation(rules->socket, &after);
     if (result < 0 || !alone || after != before + 1)
         return result;
     memcpy(rules->hash, listing.hash, sizeof(rules->hash));
@@ -353,12 +357,12 @@ static int try_load(struct rules *rules, const struct netd_config *config, struc
     return 1;
 }
 
-int rules_load(struct rules *rules, const struct netd_config *config, bool keep,
-               struct strbuf *problem)
+int nft_state_load(struct nft_state *rules, const struct netd_config *config, bool keep,
+                   struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     struct nft_listing listing = {0};
-    (void)rules_list(rules, &listing, &ignored); /* for the counts; there may be no table yet */
+    (void)nft_state_list(rules, &listing, &ignored); /* for the counts; there may be no table yet */
     if (keep)
         refresh_leases(rules, &listing);
     else
@@ -381,7 +385,7 @@ static struct deadline deadline_in(int64_t remaining_ms, int64_t before_ns, int6
 }
 
 /* Loads the change of sets in TEXT; the rules stay known to be right if nobody else was there. */
-static int change_sets(struct rules *rules, const char *text, struct strbuf *problem)
+static int change_sets(struct nft_state *rules, const char *text, struct strbuf *problem)
 {
     uint32_t before;
     bool alone;
@@ -391,12 +395,12 @@ static int change_sets(struct rules *rules, const char *text, struct strbuf *pro
     return result;
 }
 
-int rules_set_leases(struct rules *rules, const struct firewall_lease_state *leases,
-                     size_t n_leases, struct strbuf *problem)
+int nft_state_set_leases(struct nft_state *rules, const struct firewall_lease_state *leases,
+                         size_t n_leases, struct strbuf *problem)
 {
     assert(n_leases <= FIREWALL_MAX_LEASES);
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    ruleset_write_leases(leases, n_leases, &text);
+    nft_text_write_leases(leases, n_leases, &text);
     int64_t before_ns = clock_mono_ns();
     int result = change_sets(rules, strbuf_text(&text), problem);
     if (result < 0)
@@ -404,7 +408,7 @@ int rules_set_leases(struct rules *rules, const struct firewall_lease_state *lea
     int64_t after_ns = clock_mono_ns();
     rules->n_leases = 0;
     for (size_t i = 0; i < n_leases; i++) {
-        if (leases[i].remaining_ms <= 0 || ruleset_is_covered(leases, n_leases, i))
+        if (leases[i].remaining_ms <= 0 || nft_text_is_covered(leases, n_leases, i))
             continue;
         rules->lease_deadlines[rules->n_leases] =
             deadline_in(leases[i].remaining_ms, before_ns, after_ns);
@@ -413,12 +417,12 @@ int rules_set_leases(struct rules *rules, const struct firewall_lease_state *lea
     return 0;
 }
 
-int rules_set_egress(struct rules *rules, const struct egress_lease *egress, size_t n_egress,
-                     struct strbuf *problem)
+int nft_state_set_egress(struct nft_state *rules, const struct egress_lease *egress,
+                         size_t n_egress, struct strbuf *problem)
 {
     assert(n_egress <= FIREWALL_MAX_EGRESS);
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    ruleset_write_egress(egress, n_egress, &text);
+    nft_text_write_egress(egress, n_egress, &text);
     int64_t before_ns = clock_mono_ns();
     int result = change_sets(rules, strbuf_text(&text), problem);
     if (result < 0)

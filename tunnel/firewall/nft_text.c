@@ -57,7 +57,7 @@ bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_
     return is_same_place(a, b) && ip_network_equal(&a->source, &b->source);
 }
 
-bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
+bool nft_text_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
 {
     const struct firewall_lease *lease = &leases[at].lease;
     for (size_t i = 0; i < n_leases; i++) {
@@ -111,7 +111,7 @@ static size_t add_leases(struct strbuf *out, const struct firewall_lease_state *
     size_t count = 0;
     for (size_t i = 0; i < n_leases; i++) {
         if (leases[i].remaining_ms <= 0 || is_through(&leases[i].lease) != through ||
-            ruleset_is_covered(leases, n_leases, i))
+            nft_text_is_covered(leases, n_leases, i))
             continue;
         add_separator(out, &count, first, next);
         add_lease(out, &leases[i]);
@@ -136,15 +136,15 @@ static size_t add_all_egress(struct strbuf *out, const struct egress_lease *egre
 #define IN_SET_NEXT ",\n\t\t\t"
 #define IN_SET_END "\n\t\t}\n"
 
-static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
+static void write_sets(const struct nft_text *ruleset, struct strbuf *out)
 {
-    strbuf_add(out, "\tset " RULESET_LEASE_IN " {\n"
+    strbuf_add(out, "\tset " NFT_TEXT_LEASE_IN " {\n"
                     "\t\ttypeof iifname . ip saddr . ip daddr . meta l4proto . th dport\n"
                     "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
     if (add_leases(out, ruleset->leases, ruleset->n_leases, false, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     /* Five fields, because nft 1.0.6 cannot print a sixth; "spt*" is matched by the rules. */
-    strbuf_add(out, "\t}\n\tset " RULESET_LEASE_THROUGH " {\n"
+    strbuf_add(out, "\t}\n\tset " NFT_TEXT_LEASE_THROUGH " {\n"
                     "\t\ttypeof ip saddr . ip daddr . meta l4proto . th dport . oifname\n"
                     "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
     if (add_leases(out, ruleset->leases, ruleset->n_leases, true, IN_SET_FIRST, IN_SET_NEXT))
@@ -152,12 +152,12 @@ static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
     strbuf_add(out, "\t}\n");
     if (ruleset->config->firewall.egress != EGRESS_STRICT)
         return;
-    strbuf_add(out, "\tset " RULESET_EGRESS4 " {\n"
+    strbuf_add(out, "\tset " NFT_TEXT_EGRESS4 " {\n"
                     "\t\ttypeof ip daddr . meta l4proto . th dport\n"
                     "\t\tsize 2048\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET, IN_SET_FIRST, IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
-    strbuf_add(out, "\t}\n\tset " RULESET_EGRESS6 " {\n"
+    strbuf_add(out, "\t}\n\tset " NFT_TEXT_EGRESS6 " {\n"
                     "\t\ttypeof ip6 daddr . meta l4proto . th dport\n"
                     "\t\tsize 2048\n\t\tflags timeout\n");
     if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET6, IN_SET_FIRST,
@@ -166,28 +166,28 @@ static void write_sets(const struct ruleset *ruleset, struct strbuf *out)
     strbuf_add(out, "\t}\n");
 }
 
-void ruleset_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
-                          struct strbuf *out)
+void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
+                           struct strbuf *out)
 {
-    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " RULESET_LEASE_IN "\n"
-                    "flush set inet " FIREWALL_TABLE " " RULESET_LEASE_THROUGH "\n");
+    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_IN "\n"
+                    "flush set inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_THROUGH "\n");
     if (add_leases(out, leases, n_leases, false,
-                   "add element inet " FIREWALL_TABLE " " RULESET_LEASE_IN " {\n\t", ",\n\t"))
+                   "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_IN " {\n\t", ",\n\t"))
         strbuf_add(out, "\n}\n");
     if (add_leases(out, leases, n_leases, true,
-                   "add element inet " FIREWALL_TABLE " " RULESET_LEASE_THROUGH " {\n\t", ",\n\t"))
+                   "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_THROUGH " {\n\t", ",\n\t"))
         strbuf_add(out, "\n}\n");
 }
 
-void ruleset_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out)
+void nft_text_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out)
 {
-    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " RULESET_EGRESS4 "\n"
-                    "flush set inet " FIREWALL_TABLE " " RULESET_EGRESS6 "\n");
+    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS4 "\n"
+                    "flush set inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS6 "\n");
     if (add_all_egress(out, egress, n_egress, AF_INET,
-                       "add element inet " FIREWALL_TABLE " " RULESET_EGRESS4 " {\n\t", ",\n\t"))
+                       "add element inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS4 " {\n\t", ",\n\t"))
         strbuf_add(out, "\n}\n");
     if (add_all_egress(out, egress, n_egress, AF_INET6,
-                       "add element inet " FIREWALL_TABLE " " RULESET_EGRESS6 " {\n\t", ",\n\t"))
+                       "add element inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS6 " {\n\t", ",\n\t"))
         strbuf_add(out, "\n}\n");
 }
 
@@ -309,7 +309,7 @@ static void write_input(const struct firewall_config *config, struct strbuf *out
                     "\tchain tunnel_in {\n");
     write_fresh_only("dropped_in", out);
     strbuf_add(out, "\t\tiifname . ip saddr . ip daddr . meta l4proto . th dport "
-                    "@" RULESET_LEASE_IN " accept\n"
+                    "@" NFT_TEXT_LEASE_IN " accept\n"
                     "\t\tcounter name dropped_in drop\n"
                     "\t}\n");
 }
@@ -321,14 +321,14 @@ static void write_forward(struct strbuf *out)
                     "\t\tiifname \"spt*\" goto tunnel_through\n"
                     "\t\toifname \"spt*\" ct direction reply "
                     "ip daddr . ip saddr . meta l4proto . th sport . iifname "
-                    "@" RULESET_LEASE_THROUGH " accept\n");
+                    "@" NFT_TEXT_LEASE_THROUGH " accept\n");
     write_log("forward", out);
     strbuf_add(out, "\t\tcounter name dropped_forward drop\n"
                     "\t}\n"
                     "\tchain tunnel_through {\n");
     write_fresh_only("dropped_forward", out);
     strbuf_add(out, "\t\tip saddr . ip daddr . meta l4proto . th dport . oifname "
-                    "@" RULESET_LEASE_THROUGH " accept\n"
+                    "@" NFT_TEXT_LEASE_THROUGH " accept\n"
                     "\t\tcounter name dropped_forward drop\n"
                     "\t}\n");
 }
@@ -349,8 +349,8 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
         strbuf_addf(out, " %s dport %u accept\n", protocol_name(config->allow[i].protocol),
                     config->allow[i].port);
     }
-    strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" RULESET_EGRESS4 " accept\n"
-                    "\t\tip6 daddr . meta l4proto . th dport @" RULESET_EGRESS6 " accept\n");
+    strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" NFT_TEXT_EGRESS4 " accept\n"
+                    "\t\tip6 daddr . meta l4proto . th dport @" NFT_TEXT_EGRESS6 " accept\n");
     write_log("out", out);
     strbuf_add(out, "\t\tcounter name dropped_out drop\n");
 }
@@ -374,7 +374,7 @@ static void write_output(const struct firewall_config *config, struct strbuf *ou
                "\t}\n"
                "\tchain tunnel_out {\n"
                "\t\tct direction reply oifname . ip daddr . ip saddr . meta l4proto . th sport "
-               "@" RULESET_LEASE_IN " accept\n"
+               "@" NFT_TEXT_LEASE_IN " accept\n"
                "\t\tcounter name dropped_out drop\n"
                "\t}\n");
 }
@@ -394,7 +394,7 @@ static void write_departure(const struct tunnel_config *tunnel, struct strbuf *o
                     "\t}\n");
 }
 
-void ruleset_write(const struct ruleset *ruleset, struct strbuf *out)
+void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
 {
     const struct netd_config *config = ruleset->config;
     /* Adding the table first lets the deletion succeed when it is not there. */
@@ -415,8 +415,8 @@ void ruleset_write(const struct ruleset *ruleset, struct strbuf *out)
 void firewall_text(const struct netd_config *config, const struct firewall_lease_state *leases,
                    size_t n_leases, struct strbuf *out)
 {
-    const struct ruleset ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
-    ruleset_write(&ruleset, out);
+    const struct nft_text ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
+    nft_text_write(&ruleset, out);
 }
 
 const char firewall_panic_text[] =

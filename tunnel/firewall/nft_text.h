@@ -7,7 +7,7 @@
 
 #include "tunnel/firewall/firewall.h"
 
-struct ruleset {
+struct nft_text {
     const struct netd_config *config;
     const struct firewall_lease_state *leases;
     size_t n_leases;
@@ -16,7 +16,7 @@ struct ruleset {
 };
 
 /* Order of the named counters: the ruleset, the listing and firewall_counters agree on it. */
-enum ruleset_counter {
+enum nft_text_counter {
     COUNTER_DROPPED_IN,
     COUNTER_DROPPED_FORWARD,
     COUNTER_DROPPED_OUT,
@@ -25,25 +25,25 @@ enum ruleset_counter {
 };
 extern const char *const ruleset_counter_names[];
 
-#define RULESET_LEASE_IN "lease_in"
-#define RULESET_LEASE_THROUGH "lease_through"
-#define RULESET_EGRESS4 "egress4"
-#define RULESET_EGRESS6 "egress6"
+#define NFT_TEXT_LEASE_IN "lease_in"
+#define NFT_TEXT_LEASE_THROUGH "lease_through"
+#define NFT_TEXT_EGRESS4 "egress4"
+#define NFT_TEXT_EGRESS6 "egress6"
 
 /* Appends the transaction that replaces our table. A lease without time left is not written. */
-void ruleset_write(const struct ruleset *ruleset, struct strbuf *out);
+void nft_text_write(const struct nft_text *ruleset, struct strbuf *out);
 
 /* Appends the transaction that makes LEASES the only ones in the loaded table. */
-void ruleset_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
-                          struct strbuf *out);
+void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
+                           struct strbuf *out);
 
 /* The same for the destinations of egress = "strict". */
-void ruleset_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out);
+void nft_text_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out);
 
 /*
  * Whether another of LEASES already permits all that LEASES[AT] does: the kernel refuses a set
  * with overlapping networks, so such a lease is left out.
  */
-bool ruleset_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at);
+bool nft_text_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at);
 
 #endif

@@ -40,7 +40,7 @@ struct interface {
     bool is_seen;
 };
 
-struct switches {
+struct sysctl_watch {
     char *proc_folder;
     char right[ARRAY_LENGTH(table)];
     struct interface *interfaces;
@@ -48,7 +48,7 @@ struct switches {
 };
 
 /* The digit at PATH, or '0': this kernel has no such switch. */
-static char read_switch(const struct switches *switches, const char *path)
+static char read_switch(const struct sysctl_watch *switches, const char *path)
 {
     char whole[256 + PATH_BYTES], digit = '0';
     (void)snprintf(whole, sizeof(whole), "%.255s/%s", switches->proc_folder, path);
@@ -56,7 +56,7 @@ static char read_switch(const struct switches *switches, const char *path)
     return file >= 0 && read(file, &digit, 1) == 1 ? digit : '0';
 }
 
-static int write_switch(const struct switches *switches, const char *path, char digit)
+static int write_switch(const struct sysctl_watch *switches, const char *path, char digit)
 {
     char whole[256 + PATH_BYTES];
     const char text[2] = {digit, '\n'};
@@ -81,7 +81,7 @@ static int looseness(enum kind kind, char digit)
 }
 
 /* Looks at one switch that was *RIGHT; returns whether it was looser. */
-static bool look(const struct switches *switches, const char *path, enum kind kind, char *right,
+static bool look(const struct sysctl_watch *switches, const char *path, enum kind kind, char *right,
                  struct strbuf *detail)
 {
     char now = read_switch(switches, path);
@@ -101,22 +101,22 @@ static bool look(const struct switches *switches, const char *path, enum kind ki
     return true;
 }
 
-void switches_accept(struct switches *switches)
+void sysctl_watch_accept(struct sysctl_watch *switches)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         switches->right[i] = read_switch(switches, table[i].path);
     switches->n_interfaces = 0; /* right as they are when they are seen next */
 }
 
-struct switches *switches_new(const char *proc_folder)
+struct sysctl_watch *sysctl_watch_new(const char *proc_folder)
 {
-    struct switches *switches = memory_zeroed(1, sizeof(*switches));
+    struct sysctl_watch *switches = memory_zeroed(1, sizeof(*switches));
     switches->proc_folder = memory_text(proc_folder);
-    switches_accept(switches);
+    sysctl_watch_accept(switches);
     return switches;
 }
 
-struct switches *switches_free(struct switches *switches)
+struct sysctl_watch *sysctl_watch_free(struct sysctl_watch *switches)
 {
     if (!switches)
         return NULL;
@@ -126,7 +126,7 @@ struct switches *switches_free(struct switches *switches)
     return NULL;
 }
 
-size_t switches_look(struct switches *switches, struct strbuf *detail)
+size_t sysctl_watch_look(struct sysctl_watch *switches, struct strbuf *detail)
 {
     size_t found = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
@@ -136,7 +136,8 @@ size_t switches_look(struct switches *switches, struct strbuf *detail)
 
 /* ---- Interfaces ---- */
 
-static struct interface *find(const struct switches *switches, const struct link_info *link)
+static struct interface *find(const struct sysctl_watch *switches,
+                              const struct rtnl_link_info *link)
 {
     for (size_t i = 0; i < switches->n_interfaces; i++) {
         struct interface *interface = &switches->interfaces[i];
@@ -146,7 +147,7 @@ static struct interface *find(const struct switches *switches, const struct link
     return NULL;
 }
 
-static void remember(struct switches *switches, const struct link_info *link, char filter)
+static void remember(struct sysctl_watch *switches, const struct rtnl_link_info *link, char filter)
 {
     if (switches->n_interfaces == switches->room) {
         switches->room = switches->room ? 2 * switches->room : 16;
@@ -158,8 +159,8 @@ static void remember(struct switches *switches, const struct link_info *link, ch
     memcpy(interface->name, link->name, sizeof(interface->name));
 }
 
-size_t switches_look_at(struct switches *switches, const struct link_info *link,
-                        struct strbuf *detail)
+size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
+                            struct strbuf *detail)
 {
     char path[PATH_BYTES];
     if (strcmp(link->name, "lo") == 0 || strchr(link->name, '/'))
@@ -174,7 +175,7 @@ size_t switches_look_at(struct switches *switches, const struct link_info *link,
     return look(switches, path, KIND_FILTER, &interface->filter, detail);
 }
 
-void switches_end_look(struct switches *switches)
+void sysctl_watch_end_look(struct sysctl_watch *switches)
 {
     size_t kept = 0;
     for (size_t i = 0; i < switches->n_interfaces; i++) {

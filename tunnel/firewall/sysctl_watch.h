@@ -1,7 +1,7 @@
 /*
  * The kernel's switches below /proc/sys that would loosen what our rules rely on, or what stands
  * behind them as a second line. Noticed when they become looser than they were, and set back.
- * Warden only, main thread only.
+ * netd only, main thread only.
  *
  *   ip_forward, IPv6 forwarding    the gateway is no router; our forward chain drops all the same
  *   route_localnet                 127.0.0.0/8 becomes reachable from outside
@@ -26,26 +26,27 @@
 
 #include <stddef.h>
 
-struct switches; /* opaque */
+struct sysctl_watch; /* opaque */
 
 /* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What stands now is right. */
-struct switches *switches_new(const char *proc_folder);
-struct switches *switches_free(struct switches *switches); /* accepts NULL, returns NULL */
+struct sysctl_watch *sysctl_watch_new(const char *proc_folder);
+struct sysctl_watch *
+sysctl_watch_free(struct sysctl_watch *switches); /* accepts NULL, returns NULL */
 
 /* What stands now is right. */
-void switches_accept(struct switches *switches);
+void sysctl_watch_accept(struct sysctl_watch *switches);
 
 /*
  * The switches of the whole machine: each that is looser than it was is set back and told in DETAIL
  * ("key=value key=value"). Returns how many. One that cannot be set back is told once.
  */
-size_t switches_look(struct switches *switches, struct strbuf *detail);
+size_t sysctl_watch_look(struct sysctl_watch *switches, struct strbuf *detail);
 
 /* The same for one interface; it is right as it was when it was first seen. */
-size_t switches_look_at(struct switches *switches, const struct link_info *link,
-                        struct strbuf *detail);
+size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
+                            struct strbuf *detail);
 
 /* After each interface was looked at: forgets those that are gone. */
-void switches_end_look(struct switches *switches);
+void sysctl_watch_end_look(struct sysctl_watch *switches);
 
 #endif

@@ -5,8 +5,8 @@
 #include "agent/base/memory.h"
 #include "tunnel/firewall/sysctl_watch.h"
 #include "tunnel/journal/journal.h"
-#include "tunnel/os/rtnl_links.h"
 #include "tunnel/os/netlink.h"
+#include "tunnel/os/rtnl_links.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +21,10 @@
 
 struct tamper {
     int events, routes;
-    struct switches *switches;
+    struct sysctl_watch *switches;
     char *tunnel_kind;
     struct strbuf hooks;
-    struct link_list links;
+    struct rtnl_link_list links;
     struct strbuf foreign;         /* tunnels of others, "INDEX NAME\n" each, as at the last look */
     struct nft_change transaction; /* being read */
     struct nft_change culprit;
@@ -37,10 +37,10 @@ struct tamper *tamper_free(struct tamper *tamper)
         return NULL;
     descriptor_close(&tamper->events);
     descriptor_close(&tamper->routes);
-    switches_free(tamper->switches);
+    sysctl_watch_free(tamper->switches);
     strbuf_free(&tamper->hooks);
     strbuf_free(&tamper->foreign);
-    link_list_free(&tamper->links);
+    rtnl_link_list_free(&tamper->links);
     free(tamper->tunnel_kind);
     free(tamper);
     return NULL;
@@ -55,7 +55,7 @@ int tamper_descriptor(const struct tamper *tamper)
 
 struct events {
     struct tamper *tamper;
-    const struct rules *rules;
+    const struct nft_state *rules;
     bool others;
 };
 
@@ -67,7 +67,7 @@ static void take_event(const struct nlmsghdr *message, void *context)
         return;
     struct nft_change change = tamper->transaction;
     tamper->transaction = (struct nft_change){0};
-    if (rules_is_own(events->rules, change.generation))
+    if (nft_state_is_own(events->rules, change.generation))
         return;
     events->others = true;
     if (tamper->has_culprit && tamper->culprit.is_on_table && !change.is_on_table)
@@ -76,7 +76,7 @@ static void take_event(const struct nlmsghdr *message, void *context)
     tamper->has_culprit = true;
 }
 
-bool tamper_take_events(struct tamper *tamper, const struct rules *rules)
+bool tamper_take_events(struct tamper *tamper, const struct nft_state *rules)
 {
     struct events events = {.tamper = tamper, .rules = rules};
     int result = netlink_drain(tamper->events, take_event, &events);
@@ -109,7 +109,7 @@ static bool has_line(const char *text, const char *line, size_t length)
 int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf now = STRBUF_EMPTY;
-    int result = nft_list_device_hooks(&now, problem);
+    int result = nft_run_list_device_hooks(&now, problem);
     if (result < 0)
         return result;
     int found = 0;
@@ -129,12 +129,12 @@ int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct st
 
 /* ---- Switches and interfaces ---- */
 
-static bool is_pretender(const struct link_info *link)
+static bool is_pretender(const struct rtnl_link_info *link)
 {
     return strncmp(link->name, "spt", 3) == 0;
 }
 
-static bool is_tunnel(const struct tamper *tamper, const struct link_info *link)
+static bool is_tunnel(const struct tamper *tamper, const struct rtnl_link_info *link)
 {
     return is_pretender(link) || strcmp(link->kind, tamper->tunnel_kind) == 0;
 }
@@ -144,26 +144,26 @@ static bool is_tunnel(const struct tamper *tamper, const struct link_info *link)
 static void note_present(struct tamper *tamper)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    if (links_list(tamper->routes, &tamper->links) < 0)
+    if (rtnl_links_list(tamper->routes, &tamper->links) < 0)
         return; /* all of them are new at the next look */
     for (size_t i = 0; i < tamper->links.length; i++) {
-        const struct link_info *link = &tamper->links.items[i];
+        const struct rtnl_link_info *link = &tamper->links.items[i];
         if (!is_tunnel(tamper, link))
-            (void)switches_look_at(tamper->switches, link, &ignored);
+            (void)sysctl_watch_look_at(tamper->switches, link, &ignored);
         else if (!is_pretender(link))
             strbuf_addf(&tamper->foreign, "%u %s\n", link->index, link->name);
     }
 }
 
 /* Adds a tunnel that is not ours to NOW; returns 1 when it was not there at the last look. */
-static size_t look_at_tunnel(struct tamper *tamper, const struct link_info *link,
+static size_t look_at_tunnel(struct tamper *tamper, const struct rtnl_link_info *link,
                              struct strbuf *now, struct strbuf *detail)
 {
     size_t before = now->length;
     strbuf_addf(now, "%u %s\n", link->index, link->name);
     if (has_line(strbuf_text(&tamper->foreign), now->data + before, now->length - before - 1))
         return 0;
-    int removed = is_pretender(link) ? link_delete(tamper->routes, link->index) : 1;
+    int removed = is_pretender(link) ? rtnl_link_delete(tamper->routes, link->index) : 1;
     if (detail->length < DETAIL_BYTES) {
         journal_add(detail, "foreign_tunnel", link->name);
         journal_add(detail, "kind", link->kind);
@@ -175,18 +175,18 @@ static size_t look_at_tunnel(struct tamper *tamper, const struct link_info *link
 
 size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail)
 {
-    size_t found = switches_look(tamper->switches, detail);
+    size_t found = sysctl_watch_look(tamper->switches, detail);
     struct strbuf now = STRBUF_EMPTY;
-    if (links_list(tamper->routes, &tamper->links) < 0)
+    if (rtnl_links_list(tamper->routes, &tamper->links) < 0)
         return found; /* looked at again in a second */
     for (size_t i = 0; i < tamper->links.length; i++) {
-        const struct link_info *link = &tamper->links.items[i];
+        const struct rtnl_link_info *link = &tamper->links.items[i];
         if (!is_tunnel(tamper, link))
-            found += switches_look_at(tamper->switches, link, detail);
+            found += sysctl_watch_look_at(tamper->switches, link, detail);
         else if (link->index != own_index)
             found += look_at_tunnel(tamper, link, &now, detail);
     }
-    switches_end_look(tamper->switches);
+    sysctl_watch_end_look(tamper->switches);
     strbuf_free(&tamper->foreign);
     tamper->foreign = now;
     return found;
@@ -205,9 +205,9 @@ void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names)
 void tamper_accept(struct tamper *tamper)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    switches_accept(tamper->switches);
+    sysctl_watch_accept(tamper->switches);
     strbuf_reset(&tamper->hooks);
-    (void)nft_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
+    (void)nft_run_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
 }
 
 int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper)
@@ -224,7 +224,7 @@ int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper *
     tamper->events = events;
     tamper->routes = routes;
     routes = -1;
-    tamper->switches = switches_new(proc_folder);
+    tamper->switches = sysctl_watch_new(proc_folder);
     tamper->tunnel_kind = memory_text(tunnel_kind);
     tamper_accept(tamper);
     note_present(tamper);

@@ -1,7 +1,7 @@
 /*
  * Notices what others do to this machine's packet rules: who changed tables, new hooks at devices,
  * switches of the kernel set looser (switches.h), tunnels that are not ours. It notices, names, and
- * sets back what needs no rules; firewall.c decides. Warden only, main thread only.
+ * sets back what needs no rules; firewall.c decides. netd only, main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
 #define SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
@@ -31,7 +31,7 @@ int tamper_descriptor(const struct tamper *tamper);
  * Takes the waiting events. Returns true when there were changes that were not made by RULES, or
  * when events were lost.
  */
-bool tamper_take_events(struct tamper *tamper, const struct rules *rules);
+bool tamper_take_events(struct tamper *tamper, const struct nft_state *rules);
 
 /*
  * The latest change by others since the last tamper_forget(): one that touched our table if there

@@ -1,7 +1,7 @@
 /*
  * The audit trail: one text line per event, append-only, each line chained to the one before by
  * SHA-256, on disk (fsync) before anything is done. Files of bounded size in one folder; the chain
- * goes on from file to file. The warden writes; main thread only. journal_chain_* is pure.
+ * goes on from file to file. netd writes; main thread only. journal_chain_* is pure.
  *
  * A line:  SEQ TIME EVENT KEY=VALUE ... hash=HEX
  * TIME is UTC with milliseconds; a value with a space, a quote or a backslash is quoted. HEX is the

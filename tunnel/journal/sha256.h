@@ -1,5 +1,5 @@
 /*
- * SHA-256 (FIPS 180-4). Our own, because the warden must not load a TLS library with its
+ * SHA-256 (FIPS 180-4). Our own, because netd must not load a TLS library with its
  * configuration parser for one function. Pure; any thread.
  */
 #ifndef SALLYPORT_TUNNEL_JOURNAL_SHA256_H

@@ -1,5 +1,5 @@
 /*
- * One tunnel session from the request to its end: a pure state machine. It decides; the warden
+ * One tunnel session from the request to its end: a pure state machine. It decides; netd
  * journals the decision, and only then commits it and acts. At most one session at a time; nothing
  * of it is ever on disk, so a reboot means closed. Time is CLOCK_BOOTTIME in milliseconds, given
  * by the caller.
@@ -97,7 +97,7 @@ struct session_event {
     uint64_t bytes;       /* TRAFFIC */
 };
 
-/* What the warden has to do after it has committed the decision. */
+/* What netd has to do after it has committed the decision. */
 enum session_action {
     SESSION_ACT_NOTHING,
     SESSION_ACT_BRING_UP, /* resolve, interface, handshake; then READY or END */

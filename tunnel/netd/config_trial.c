@@ -28,7 +28,7 @@ static void hash_text(const char *text, char ret_hex[SHA256_HEX_BYTES])
     sha256_final(&hash, ret_hex);
 }
 
-int trial_begin(const struct netd_config *confirmed, const struct netd_config *tried)
+int config_trial_begin(const struct netd_config *confirmed, const struct netd_config *tried)
 {
     CLEANUP(memory_free_pointer) char *path = path_of(confirmed);
     CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
@@ -40,7 +40,7 @@ int trial_begin(const struct netd_config *confirmed, const struct netd_config *t
     return file_replace(path, file.data, file.length, 0600);
 }
 
-int trial_keep(const struct netd_config *confirmed)
+int config_trial_keep(const struct netd_config *confirmed)
 {
     CLEANUP(memory_free_pointer) char *path = path_of(confirmed);
     int result = file_remove(path);
@@ -90,7 +90,7 @@ static struct netd_config *load_confirmed(const char *path)
     return confirmed;
 }
 
-int trial_settle(struct netd_config *config, struct strbuf *problem)
+int config_trial_settle(struct netd_config *config, struct strbuf *problem)
 {
     CLEANUP(memory_free_pointer) char *path = path_of(config);
     CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
@@ -98,7 +98,7 @@ int trial_settle(struct netd_config *config, struct strbuf *problem)
     if (result == -ENOENT)
         return 0;
     if (result == 0 && is_stale(strbuf_text(&file), config->text))
-        return trial_keep(config);
+        return config_trial_keep(config);
     struct netd_config *confirmed = result == 0 ? load_confirmed(path) : NULL;
     if (!confirmed) {
         strbuf_addf(problem,

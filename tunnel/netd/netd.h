@@ -1,5 +1,5 @@
 /*
- * What the parts of the running warden share; owned by netd_main.c. Only netd_main.c,
+ * What the parts of the running netd share; owned by netd_main.c. Only netd_main.c,
  * netd_requests.c and netd_signed.c see it.
  */
 #ifndef SALLYPORT_TUNNEL_NETD_NETD_H
@@ -28,31 +28,33 @@ struct netd {
     int64_t counters_ms;
     struct journal *journal;
     struct firewall *firewall;
-    struct keeper *keeper;
-    struct lookup *lookup;
-    struct server *server;
-    struct gate *gate; /* NULL without a tunnel */
+    struct session_control *session_control;
+    struct egress_resolver *lookup;
+    struct netd_server *server;
+    struct command_gate *gate; /* NULL without a tunnel */
     sd_event_source *gate_timer;
     char signed_id[WIRE_NAME_BYTES]; /* of the signed command whose answer comes later */
     sd_event *loop;
 };
 
-/* Answers one request: struct server_settings.handle. CONTEXT is the struct netd. */
-enum server_answer netd_handle(void *context, const struct server_peer *peer,
-                               const struct wire_message *request, struct wire_message *reply);
+/* Answers one request: struct netd_server_settings.handle. CONTEXT is the struct netd. */
+enum netd_server_answer netd_handle(void *context, const struct netd_server_peer *peer,
+                                    const struct wire_message *request, struct wire_message *reply);
 
-/* Fills the body of a reply that comes later: struct server_settings.complete. */
+/* Fills the body of a reply that comes later: struct netd_server_settings.complete. */
 void netd_complete(void *context, struct wire_message *reply, const char *text);
 
-/* Lets signed commands in, if there is a tunnel. 0 or a negative errno. The keeper is there. */
+/* Lets signed commands in, if there is a tunnel. 0 or a negative errno. The session_control is
+ * there. */
 int netd_open_gate(struct netd *netd);
 void netd_close_gate(struct netd *netd);
 
 /* The two verbs of signed commands. */
-enum server_answer netd_challenge(struct netd *netd, const struct server_peer *peer,
-                                  const struct wire_message *request, struct wire_message *reply);
-enum server_answer netd_signed(struct netd *netd, const struct server_peer *peer,
-                               const struct wire_message *request, struct wire_message *reply);
+enum netd_server_answer netd_challenge(struct netd *netd, const struct netd_server_peer *peer,
+                                       const struct wire_message *request,
+                                       struct wire_message *reply);
+enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_peer *peer,
+                                    const struct wire_message *request, struct wire_message *reply);
 
 /* Fills the answer to the signed command ID; its result is set. */
 void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *reply);

@@ -1,5 +1,5 @@
 /*
- * sallyport-netd, the warden: owns the firewall and the tunnel. Starts in order, runs, stops in
+ * sallyport-netd, netd: owns the firewall and the tunnel. Starts in order, runs, stops in
  * reverse; the rules stay loaded when it leaves. Keeps CAP_NET_ADMIN and nothing else, parses no
  * JSON, no TLS and no DNS, opens no internet socket, and starts no shell.
  */
@@ -7,8 +7,8 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "tunnel/netd/netd.h"
 #include "tunnel/netd/config_trial.h"
+#include "tunnel/netd/netd.h"
 #include "tunnel/os/privilege.h"
 #include "tunnel/os/resolve.h"
 #include "tunnel/session/wireguard.h"
@@ -132,7 +132,7 @@ static int lockdown(const char *boot_file)
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* ---- The parts of the running warden ---- */
+/* ---- The parts of the running netd ---- */
 
 void netd_journal(struct netd *netd, const char *event, const char *detail)
 {
@@ -143,7 +143,7 @@ void netd_journal(struct netd *netd, const char *event, const char *detail)
         log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
                   event, strerror(-problem));
     if (netd->server)
-        server_notify(netd->server);
+        netd_server_notify(netd->server);
 }
 
 static char *boot_file_of(const struct netd_config *config)
@@ -180,7 +180,7 @@ void netd_end_trial(struct netd *netd)
         }
         return;
     }
-    lookup_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
+    egress_resolver_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd->trial = netd_config_free(netd->trial);
     netd_journal(netd, "firewall_rolled_back", "");
@@ -195,9 +195,10 @@ static void on_tampered(void *context, const char *detail)
               "`sallyport firewall verify`",
               detail);
     netd_journal(netd, "firewall_tampered", detail);
-    if (netd->keeper)
-        (void)keeper_close(netd->keeper, SESSION_END_TAMPERED,
-                           &(struct keeper_asker){.who = "sallyport-netd"}, &problem);
+    if (netd->session_control)
+        (void)session_control_close(netd->session_control, SESSION_END_TAMPERED,
+                                    &(struct session_control_asker){.who = "sallyport-netd"},
+                                    &problem);
 }
 
 static void on_repaired(void *context, const char *detail)
@@ -215,14 +216,14 @@ static void on_changed(void *context)
 {
     struct netd *netd = context;
     if (netd->server)
-        server_notify(netd->server);
+        netd_server_notify(netd->server);
 }
 
 static void on_opened(void *context, enum session_refusal refusal, const char *text)
 {
     struct netd *netd = context;
     if (netd->server)
-        server_answer_waiting(netd->server, refusal, text);
+        netd_server_answer_waiting(netd->server, refusal, text);
 }
 
 /* ---- Starting ---- */
@@ -251,7 +252,7 @@ static int start_journal(struct netd *netd)
         .folder = folder, .file_bytes = JOURNAL_FILE_BYTES, .files = JOURNAL_FILES};
     int result = journal_open(&settings, clock_wall_ms(), &problem, &netd->journal);
     if (result < 0)
-        log_error("journal", "%s; the warden does not start without it", strbuf_text(&problem));
+        log_error("journal", "%s; netd does not start without it", strbuf_text(&problem));
     return result;
 }
 
@@ -276,11 +277,11 @@ static int start_firewall(struct netd *netd, struct leftovers *ret_left)
     return ret_left->leases < 0 ? ret_left->leases : 0;
 }
 
-/* Rules that were on trial when the warden ended, or that nobody confirmed, are not taken. */
+/* Rules that were on trial when netd ended, or that nobody confirmed, are not taken. */
 static int settle_trial(struct netd *netd)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    int result = trial_settle(netd->config, &problem);
+    int result = config_trial_settle(netd->config, &problem);
     if (result < 0)
         log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
     if (result > 0)
@@ -343,7 +344,7 @@ static uid_t find_agent(const char *name)
     const struct passwd *user = getpwnam(name);
     if (!user)
         log_warning("netd", "agent_user=%s does not exist; no agent can connect", name);
-    return user ? user->pw_uid : SERVER_NOBODY;
+    return user ? user->pw_uid : NETD_SERVER_NOBODY;
 }
 
 static gid_t find_admins(const char *name)
@@ -361,7 +362,7 @@ static int start_server(struct netd *netd)
 {
     CLEANUP(memory_free_pointer)
     char *path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
-    const struct server_settings settings = {
+    const struct netd_server_settings settings = {
         .socket_path = path,
         .agent_uid = find_agent(netd->config->access.agent_user),
         .admin_gid = find_admins(netd->config->access.admin_group),
@@ -369,7 +370,7 @@ static int start_server(struct netd *netd)
         .complete = netd_complete,
         .context = netd,
     };
-    int problem = server_new(&settings, netd->loop, &netd->server);
+    int problem = netd_server_new(&settings, netd->loop, &netd->server);
     if (problem < 0)
         log_error("netd", "socket=%s %s", path, strerror(-problem));
     return problem;
@@ -378,12 +379,12 @@ static int start_server(struct netd *netd)
 static bool is_idle(const struct netd *netd)
 {
     struct wire_status status = {0};
-    if (netd->keeper)
-        keeper_get_status(netd->keeper, &status);
+    if (netd->session_control)
+        session_control_get_status(netd->session_control, &status);
     return status.session_state == SESSION_CLOSED && !netd->trial;
 }
 
-/* Ends the warden, for systemd to start it anew, unless that would end somebody's session. */
+/* Ends netd, for systemd to start it anew, unless that would end somebody's session. */
 static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     (void)at_us;
@@ -449,7 +450,7 @@ static int give_up_privileges(void)
 
 static int start(struct netd *netd)
 {
-    const struct keeper_hooks hooks = {on_changed, on_opened, netd};
+    const struct session_control_hooks hooks = {on_changed, on_opened, netd};
     struct leftovers left = {0};
     int problem = make_folders(netd);
     if (!problem)
@@ -469,22 +470,24 @@ static int start(struct netd *netd)
     if (problem < 0)
         return problem;
     show_key(&netd->config->tunnel);
-    netd->keeper = keeper_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
+    netd->session_control =
+        session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
     netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
     problem = netd_open_gate(netd);
     if (problem < 0)
         return problem;
-    netd->lookup = lookup_new(netd->config, &netd->config->tunnel, netd->firewall,
-                              &(struct lookup_hooks){on_egress, netd}, netd->loop);
+    netd->lookup =
+        egress_resolver_new(netd->config, &netd->config->tunnel, netd->firewall,
+                            &(struct egress_resolver_hooks){on_egress, netd}, netd->loop);
     return start_server(netd);
 }
 
 static void stop(struct netd *netd)
 {
     netd_close_gate(netd);
-    netd->lookup = lookup_free(netd->lookup);
-    netd->keeper = keeper_free(netd->keeper);
-    netd->server = server_free(netd->server);
+    netd->lookup = egress_resolver_free(netd->lookup);
+    netd->session_control = session_control_free(netd->session_control);
+    netd->server = netd_server_free(netd->server);
     netd->renewal = sd_event_source_disable_unref(netd->renewal);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd_end_trial(netd);

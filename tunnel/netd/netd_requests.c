@@ -13,21 +13,21 @@
 
 #define COUNTERS_MS 1000 /* so long an answer is good for whoever asks again */
 
-typedef enum server_answer verb_handler(struct netd *netd, const struct server_peer *peer,
-                                        const struct wire_message *request,
-                                        struct wire_message *reply);
+typedef enum netd_server_answer verb_handler(struct netd *netd, const struct netd_server_peer *peer,
+                                             const struct wire_message *request,
+                                             struct wire_message *reply);
 
 /* Fills a reply that is a verdict and a text. */
-static enum server_answer answer(struct wire_message *reply, enum session_refusal refusal,
-                                 const struct strbuf *text)
+static enum netd_server_answer answer(struct wire_message *reply, enum session_refusal refusal,
+                                      const struct strbuf *text)
 {
     reply->header.result = (int32_t)refusal;
     wire_put_text(reply->body.text.text, sizeof(reply->body.text.text), strbuf_text(text));
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-static enum server_answer hello(struct netd *netd, const struct server_peer *peer,
-                                const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer hello(struct netd *netd, const struct netd_server_peer *peer,
+                                     const struct wire_message *request, struct wire_message *reply)
 {
     (void)request;
     struct wire_hello *body = &reply->body.hello;
@@ -35,16 +35,17 @@ static enum server_answer hello(struct netd *netd, const struct server_peer *pee
     if (netd->config->tunnel.is_configured)
         wire_put_text(body->gateway, sizeof(body->gateway), netd->config->tunnel.gateway);
     body->role = peer->role;
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-static enum server_answer status(struct netd *netd, const struct server_peer *peer,
-                                 const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer status(struct netd *netd, const struct netd_server_peer *peer,
+                                      const struct wire_message *request,
+                                      struct wire_message *reply)
 {
     (void)peer, (void)request;
     struct wire_status *body = &reply->body.status;
     struct firewall_posture posture;
-    keeper_get_status(netd->keeper, body);
+    session_control_get_status(netd->session_control, body);
     firewall_get_posture(netd->firewall, &posture);
     body->firewall_state = posture.state;
     body->firewall_exceptions = posture.exceptions;
@@ -60,11 +61,12 @@ static enum server_answer status(struct netd *netd, const struct server_peer *pe
         int64_t left_ms = netd->trial_ends_ms - clock_mono_ns() / CLOCK_NS_PER_MS;
         body->is_trying = left_ms > 0 ? (uint32_t)((left_ms + 999) / 1000) : 1;
     }
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-static enum server_answer counters(struct netd *netd, const struct server_peer *peer,
-                                   const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer counters(struct netd *netd, const struct netd_server_peer *peer,
+                                        const struct wire_message *request,
+                                        struct wire_message *reply)
 {
     (void)peer, (void)request;
     struct wire_counters *body = &reply->body.counters;
@@ -78,69 +80,77 @@ static enum server_answer counters(struct netd *netd, const struct server_peer *
     body->dropped_forward = dropped->dropped_forward;
     body->dropped_out = dropped->dropped_out;
     body->spoofed = dropped->spoofed;
-    body->session_bytes = keeper_bytes(netd->keeper);
-    server_get_counters(netd->server, &body->refused_peers, &body->refused_requests);
-    return SERVER_ANSWER_NOW;
+    body->session_bytes = session_control_bytes(netd->session_control);
+    netd_server_get_counters(netd->server, &body->refused_peers, &body->refused_requests);
+    return NETD_SERVER_ANSWER_NOW;
 }
 
 /* Begun and not waiting for a person: the answer comes when the hub has answered, or has not. */
-static enum server_answer answer_opening(const struct netd *netd, struct wire_message *reply,
-                                         enum session_refusal refusal, struct strbuf *text)
+static enum netd_server_answer answer_opening(const struct netd *netd, struct wire_message *reply,
+                                              enum session_refusal refusal, struct strbuf *text)
 {
-    if (refusal == REFUSAL_NONE && !keeper_is_waiting(netd->keeper))
-        return SERVER_ANSWER_LATER;
+    if (refusal == REFUSAL_NONE && !session_control_is_waiting(netd->session_control))
+        return NETD_SERVER_ANSWER_LATER;
     if (refusal == REFUSAL_NONE)
         strbuf_add(text, "waiting for `sallyport tunnel approve` on site, 15 minutes at most");
     return answer(reply, refusal, text);
 }
 
-static enum server_answer open_local(struct netd *netd, const struct server_peer *peer,
-                                     const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer open_local(struct netd *netd, const struct netd_server_peer *peer,
+                                          const struct wire_message *request,
+                                          struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     const struct wire_open *body = &request->body.open;
-    const struct keeper_request asked = {.services = body->services,
-                                         .n_services = body->n_services,
-                                         .ttl_s = body->ttl_s,
-                                         .opener = peer->name,
-                                         .reason = body->reason};
-    return answer_opening(netd, reply, keeper_open(netd->keeper, &asked, &text), &text);
+    const struct session_control_request asked = {.services = body->services,
+                                                  .n_services = body->n_services,
+                                                  .ttl_s = body->ttl_s,
+                                                  .opener = peer->name,
+                                                  .reason = body->reason};
+    return answer_opening(netd, reply, session_control_open(netd->session_control, &asked, &text),
+                          &text);
 }
 
-static enum server_answer extend(struct netd *netd, const struct server_peer *peer,
-                                 const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer extend(struct netd *netd, const struct netd_server_peer *peer,
+                                      const struct wire_message *request,
+                                      struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     const struct wire_extend *body = &request->body.extend;
-    const struct keeper_asker asker = {.who = peer->name};
-    return answer(reply, keeper_extend(netd->keeper, body->ttl_s, &asker, body->reason, &text),
-                  &text);
+    const struct session_control_asker asker = {.who = peer->name};
+    return answer(
+        reply,
+        session_control_extend(netd->session_control, body->ttl_s, &asker, body->reason, &text),
+        &text);
 }
 
-static enum server_answer close_session(struct netd *netd, const struct server_peer *peer,
-                                        const struct wire_message *request,
-                                        struct wire_message *reply)
+static enum netd_server_answer close_session(struct netd *netd, const struct netd_server_peer *peer,
+                                             const struct wire_message *request,
+                                             struct wire_message *reply)
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     enum session_end end =
         peer->role == WIRE_ROLE_AGENT ? SESSION_END_CLOSED_BY_OPERATOR : SESSION_END_CLOSED_LOCALLY;
-    const struct keeper_asker asker = {.who = peer->name};
-    return answer(reply, keeper_close(netd->keeper, end, &asker, &text), &text);
+    const struct session_control_asker asker = {.who = peer->name};
+    return answer(reply, session_control_close(netd->session_control, end, &asker, &text), &text);
 }
 
-static enum server_answer approve(struct netd *netd, const struct server_peer *peer,
-                                  const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer approve(struct netd *netd, const struct netd_server_peer *peer,
+                                       const struct wire_message *request,
+                                       struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     uint64_t asked = request->body.approve.asked;
-    return answer_opening(netd, reply, keeper_approve(netd->keeper, asked, peer->name, &text),
+    return answer_opening(netd, reply,
+                          session_control_approve(netd->session_control, asked, peer->name, &text),
                           &text);
 }
 
-static enum server_answer verify_firewall(struct netd *netd, const struct server_peer *peer,
-                                          const struct wire_message *request,
-                                          struct wire_message *reply)
+static enum netd_server_answer verify_firewall(struct netd *netd,
+                                               const struct netd_server_peer *peer,
+                                               const struct wire_message *request,
+                                               struct wire_message *reply)
 {
     (void)peer, (void)request;
     struct firewall_posture posture;
@@ -155,7 +165,7 @@ static enum server_answer verify_firewall(struct netd *netd, const struct server
         wire_put_text(body->text, sizeof(body->text), posture.problem);
     if (result < 0)
         reply->header.result = REFUSAL_FAILED;
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
 static void journal_by(struct netd *netd, const char *event, const char *who)
@@ -165,9 +175,9 @@ static void journal_by(struct netd *netd, const char *event, const char *who)
     netd_journal(netd, event, strbuf_text(&detail));
 }
 
-static enum server_answer acknowledge(struct netd *netd, const struct server_peer *peer,
-                                      const struct wire_message *request,
-                                      struct wire_message *reply)
+static enum netd_server_answer acknowledge(struct netd *netd, const struct netd_server_peer *peer,
+                                           const struct wire_message *request,
+                                           struct wire_message *reply)
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -195,7 +205,8 @@ static int prepare_trial(struct netd *netd, struct netd_config **ret_fresh, stru
         return -EINVAL;
     }
     const char *group = netd_config_difference(netd->config, fresh);
-    int problem = group ? -EINVAL : trial_begin(netd->rules ? netd->rules : netd->config, fresh);
+    int problem =
+        group ? -EINVAL : config_trial_begin(netd->rules ? netd->rules : netd->config, fresh);
     if (problem == 0) {
         netd->is_unconfirmed = true;
         *ret_fresh = fresh;
@@ -203,7 +214,7 @@ static int prepare_trial(struct netd *netd, struct netd_config **ret_fresh, stru
     }
     if (group)
         strbuf_addf(text,
-                    "`%s` is not as it was when the warden started: a trial is for `firewall` "
+                    "`%s` is not as it was when netd started: a trial is for `firewall` "
                     "alone; restart sallyport-netd for the rest",
                     group);
     else
@@ -230,13 +241,13 @@ static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *tex
         return problem;
     }
     netd->trial = fresh;
-    lookup_follow(netd->lookup, fresh);
+    egress_resolver_follow(netd->lookup, fresh);
     return 0;
 }
 
-static enum server_answer try_firewall(struct netd *netd, const struct server_peer *peer,
-                                       const struct wire_message *request,
-                                       struct wire_message *reply)
+static enum netd_server_answer try_firewall(struct netd *netd, const struct netd_server_peer *peer,
+                                            const struct wire_message *request,
+                                            struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, detail = STRBUF_EMPTY;
     journal_add(&detail, "by", peer->name);
@@ -255,9 +266,9 @@ static enum server_answer try_firewall(struct netd *netd, const struct server_pe
     return answer(reply, REFUSAL_FAILED, &text);
 }
 
-static enum server_answer keep_firewall(struct netd *netd, const struct server_peer *peer,
-                                        const struct wire_message *request,
-                                        struct wire_message *reply)
+static enum netd_server_answer keep_firewall(struct netd *netd, const struct netd_server_peer *peer,
+                                             const struct wire_message *request,
+                                             struct wire_message *reply)
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -266,7 +277,7 @@ static enum server_answer keep_firewall(struct netd *netd, const struct server_p
         strbuf_add(&text, "no rules are being tried; the time may be over");
         return answer(reply, REFUSAL_NOT_OPEN, &text);
     }
-    int problem = trial_keep(netd->config);
+    int problem = config_trial_keep(netd->config);
     if (problem < 0) {
         strbuf_addf(&text,
                     "the confirmation cannot be written down, so the rules before come back: %s",
@@ -283,9 +294,9 @@ static enum server_answer keep_firewall(struct netd *netd, const struct server_p
     return answer(reply, REFUSAL_NONE, &text);
 }
 
-static enum server_answer read_journal(struct netd *netd, const struct server_peer *peer,
-                                       const struct wire_message *request,
-                                       struct wire_message *reply)
+static enum netd_server_answer read_journal(struct netd *netd, const struct netd_server_peer *peer,
+                                            const struct wire_message *request,
+                                            struct wire_message *reply)
 {
     (void)peer;
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
@@ -298,14 +309,15 @@ static enum server_answer read_journal(struct netd *netd, const struct server_pe
     wire_put_text(body->line, sizeof(body->line), strbuf_text(&line));
     body->length = (uint32_t)strlen(body->line);
     body->starts_file = starts_file;
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-static enum server_answer subscribe(struct netd *netd, const struct server_peer *peer,
-                                    const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer subscribe(struct netd *netd, const struct netd_server_peer *peer,
+                                         const struct wire_message *request,
+                                         struct wire_message *reply)
 {
     (void)netd, (void)peer, (void)request, (void)reply;
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
 static verb_handler *const handlers[WIRE_VERB_COUNT] = {
@@ -326,8 +338,8 @@ static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_SIGNED] = netd_signed,
 };
 
-enum server_answer netd_handle(void *context, const struct server_peer *peer,
-                               const struct wire_message *request, struct wire_message *reply)
+enum netd_server_answer netd_handle(void *context, const struct netd_server_peer *peer,
+                                    const struct wire_message *request, struct wire_message *reply)
 {
     return handlers[request->header.verb](context, peer, request, reply);
 }

@@ -1,6 +1,6 @@
 /*
- * Signed commands in the running warden: the two verbs, the clock of the gate, and what the gate
- * lets through to the keeper.
+ * Signed commands in the running netd: the two verbs, the clock of the gate, and what the gate
+ * lets through to the session_control.
  */
 #include "tunnel/netd/netd.h"
 
@@ -19,20 +19,22 @@ static enum session_refusal act(void *context, const struct command *command, co
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY; /* for people on site; not sent */
     struct netd *netd = context;
-    const struct keeper_asker asker = {.who = signer, .id = command->id};
-    const struct keeper_request request = {.services = command->services,
-                                           .n_services = command->n_services,
-                                           .ttl_s = command->ttl_s,
-                                           .opener = signer,
-                                           .reason = command->reason,
-                                           .id = command->id};
+    const struct session_control_asker asker = {.who = signer, .id = command->id};
+    const struct session_control_request request = {.services = command->services,
+                                                    .n_services = command->n_services,
+                                                    .ttl_s = command->ttl_s,
+                                                    .opener = signer,
+                                                    .reason = command->reason,
+                                                    .id = command->id};
     switch (command->action) {
     case COMMAND_OPEN:
-        return keeper_open(netd->keeper, &request, &text);
+        return session_control_open(netd->session_control, &request, &text);
     case COMMAND_EXTEND:
-        return keeper_extend(netd->keeper, command->ttl_s, &asker, command->reason, &text);
+        return session_control_extend(netd->session_control, command->ttl_s, &asker,
+                                      command->reason, &text);
     case COMMAND_CLOSE:
-        return keeper_close(netd->keeper, SESSION_END_CLOSED_BY_OPERATOR, &asker, &text);
+        return session_control_close(netd->session_control, SESSION_END_CLOSED_BY_OPERATOR, &asker,
+                                     &text);
     }
     return REFUSAL_FAILED;
 }
@@ -56,7 +58,7 @@ void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *
     CLEANUP(strbuf_free) struct strbuf lines = STRBUF_EMPTY;
     struct wire_signed_reply *body = &reply->body.signed_reply;
     struct wire_status status = {0};
-    keeper_get_status(netd->keeper, &status);
+    session_control_get_status(netd->session_control, &status);
     body->session_state = status.session_state;
     memcpy(body->id, id, strlen(id) + 1);
     if (reply->header.result != REFUSAL_NONE || status.session_state == SESSION_CLOSING)
@@ -71,7 +73,7 @@ void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *
 static void arm(struct netd *netd)
 {
     (void)sd_event_source_set_time(netd->gate_timer,
-                                   (uint64_t)gate_next_tick_ms(netd->gate) * 1000);
+                                   (uint64_t)command_gate_next_tick_ms(netd->gate) * 1000);
     (void)sd_event_source_set_enabled(netd->gate_timer, SD_EVENT_ONESHOT);
 }
 
@@ -79,7 +81,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct netd *netd = context;
     (void)source, (void)usec;
-    gate_tick(netd->gate, clock_boot_ms());
+    command_gate_tick(netd->gate, clock_boot_ms());
     arm(netd);
     return 0;
 }
@@ -88,41 +90,42 @@ static void on_changed(void *context)
 {
     struct netd *netd = context;
     if (netd->server)
-        server_notify(netd->server);
+        netd_server_notify(netd->server);
 }
 
 /* ---- The verbs ---- */
 
-enum server_answer netd_challenge(struct netd *netd, const struct server_peer *peer,
-                                  const struct wire_message *request, struct wire_message *reply)
+enum netd_server_answer netd_challenge(struct netd *netd, const struct netd_server_peer *peer,
+                                       const struct wire_message *request,
+                                       struct wire_message *reply)
 {
     (void)peer, (void)request;
     struct wire_challenge *body = &reply->body.challenge;
-    if (netd->gate && gate_challenge(netd->gate)[0])
-        wire_put_text(body->challenge, sizeof(body->challenge), gate_challenge(netd->gate));
+    if (netd->gate && command_gate_challenge(netd->gate)[0])
+        wire_put_text(body->challenge, sizeof(body->challenge), command_gate_challenge(netd->gate));
     else
         reply->header.result = REFUSAL_NOT_PERMITTED;
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-enum server_answer netd_signed(struct netd *netd, const struct server_peer *peer,
-                               const struct wire_message *request, struct wire_message *reply)
+enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_peer *peer,
+                                    const struct wire_message *request, struct wire_message *reply)
 {
-    struct gate_answer answer;
+    struct command_gate_answer answer;
     (void)peer;
     if (!netd->gate) { /* a gateway without a tunnel has no service */
         reply->header.result = REFUSAL_UNKNOWN_SERVICE;
-        return SERVER_ANSWER_NOW;
+        return NETD_SERVER_ANSWER_NOW;
     }
-    gate_command(netd->gate, &request->body.signed_text, clock_boot_ms(), &answer);
+    command_gate_command(netd->gate, &request->body.signed_text, clock_boot_ms(), &answer);
     arm(netd);
     reply->header.result = (int32_t)answer.refusal;
     netd_answer_signed(netd, answer.id, reply);
     if (answer.refusal != REFUSAL_NONE || answer.action != COMMAND_OPEN ||
-        keeper_is_waiting(netd->keeper))
-        return SERVER_ANSWER_NOW;
+        session_control_is_waiting(netd->session_control))
+        return NETD_SERVER_ANSWER_NOW;
     memcpy(netd->signed_id, answer.id, sizeof(answer.id));
-    return SERVER_ANSWER_LATER;
+    return NETD_SERVER_ANSWER_LATER;
 }
 
 /* ---- Life ---- */
@@ -133,7 +136,7 @@ int netd_open_gate(struct netd *netd)
         return 0;
     CLEANUP(memory_free_pointer)
     char *path = memory_printf("%s/" USED_FILE, netd->config->paths.state_dir);
-    const struct gate_settings settings = {
+    const struct command_gate_settings settings = {
         .config = netd->config,
         .used_path = path,
         .signature = {.allowed_signers = netd->config->access.allowed_signers,
@@ -145,7 +148,7 @@ int netd_open_gate(struct netd *netd)
         .changed = on_changed,
         .context = netd,
     };
-    netd->gate = gate_new(&settings, clock_boot_ms());
+    netd->gate = command_gate_new(&settings, clock_boot_ms());
     int problem =
         sd_event_add_time(netd->loop, &netd->gate_timer, CLOCK_BOOTTIME, 0, 1000, on_timer, netd);
     if (problem >= 0)
@@ -156,5 +159,5 @@ int netd_open_gate(struct netd *netd)
 void netd_close_gate(struct netd *netd)
 {
     netd->gate_timer = sd_event_source_disable_unref(netd->gate_timer);
-    netd->gate = gate_free(netd->gate);
+    netd->gate = command_gate_free(netd->gate);
 }

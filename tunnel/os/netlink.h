@@ -1,6 +1,6 @@
 /*
  * Requests to the kernel over netlink, by hand: a few kinds, so that no library is needed. The
- * replies come from the kernel, but every length in them is checked all the same. Warden only,
+ * replies come from the kernel, but every length in them is checked all the same. netd only,
  * main thread only; a request waits at most two seconds.
  */
 #ifndef SALLYPORT_TUNNEL_OS_NETLINK_H

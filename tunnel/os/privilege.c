@@ -1,5 +1,5 @@
 /*
- * What the warden gives up. The capability stays permitted, effective and inheritable, but not
+ * What netd gives up. The capability stays permitted, effective and inheritable, but not
  * ambient: a child gets it only when its start is bracketed by privilege_ambient().
  */
 #include "tunnel/os/privilege.h"
@@ -85,7 +85,7 @@ int privilege_ambient(bool raised)
 }
 
 /*
- * What neither the warden nor nft, ip, wg, wireguard-go, ssh-keygen or the resolver ever calls, and
+ * What neither netd nor nft, ip, wg, wireguard-go, ssh-keygen or the resolver ever calls, and
  * what somebody who took one of them over would want. A list of what is denied, because the filter
  * is inherited by wireguard-go, whose run time may use other calls on each release; the unit adds
  * systemd's own list of what is allowed.

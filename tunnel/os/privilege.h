@@ -1,5 +1,5 @@
 /*
- * What the warden gives up before it does anything: all capabilities but CAP_NET_ADMIN, new
+ * What netd gives up before it does anything: all capabilities but CAP_NET_ADMIN, new
  * privileges, and the system calls that neither it nor a helper needs. Main thread, once.
  */
 #ifndef SALLYPORT_TUNNEL_OS_PRIVILEGE_H

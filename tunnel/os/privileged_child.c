@@ -1,4 +1,4 @@
-/* The warden's helper programs. */
+/* netd's helper programs. */
 #include "tunnel/os/privileged_child.h"
 
 #include "agent/base/child.h"
@@ -18,8 +18,8 @@
 #define HELPER_OUTPUT_BYTES 262144
 #define STOP_MS 500
 
-int helper_run_within(const char *const *arguments, const void *input, size_t input_length,
-                      int timeout_ms, struct strbuf *output)
+int privileged_child_run_within(const char *const *arguments, const void *input,
+                                size_t input_length, int timeout_ms, struct strbuf *output)
 {
     const struct child_job job = {
         .arguments = arguments,
@@ -71,7 +71,8 @@ static int spawn_with(const char *const *arguments, bool is_privileged, int outp
     return problem < 0 ? problem : lowered;
 }
 
-int helper_start(const char *const *arguments, bool is_privileged, int *ret_output, pid_t *ret_pid)
+int privileged_child_start(const char *const *arguments, bool is_privileged, int *ret_output,
+                           pid_t *ret_pid)
 {
     int ends[2] = {-1, -1};
     if (ret_output && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -85,7 +86,7 @@ int helper_start(const char *const *arguments, bool is_privileged, int *ret_outp
     int watched = (int)syscall(SYS_pidfd_open, pid, 0);
     if (watched < 0) {
         problem = -errno;
-        helper_stop(pid);
+        privileged_child_stop(pid);
         return problem;
     }
     if (ret_output) {
@@ -96,7 +97,7 @@ int helper_start(const char *const *arguments, bool is_privileged, int *ret_outp
     return watched;
 }
 
-void helper_stop(pid_t pid)
+void privileged_child_stop(pid_t pid)
 {
     (void)kill(pid, SIGTERM);
     int64_t deadline_ns = clock_mono_ns() + STOP_MS * CLOCK_NS_PER_MS;
@@ -113,8 +114,8 @@ void helper_stop(pid_t pid)
         ;
 }
 
-int helper_run(const char *const *arguments, const void *input, size_t input_length,
-               struct strbuf *output)
+int privileged_child_run(const char *const *arguments, const void *input, size_t input_length,
+                         struct strbuf *output)
 {
-    return helper_run_within(arguments, input, input_length, HELPER_TIMEOUT_MS, output);
+    return privileged_child_run_within(arguments, input, input_length, HELPER_TIMEOUT_MS, output);
 }

@@ -1,10 +1,10 @@
 /*
- * The warden's helper programs (nft, wg, ip): run to their end with fixed arguments, an empty
- * environment, a deadline and bounded output. Warden only, main thread only.
+ * netd's helper programs (nft, wg, ip): run to their end with fixed arguments, an empty
+ * environment, a deadline and bounded output. netd only, main thread only.
  *
- * The warden keeps its capability out of the ambient set, so that a child has none unless it is
- * started by helper_run(), which raises CAP_NET_ADMIN for exactly that start. privilege_reduce()
- * must have been called before (a test does so as well).
+ * netd keeps its capability out of the ambient set, so that a child has none unless it is
+ * started by privileged_child_run(), which raises CAP_NET_ADMIN for exactly that start.
+ * privilege_reduce() must have been called before (a test does so as well).
  */
 #ifndef SALLYPORT_TUNNEL_OS_PRIVILEGED_CHILD_H
 #define SALLYPORT_TUNNEL_OS_PRIVILEGED_CHILD_H
@@ -15,31 +15,32 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define HELPER_NFT "/usr/sbin/nft"
-#define HELPER_WG "/usr/bin/wg"
-#define HELPER_IP "/usr/bin/ip"
-#define HELPER_WIREGUARD_GO "/usr/bin/wireguard-go"
+#define PROGRAM_NFT "/usr/sbin/nft"
+#define PROGRAM_WG "/usr/bin/wg"
+#define PROGRAM_IP "/usr/bin/ip"
+#define PROGRAM_WIREGUARD_GO "/usr/bin/wireguard-go"
 
 /*
  * Runs ARGUMENTS (NULL-terminated, [0] an absolute path) with CAP_NET_ADMIN. INPUT goes to its
  * standard input, what it prints is appended to OUTPUT (at most 256 KiB). Returns its exit status
  * 0..255 (128 + N for signal N), or a negative errno (-ETIMEDOUT after 10 s: it is killed).
  */
-int helper_run(const char *const *arguments, const void *input, size_t input_length,
-               struct strbuf *output);
+int privileged_child_run(const char *const *arguments, const void *input, size_t input_length,
+                         struct strbuf *output);
 
 /*
  * Starts ARGUMENTS and lets them run: with CAP_NET_ADMIN if IS_PRIVILEGED, else with no capability
  * at all. With RET_OUTPUT its standard output is a pipe whose other end, non-blocking, the caller
  * owns; else it is our standard error. Returns a pidfd that the caller owns, or a negative errno.
  */
-int helper_start(const char *const *arguments, bool is_privileged, int *ret_output, pid_t *ret_pid);
+int privileged_child_start(const char *const *arguments, bool is_privileged, int *ret_output,
+                           pid_t *ret_pid);
 
 /* Ends PID and reaps it: SIGTERM, and SIGKILL when it is still there after 500 ms. */
-void helper_stop(pid_t pid);
+void privileged_child_stop(pid_t pid);
 
 /* The same with another deadline. */
-int helper_run_within(const char *const *arguments, const void *input, size_t input_length,
-                      int timeout_ms, struct strbuf *output);
+int privileged_child_run_within(const char *const *arguments, const void *input,
+                                size_t input_length, int timeout_ms, struct strbuf *output);
 
 #endif

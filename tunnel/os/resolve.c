@@ -1,4 +1,4 @@
-/* The addresses of a name: the resolver's process, and the warden's reading of its answer. */
+/* The addresses of a name: the resolver's process, and netd's reading of its answer. */
 #include "tunnel/os/resolve.h"
 
 #include "agent/base/descriptor.h"

@@ -1,7 +1,7 @@
 /*
  * The addresses of a name, the hub's or one of egress = "strict": runs as a process of its own
  * without any capability (`sallyport-netd --resolve HOST PORT`), because a resolver parses what
- * strangers send. It prints the addresses that have a route, best first, one a line; the warden
+ * strangers send. It prints the addresses that have a route, best first, one a line; netd
  * reads them as it reads any stranger's text.
  */
 #ifndef SALLYPORT_TUNNEL_OS_RESOLVE_H

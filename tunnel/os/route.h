@@ -1,4 +1,4 @@
-/* Which way a packet would leave this machine, by the kernel's word. Warden only; main thread. */
+/* Which way a packet would leave this machine, by the kernel's word. netd only; main thread. */
 #ifndef SALLYPORT_TUNNEL_OS_ROUTE_H
 #define SALLYPORT_TUNNEL_OS_ROUTE_H
 

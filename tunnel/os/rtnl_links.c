@@ -20,10 +20,10 @@ static void copy_text(const struct nlattr *attribute, char *text, size_t size)
     text[length] = '\0';
 }
 
-bool link_read(const struct nlmsghdr *message, struct link_info *ret_link)
+bool rtnl_link_read(const struct nlmsghdr *message, struct rtnl_link_info *ret_link)
 {
     const size_t header = NLMSG_LENGTH(sizeof(struct ifinfomsg));
-    struct link_info link = {0};
+    struct rtnl_link_info link = {0};
     struct ifinfomsg about;
     if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < header)
         return false;
@@ -46,9 +46,9 @@ bool link_read(const struct nlmsghdr *message, struct link_info *ret_link)
 
 static void take_link(const struct nlmsghdr *message, void *context)
 {
-    struct link_list *list = context;
-    struct link_info link;
-    if (!link_read(message, &link))
+    struct rtnl_link_list *list = context;
+    struct rtnl_link_info link;
+    if (!rtnl_link_read(message, &link))
         return;
     if (list->length == list->room) {
         list->room = list->room ? 2 * list->room : 16;
@@ -57,7 +57,7 @@ static void take_link(const struct nlmsghdr *message, void *context)
     list->items[list->length++] = link;
 }
 
-int links_list(int socket, struct link_list *list)
+int rtnl_links_list(int socket, struct rtnl_link_list *list)
 {
     const struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
     const uint32_t without = RTEXT_FILTER_SKIP_STATS;
@@ -68,13 +68,13 @@ int links_list(int socket, struct link_list *list)
     return netlink_ask(socket, &request, take_link, list);
 }
 
-void link_list_free(struct link_list *list)
+void rtnl_link_list_free(struct rtnl_link_list *list)
 {
     free(list->items);
-    *list = (struct link_list){0};
+    *list = (struct rtnl_link_list){0};
 }
 
-int link_delete(int socket, unsigned index)
+int rtnl_link_delete(int socket, unsigned index)
 {
     const struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = (int)index};
     struct netlink_request request;

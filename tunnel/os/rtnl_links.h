@@ -1,5 +1,5 @@
 /*
- * The machine's network interfaces as rtnetlink tells them: name, index and kind. Warden only,
+ * The machine's network interfaces as rtnetlink tells them: name, index and kind. netd only,
  * main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_OS_RTNL_LINKS_H
@@ -10,26 +10,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct link_info {
+struct rtnl_link_info {
     unsigned index;
     char name[IFNAMSIZ];
     char kind[32]; /* "wireguard", "veth", "tun", ...; "" for real hardware */
 };
 
 /* Reads one RTM_NEWLINK. Returns false for any other message, and for one without a name. */
-bool link_read(const struct nlmsghdr *message, struct link_info *ret_link);
+bool rtnl_link_read(const struct nlmsghdr *message, struct rtnl_link_info *ret_link);
 
-struct link_list {
-    struct link_info *items;
+struct rtnl_link_list {
+    struct rtnl_link_info *items;
     size_t length, room;
 };
 
 /* Makes LIST (zeroed before its first use) what is there now; SOCKET is one of NETLINK_ROUTE. 0 or
  * a negative errno. */
-int links_list(int socket, struct link_list *list);
-void link_list_free(struct link_list *list);
+int rtnl_links_list(int socket, struct rtnl_link_list *list);
+void rtnl_link_list_free(struct rtnl_link_list *list);
 
 /* Deletes an interface. 0 or a negative errno (-EOPNOTSUPP: real hardware). */
-int link_delete(int socket, unsigned index);
+int rtnl_link_delete(int socket, unsigned index);
 
 #endif

@@ -18,12 +18,12 @@
 #define LEASE_LATE_MS 500   /* so long may nft take to hand over a lease */
 #define LEASE_TRIES 3
 
-struct keeper {
+struct session_control {
     const struct netd_config *config;
     struct journal *journal;
     struct firewall *firewall;
-    struct bring_up *bring_up; /* interface and handshake */
-    struct keeper_hooks hooks;
+    struct tunnel_opening *bring_up; /* interface and handshake */
+    struct session_control_hooks hooks;
     struct session session;
     struct session_limits limits;
     sd_event_source *timer;
@@ -40,17 +40,19 @@ struct keeper {
 
 /* ---- The journal ---- */
 
-static void add_services(const struct keeper *keeper, struct strbuf *detail)
+static void add_services(const struct session_control *session_control, struct strbuf *detail)
 {
     CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
-    for (size_t i = 0; i < keeper->n_services; i++)
-        strbuf_addf(&names, "%s%s", i ? "," : "", keeper->services[i]->name);
+    for (size_t i = 0; i < session_control->n_services; i++)
+        strbuf_addf(&names, "%s%s", i ? "," : "", session_control->services[i]->name);
     journal_add(detail, "services", strbuf_text(&names));
 }
 
-static int write_journal(struct keeper *keeper, const char *event, const struct strbuf *detail)
+static int write_journal(struct session_control *session_control, const char *event,
+                         const struct strbuf *detail)
 {
-    int problem = journal_write(keeper->journal, event, strbuf_text(detail), clock_wall_ms());
+    int problem =
+        journal_write(session_control->journal, event, strbuf_text(detail), clock_wall_ms());
     if (problem < 0)
         log_error("journal", "event=%s cannot be written: %s; %s", event, strerror(-problem),
                   "nothing will be opened until it can");
@@ -59,35 +61,36 @@ static int write_journal(struct keeper *keeper, const char *event, const struct 
 
 /* What a line says about a session that becomes NEXT. `id` is that of the command that opened it,
  * `command_id` that of another one. */
-static void describe(const struct keeper *keeper, const struct session *next,
-                     const struct keeper_asker *asker, struct strbuf *detail)
+static void describe(const struct session_control *session_control, const struct session *next,
+                     const struct session_control_asker *asker, struct strbuf *detail)
 {
-    if (keeper->id[0])
-        journal_add(detail, "id", keeper->id);
-    if (asker && asker->id && strcmp(asker->id, keeper->id) != 0)
+    if (session_control->id[0])
+        journal_add(detail, "id", session_control->id);
+    if (asker && asker->id && strcmp(asker->id, session_control->id) != 0)
         journal_add(detail, "command_id", asker->id);
-    journal_add(detail, "by", asker ? asker->who : keeper->opener);
-    add_services(keeper, detail);
+    journal_add(detail, "by", asker ? asker->who : session_control->opener);
+    add_services(session_control, detail);
     if (next->state == SESSION_CLOSING || next->state == SESSION_CLOSED) {
         journal_add(detail, "reason", session_end_names[next->last_end]);
-        if (keeper->session.opened_ms)
-            journal_add_i64(detail, "bytes", (int64_t)keeper->session.bytes);
-        if (keeper->detail[0])
-            journal_add(detail, "detail", keeper->detail);
+        if (session_control->session.opened_ms)
+            journal_add_i64(detail, "bytes", (int64_t)session_control->session.bytes);
+        if (session_control->detail[0])
+            journal_add(detail, "detail", session_control->detail);
         return;
     }
     journal_add_i64(detail, "ttl_s", next->ttl_s);
     if (next->state == SESSION_OPEN)
         journal_add_i64(detail, "expires_in_s", (next->deadline_ms - clock_boot_ms() + 500) / 1000);
-    journal_add(detail, "purpose", keeper->reason);
+    journal_add(detail, "purpose", session_control->reason);
 }
 
 /* ---- Doing it ---- */
 
-static void add_lease(const struct keeper *keeper, const struct tunnel_service *service,
-                      struct firewall_lease *leases, size_t *n_leases)
+static void add_lease(const struct session_control *session_control,
+                      const struct tunnel_service *service, struct firewall_lease *leases,
+                      size_t *n_leases)
 {
-    const struct tunnel_config *tunnel = &keeper->config->tunnel;
+    const struct tunnel_config *tunnel = &session_control->config->tunnel;
     for (size_t i = 0; i < tunnel->n_sources; i++) {
         struct firewall_lease *lease = &leases[(*n_leases)++];
         *lease = (struct firewall_lease){.source = tunnel->sources[i],
@@ -104,44 +107,47 @@ static void add_lease(const struct keeper *keeper, const struct tunnel_service *
  * The kernel counts from when it gets the lease, so that a late nft would give it an end after the
  * session's: what came late is given again.
  */
-static int extend_lease(struct keeper *keeper, struct strbuf *problem)
+static int extend_lease(struct session_control *session_control, struct strbuf *problem)
 {
     for (unsigned i = 0; i < LEASE_TRIES; i++) {
-        int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
-        int result = firewall_extend_leases(keeper->firewall, left_ms, problem);
+        int64_t before_ms = clock_boot_ms(),
+                left_ms = session_control->session.deadline_ms - before_ms;
+        int result = firewall_extend_leases(session_control->firewall, left_ms, problem);
         if (result < 0)
             return result;
         if (clock_boot_ms() - before_ms <= LEASE_LATE_MS)
-            return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
+            return firewall_allow_hub(session_control->firewall,
+                                      tunnel_opening_hub(session_control->bring_up), left_ms);
     }
     strbuf_add(problem, "nft takes too long");
     return -ETIMEDOUT;
 }
 
-static int lease(struct keeper *keeper, struct strbuf *problem)
+static int lease(struct session_control *session_control, struct strbuf *problem)
 {
     struct firewall_lease leases[FIREWALL_MAX_LEASES];
     size_t n_leases = 0;
-    for (size_t i = 0; i < keeper->n_services; i++)
-        add_lease(keeper, keeper->services[i], leases, &n_leases);
-    int64_t before_ms = clock_boot_ms(), left_ms = keeper->session.deadline_ms - before_ms;
+    for (size_t i = 0; i < session_control->n_services; i++)
+        add_lease(session_control, session_control->services[i], leases, &n_leases);
+    int64_t before_ms = clock_boot_ms(), left_ms = session_control->session.deadline_ms - before_ms;
     if (left_ms <= 0)
         return -ETIME;
-    int result = firewall_add_leases(keeper->firewall, leases, n_leases, left_ms, problem);
+    int result = firewall_add_leases(session_control->firewall, leases, n_leases, left_ms, problem);
     if (result < 0)
         return result;
     if (clock_boot_ms() - before_ms > LEASE_LATE_MS)
-        return extend_lease(keeper, problem);
-    return firewall_allow_hub(keeper->firewall, bring_up_hub(keeper->bring_up), left_ms);
+        return extend_lease(session_control, problem);
+    return firewall_allow_hub(session_control->firewall,
+                              tunnel_opening_hub(session_control->bring_up), left_ms);
 }
 
 /* Leases first: from then on nothing passes, whatever becomes of the rest. */
-static int remove_all(struct keeper *keeper)
+static int remove_all(struct session_control *session_control)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    int leases = firewall_remove_leases(keeper->firewall, &problem);
-    int interface = bring_up_stop(keeper->bring_up);
-    int hub = firewall_forget_hub(keeper->firewall);
+    int leases = firewall_remove_leases(session_control->firewall, &problem);
+    int interface = tunnel_opening_stop(session_control->bring_up);
+    int hub = firewall_forget_hub(session_control->firewall);
     if (leases < 0 || interface < 0 || hub < 0)
         log_error("tunnel",
                   "leases=%d interface=%d hub=%d not removed: %s; tried again in a second", leases,
@@ -149,32 +155,33 @@ static int remove_all(struct keeper *keeper)
     return leases < 0 ? leases : interface < 0 ? interface : hub;
 }
 
-static void arm(struct keeper *keeper)
+static void arm(struct session_control *session_control)
 {
-    int64_t at_ms = session_next_tick_ms(&keeper->session, &keeper->limits);
-    if (keeper->session.state == SESSION_OPEN && keeper->traffic_ms < at_ms)
-        at_ms = keeper->traffic_ms;
+    int64_t at_ms = session_next_tick_ms(&session_control->session, &session_control->limits);
+    if (session_control->session.state == SESSION_OPEN && session_control->traffic_ms < at_ms)
+        at_ms = session_control->traffic_ms;
     if (at_ms == INT64_MAX) {
-        (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_OFF);
         return;
     }
-    (void)sd_event_source_set_time(keeper->timer, (uint64_t)at_ms * 1000);
-    (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(session_control->timer, (uint64_t)at_ms * 1000);
+    (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_ONESHOT);
 }
 
 /* Takes the next state; returns the refusal when the journal forbids it. */
-static enum session_refusal commit(struct keeper *keeper, const struct session_decision *decision,
-                                   const struct keeper_asker *asker)
+static enum session_refusal commit(struct session_control *session_control,
+                                   const struct session_decision *decision,
+                                   const struct session_control_asker *asker)
 {
     if (decision->journal) {
         CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-        describe(keeper, &decision->next, asker, &detail);
-        int problem = write_journal(keeper, decision->journal, &detail);
+        describe(session_control, &decision->next, asker, &detail);
+        int problem = write_journal(session_control, decision->journal, &detail);
         if (problem < 0 && decision->widens)
             return REFUSAL_JOURNAL;
         log_info("tunnel", "event=%s %s", decision->journal, strbuf_text(&detail));
     }
-    keeper->session = decision->next;
+    session_control->session = decision->next;
     return REFUSAL_NONE;
 }
 
@@ -201,49 +208,51 @@ static enum session_refusal end_refusal(enum session_end end)
 }
 
 /* Tells the one who asked, once. */
-static void answer(struct keeper *keeper, enum session_refusal refusal)
+static void answer(struct session_control *session_control, enum session_refusal refusal)
 {
-    if (!keeper->is_asked)
+    if (!session_control->is_asked)
         return;
-    keeper->is_asked = false;
-    keeper->hooks.opened(keeper->hooks.context, refusal, refusal ? keeper->detail : "");
+    session_control->is_asked = false;
+    session_control->hooks.opened(session_control->hooks.context, refusal,
+                                  refusal ? session_control->detail : "");
 }
 
 /* The event that ends the session because something could not be done. */
-static struct session_event failure(struct keeper *keeper, const char *detail)
+static struct session_event failure(struct session_control *session_control, const char *detail)
 {
-    wire_put_text(keeper->detail, sizeof(keeper->detail), detail);
+    wire_put_text(session_control->detail, sizeof(session_control->detail), detail);
     return (struct session_event){.input = SESSION_END, .end = SESSION_END_FAILED};
 }
 
 /* Does what was decided. Returns true when *EVENT has become one that follows from it. */
-static bool perform(struct keeper *keeper, enum session_action action, struct session_event *event,
-                    struct strbuf *problem)
+static bool perform(struct session_control *session_control, enum session_action action,
+                    struct session_event *event, struct strbuf *problem)
 {
     switch (action) {
     case SESSION_ACT_NOTHING:
         return false;
     case SESSION_ACT_BRING_UP:
-        keeper->is_asked = true;
-        bring_up_start(keeper->bring_up);
+        session_control->is_asked = true;
+        tunnel_opening_start(session_control->bring_up);
         return false;
     case SESSION_ACT_LEASE:
-        if (lease(keeper, problem) < 0) {
-            *event = failure(keeper, strbuf_text(problem));
+        if (lease(session_control, problem) < 0) {
+            *event = failure(session_control, strbuf_text(problem));
             return true;
         }
-        keeper->opened_wall_ms = clock_wall_ms();
-        keeper->traffic_ms = clock_boot_ms();
-        answer(keeper, REFUSAL_NONE);
+        session_control->opened_wall_ms = clock_wall_ms();
+        session_control->traffic_ms = clock_boot_ms();
+        answer(session_control, REFUSAL_NONE);
         return false;
     case SESSION_ACT_RELEASE:
-        if (extend_lease(keeper, problem) == 0)
+        if (extend_lease(session_control, problem) == 0)
             return false;
-        *event = failure(keeper, strbuf_text(problem)); /* the kernel keeps the old deadline */
+        *event =
+            failure(session_control, strbuf_text(problem)); /* the kernel keeps the old deadline */
         return true;
     case SESSION_ACT_REMOVE:
         *event = (struct session_event){.input = SESSION_GONE};
-        return remove_all(keeper) == 0;
+        return remove_all(session_control) == 0;
     }
     return false;
 }
@@ -252,29 +261,31 @@ static bool perform(struct keeper *keeper, enum session_action action, struct se
  * Feeds one event, and the events that follow from it, until the session rests. Each round either
  * rests or goes one state further, so there are few. Returns what became of the first.
  */
-static enum session_refusal step(struct keeper *keeper, struct session_event event,
-                                 const struct keeper_asker *asker, struct strbuf *problem)
+static enum session_refusal step(struct session_control *session_control,
+                                 struct session_event event,
+                                 const struct session_control_asker *asker, struct strbuf *problem)
 {
     enum session_refusal first = REFUSAL_NONE;
     for (bool is_first = true, goes_on = true; goes_on; is_first = false) {
-        struct session_decision decision =
-            session_decide(&keeper->session, &keeper->limits, &event, clock_boot_ms());
+        struct session_decision decision = session_decide(
+            &session_control->session, &session_control->limits, &event, clock_boot_ms());
         bool is_gone = event.input == SESSION_GONE;
         enum session_refusal refusal = decision.refusal;
         if (refusal == REFUSAL_NONE)
-            refusal = commit(keeper, &decision, asker);
+            refusal = commit(session_control, &decision, asker);
         if (is_first)
             first = refusal;
-        goes_on = refusal == REFUSAL_NONE && perform(keeper, decision.action, &event, problem);
+        goes_on =
+            refusal == REFUSAL_NONE && perform(session_control, decision.action, &event, problem);
         if (refusal != REFUSAL_NONE && event.input == SESSION_READY) {
-            event = failure(keeper, "the journal cannot be written");
+            event = failure(session_control, "the journal cannot be written");
             goes_on = true;
         }
         if (is_gone)
-            answer(keeper, end_refusal(decision.next.last_end));
+            answer(session_control, end_refusal(decision.next.last_end));
     }
-    arm(keeper);
-    keeper->hooks.changed(keeper->hooks.context);
+    arm(session_control);
+    session_control->hooks.changed(session_control->hooks.context);
     return first;
 }
 
@@ -288,59 +299,62 @@ static void on_ready(void *context)
 
 static void on_failed(void *context, enum session_end end, const char *detail)
 {
-    struct keeper *keeper = context;
+    struct session_control *session_control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    wire_put_text(keeper->detail, sizeof(keeper->detail), detail);
-    (void)step(keeper, (struct session_event){.input = SESSION_END, .end = end}, NULL, &problem);
+    wire_put_text(session_control->detail, sizeof(session_control->detail), detail);
+    (void)step(session_control, (struct session_event){.input = SESSION_END, .end = end}, NULL,
+               &problem);
 }
 
 /* When the payload is looked at next: often enough for the idle time, and shortly before the end,
  * when the counters are still there. */
-static int64_t next_traffic_ms(const struct keeper *keeper, int64_t now_ms)
+static int64_t next_traffic_ms(const struct session_control *session_control, int64_t now_ms)
 {
-    int64_t interval_ms = keeper->limits.idle_close_s * 1000 / 4;
+    int64_t interval_ms = session_control->limits.idle_close_s * 1000 / 4;
     int64_t next_ms =
         now_ms + (interval_ms < MAX_TRAFFIC_INTERVAL_MS ? interval_ms : MAX_TRAFFIC_INTERVAL_MS);
-    int64_t last_ms = keeper->session.deadline_ms - LAST_TRAFFIC_MS;
+    int64_t last_ms = session_control->session.deadline_ms - LAST_TRAFFIC_MS;
     return now_ms < last_ms && last_ms < next_ms ? last_ms : next_ms;
 }
 
 /* The sum over the leases; SESSION_TRAFFIC takes any change for traffic. */
-static void read_traffic(struct keeper *keeper)
+static void read_traffic(struct session_control *session_control)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
-    int n_leases = firewall_list_leases(keeper->firewall, leases, (size_t)room);
-    keeper->traffic_ms = next_traffic_ms(keeper, clock_boot_ms());
+    int n_leases = firewall_list_leases(session_control->firewall, leases, (size_t)room);
+    session_control->traffic_ms = next_traffic_ms(session_control, clock_boot_ms());
     if (n_leases <= 0)
         return; /* idle time goes on counting: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
     for (int i = 0; i < n_leases && i < room; i++)
         event.bytes += leases[i].bytes;
-    if (event.bytes != keeper->session.bytes)
-        (void)step(keeper, event, NULL, &problem);
+    if (event.bytes != session_control->session.bytes)
+        (void)step(session_control, event, NULL, &problem);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct keeper *keeper = context;
+    struct session_control *session_control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     (void)source, (void)usec;
-    if (keeper->session.state == SESSION_OPEN && clock_boot_ms() < keeper->session.deadline_ms)
-        read_traffic(keeper);
-    if (keeper->session.state == SESSION_OPENING)
-        wire_put_text(keeper->detail, sizeof(keeper->detail), bring_up_obstacle(keeper->bring_up));
-    (void)step(keeper, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
+    if (session_control->session.state == SESSION_OPEN &&
+        clock_boot_ms() < session_control->session.deadline_ms)
+        read_traffic(session_control);
+    if (session_control->session.state == SESSION_OPENING)
+        wire_put_text(session_control->detail, sizeof(session_control->detail),
+                      tunnel_opening_obstacle(session_control->bring_up));
+    (void)step(session_control, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
     return 0;
 }
 
 /* ---- Requests ---- */
 
 /* MORE: what else the line says. */
-static enum session_refusal refuse(struct keeper *keeper, const char *event,
-                                   const struct keeper_asker *asker, enum session_refusal refusal,
-                                   const struct strbuf *more)
+static enum session_refusal refuse(struct session_control *session_control, const char *event,
+                                   const struct session_control_asker *asker,
+                                   enum session_refusal refusal, const struct strbuf *more)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     if (asker->id)
@@ -349,18 +363,19 @@ static enum session_refusal refuse(struct keeper *keeper, const char *event,
     journal_add(&detail, "reason", session_refusal_names[refusal]);
     if (more && more->length)
         strbuf_addf(&detail, " %s", strbuf_text(more));
-    (void)write_journal(keeper, event, &detail);
+    (void)write_journal(session_control, event, &detail);
     log_info("tunnel", "event=%s %s", event, strbuf_text(&detail));
-    keeper->hooks.changed(keeper->hooks.context);
+    session_control->hooks.changed(session_control->hooks.context);
     return refusal;
 }
 
 /* Looks the names up; each may stand once. */
-static bool find_services(const struct keeper *keeper, const struct keeper_request *request,
+static bool find_services(const struct session_control *session_control,
+                          const struct session_control_request *request,
                           const struct tunnel_service **services, struct strbuf *problem)
 {
     for (size_t i = 0; i < request->n_services; i++) {
-        services[i] = netd_config_service(keeper->config, request->services[i]);
+        services[i] = netd_config_service(session_control->config, request->services[i]);
         for (size_t j = 0; services[i] && j < i; j++) {
             if (services[j] == services[i])
                 services[i] = NULL;
@@ -374,10 +389,10 @@ static bool find_services(const struct keeper *keeper, const struct keeper_reque
     return request->n_services > 0;
 }
 
-static bool is_tampered(const struct keeper *keeper)
+static bool is_tampered(const struct session_control *session_control)
 {
     struct firewall_posture posture;
-    firewall_get_posture(keeper->firewall, &posture);
+    firewall_get_posture(session_control->firewall, &posture);
     return posture.state == FIREWALL_OFF || posture.state == FIREWALL_TAMPERED ||
            posture.state == FIREWALL_FIGHTING;
 }
@@ -399,7 +414,7 @@ static const char *explain(enum session_refusal refusal)
 }
 
 /* What a refused request was for. */
-static void describe_request(const struct keeper_request *request, struct strbuf *detail)
+static void describe_request(const struct session_control_request *request, struct strbuf *detail)
 {
     CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
     for (size_t i = 0; i < request->n_services; i++)
@@ -409,112 +424,120 @@ static void describe_request(const struct keeper_request *request, struct strbuf
     journal_add(detail, "purpose", request->reason);
 }
 
-static void take_request(struct keeper *keeper, const struct keeper_request *request,
+static void take_request(struct session_control *session_control,
+                         const struct session_control_request *request,
                          const struct tunnel_service *const *services)
 {
-    memcpy(keeper->services, services, sizeof(keeper->services));
-    keeper->n_services = request->n_services;
-    keeper->asked++;
-    keeper->detail[0] = '\0';
-    wire_put_text(keeper->opener, sizeof(keeper->opener), request->opener);
-    wire_put_text(keeper->reason, sizeof(keeper->reason), request->reason);
-    wire_put_text(keeper->id, sizeof(keeper->id), request->id ? request->id : "");
+    memcpy(session_control->services, services, sizeof(session_control->services));
+    session_control->n_services = request->n_services;
+    session_control->asked++;
+    session_control->detail[0] = '\0';
+    wire_put_text(session_control->opener, sizeof(session_control->opener), request->opener);
+    wire_put_text(session_control->reason, sizeof(session_control->reason), request->reason);
+    wire_put_text(session_control->id, sizeof(session_control->id), request->id ? request->id : "");
 }
 
-enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
-                                 struct strbuf *problem)
+enum session_refusal session_control_open(struct session_control *session_control,
+                                          const struct session_control_request *request,
+                                          struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
-    const struct keeper_asker asker = {request->opener, request->id};
+    const struct session_control_asker asker = {request->opener, request->id};
     enum session_refusal refusal = REFUSAL_NONE;
-    if (keeper->session.state != SESSION_CLOSED)
+    if (session_control->session.state != SESSION_CLOSED)
         refusal = REFUSAL_ALREADY_OPEN;
-    else if (is_tampered(keeper))
+    else if (is_tampered(session_control))
         refusal = REFUSAL_TAMPERED;
-    else if (!find_services(keeper, request, services, problem))
+    else if (!find_services(session_control, request, services, problem))
         refusal = REFUSAL_UNKNOWN_SERVICE;
     if (refusal == REFUSAL_NONE) {
-        take_request(keeper, request, services);
-        refusal =
-            step(keeper, (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
-                 &asker, problem);
+        take_request(session_control, request, services);
+        refusal = step(session_control,
+                       (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
+                       &asker, problem);
     }
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
     describe_request(request, &detail);
-    return refuse(keeper, "tunnel_refused", &asker, refusal, &detail);
+    return refuse(session_control, "tunnel_refused", &asker, refusal, &detail);
 }
 
-enum session_refusal keeper_approve(struct keeper *keeper, uint64_t asked, const char *who,
-                                    struct strbuf *problem)
+enum session_refusal session_control_approve(struct session_control *session_control,
+                                             uint64_t asked, const char *who,
+                                             struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    const struct keeper_asker asker = {.who = who};
+    const struct session_control_asker asker = {.who = who};
     enum session_refusal refusal = REFUSAL_NONE;
-    if (keeper_is_waiting(keeper) && keeper->asked != asked) {
+    if (session_control_is_waiting(session_control) && session_control->asked != asked) {
         journal_add(&detail, "detail", "another request had taken the place of the one shown");
         strbuf_add(problem, "another request waits now than the one that was shown; look again");
-        return refuse(keeper, "tunnel_approval_refused", &asker, REFUSAL_NOT_APPROVED, &detail);
+        return refuse(session_control, "tunnel_approval_refused", &asker, REFUSAL_NOT_APPROVED,
+                      &detail);
     }
-    refusal = is_tampered(keeper)
+    refusal = is_tampered(session_control)
                   ? REFUSAL_TAMPERED
-                  : step(keeper, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
+                  : step(session_control, (struct session_event){.input = SESSION_APPROVE}, &asker,
+                         problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    return refuse(keeper, "tunnel_approval_refused", &asker, refusal, NULL);
+    return refuse(session_control, "tunnel_approval_refused", &asker, refusal, NULL);
 }
 
-enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
-                                   const struct keeper_asker *asker, const char *reason,
-                                   struct strbuf *problem)
+enum session_refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+                                            const struct session_control_asker *asker,
+                                            const char *reason, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     enum session_refusal refusal = REFUSAL_TAMPERED;
-    char before[sizeof(keeper->reason)];
-    memcpy(before, keeper->reason, sizeof(before));
-    if (!is_tampered(keeper)) {
-        wire_put_text(keeper->reason, sizeof(keeper->reason), reason);
-        refusal = step(keeper, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
-                       asker, problem);
-        memcpy(keeper->reason, before, sizeof(before)); /* what it was opened for stays */
+    char before[sizeof(session_control->reason)];
+    memcpy(before, session_control->reason, sizeof(before));
+    if (!is_tampered(session_control)) {
+        wire_put_text(session_control->reason, sizeof(session_control->reason), reason);
+        refusal =
+            step(session_control, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
+                 asker, problem);
+        memcpy(session_control->reason, before, sizeof(before)); /* what it was opened for stays */
     }
-    if (refusal == REFUSAL_NONE && keeper->session.state != SESSION_OPEN)
+    if (refusal == REFUSAL_NONE && session_control->session.state != SESSION_OPEN)
         return REFUSAL_FAILED; /* and closed; the journal says so */
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
     journal_add_i64(&detail, "ttl_s", ttl_s);
     journal_add(&detail, "purpose", reason);
-    return refuse(keeper, "tunnel_extension_refused", asker, refusal, &detail);
+    return refuse(session_control, "tunnel_extension_refused", asker, refusal, &detail);
 }
 
-enum session_refusal keeper_close(struct keeper *keeper, enum session_end end,
-                                  const struct keeper_asker *asker, struct strbuf *problem)
+enum session_refusal session_control_close(struct session_control *session_control,
+                                           enum session_end end,
+                                           const struct session_control_asker *asker,
+                                           struct strbuf *problem)
 {
-    keeper->detail[0] = '\0';
-    if (keeper->session.state == SESSION_OPEN)
-        read_traffic(keeper);
-    enum session_refusal refusal =
-        step(keeper, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
+    session_control->detail[0] = '\0';
+    if (session_control->session.state == SESSION_OPEN)
+        read_traffic(session_control);
+    enum session_refusal refusal = step(
+        session_control, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
     if (asker->id) /* each signed command is accounted for */
-        (void)refuse(keeper, "tunnel_refused", asker, refusal, NULL);
+        (void)refuse(session_control, "tunnel_refused", asker, refusal, NULL);
     return refusal;
 }
 
-bool keeper_is_waiting(const struct keeper *keeper)
+bool session_control_is_waiting(const struct session_control *session_control)
 {
-    return keeper->session.state == SESSION_WAIT_APPROVAL;
+    return session_control->session.state == SESSION_WAIT_APPROVAL;
 }
 
-uint64_t keeper_bytes(const struct keeper *keeper)
+uint64_t session_control_bytes(const struct session_control *session_control)
 {
-    return keeper->session.bytes;
+    return session_control->session.bytes;
 }
 
 static int64_t left(int64_t until_ms, int64_t now_ms)
@@ -522,73 +545,78 @@ static int64_t left(int64_t until_ms, int64_t now_ms)
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
-void keeper_get_status(struct keeper *keeper, struct wire_status *status)
+void session_control_get_status(struct session_control *session_control, struct wire_status *status)
 {
-    const struct session *session = &keeper->session;
-    const struct sockaddr_storage *hub = bring_up_hub(keeper->bring_up);
+    const struct session *session = &session_control->session;
+    const struct sockaddr_storage *hub = tunnel_opening_hub(session_control->bring_up);
     int64_t now_ms = clock_boot_ms();
     char text[WIREGUARD_ENDPOINT_BYTES > IP_NETWORK_TEXT_BYTES ? WIREGUARD_ENDPOINT_BYTES
                                                                : IP_NETWORK_TEXT_BYTES];
     status->session_state = session->state;
     status->session_end = session->last_end;
-    status->journal_lines = journal_lines(keeper->journal);
-    wire_put_text(status->detail, sizeof(status->detail), keeper->detail);
-    if (keeper->config->tunnel.is_configured)
+    status->journal_lines = journal_lines(session_control->journal);
+    wire_put_text(status->detail, sizeof(status->detail), session_control->detail);
+    if (session_control->config->tunnel.is_configured)
         wire_put_text(status->gateway_address, sizeof(status->gateway_address),
-                      ip_network_format(&keeper->config->tunnel.address, text));
+                      ip_network_format(&session_control->config->tunnel.address, text));
     if (session->state == SESSION_CLOSED)
         return;
-    status->asked = keeper->asked;
+    status->asked = session_control->asked;
     status->remaining_ms = left(session->deadline_ms, now_ms);
-    status->n_services = (uint32_t)keeper->n_services;
-    for (size_t i = 0; i < keeper->n_services; i++)
-        memcpy(status->services[i], keeper->services[i]->name, sizeof(status->services[i]));
-    wire_put_text(status->opener, sizeof(status->opener), keeper->opener);
-    wire_put_text(status->reason, sizeof(status->reason), keeper->reason);
+    status->n_services = (uint32_t)session_control->n_services;
+    for (size_t i = 0; i < session_control->n_services; i++)
+        memcpy(status->services[i], session_control->services[i]->name,
+               sizeof(status->services[i]));
+    wire_put_text(status->opener, sizeof(status->opener), session_control->opener);
+    wire_put_text(status->reason, sizeof(status->reason), session_control->reason);
     if (hub->ss_family != AF_UNSPEC)
         wire_put_text(status->hub, sizeof(status->hub), wireguard_endpoint(hub, text));
     if (session->state != SESSION_OPEN)
         return;
-    status->opened_wall_ms = keeper->opened_wall_ms;
-    status->idle_left_ms = left(session->active_ms + keeper->limits.idle_close_s * 1000, now_ms);
+    status->opened_wall_ms = session_control->opened_wall_ms;
+    status->idle_left_ms =
+        left(session->active_ms + session_control->limits.idle_close_s * 1000, now_ms);
     status->limit_left_ms = left(session->limit_ms, now_ms);
     status->bytes = session->bytes;
 }
 
 /* ---- Life ---- */
 
-struct keeper *keeper_new(const struct netd_config *config, struct journal *journal,
-                          struct firewall *firewall, const struct keeper_hooks *hooks,
-                          sd_event *loop)
+struct session_control *session_control_new(const struct netd_config *config,
+                                            struct journal *journal, struct firewall *firewall,
+                                            const struct session_control_hooks *hooks,
+                                            sd_event *loop)
 {
-    struct keeper *keeper = memory_zeroed(1, sizeof(*keeper));
-    keeper->config = config;
-    keeper->journal = journal;
-    keeper->firewall = firewall;
-    keeper->hooks = *hooks;
-    keeper->limits = (struct session_limits){
+    struct session_control *session_control = memory_zeroed(1, sizeof(*session_control));
+    session_control->config = config;
+    session_control->journal = journal;
+    session_control->firewall = firewall;
+    session_control->hooks = *hooks;
+    session_control->limits = (struct session_limits){
         .max_ttl_s = config->tunnel.max_ttl_s,
         .idle_close_s = config->tunnel.idle_close_s,
         .needs_approval = config->tunnel.approval == APPROVAL_LOCAL,
     };
-    session_init(&keeper->session);
-    keeper->bring_up = bring_up_new(&config->tunnel, firewall,
-                                    &(struct bring_up_hooks){on_ready, on_failed, keeper}, loop);
-    if (sd_event_add_time(loop, &keeper->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, keeper) < 0)
+    session_init(&session_control->session);
+    session_control->bring_up = tunnel_opening_new(
+        &config->tunnel, firewall,
+        &(struct tunnel_opening_hooks){on_ready, on_failed, session_control}, loop);
+    if (sd_event_add_time(loop, &session_control->timer, CLOCK_BOOTTIME, 0, 1000, on_timer,
+                          session_control) < 0)
         abort();
-    (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
-    return keeper;
+    (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_OFF);
+    return session_control;
 }
 
-struct keeper *keeper_free(struct keeper *keeper)
+struct session_control *session_control_free(struct session_control *session_control)
 {
-    if (!keeper)
+    if (!session_control)
         return NULL;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    const struct keeper_asker asker = {.who = "sallyport-netd"};
-    (void)keeper_close(keeper, SESSION_END_SHUTDOWN, &asker, &problem);
-    bring_up_free(keeper->bring_up);
-    sd_event_source_disable_unref(keeper->timer);
-    free(keeper);
+    const struct session_control_asker asker = {.who = "sallyport-netd"};
+    (void)session_control_close(session_control, SESSION_END_SHUTDOWN, &asker, &problem);
+    tunnel_opening_free(session_control->bring_up);
+    sd_event_source_disable_unref(session_control->timer);
+    free(session_control);
     return NULL;
 }

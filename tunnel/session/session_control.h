@@ -1,6 +1,6 @@
 /*
  * Keeps the one session: asks session.c what to do, writes it to the journal, and does it with
- * firewall, interface and resolver. Owns every deadline. Warden only; main loop only.
+ * firewall, interface and resolver. Owns every deadline. netd only; main loop only.
  */
 #ifndef SALLYPORT_TUNNEL_SESSION_SESSION_CONTROL_H
 #define SALLYPORT_TUNNEL_SESSION_SESSION_CONTROL_H
@@ -12,28 +12,29 @@
 
 #include <systemd/sd-event.h>
 
-struct keeper; /* opaque */
+struct session_control; /* opaque */
 
-struct keeper_hooks {
+struct session_control_hooks {
     /* State, deadline or journal changed. */
     void (*changed)(void *context);
     /*
-     * The request that was taken by keeper_open() or keeper_approve() has come to an end: open
-     * (REFUSAL_NONE) or not; TEXT says why, for a person.
+     * The request that was taken by session_control_open() or session_control_approve() has come to
+     * an end: open (REFUSAL_NONE) or not; TEXT says why, for a person.
      */
     void (*opened)(void *context, enum session_refusal refusal, const char *text);
     void *context;
 };
 
-/* All of them outlive the keeper. */
-struct keeper *keeper_new(const struct netd_config *config, struct journal *journal,
-                          struct firewall *firewall, const struct keeper_hooks *hooks,
-                          sd_event *loop);
+/* All of them outlive the session_control. */
+struct session_control *session_control_new(const struct netd_config *config,
+                                            struct journal *journal, struct firewall *firewall,
+                                            const struct session_control_hooks *hooks,
+                                            sd_event *loop);
 
 /* Ends the session (`shutdown`) and removes what is there. Accepts NULL, returns NULL. */
-struct keeper *keeper_free(struct keeper *keeper);
+struct session_control *session_control_free(struct session_control *session_control);
 
-struct keeper_request {
+struct session_control_request {
     const char (*services)[WIRE_NAME_BYTES];
     size_t n_services;
     int64_t ttl_s;
@@ -43,32 +44,37 @@ struct keeper_request {
 };
 
 /* Who asks for something else; for the journal. */
-struct keeper_asker {
-    const char *who; /* as keeper_request.opener */
+struct session_control_asker {
+    const char *who; /* as session_control_request.opener */
     const char *id;  /* of a signed command; NULL for a local request */
 };
 
 /*
  * Each of these writes to the journal what was asked and refused. They return REFUSAL_NONE when
- * it is done, or, opening, when it has begun (`opened` follows, unless keeper_is_waiting()).
- * PROBLEM gets one line for a person. ASKED says which request the one who approves has seen
- * (wire_status.asked): another one, that took its place, is not approved.
+ * it is done, or, opening, when it has begun (`opened` follows, unless
+ * session_control_is_waiting()). PROBLEM gets one line for a person. ASKED says which request the
+ * one who approves has seen (wire_status.asked): another one, that took its place, is not approved.
  */
-enum session_refusal keeper_open(struct keeper *keeper, const struct keeper_request *request,
-                                 struct strbuf *problem);
-enum session_refusal keeper_approve(struct keeper *keeper, uint64_t asked, const char *who,
-                                    struct strbuf *problem);
-enum session_refusal keeper_extend(struct keeper *keeper, int64_t ttl_s,
-                                   const struct keeper_asker *asker, const char *reason,
-                                   struct strbuf *problem);
-enum session_refusal keeper_close(struct keeper *keeper, enum session_end end,
-                                  const struct keeper_asker *asker, struct strbuf *problem);
+enum session_refusal session_control_open(struct session_control *session_control,
+                                          const struct session_control_request *request,
+                                          struct strbuf *problem);
+enum session_refusal session_control_approve(struct session_control *session_control,
+                                             uint64_t asked, const char *who,
+                                             struct strbuf *problem);
+enum session_refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+                                            const struct session_control_asker *asker,
+                                            const char *reason, struct strbuf *problem);
+enum session_refusal session_control_close(struct session_control *session_control,
+                                           enum session_end end,
+                                           const struct session_control_asker *asker,
+                                           struct strbuf *problem);
 
 /* Whether the session waits for somebody on site. */
-bool keeper_is_waiting(const struct keeper *keeper);
+bool session_control_is_waiting(const struct session_control *session_control);
 
 /* Fills the part of STATUS that is about the session. */
-void keeper_get_status(struct keeper *keeper, struct wire_status *status);
-uint64_t keeper_bytes(const struct keeper *keeper);
+void session_control_get_status(struct session_control *session_control,
+                                struct wire_status *status);
+uint64_t session_control_bytes(const struct session_control *session_control);
 
 #endif

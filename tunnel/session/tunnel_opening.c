@@ -19,10 +19,10 @@
 #define POLL_MS 50           /* between two looks for the handshake */
 #define NEXT_ADDRESS_MS 5000 /* without an answer, the next address of the hub is tried */
 
-struct bring_up {
+struct tunnel_opening {
     const struct tunnel_config *config;
     struct firewall *firewall;
-    struct bring_up_hooks hooks;
+    struct tunnel_opening_hooks hooks;
     sd_event *loop;
     struct wireguard *wireguard;
     sd_event_source *timer; /* handshake polls; one-shot with a failure to report */
@@ -38,7 +38,7 @@ struct bring_up {
 
 static const struct sockaddr_storage no_hub; /* AF_UNSPEC */
 
-struct bring_up *bring_up_free(struct bring_up *bring_up)
+struct tunnel_opening *tunnel_opening_free(struct tunnel_opening *bring_up)
 {
     if (!bring_up)
         return NULL;
@@ -49,26 +49,26 @@ struct bring_up *bring_up_free(struct bring_up *bring_up)
     return NULL;
 }
 
-static void schedule(struct bring_up *bring_up, int64_t in_ms)
+static void schedule(struct tunnel_opening *bring_up, int64_t in_ms)
 {
     (void)sd_event_source_set_time_relative(bring_up->timer, (uint64_t)in_ms * 1000);
     (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_ONESHOT);
 }
 
 /* Reports from the loop, never from within a call of the owner. */
-static void fail(struct bring_up *bring_up, enum session_end end, const char *detail)
+static void fail(struct tunnel_opening *bring_up, enum session_end end, const char *detail)
 {
     bring_up->end = end;
     wire_put_text(bring_up->detail, sizeof(bring_up->detail), detail);
     schedule(bring_up, 0);
 }
 
-static void forget_resolver(struct bring_up *bring_up)
+static void forget_resolver(struct tunnel_opening *bring_up)
 {
     sd_event_source_disable_unref(bring_up->ended);
     bring_up->ended = NULL;
     if (bring_up->resolver > 0)
-        helper_stop(bring_up->resolver);
+        privileged_child_stop(bring_up->resolver);
     bring_up->resolver = 0;
     descriptor_close(&bring_up->resolver_watched);
     descriptor_close(&bring_up->resolver_output);
@@ -76,7 +76,7 @@ static void forget_resolver(struct bring_up *bring_up)
 
 static int interface_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
-    struct bring_up *bring_up = context;
+    struct tunnel_opening *bring_up = context;
     (void)descriptor, (void)events;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
     fail(bring_up, SESSION_END_FAILED, "wireguard-go has ended by itself");
@@ -84,10 +84,10 @@ static int interface_ended(sd_event_source *source, int descriptor, uint32_t eve
 }
 
 /* Makes the interface and begins to look for the handshake. */
-static void try_hub(struct bring_up *bring_up)
+static void try_hub(struct tunnel_opening *bring_up)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    const struct sockaddr_storage *hub = bring_up_hub(bring_up);
+    const struct sockaddr_storage *hub = tunnel_opening_hub(bring_up);
     int result = firewall_allow_hub(bring_up->firewall, hub, SESSION_OPENING_MS);
     if (!result)
         result = wireguard_up(bring_up->wireguard, hub, &problem);
@@ -109,11 +109,11 @@ static void try_hub(struct bring_up *bring_up)
     schedule(bring_up, POLL_MS);
 }
 
-static void try_next_hub(struct bring_up *bring_up)
+static void try_next_hub(struct tunnel_opening *bring_up)
 {
     bring_up->hub = (bring_up->hub + 1) % bring_up->n_hubs;
     bring_up->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
-    const struct sockaddr_storage *hub = bring_up_hub(bring_up);
+    const struct sockaddr_storage *hub = tunnel_opening_hub(bring_up);
     if (firewall_allow_hub(bring_up->firewall, hub, SESSION_OPENING_MS) < 0 ||
         wireguard_set_hub(bring_up->wireguard, hub) < 0)
         fail(bring_up, SESSION_END_FAILED, "the hub's next address could not be set");
@@ -121,7 +121,7 @@ static void try_next_hub(struct bring_up *bring_up)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct bring_up *bring_up = context;
+    struct tunnel_opening *bring_up = context;
     (void)source, (void)usec;
     if (bring_up->end != SESSION_END_NONE) {
         bring_up->hooks.failed(bring_up->hooks.context, bring_up->end, bring_up->detail);
@@ -140,7 +140,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-static void explain_resolver(struct bring_up *bring_up, int code)
+static void explain_resolver(struct tunnel_opening *bring_up, int code)
 {
     static const struct {
         int code;
@@ -159,7 +159,7 @@ static void explain_resolver(struct bring_up *bring_up, int code)
 
 static int resolver_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
-    struct bring_up *bring_up = context;
+    struct tunnel_opening *bring_up = context;
     char answer[RESOLVE_ANSWER_BYTES];
     int status = 0;
     (void)source, (void)descriptor, (void)events;
@@ -180,7 +180,7 @@ static int resolver_ended(sd_event_source *source, int descriptor, uint32_t even
     return 0;
 }
 
-void bring_up_start(struct bring_up *bring_up)
+void tunnel_opening_start(struct tunnel_opening *bring_up)
 {
     char port[8];
     const char *const resolver[] = {"/proc/self/exe", "--resolve",
@@ -191,14 +191,14 @@ void bring_up_start(struct bring_up *bring_up)
     (void)snprintf(bring_up->detail, sizeof(bring_up->detail),
                    "name not found: no name server answers in time");
     bring_up->resolver_watched =
-        helper_start(resolver, false, &bring_up->resolver_output, &bring_up->resolver);
+        privileged_child_start(resolver, false, &bring_up->resolver_output, &bring_up->resolver);
     if (bring_up->resolver_watched < 0 ||
         sd_event_add_io(bring_up->loop, &bring_up->ended, bring_up->resolver_watched, EPOLLIN,
                         resolver_ended, bring_up) < 0)
         fail(bring_up, SESSION_END_FAILED, "the resolver cannot be started");
 }
 
-int bring_up_stop(struct bring_up *bring_up)
+int tunnel_opening_stop(struct tunnel_opening *bring_up)
 {
     forget_resolver(bring_up);
     (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_OFF);
@@ -208,20 +208,21 @@ int bring_up_stop(struct bring_up *bring_up)
     return result;
 }
 
-const char *bring_up_obstacle(const struct bring_up *bring_up)
+const char *tunnel_opening_obstacle(const struct tunnel_opening *bring_up)
 {
     return bring_up->detail;
 }
 
-const struct sockaddr_storage *bring_up_hub(const struct bring_up *bring_up)
+const struct sockaddr_storage *tunnel_opening_hub(const struct tunnel_opening *bring_up)
 {
     return bring_up->n_hubs > 0 ? &bring_up->hubs[bring_up->hub] : &no_hub;
 }
 
-struct bring_up *bring_up_new(const struct tunnel_config *config, struct firewall *firewall,
-                              const struct bring_up_hooks *hooks, sd_event *loop)
+struct tunnel_opening *tunnel_opening_new(const struct tunnel_config *config,
+                                          struct firewall *firewall,
+                                          const struct tunnel_opening_hooks *hooks, sd_event *loop)
 {
-    struct bring_up *bring_up = memory_zeroed(1, sizeof(*bring_up));
+    struct tunnel_opening *bring_up = memory_zeroed(1, sizeof(*bring_up));
     bring_up->config = config;
     bring_up->firewall = firewall;
     bring_up->hooks = *hooks;

@@ -117,7 +117,7 @@ static int run_bare(const char *const *arguments, const void *input, size_t leng
 
 static int make_key(const char *path)
 {
-    static const char *const genkey[] = {HELPER_WG, "genkey", NULL};
+    static const char *const genkey[] = {PROGRAM_WG, "genkey", NULL};
     CLEANUP(wipe_strbuf) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096); /* so that no copy is left behind when it grows */
     int status = run_bare(genkey, NULL, 0, &key);
@@ -128,7 +128,7 @@ static int make_key(const char *path)
 
 int wireguard_ensure_key(const char *path, struct strbuf *public_key)
 {
-    static const char *const pubkey[] = {HELPER_WG, "pubkey", NULL};
+    static const char *const pubkey[] = {PROGRAM_WG, "pubkey", NULL};
     CLEANUP(wipe_strbuf) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096);
     if (access(path, F_OK) < 0) {
@@ -212,8 +212,8 @@ static int set_keys(const struct tunnel_config *config, const struct sockaddr_st
         return file;
     char path[32];
     (void)snprintf(path, sizeof(path), "/dev/fd/%d", file);
-    const char *const setconf[] = {HELPER_WG, "setconf", TUNNEL_INTERFACE, path, NULL};
-    int status = helper_run(setconf, NULL, 0, &output);
+    const char *const setconf[] = {PROGRAM_WG, "setconf", TUNNEL_INTERFACE, path, NULL};
+    int status = privileged_child_run(setconf, NULL, 0, &output);
     if (status == 0)
         return 0;
     explain(problem, "wg setconf", status, &output);
@@ -223,7 +223,7 @@ static int set_keys(const struct tunnel_config *config, const struct sockaddr_st
 /* Address, size, state and routes in one run of ip. */
 static int set_addresses(const struct tunnel_config *config, struct strbuf *problem)
 {
-    static const char *const batch[] = {HELPER_IP, "-batch", "-", NULL};
+    static const char *const batch[] = {PROGRAM_IP, "-batch", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf script = STRBUF_EMPTY, output = STRBUF_EMPTY;
     char own[IP_NETWORK_TEXT_BYTES], network[IP_NETWORK_TEXT_BYTES];
     ip_network_format(&config->address, own);
@@ -234,7 +234,7 @@ static int set_addresses(const struct tunnel_config *config, struct strbuf *prob
     for (size_t i = 0; i < config->n_sources; i++)
         strbuf_addf(&script, "route replace %s dev " TUNNEL_INTERFACE " src %s\n",
                     ip_network_format(&config->sources[i], network), own);
-    int status = helper_run(batch, script.data, script.length, &output);
+    int status = privileged_child_run(batch, script.data, script.length, &output);
     if (status == 0)
         return 0;
     explain(problem, "ip", status, &output);
@@ -258,11 +258,11 @@ static int await_user_space(const struct wireguard *wireguard)
 
 static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
 {
-    static const char *const go[] = {HELPER_WIREGUARD_GO, "-f", TUNNEL_INTERFACE, NULL};
+    static const char *const go[] = {PROGRAM_WIREGUARD_GO, "-f", TUNNEL_INTERFACE, NULL};
     (void)unlink(USER_SPACE_SOCKET); /* of one that was killed */
-    int watched = helper_start(go, true, NULL, &wireguard->process);
+    int watched = privileged_child_start(go, true, NULL, &wireguard->process);
     if (watched < 0) {
-        strbuf_addf(problem, "no WireGuard in the kernel, and " HELPER_WIREGUARD_GO ": %s",
+        strbuf_addf(problem, "no WireGuard in the kernel, and " PROGRAM_WIREGUARD_GO ": %s",
                     strerror(-watched));
         wireguard->process = 0;
         return watched;
@@ -278,10 +278,10 @@ static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
 
 static int make_interface(struct wireguard *wireguard, struct strbuf *problem)
 {
-    static const char *const add[] = {HELPER_IP,        "link", "add",       "dev",
+    static const char *const add[] = {PROGRAM_IP,       "link", "add",       "dev",
                                       TUNNEL_INTERFACE, "type", "wireguard", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int status = helper_run(add, NULL, 0, &output);
+    int status = privileged_child_run(add, NULL, 0, &output);
     if (status < 0) {
         explain(problem, "ip link add", status, &output);
         return status;
@@ -306,7 +306,7 @@ int wireguard_set_hub(struct wireguard *wireguard, const struct sockaddr_storage
 {
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     char endpoint[WIREGUARD_ENDPOINT_BYTES];
-    const char *const set[] = {HELPER_WG,
+    const char *const set[] = {PROGRAM_WG,
                                "set",
                                TUNNEL_INTERFACE,
                                "peer",
@@ -314,16 +314,16 @@ int wireguard_set_hub(struct wireguard *wireguard, const struct sockaddr_storage
                                "endpoint",
                                wireguard_endpoint(hub, endpoint),
                                NULL};
-    int status = helper_run(set, NULL, 0, &output);
+    int status = privileged_child_run(set, NULL, 0, &output);
     return status > 0 ? -EIO : status;
 }
 
 int64_t wireguard_last_handshake_s(struct wireguard *wireguard)
 {
-    static const char *const show[] = {HELPER_WG, "show", TUNNEL_INTERFACE, "latest-handshakes",
+    static const char *const show[] = {PROGRAM_WG, "show", TUNNEL_INTERFACE, "latest-handshakes",
                                        NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int status = helper_run(show, NULL, 0, &output);
+    int status = privileged_child_run(show, NULL, 0, &output);
     if (status != 0)
         return status < 0 ? status : -EIO;
     const char *key = wireguard->config->hub.public_key;
@@ -333,9 +333,9 @@ int64_t wireguard_last_handshake_s(struct wireguard *wireguard)
 
 static int delete_interface(const char *name)
 {
-    const char *const delete[] = {HELPER_IP, "link", "delete", "dev", name, NULL};
+    const char *const delete[] = {PROGRAM_IP, "link", "delete", "dev", name, NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int status = helper_run(delete, NULL, 0, &output);
+    int status = privileged_child_run(delete, NULL, 0, &output);
     return status > 0 ? -EIO : status;
 }
 
@@ -348,7 +348,7 @@ int wireguard_down(struct wireguard *wireguard)
 {
     int result = interface_exists(TUNNEL_INTERFACE) ? delete_interface(TUNNEL_INTERFACE) : 0;
     if (wireguard->process > 0)
-        helper_stop(wireguard->process);
+        privileged_child_stop(wireguard->process);
     wireguard->process = 0;
     descriptor_close(&wireguard->watched);
     return interface_exists(TUNNEL_INTERFACE) ? (result < 0 ? result : -EBUSY) : 0;

@@ -1,6 +1,6 @@
 /*
  * The tunnel's interface: made, configured and removed; the kernel's WireGuard first, wireguard-go
- * where there is none. The warden owns it. Main thread only; nothing here waits for the network.
+ * where there is none. netd owns it. Main thread only; nothing here waits for the network.
  */
 #ifndef SALLYPORT_TUNNEL_SESSION_WIREGUARD_H
 #define SALLYPORT_TUNNEL_SESSION_WIREGUARD_H

@@ -1,5 +1,5 @@
 /*
- * The agent's side of the warden's socket. One request is under way at a time (a signed command
+ * The agent's side of netd's socket. One request is under way at a time (a signed command
  * beside it, for its answer may wait for the hub); what is wanted next is a set of flags, so that
  * any number of notices costs one round.
  */
@@ -37,9 +37,9 @@ enum want {
     WANT_COUNTERS = 1 << 6,
 };
 
-struct warden_client {
+struct netd_client {
     char *path;
-    struct warden_callbacks callbacks;
+    struct netd_client_callbacks callbacks;
     sd_event *loop;
     sd_event_source *source; /* of the socket */
     sd_event_source *timer;  /* connects again; or: the answer is late, the counters are due */
@@ -52,7 +52,7 @@ struct warden_client {
     enum session_refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
-    bool has_role;   /* the warden has said what we are */
+    bool has_role;   /* netd has said what we are */
     bool is_courier; /* we are access.agent_user: signed commands are ours to bring */
     bool has_status;
     struct wire_status status;
@@ -90,19 +90,19 @@ static int open_socket(const char *path, int flags)
     return ready;
 }
 
-static void wake_in(struct warden_client *client, int64_t in_ms)
+static void wake_in(struct netd_client *client, int64_t in_ms)
 {
     (void)sd_event_source_set_time_relative(client->timer, (uint64_t)in_ms * 1000);
     (void)sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
 }
 
-static void tell_changed(const struct warden_client *client)
+static void tell_changed(const struct netd_client *client)
 {
     if (client->callbacks.changed)
         client->callbacks.changed(client->callbacks.context);
 }
 
-static void tell_answer(struct warden_client *client)
+static void tell_answer(struct netd_client *client)
 {
     if (!client->has_answer)
         return;
@@ -111,7 +111,7 @@ static void tell_answer(struct warden_client *client)
         client->callbacks.answered(client->callbacks.context, client->verdict, &client->answer);
 }
 
-static void disconnect(struct warden_client *client, const char *why)
+static void disconnect(struct netd_client *client, const char *why)
 {
     bool was_known = client->has_status,
          had_close = (client->wants & WANT_CLOSE) || client->under_way == WANT_CLOSE;
@@ -122,7 +122,7 @@ static void disconnect(struct warden_client *client, const char *why)
     client->has_status = false;
     client->challenge[0] = '\0'; /* told again after the next connection, though it be the same */
     if (was_known)
-        log_warning("warden", "socket=%s %s; trying again", client->path, why);
+        log_warning("netd", "socket=%s %s; trying again", client->path, why);
     wake_in(client, client->retry_ms);
     client->retry_ms = client->retry_ms * 2 < RETRY_MAX_MS ? client->retry_ms * 2 : RETRY_MAX_MS;
     if (had_close && client->callbacks.closed)
@@ -133,7 +133,7 @@ static void disconnect(struct warden_client *client, const char *why)
 }
 
 /* Sends the next request, if there is one to send and none under way. */
-static void go_on(struct warden_client *client)
+static void go_on(struct netd_client *client)
 {
     struct wire_message request;
     for (size_t i = 0; !client->under_way && i < ARRAY_LENGTH(rounds); i++) {
@@ -145,7 +145,7 @@ static void go_on(struct warden_client *client)
         client->wants &= ~(unsigned)rounds[i].want;
         client->under_way = rounds[i].want;
         if (send_whole(client->socket, &request) < 0) {
-            disconnect(client, "the warden went away");
+            disconnect(client, "netd went away");
             return;
         }
     }
@@ -156,7 +156,7 @@ static void go_on(struct warden_client *client)
 
 /* ---- Answers ---- */
 
-static void take_line(struct warden_client *client, const struct wire_line *line)
+static void take_line(struct netd_client *client, const struct wire_line *line)
 {
     CLEANUP(strbuf_free) struct strbuf event = STRBUF_EMPTY;
     if (line->length == 0)
@@ -168,7 +168,7 @@ static void take_line(struct warden_client *client, const struct wire_line *line
                                 client->position);
 }
 
-static void take_challenge(struct warden_client *client, const struct wire_message *reply)
+static void take_challenge(struct netd_client *client, const struct wire_message *reply)
 {
     if (reply->header.result != REFUSAL_NONE || !client->callbacks.challenge ||
         strcmp(client->challenge, reply->body.challenge.challenge) == 0)
@@ -177,7 +177,7 @@ static void take_challenge(struct warden_client *client, const struct wire_messa
     client->callbacks.challenge(client->callbacks.context, client->challenge);
 }
 
-static void take_status(struct warden_client *client, const struct wire_status *status)
+static void take_status(struct netd_client *client, const struct wire_status *status)
 {
     bool is_new = !client->has_status || memcmp(&client->status, status, sizeof(*status)) != 0;
     client->status = *status;
@@ -186,24 +186,24 @@ static void take_status(struct warden_client *client, const struct wire_status *
         tell_changed(client);
 }
 
-/* Told once: the warden ends a connection over which somebody else asks for the challenge. */
-static void take_role(struct warden_client *client, enum wire_role role)
+/* Told once: netd ends a connection over which somebody else asks for the challenge. */
+static void take_role(struct netd_client *client, enum wire_role role)
 {
     bool was_told = client->has_role;
     client->has_role = true;
     client->is_courier = role == WIRE_ROLE_AGENT;
     if (!client->is_courier && !was_told && client->callbacks.challenge)
-        log_warning("warden", "this process does not run as access.agent_user of netd.conf; %s",
+        log_warning("netd", "this process does not run as access.agent_user of netd.conf; %s",
                     "signed commands will be refused");
 }
 
-static unsigned news(const struct warden_client *client)
+static unsigned news(const struct netd_client *client)
 {
     bool wants_challenge = client->is_courier && client->callbacks.challenge;
     return WANT_STATUS | WANT_LINE | (wants_challenge ? WANT_CHALLENGE : 0);
 }
 
-static void take_reply(struct warden_client *client, const struct wire_message *reply)
+static void take_reply(struct netd_client *client, const struct wire_message *reply)
 {
     switch ((enum want)client->under_way) {
     case WANT_HELLO:
@@ -235,7 +235,7 @@ static void take_reply(struct warden_client *client, const struct wire_message *
     }
 }
 
-static void take(struct warden_client *client, const struct wire_message *message)
+static void take(struct netd_client *client, const struct wire_message *message)
 {
     unsigned verb = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(rounds); i++)
@@ -254,22 +254,22 @@ static void take(struct warden_client *client, const struct wire_message *messag
         take_reply(client, message);
         client->under_way = 0;
     } else {
-        disconnect(client, "the warden answered what was not asked");
+        disconnect(client, "netd answered what was not asked");
     }
 }
 
 static int on_socket(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
-    struct warden_client *client = context;
+    struct netd_client *client = context;
     struct wire_message message;
     (void)source, (void)events;
     ssize_t length = recv(descriptor, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (length <= 0)
-        disconnect(client, "the warden closed the connection");
+        disconnect(client, "netd closed the connection");
     else if ((size_t)length > sizeof(message) || wire_check_reply(&message, (size_t)length) < 0)
-        disconnect(client, "the warden's answer is malformed; is it of another version?");
+        disconnect(client, "netd's answer is malformed; is it of another version?");
     else
         take(client, &message);
     if (client->socket >= 0)
@@ -277,7 +277,7 @@ static int on_socket(sd_event_source *source, int descriptor, uint32_t events, v
     return 0;
 }
 
-static void try_connect(struct warden_client *client)
+static void try_connect(struct netd_client *client)
 {
     client->socket = open_socket(client->path, SOCK_NONBLOCK);
     if (client->socket < 0 || sd_event_add_io(client->loop, &client->source, client->socket,
@@ -291,12 +291,12 @@ static void try_connect(struct warden_client *client)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct warden_client *client = context;
+    struct netd_client *client = context;
     (void)source, (void)usec;
     if (client->socket < 0) {
         try_connect(client);
     } else if (client->under_way) {
-        disconnect(client, "the warden does not answer");
+        disconnect(client, "netd does not answer");
     } else {
         client->wants |= WANT_COUNTERS | WANT_STATUS;
         go_on(client);
@@ -306,11 +306,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- For the agent ---- */
 
-int warden_client_new(const char *socket_path, uint64_t position,
-                      const struct warden_callbacks *callbacks, sd_event *loop,
-                      struct warden_client **ret_client)
+int netd_client_new(const char *socket_path, uint64_t position,
+                    const struct netd_client_callbacks *callbacks, sd_event *loop,
+                    struct netd_client **ret_client)
 {
-    struct warden_client *client = memory_zeroed(1, sizeof(*client));
+    struct netd_client *client = memory_zeroed(1, sizeof(*client));
     client->path = memory_text(socket_path);
     client->callbacks = *callbacks;
     client->loop = loop;
@@ -320,14 +320,14 @@ int warden_client_new(const char *socket_path, uint64_t position,
     int problem = sd_event_add_time_relative(loop, &client->timer, CLOCK_MONOTONIC, 0, 1000,
                                              on_timer, client);
     if (problem < 0) {
-        warden_client_free(client);
+        netd_client_free(client);
         return problem;
     }
     *ret_client = client;
     return 0;
 }
 
-struct warden_client *warden_client_free(struct warden_client *client)
+struct netd_client *netd_client_free(struct netd_client *client)
 {
     if (!client)
         return NULL;
@@ -339,22 +339,22 @@ struct warden_client *warden_client_free(struct warden_client *client)
     return NULL;
 }
 
-bool warden_client_is_connected(const struct warden_client *client)
+bool netd_client_is_connected(const struct netd_client *client)
 {
     return client->has_status;
 }
 
-const struct wire_status *warden_client_status(const struct warden_client *client)
+const struct wire_status *netd_client_status(const struct netd_client *client)
 {
     return client->has_status ? &client->status : NULL;
 }
 
-const struct wire_counters *warden_client_counters(const struct warden_client *client)
+const struct wire_counters *netd_client_counters(const struct netd_client *client)
 {
     return client->has_status ? &client->counters : NULL;
 }
 
-int warden_client_close(struct warden_client *client)
+int netd_client_close(struct netd_client *client)
 {
     if (!client->has_status)
         return -ENOTCONN;
@@ -363,8 +363,8 @@ int warden_client_close(struct warden_client *client)
     return 0;
 }
 
-int warden_client_signed(struct warden_client *client, const void *text, size_t length,
-                         bool is_retained)
+int netd_client_signed(struct netd_client *client, const void *text, size_t length,
+                       bool is_retained)
 {
     struct wire_message request;
     if (!client->has_status)
@@ -388,7 +388,7 @@ int warden_client_signed(struct warden_client *client, const void *text, size_t 
 
 /* ---- For the command line ---- */
 
-int warden_exchange(int socket, struct wire_message *message, int timeout_ms)
+int netd_client_exchange(int socket, struct wire_message *message, int timeout_ms)
 {
     struct wire_header asked = message->header;
     int problem = send_whole(socket, message);
@@ -411,14 +411,14 @@ int warden_exchange(int socket, struct wire_message *message, int timeout_ms)
     return problem;
 }
 
-int warden_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket)
+int netd_client_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket)
 {
     struct wire_message message;
     CLEANUP(descriptor_close) int opened = open_socket(socket_path, 0);
     if (opened < 0)
         return opened;
     wire_begin(&message, WIRE_HELLO, 1);
-    int problem = warden_exchange(opened, &message, ANSWER_MS);
+    int problem = netd_client_exchange(opened, &message, ANSWER_MS);
     if (problem < 0)
         return problem;
     *ret_hello = message.body.hello;

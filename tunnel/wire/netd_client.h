@@ -1,5 +1,5 @@
 /*
- * The agent's side of the warden's socket: keeps a connection with back-off, a snapshot of the
+ * The agent's side of netd's socket: keeps a connection with back-off, a snapshot of the
  * status, and hands on every journal line exactly as written, in order, across restarts of either
  * side. Main loop only; nothing here blocks.
  */
@@ -12,23 +12,23 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-struct warden_client; /* opaque */
+struct netd_client; /* opaque */
 
-struct warden_callbacks {
+struct netd_client_callbacks {
     /* The snapshot changed, or the connection came or went. May be NULL. */
     void (*changed)(void *context);
     /*
      * One journal line: its event ("tunnel_opened") and the whole line for
-     * journal_line_value(). POSITION is what to give warden_client_new() after a restart so that
+     * journal_line_value(). POSITION is what to give netd_client_new() after a restart so that
      * nothing comes twice and nothing is lost: the caller stores it with the event.
      */
     void (*event)(void *context, const char *event, const char *line, uint64_t position);
-    /* The answer to warden_client_close(). May be NULL. */
+    /* The answer to netd_client_close(). May be NULL. */
     void (*closed)(void *context, enum session_refusal refusal, const char *text);
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
     /*
-     * The answer to warden_client_signed(), up to 20 s later when a hub has to be reached; after
+     * The answer to netd_client_signed(), up to 20 s later when a hub has to be reached; after
      * `challenge`, when the command has made a new one necessary. None comes when the connection
      * is lost before: `changed` tells that. May be NULL.
      */
@@ -38,34 +38,34 @@ struct warden_callbacks {
 };
 
 /* SOCKET_PATH is copied. POSITION: 0 for everything that is kept. Connects from the loop. */
-int warden_client_new(const char *socket_path, uint64_t position,
-                      const struct warden_callbacks *callbacks, sd_event *loop,
-                      struct warden_client **ret_client);
-struct warden_client *warden_client_free(struct warden_client *client); /* NULL is fine */
+int netd_client_new(const char *socket_path, uint64_t position,
+                    const struct netd_client_callbacks *callbacks, sd_event *loop,
+                    struct netd_client **ret_client);
+struct netd_client *netd_client_free(struct netd_client *client); /* NULL is fine */
 
-bool warden_client_is_connected(const struct warden_client *client);
+bool netd_client_is_connected(const struct netd_client *client);
 
 /* The last known status; NULL while there is no connection. */
-const struct wire_status *warden_client_status(const struct warden_client *client);
-const struct wire_counters *warden_client_counters(const struct warden_client *client);
+const struct wire_status *netd_client_status(const struct netd_client *client);
+const struct wire_counters *netd_client_counters(const struct netd_client *client);
 
 /* Asks to close the session. -ENOTCONN or 0; `closed` follows. */
-int warden_client_close(struct warden_client *client);
+int netd_client_close(struct netd_client *client);
 
 /*
  * Couriers a signed command, LENGTH bytes exactly as received. Of one longer than
- * WIRE_SIGNED_BYTES the beginning is sent, so that the warden refuses and journals it. Returns
+ * WIRE_SIGNED_BYTES the beginning is sent, so that netd refuses and journals it. Returns
  * -ENOTCONN, -EPERM when this process is not access.agent_user, -EBUSY (one at a time) or 0.
  */
-int warden_client_signed(struct warden_client *client, const void *text, size_t length,
-                         bool is_retained);
+int netd_client_signed(struct netd_client *client, const void *text, size_t length,
+                       bool is_retained);
 
 /* ---- For the command line: one blocking exchange after another ---- */
 
 /* Connects and says hello; 0 and the socket, or -ECONNREFUSED and the like. */
-int warden_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket);
+int netd_client_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket);
 
 /* Sends REQUEST (made with wire_begin) and waits for its reply in place. 0 or a negative errno. */
-int warden_exchange(int socket, struct wire_message *message, int timeout_ms);
+int netd_client_exchange(int socket, struct wire_message *message, int timeout_ms);
 
 #endif

@@ -1,4 +1,4 @@
-/* The warden's socket. */
+/* netd's socket. */
 #include "tunnel/wire/netd_server.h"
 
 #include "agent/base/clock.h"
@@ -23,9 +23,9 @@
 #define REQUESTS_PER_SECOND 500 /* of one connection: reading the journal takes that many */
 
 struct peer {
-    struct server *server;
+    struct netd_server *server;
     int socket; /* -1: this place is free */
-    struct server_peer who;
+    struct netd_server_peer who;
     char name[24];
     sd_event_source *source;
     bool is_greeted, is_subscribed;
@@ -34,8 +34,8 @@ struct peer {
     uint32_t waiting_id;
 };
 
-struct server {
-    struct server_settings settings;
+struct netd_server {
+    struct netd_server_settings settings;
     char *path;
     int socket;
     sd_event *loop;
@@ -47,7 +47,7 @@ struct server {
 };
 
 /* Whether one more line about a bad peer may go to the log: a wild agent must not fill the disk. */
-static bool may_complain(struct server *server)
+static bool may_complain(struct netd_server *server)
 {
     int64_t now_ns = clock_mono_ns();
     if (now_ns - server->complaints_since_ns > 60 * CLOCK_NS_PER_S) {
@@ -79,7 +79,7 @@ static bool is_in_group(int socket, gid_t own, gid_t wanted)
 }
 
 /* What the kernel noted when the peer connected. */
-static enum wire_role find_role(const struct server *server, int socket, char name[24])
+static enum wire_role find_role(const struct netd_server *server, int socket, char name[24])
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
@@ -88,8 +88,8 @@ static enum wire_role find_role(const struct server *server, int socket, char na
     (void)snprintf(name, 24, "uid:%u", peer.uid);
     if (peer.uid == 0)
         strcpy(name, "root");
-    if (server->settings.agent_uid != SERVER_NOBODY && peer.uid == server->settings.agent_uid &&
-        peer.uid != 0) {
+    if (server->settings.agent_uid != NETD_SERVER_NOBODY &&
+        peer.uid == server->settings.agent_uid && peer.uid != 0) {
         strcpy(name, "agent"); /* even if it is in the admin group: it is not a person */
         return WIRE_ROLE_AGENT;
     }
@@ -125,7 +125,7 @@ static void send_reply(struct peer *peer, const struct wire_message *reply)
 
 static void handle(struct peer *peer, const struct wire_message *request)
 {
-    struct server *server = peer->server;
+    struct netd_server *server = peer->server;
     struct wire_message reply;
     wire_begin(&reply, (enum wire_verb)request->header.verb, request->header.id);
     peer->is_noticed = false;
@@ -134,7 +134,7 @@ static void handle(struct peer *peer, const struct wire_message *request)
     if (request->header.verb == WIRE_SUBSCRIBE)
         peer->is_subscribed = true;
     if (server->settings.handle(server->settings.context, &peer->who, request, &reply) ==
-        SERVER_ANSWER_NOW) {
+        NETD_SERVER_ANSWER_NOW) {
         if (peer->socket >= 0)
             send_reply(peer, &reply);
         return;
@@ -185,7 +185,7 @@ static int on_request(sd_event_source *source, int socket, uint32_t events, void
 
 /* ---- The socket ---- */
 
-static struct peer *find_place(struct server *server, enum wire_role role)
+static struct peer *find_place(struct netd_server *server, enum wire_role role)
 {
     struct peer *place = NULL;
     size_t same = 0;
@@ -200,7 +200,7 @@ static struct peer *find_place(struct server *server, enum wire_role role)
 
 static int on_connection(sd_event_source *source, int listening, uint32_t events, void *context)
 {
-    struct server *server = context;
+    struct netd_server *server = context;
     char name[24] = "";
     (void)source, (void)events;
     CLEANUP(descriptor_close)
@@ -251,12 +251,13 @@ static int listen_at(const char *path)
     return ready;
 }
 
-int server_new(const struct server_settings *settings, sd_event *loop, struct server **ret_server)
+int netd_server_new(const struct netd_server_settings *settings, sd_event *loop,
+                    struct netd_server **ret_server)
 {
     int listening = listen_at(settings->socket_path);
     if (listening < 0)
         return listening;
-    struct server *server = memory_zeroed(1, sizeof(*server));
+    struct netd_server *server = memory_zeroed(1, sizeof(*server));
     server->settings = *settings;
     server->path = memory_text(settings->socket_path);
     server->socket = listening;
@@ -265,7 +266,7 @@ int server_new(const struct server_settings *settings, sd_event *loop, struct se
         server->peers[i] = (struct peer){.server = server, .socket = -1};
     int problem = sd_event_add_io(loop, &server->source, listening, EPOLLIN, on_connection, server);
     if (problem < 0) {
-        server_free(server);
+        netd_server_free(server);
         return problem;
     }
     (void)sd_event_source_set_priority(server->source, SD_EVENT_PRIORITY_IDLE);
@@ -273,7 +274,7 @@ int server_new(const struct server_settings *settings, sd_event *loop, struct se
     return 0;
 }
 
-struct server *server_free(struct server *server)
+struct netd_server *netd_server_free(struct netd_server *server)
 {
     if (!server)
         return NULL;
@@ -287,7 +288,8 @@ struct server *server_free(struct server *server)
     return NULL;
 }
 
-void server_answer_waiting(struct server *server, enum session_refusal refusal, const char *text)
+void netd_server_answer_waiting(struct netd_server *server, enum session_refusal refusal,
+                                const char *text)
 {
     for (size_t i = 0; i < MAX_PEERS; i++) {
         struct peer *peer = &server->peers[i];
@@ -302,7 +304,7 @@ void server_answer_waiting(struct server *server, enum session_refusal refusal, 
     }
 }
 
-void server_notify(struct server *server)
+void netd_server_notify(struct netd_server *server)
 {
     struct wire_message notice;
     wire_begin(&notice, WIRE_CHANGED, 0);
@@ -315,7 +317,8 @@ void server_notify(struct server *server)
     }
 }
 
-void server_get_counters(const struct server *server, uint64_t *ret_refused, uint64_t *ret_ended)
+void netd_server_get_counters(const struct netd_server *server, uint64_t *ret_refused,
+                              uint64_t *ret_ended)
 {
     *ret_refused = server->refused;
     *ret_ended = server->ended;

@@ -1,5 +1,5 @@
 /*
- * The warden's protocol: what is well-formed. Each verb has one row: the sizes of its two bodies
+ * netd's protocol: what is well-formed. Each verb has one row: the sizes of its two bodies
  * and the text fields in them, so that encode, decode and check cannot disagree.
  */
 #include "tunnel/wire/wire.h"

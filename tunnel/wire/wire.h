@@ -1,5 +1,5 @@
 /*
- * The warden's protocol: what passes over its SOCK_SEQPACKET socket. Every message is a header and
+ * netd's protocol: what passes over its SOCK_SEQPACKET socket. Every message is a header and
  * a body whose size is fixed by the verb. Same machine, so host byte order. Pure; shared by both
  * ends; any thread.
  *
@@ -40,7 +40,7 @@ enum wire_verb {
     WIRE_FIREWALL_KEEP,   /* admin only: keep them */
     WIRE_JOURNAL_READ,    /* one line of the audit trail; also the agent, see below */
     WIRE_SUBSCRIBE,       /* from now on: WIRE_CHANGED whenever status or journal changed; same */
-    WIRE_CHANGED,         /* from the warden only, unasked */
+    WIRE_CHANGED,         /* from netd only, unasked */
     WIRE_CHALLENGE,       /* agent only: what the next signed command must carry */
     WIRE_SIGNED,          /* agent only: a signed command */
     WIRE_VERB_COUNT,

@@ -249,7 +249,7 @@ static int print_steps(struct init_report *report)
 static int run_tests(const struct cli_context *context)
 {
     struct init_report report = {.steps = context->json ? json_array() : NULL};
-    struct config *config = ask_load(context);
+    struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
     init_test_broker(config, &report);

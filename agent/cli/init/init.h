@@ -131,7 +131,7 @@ bool init_interface_of(const char *local, char ret_name[16]);
 /* Append the commented files. The answers are complete; findings come from loading the result. */
 int init_print_agent_file(const struct init_answers *answers, struct strbuf *out,
                           struct problem *ret_problem);
-void init_print_warden_file(const struct init_answers *answers, struct strbuf *out);
+void init_print_netd_file(const struct init_answers *answers, struct strbuf *out);
 
 /* A new key pair for WireGuard (X25519), both in base64. Returns 0 or -EIO. */
 int init_make_wireguard_key(struct strbuf *private_key, struct strbuf *public_key);
@@ -194,7 +194,7 @@ struct init_arming {
 };
 
 /*
- * Starts the warden under the eyes of a guardian, and returns once somebody has confirmed it
+ * Starts netd under the eyes of a guardian, and returns once somebody has confirmed it
  * (CLI_DONE), or it was undone.
  */
 int init_arm(const struct init_arming *arming);

@@ -1,6 +1,6 @@
 /*
  * Arming for the first time: there are no rules to go back to, and whoever does this over the
- * network may cut himself off. So a guardian stands by first (init_guard.c), then the warden is
+ * network may cut himself off. So a guardian stands by first (init_guard.c), then netd is
  * started, and only a confirmation, which has to come through the closed edge, makes it last.
  */
 #include "agent/cli/init/init.h"
@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WARDEN_MS 20000 /* a small machine loads modules first */
+#define NETD_MS 20000 /* a small machine loads modules first */
 #define ANSWER_MS 5000
 #define CONFIRM_MS 120000 /* systemctl enables and starts */
 
@@ -67,41 +67,41 @@ int init_confirm(bool keep)
     return tell_guardian(guardian, keep ? INIT_KEEP : INIT_UNDO) ? CLI_DONE : CLI_FAILED;
 }
 
-/* ---- the warden ---- */
+/* ---- netd ---- */
 
 /* What it says of the firewall; returns 0 once it enforces the rules. */
-static int ask_warden(const char *path, uint32_t *ret_state)
+static int ask_netd(const char *path, uint32_t *ret_state)
 {
     struct wire_hello hello;
     struct wire_message message;
-    CLEANUP(descriptor_close) int warden = -1;
-    int problem = warden_connect(path, &hello, &warden);
+    CLEANUP(descriptor_close) int netd = -1;
+    int problem = netd_client_connect(path, &hello, &netd);
     if (problem < 0)
         return problem;
     wire_begin(&message, WIRE_STATUS, 1);
-    problem = warden_exchange(warden, &message, ANSWER_MS);
+    problem = netd_client_exchange(netd, &message, ANSWER_MS);
     if (problem == 0)
         *ret_state = message.body.status.firewall_state;
     return problem;
 }
 
-static bool await_warden(const struct netd_config *config)
+static bool await_netd(const struct netd_config *config)
 {
     CLEANUP(memory_free_pointer)
     char *path = memory_printf("%s/netd.sock", config->paths.runtime_dir);
-    int64_t deadline_ns = clock_mono_ns() + WARDEN_MS * CLOCK_NS_PER_MS;
+    int64_t deadline_ns = clock_mono_ns() + NETD_MS * CLOCK_NS_PER_MS;
     uint32_t state = FIREWALL_OFF;
     int problem = -ETIMEDOUT;
     while (clock_mono_ns() < deadline_ns) {
-        problem = ask_warden(path, &state);
+        problem = ask_netd(path, &state);
         if (problem == 0 && (state == FIREWALL_LOCKED || state == FIREWALL_EXCEPTED)) {
-            (void)printf("the warden says: %s\n", firewall_state_names[state]);
+            (void)printf("netd says: %s\n", firewall_state_names[state]);
             return true;
         }
         clock_sleep_until(clock_mono_ns() + 100 * CLOCK_NS_PER_MS);
     }
     (void)cli_fail(CLI_FAILED, INIT,
-                   "the warden does not enforce its rules (%s); see journalctl -u "
+                   "netd does not enforce its rules (%s); see journalctl -u "
                    "sallyport-netd",
                    problem < 0 ? strerror(-problem) : firewall_state_names[state]);
     return false;
@@ -178,7 +178,7 @@ static bool await_decision(const struct init_arming *arming, int guardian)
 
 /* ---- */
 
-static bool start_warden(void)
+static bool start_netd(void)
 {
     static const char *const start[] = {INIT_SYSTEMCTL, "restart", "sallyport-netd.service", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
@@ -222,7 +222,7 @@ static int arm(const struct init_arming *arming)
                         "nothing was armed",
                         strerror(-guardian));
     bool kept = false;
-    if (!start_warden() || !await_warden(arming->netd))
+    if (!start_netd() || !await_netd(arming->netd))
         (void)tell_guardian(guardian, INIT_UNDO);
     else if (arming->yes)
         kept = tell_guardian(guardian, INIT_KEEP);

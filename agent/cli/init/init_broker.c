@@ -309,7 +309,7 @@ static bool test_login(const struct config *config, struct login *login, const c
 static void test_servers(const struct config *config, const struct uplink_settings *settings,
                          const struct uplink_secrets *secrets, struct init_report *report)
 {
-    CLEANUP(descriptor_close) int agent = ask_connect(config);
+    CLEANUP(descriptor_close) int agent = agent_connect(config);
     CLEANUP(memory_free_pointer)
     char *other_id = memory_printf("%s-init", config->uplink.client_id);
     CLEANUP(memory_free_pointer)

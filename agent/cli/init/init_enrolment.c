@@ -7,8 +7,8 @@
 
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "config/load/section.h"
 #include "config/load/broker_url.h"
+#include "config/load/section.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -167,10 +167,10 @@ static void check_key(const struct section *section, const char *key, const char
 
 static void check_servers(const struct section *section, const struct text_list *servers)
 {
-    struct server server;
+    struct broker_url server;
     struct problem problem;
     for (size_t i = 0; i < servers->length; i++) {
-        if (server_parse(servers->items[i], &server, &problem) < 0)
+        if (broker_url_parse(servers->items[i], &server, &problem) < 0)
             section_report(section, FINDING_ERROR, "servers", "\"%s\": %s", servers->items[i],
                            problem.text);
     }

@@ -25,7 +25,7 @@
 
 #define FILES_MAX 12
 
-enum reader { READER_ALL, READER_AGENT, READER_WARDEN };
+enum reader { READER_ALL, READER_AGENT, READER_NETD };
 
 static const char *const reader_groups[] = {NULL, "sallyport", "sallyport-netd"};
 
@@ -92,12 +92,12 @@ static bool is_there(const struct work *work, const char *name)
 static int add_tunnel_key(struct work *work)
 {
     if (work->answers->tunnel.private_key) {
-        add_text_file(work, "netd/wireguard.key", READER_WARDEN, work->answers->tunnel.private_key);
+        add_text_file(work, "netd/wireguard.key", READER_NETD, work->answers->tunnel.private_key);
         return 0;
     }
     if (is_there(work, "netd/wireguard.key"))
         return 0;
-    struct strbuf *key = add_file(work, "netd/wireguard.key", READER_WARDEN);
+    struct strbuf *key = add_file(work, "netd/wireguard.key", READER_NETD);
     int problem = init_make_wireguard_key(key, &work->public_key);
     strbuf_add_char(key, '\n');
     return problem;
@@ -122,7 +122,7 @@ static int add_identity(struct work *work)
 static int add_configuration(struct work *work)
 {
     struct problem problem;
-    init_print_warden_file(work->answers, add_file(work, "netd.conf", READER_ALL));
+    init_print_netd_file(work->answers, add_file(work, "netd.conf", READER_ALL));
     if (init_print_agent_file(work->answers, add_file(work, "sallyport.conf", READER_ALL),
                               &problem) == 0)
         return CLI_DONE;
@@ -143,7 +143,7 @@ static int make_files(struct work *work)
     if (problem < 0)
         return cli_fail(CLI_FAILED, INIT, "OpenSSL cannot make a key: %s", strerror(-problem));
     if (answers->has_tunnel && answers->hub.preshared_key)
-        add_text_file(work, "netd/preshared.key", READER_WARDEN, answers->hub.preshared_key);
+        add_text_file(work, "netd/preshared.key", READER_NETD, answers->hub.preshared_key);
     if (answers->signers.allowed_signers)
         add_text_file(work, "allowed_signers", READER_ALL, answers->signers.allowed_signers);
     if (answers->signers.revoked_keys && answers->signers.revoked_keys[0])
@@ -213,7 +213,7 @@ static int make_folders(const struct work *work, const char *base)
     int problem = make_folder(work, base, READER_ALL);
     if (!problem)
         problem = make_folder(work, tls, READER_AGENT);
-    return problem ? problem : make_folder(work, netd, READER_WARDEN);
+    return problem ? problem : make_folder(work, netd, READER_NETD);
 }
 
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *place)

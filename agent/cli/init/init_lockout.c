@@ -1,6 +1,6 @@
 /*
  * The guardian of the first arming: a process out of reach of the session that started it, which
- * undoes the arming unless root tells it to keep it. It works as root and outside the warden, which
+ * undoes the arming unless root tells it to keep it. It works as root and outside netd, which
  * has no verb that removes the lockdown: it stops the units and deletes the table with nft.
  *
  * It listens at a socket that root alone can reach. A client sends one byte, INIT_KEEP or
@@ -98,7 +98,7 @@ static void stop_units(void)
         note(LOG_ERR, "the units could not be stopped; the table is removed all the same");
 }
 
-/* The warden, if it still runs, would load the table again: look until it stays away. */
+/* netd, if it still runs, would load the table again: look until it stays away. */
 static void undo(const char *why, struct strbuf *verdict)
 {
     static const char *const drop[] = {INIT_NFT, "delete", "table", "inet", "sallyport", NULL};

@@ -297,7 +297,7 @@ int init_print_agent_file(const struct init_answers *answers, struct strbuf *out
     return print_devices(answers, out, ret_problem);
 }
 
-/* ---- the warden's file ---- */
+/* ---- netd's file ---- */
 
 static const struct option_table *netd_table(const char *path)
 {
@@ -369,16 +369,15 @@ static void print_tunnel(const struct init_answers *answers, struct strbuf *out)
     strbuf_add(out, "    }\n  );\n};\n");
 }
 
-void init_print_warden_file(const struct init_answers *answers, struct strbuf *out)
+void init_print_netd_file(const struct init_answers *answers, struct strbuf *out)
 {
     const struct init_signers *signers = &answers->signers;
     CLEANUP(keys_free) struct keys access = {.length = 0};
     const struct keys none = {.length = 0};
-    strbuf_add(out,
-               "# The configuration of sallyport-netd, the warden, written by `sallyport init`. "
-               "It belongs to\n# root, and nobody else may write it. A line that begins with "
-               "#KEY shows the default.\n# `sallyport-netd -t` finds mistakes, `sallyport "
-               "explain KEY` says more.\n");
+    strbuf_add(out, "# The configuration of sallyport-netd, netd, written by `sallyport init`. "
+                    "It belongs to\n# root, and nobody else may write it. A line that begins with "
+                    "#KEY shows the default.\n# `sallyport-netd -t` finds mistakes, `sallyport "
+                    "explain KEY` says more.\n");
     if (signers->allowed_signers)
         put_text(&access, "allowed_signers", "allowed_signers");
     if (signers->revoked_keys && signers->revoked_keys[0])

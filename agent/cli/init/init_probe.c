@@ -112,7 +112,7 @@ static void test_opening(const struct config *config, const struct config_bus *b
     const struct driver_host host = {.bus = bus, .stop = &stop};
     struct driver_error error = {""};
     void *line = NULL;
-    CLEANUP(descriptor_close) int agent = ask_connect(config);
+    CLEANUP(descriptor_close) int agent = agent_connect(config);
     if (agent >= 0) {
         init_say(report, INIT_NOTE, "plant", "%s: the agent has this line; see sallyport status",
                  bus->name);

@@ -77,8 +77,8 @@ static const char *check_id(const char *text)
 }
 
 /* Until CHECK is content; false at the end of input. */
-static bool ask_text(const char *question, const char *otherwise,
-                     const char *(*check)(const char *), char **ret_text)
+static bool agent_ask_text(const char *question, const char *otherwise,
+                           const char *(*check)(const char *), char **ret_text)
 {
     char line[LINE_BYTES];
     if (*ret_text)
@@ -99,12 +99,12 @@ static bool ask_text(const char *question, const char *otherwise,
 static bool ask_server(struct init_answers *answers)
 {
     char line[LINE_BYTES];
-    struct server server;
+    struct broker_url server;
     struct problem problem;
     while (answers->uplink.servers.length == 0) {
         if (!ask("Broker, mqtts://HOST[:PORT] or wss://HOST/PATH", NULL, line))
             return false;
-        if (server_parse(line, &server, &problem) == 0)
+        if (broker_url_parse(line, &server, &problem) == 0)
             init_add(&answers->uplink.servers, line);
         else
             (void)printf("  %s\n", problem.text);
@@ -136,8 +136,8 @@ static bool ask_login(struct init_answers *answers)
     char line[LINE_BYTES];
     if (uplink->certificate_pem || answers->wants_request || uplink->password)
         return true;
-    if (!ask_text("User name at the broker, or nothing for a certificate", NULL, NULL,
-                  &uplink->username))
+    if (!agent_ask_text("User name at the broker, or nothing for a certificate", NULL, NULL,
+                        &uplink->username))
         return false;
     if (!uplink->username) {
         answers->wants_request = true;
@@ -218,9 +218,9 @@ int init_ask(struct init_answers *answers)
 {
     char host[65] = "";
     (void)gethostname(host, sizeof(host) - 1);
-    if (ask_text("Name of the site", NULL, check_id, &answers->gateway.site) &&
-        ask_text("Name of this gateway, unique within the site", check_id(host) ? NULL : host,
-                 check_id, &answers->gateway.id) &&
+    if (agent_ask_text("Name of the site", NULL, check_id, &answers->gateway.site) &&
+        agent_ask_text("Name of this gateway, unique within the site", check_id(host) ? NULL : host,
+                       check_id, &answers->gateway.id) &&
         ask_server(answers) && ask_ca(answers) && ask_login(answers) &&
         ask_lines("A line, tcp:HOST[:PORT] or rtu:/dev/DEVICE[,BAUD[,8E1]]; nothing to go on",
                   &answers->buses, is_bus) &&

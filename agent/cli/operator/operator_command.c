@@ -38,7 +38,7 @@ static int fetch_challenge(struct operator_exchange *exchange, struct operator_c
                         gateway->site, gateway->id);
     if (!exchange->challenge[0])
         return cli_fail(CLI_FAILED, call->name,
-                        "there is no challenge of %s/%s: no gateway of this name has its warden "
+                        "there is no challenge of %s/%s: no gateway of this name has its netd "
                         "running, or the broker's access control list (ACL) does not let this "
                         "user read it",
                         gateway->site, gateway->id);

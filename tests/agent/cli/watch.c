@@ -47,8 +47,7 @@ static void *serve(void *context)
 static void begin(struct fake_agent *agent, const char *answer)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-                   test_path(CONTROL_SOCKET_NAME));
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_path(LOCAL_SOCKET_NAME));
     (void)unlink(address.sun_path);
     agent->answer = answer;
     agent->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -21,8 +21,8 @@ static const struct config config = {.devices = devices, .n_devices = 2};
 static union slot slots[64];
 
 /* One poll; returns the picked tags as letters, "*" for all. */
-static const char *poll_once(struct report *report, uint16_t device, int64_t now_ms, double level,
-                             uint64_t count, bool alarm, const char *model)
+static const char *poll_once(struct change_filter *report, uint16_t device, int64_t now_ms,
+                             double level, uint64_t count, bool alarm, const char *model)
 {
     static char letters[5];
     struct batch batch = {.slots = slots, .capacity = 64, .used = 0};
@@ -36,7 +36,7 @@ static const char *poll_once(struct report *report, uint16_t device, int64_t now
     batch_put_text(&batch, MODEL, model, strlen(model));
     batch_end(&batch, 0);
     bool any;
-    const bool *picked = report_pick(report, slots, batch.used, now_ms, &any);
+    const bool *picked = change_filter_pick(report, slots, batch.used, now_ms, &any);
     if (!picked)
         return any ? "*" : "";
     size_t used = 0;
@@ -51,55 +51,55 @@ static const char *poll_once(struct report *report, uint16_t device, int64_t now
 
 static void test_change(void)
 {
-    struct report *report = report_new(&config);
+    struct change_filter *report = change_filter_new(&config);
     TEST_TEXT_EQUAL(poll_once(report, 0, 0, 10, 5, false, "PM5110 of the second row"), "lcam");
     TEST_TEXT_EQUAL(poll_once(report, 0, 1, 10, 5, false, "PM5110 of the second row"), "");
     TEST_TEXT_EQUAL(poll_once(report, 0, 2, 10, 5, true, "PM5110 of the second roW"), "am");
     TEST_TEXT_EQUAL(poll_once(report, 0, 3, 10, UINT64_MAX, true, "x"), "cm");
     TEST_TEXT_EQUAL(poll_once(report, 0, 4, 10, UINT64_MAX - 1, true, "x"), "c");
-    report_free(report);
+    change_filter_free(report);
 }
 
 static void test_deadband(void)
 {
-    struct report *report = report_new(&config);
+    struct change_filter *report = change_filter_new(&config);
     (void)poll_once(report, 0, 0, 10, 5, false, "x");
     TEST_TEXT_EQUAL(poll_once(report, 0, 1, 10.4, 5, false, "x"), "");
     TEST_TEXT_EQUAL(poll_once(report, 0, 2, 10.5, 5, false, "x"), "");
     /* a slow drift is measured from the value sent last, not from the last poll */
     TEST_TEXT_EQUAL(poll_once(report, 0, 3, 10.6, 5, false, "x"), "l");
     TEST_TEXT_EQUAL(poll_once(report, 0, 4, 10.2, 5, false, "x"), "");
-    report_free(report);
+    change_filter_free(report);
 }
 
 static void test_quality(void)
 {
-    struct report *report = report_new(&config);
+    struct change_filter *report = change_filter_new(&config);
     (void)poll_once(report, 0, 0, 10, 5, false, "x");
     TEST_TEXT_EQUAL(poll_once(report, 0, 1, -2, 5, false, "x"), "l");
     TEST_TEXT_EQUAL(poll_once(report, 0, 2, -2, 5, false, "x"), "");
     TEST_TEXT_EQUAL(poll_once(report, 0, 3, -4, 5, false, "x"), "l");
     TEST_TEXT_EQUAL(poll_once(report, 0, 4, 10, 5, false, "x"), "l");
-    report_free(report);
+    change_filter_free(report);
 }
 
 static void test_heartbeat(void)
 {
-    struct report *report = report_new(&config);
+    struct change_filter *report = change_filter_new(&config);
     (void)poll_once(report, 0, 0, 10, 5, false, "x");
     TEST_TEXT_EQUAL(poll_once(report, 0, 30000, 10, 6, false, "x"), "c");
     TEST_TEXT_EQUAL(poll_once(report, 0, 59999, 10, 6, false, "x"), "");
     TEST_TEXT_EQUAL(poll_once(report, 0, 60000, 10, 6, false, "x"), "lam");
     TEST_TEXT_EQUAL(poll_once(report, 0, 90000, 10, 6, false, "x"), "c");
-    report_free(report);
+    change_filter_free(report);
 }
 
 static void test_always(void)
 {
-    struct report *report = report_new(&config);
+    struct change_filter *report = change_filter_new(&config);
     TEST_TEXT_EQUAL(poll_once(report, 1, 0, 10, 5, false, "x"), "*");
     TEST_TEXT_EQUAL(poll_once(report, 1, 1, 10, 5, false, "x"), "*");
-    report_free(report);
+    change_filter_free(report);
 }
 
 TEST_MAIN("report", {"a changed tag goes out, an unchanged one does not", test_change},

@@ -9,10 +9,10 @@
 static void test_few_lines(void)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
-    notice_summary("a.conf:1: x: wrong\na.conf:2: y: wrong\n", &out);
+    gateway_events_summary("a.conf:1: x: wrong\na.conf:2: y: wrong\n", &out);
     TEST_TEXT_EQUAL(strbuf_text(&out), "a.conf:1: x: wrong; a.conf:2: y: wrong");
     strbuf_reset(&out);
-    notice_summary("", &out);
+    gateway_events_summary("", &out);
     TEST_TEXT_EQUAL(strbuf_text(&out), "");
 }
 
@@ -21,7 +21,7 @@ static void test_many_lines(void)
     CLEANUP(strbuf_free) struct strbuf lines = STRBUF_EMPTY, out = STRBUF_EMPTY;
     for (int i = 1; i <= 10000; i++)
         strbuf_addf(&lines, "tag %d changed\n", i);
-    notice_summary(strbuf_text(&lines), &out);
+    gateway_events_summary(strbuf_text(&lines), &out);
     TEST_CONTAINS(strbuf_text(&out), "; tag 10 changed; and 9990 more");
     CU_ASSERT(out.length < 500);
     CU_ASSERT_PTR_NULL(strchr(strbuf_text(&out), '\n'));
@@ -33,7 +33,7 @@ static void test_long_line(void)
     strbuf_add(&line, "x");
     for (int i = 0; i < 5000; i++)
         strbuf_add(&line, "\xc3\xa9");
-    notice_summary(strbuf_text(&line), &out);
+    gateway_events_summary(strbuf_text(&line), &out);
     CU_ASSERT(out.length < 250);
     TEST_CONTAINS(strbuf_text(&out), "\xc3\xa9..."); /* no half character */
 }
@@ -41,10 +41,10 @@ static void test_long_line(void)
 static void test_store(void)
 {
     char known[40] = "";
-    CU_ASSERT_FALSE(notice_store("", known, sizeof(known)));
-    CU_ASSERT_TRUE(notice_store("disk full", known, sizeof(known)));
-    CU_ASSERT_FALSE(notice_store("disk full", known, sizeof(known)));
-    CU_ASSERT_TRUE(notice_store("", known, sizeof(known)));
+    CU_ASSERT_FALSE(gateway_events_store("", known, sizeof(known)));
+    CU_ASSERT_TRUE(gateway_events_store("disk full", known, sizeof(known)));
+    CU_ASSERT_FALSE(gateway_events_store("disk full", known, sizeof(known)));
+    CU_ASSERT_TRUE(gateway_events_store("", known, sizeof(known)));
 }
 
 TEST_MAIN("notice", {"a few lines are told whole", test_few_lines},

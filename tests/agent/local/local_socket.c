@@ -15,7 +15,7 @@
 
 struct fixture {
     sd_event *loop;
-    struct control *control;
+    struct local_socket *control;
     const char *path;
 };
 
@@ -56,17 +56,18 @@ static int fake_read(void *context, const char *bus, const struct driver_request
 
 static struct fixture begin(void)
 {
-    const struct control_callbacks callbacks = {
+    const struct local_socket_callbacks callbacks = {
         .status = fake_status, .values = fake_values, .read = fake_read};
     struct fixture fixture = {.path = test_path("agent.sock")};
     CU_ASSERT_FATAL(sd_event_new(&fixture.loop) >= 0);
-    CU_ASSERT_EQUAL_FATAL(control_new(fixture.path, &callbacks, fixture.loop, &fixture.control), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        local_socket_new(fixture.path, &callbacks, fixture.loop, &fixture.control), 0);
     return fixture;
 }
 
 static void end(struct fixture *fixture)
 {
-    fixture->control = control_free(fixture->control);
+    fixture->control = local_socket_free(fixture->control);
     sd_event_unref(fixture->loop);
 }
 
@@ -140,7 +141,7 @@ static void test_garbage(void)
         TEST_CONTAINS(hear(&fixture, client), "\"failed\"");
     }
     CLEANUP(descriptor_close) int endless = dial(&fixture);
-    char flood[CONTROL_REQUEST_MAX];
+    char flood[LOCAL_SOCKET_REQUEST_MAX];
     memset(flood, '[', sizeof(flood));
     CU_ASSERT_EQUAL(send(endless, flood, sizeof(flood), 0), (ssize_t)sizeof(flood));
     TEST_TEXT_EQUAL(hear(&fixture, endless), ""); /* hung up on */
@@ -241,9 +242,9 @@ static void test_silent_clients(void)
 static void test_taken(void)
 {
     struct fixture fixture = begin();
-    struct control *second = NULL;
-    const struct control_callbacks callbacks = {.status = fake_status};
-    CU_ASSERT_EQUAL(control_new(fixture.path, &callbacks, fixture.loop, &second), -EADDRINUSE);
+    struct local_socket *second = NULL;
+    const struct local_socket_callbacks callbacks = {.status = fake_status};
+    CU_ASSERT_EQUAL(local_socket_new(fixture.path, &callbacks, fixture.loop, &second), -EADDRINUSE);
     int client = dial(&fixture); /* the first still has its socket */
     descriptor_close(&client);
     end(&fixture);

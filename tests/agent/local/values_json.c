@@ -24,12 +24,12 @@ static void test_view(void)
     batch_put_bad(&batch, 1, QUALITY_TIMEOUT, 0);
     value_table_put(values, 0, &slots[1], 17);
     value_table_put(values, 0, &slots[2], 18);
-    CU_ASSERT_EQUAL(live_view(&config, values, "boiler", &out), 0);
+    CU_ASSERT_EQUAL(values_json(&config, values, "boiler", &out), 0);
     TEST_TEXT_EQUAL(strbuf_text(&out),
                     "{\"device\":\"boiler\",\"tags\":["
                     "{\"tag\":\"total\",\"timestamp\":17,\"value\":\"18446744073709551615\"},"
                     "{\"tag\":\"alarm\",\"timestamp\":18,\"error\":\"timeout\"}]}");
-    CU_ASSERT_EQUAL(live_view(&config, values, "none", &out), -ENOENT);
+    CU_ASSERT_EQUAL(values_json(&config, values, "none", &out), -ENOENT);
     value_table_free(values);
 }
 

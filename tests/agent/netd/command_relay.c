@@ -1,4 +1,4 @@
-/* What the courier does with what comes from the broker, and with what the warden answers. */
+/* What the command_relay does with what comes from the broker, and with what netd answers. */
 #include "agent/netd/command_relay.h"
 
 #include "agent/base/descriptor.h"
@@ -17,9 +17,9 @@
 #define ONE "1111111111111111111111111111111111111111111111111111111111111111"
 #define TWO "2222222222222222222222222222222222222222222222222222222222222222"
 
-/* The broker and the warden, as far as the courier sees them. */
+/* The broker and netd, as far as the command_relay sees them. */
 struct world {
-    struct courier *courier;
+    struct command_relay *command_relay;
     int64_t now_ms;
     int publish_result, deliver_result;
     struct strbuf published; /* "TOPIC[!] PAYLOAD" a line, ! for retained */
@@ -56,34 +56,35 @@ static int deliver(void *context, const void *text, size_t length, bool is_retai
 static const char *published(struct world *world)
 {
     static char seen[16384];
-    courier_settle(world->courier);
+    command_relay_settle(world->command_relay);
     (void)snprintf(seen, sizeof(seen), "%s", strbuf_text(&world->published));
     strbuf_reset(&world->published);
     return seen;
 }
 
-/* With a session and a warden, and its first challenge published. */
+/* With a session and netd, and its first challenge published. */
 static void begin(struct world *world)
 {
     *world = (struct world){.now_ms = 1000000};
-    const struct courier_road road = {.publish = publish, .deliver = deliver, .context = world};
-    world->courier = courier_new("p/s/g", &road);
-    courier_link_up(world->courier);
-    courier_warden(world->courier, true);
-    courier_challenge(world->courier, ONE);
+    const struct command_relay_road road = {
+        .publish = publish, .deliver = deliver, .context = world};
+    world->command_relay = command_relay_new("p/s/g", &road);
+    command_relay_link_up(world->command_relay);
+    command_relay_netd(world->command_relay, true);
+    command_relay_challenge(world->command_relay, ONE);
     TEST_TEXT_EQUAL(published(world), "challenge! " ONE "\n");
 }
 
 static void end(struct world *world)
 {
     strbuf_free(&world->published);
-    courier_free(world->courier);
+    command_relay_free(world->command_relay);
 }
 
 static void receive(struct world *world, const char *text)
 {
-    courier_received(world->courier, COMMAND, text, strlen(text), false, world->now_ms);
-    courier_settle(world->courier);
+    command_relay_received(world->command_relay, COMMAND, text, strlen(text), false, world->now_ms);
+    command_relay_settle(world->command_relay);
 }
 
 static void answer(struct world *world, const char *id, enum session_refusal refusal,
@@ -92,31 +93,31 @@ static void answer(struct world *world, const char *id, enum session_refusal ref
     struct wire_signed_reply reply = {.session_state = state};
     (void)snprintf(reply.id, sizeof(reply.id), "%s", id);
     (void)snprintf(reply.text, sizeof(reply.text), "%s", text);
-    courier_answered(world->courier, refusal, &reply);
+    command_relay_answered(world->command_relay, refusal, &reply);
 }
 
 static void test_challenge(void)
 {
     struct world world;
     begin(&world);
-    courier_challenge(world.courier, ONE);
+    command_relay_challenge(world.command_relay, ONE);
     TEST_TEXT_EQUAL(published(&world), ""); /* the broker keeps it */
-    courier_challenge(world.courier, TWO);
+    command_relay_challenge(world.command_relay, TWO);
     TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
     world.publish_result = -EAGAIN; /* no room in the window */
-    courier_challenge(world.courier, ONE);
+    command_relay_challenge(world.command_relay, ONE);
     TEST_TEXT_EQUAL(published(&world), "");
     world.publish_result = 0;
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
-    courier_link_up(world.courier); /* another broker may know another one */
+    command_relay_link_up(world.command_relay); /* another broker may know another one */
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
-    courier_warden(world.courier, false);
+    command_relay_netd(world.command_relay, false);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
-    courier_link_up(world.courier);
+    command_relay_link_up(world.command_relay);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
-    courier_warden(world.courier, true);
+    command_relay_netd(world.command_relay, true);
     TEST_TEXT_EQUAL(published(&world), "");
-    courier_challenge(world.courier, ONE);
+    command_relay_challenge(world.command_relay, ONE);
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
     end(&world);
 }
@@ -127,13 +128,13 @@ static void test_no_session(void)
     struct world world;
     begin(&world);
     world.publish_result = -ENOTCONN;
-    courier_challenge(world.courier, TWO);
+    command_relay_challenge(world.command_relay, TWO);
     receive(&world, "x");
-    courier_challenge(world.courier, ONE);
+    command_relay_challenge(world.command_relay, ONE);
     answer(&world, "a", REFUSAL_NONE, SESSION_OPEN, "");
     TEST_TEXT_EQUAL(published(&world), "");
     world.publish_result = 0;
-    courier_link_up(world.courier);
+    command_relay_link_up(world.command_relay);
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " ONE "\n"
                     "reply {\"id\":\"a\",\"result\":\"accepted\",\"state\":\"open\"}\n");
@@ -146,23 +147,23 @@ static void test_bytes(void)
     static char long_text[2 * WIRE_SIGNED_BYTES];
     struct world world;
     begin(&world);
-    courier_received(world.courier, COMMAND, odd, sizeof(odd), false, 0);
-    courier_settle(world.courier);
+    command_relay_received(world.command_relay, COMMAND, odd, sizeof(odd), false, 0);
+    command_relay_settle(world.command_relay);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 1);
     CU_ASSERT_FALSE(world.is_retained);
     CU_ASSERT_TRUE(world.length == sizeof(odd) && memcmp(world.text, odd, sizeof(odd)) == 0);
     answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
     memset(long_text, 'x', sizeof(long_text));
-    courier_received(world.courier, COMMAND, long_text, WIRE_SIGNED_BYTES, true, 0);
-    courier_settle(world.courier);
+    command_relay_received(world.command_relay, COMMAND, long_text, WIRE_SIGNED_BYTES, true, 0);
+    command_relay_settle(world.command_relay);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 2);
     CU_ASSERT_TRUE(world.is_retained);
     CU_ASSERT_EQUAL(world.length, WIRE_SIGNED_BYTES);
     answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
-    courier_received(world.courier, COMMAND, long_text, sizeof(long_text), false, 0);
-    courier_settle(world.courier);
+    command_relay_received(world.command_relay, COMMAND, long_text, sizeof(long_text), false, 0);
+    command_relay_settle(world.command_relay);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 3);
-    CU_ASSERT_TRUE(world.length > WIRE_SIGNED_BYTES); /* which is how the warden sees it */
+    CU_ASSERT_TRUE(world.length > WIRE_SIGNED_BYTES); /* which is how netd sees it */
     end(&world);
 }
 
@@ -170,13 +171,14 @@ static void test_foreign(void)
 {
     struct world world;
     begin(&world);
-    courier_received(world.courier, "p/s/h/command", "x", 1, false, 0);
-    courier_received(world.courier, "p/s/g/commands", "x", 1, false, 0);
-    courier_received(world.courier, "", "x", 1, false, 0);
-    courier_received(world.courier, COMMAND, "", 0, false, 0); /* a retained one was removed */
+    command_relay_received(world.command_relay, "p/s/h/command", "x", 1, false, 0);
+    command_relay_received(world.command_relay, "p/s/g/commands", "x", 1, false, 0);
+    command_relay_received(world.command_relay, "", "x", 1, false, 0);
+    command_relay_received(world.command_relay, COMMAND, "", 0, false,
+                           0); /* a retained one was removed */
     TEST_TEXT_EQUAL(published(&world), "");
     CU_ASSERT_EQUAL(world.delivered, 0);
-    TEST_TEXT_EQUAL(courier_topic(world.courier), COMMAND);
+    TEST_TEXT_EQUAL(command_relay_topic(world.command_relay), COMMAND);
     end(&world);
 }
 
@@ -186,7 +188,7 @@ static void test_replies(void)
     begin(&world);
     receive(&world, "open");
     CU_ASSERT_EQUAL(world.delivered, 1);
-    courier_challenge(world.courier, TWO);
+    command_relay_challenge(world.command_relay, TWO);
     TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
     answer(&world, "job-1", REFUSAL_NONE, SESSION_OPEN,
            "ssh tcp 10.254.1.42:22\nplc1 tcp 192.168.10.5:502\n");
@@ -195,13 +197,13 @@ static void test_replies(void)
         "reply {\"id\":\"job-1\",\"result\":\"accepted\",\"state\":\"open\",\"connect\":"
         "[\"ssh tcp 10.254.1.42:22\",\"plc1 tcp 192.168.10.5:502\"]}\n");
     receive(&world, "open");
-    courier_challenge(world.courier, ONE);
+    command_relay_challenge(world.command_relay, ONE);
     answer(&world, "job-2", REFUSAL_NONE, SESSION_WAIT_APPROVAL, "");
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " ONE "\n"
                     "reply {\"id\":\"job-2\",\"result\":\"accepted\",\"state\":\"waiting\"}\n");
     receive(&world, "open");
-    courier_challenge(world.courier, TWO);
+    command_relay_challenge(world.command_relay, TWO);
     answer(&world, "", REFUSAL_BAD_SIGNATURE, SESSION_CLOSED, "");
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " TWO "\n"
@@ -216,7 +218,7 @@ static void test_order(void)
     begin(&world);
     receive(&world, "x");
     answer(&world, "a", REFUSAL_REPLAYED, SESSION_CLOSED, "");
-    courier_challenge(world.courier, TWO); /* even if it comes later in the same pass */
+    command_relay_challenge(world.command_relay, TWO); /* even if it comes later in the same pass */
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " TWO "\n"
                     "reply {\"id\":\"a\",\"result\":\"refused\",\"reason\":\"replayed\"}\n");
@@ -260,7 +262,7 @@ static void test_flood(void)
     struct world world;
     begin(&world);
     for (size_t i = 0; i < 100000; i++)
-        courier_received(world.courier, COMMAND, "x", 1, false, world.now_ms);
+        command_relay_received(world.command_relay, COMMAND, "x", 1, false, world.now_ms);
     size_t refusals = count(published(&world), "rate-limited");
     CU_ASSERT_TRUE(refusals > 0 && refusals <= 16);
     receive(&world, "x");
@@ -272,7 +274,7 @@ static void test_flood(void)
     end(&world);
 }
 
-/* Nor does it fill the log, whatever the warden says to each message. */
+/* Nor does it fill the log, whatever netd says to each message. */
 static void test_quiet(void)
 {
     CLEANUP(strbuf_free) struct strbuf log = STRBUF_EMPTY;
@@ -296,7 +298,7 @@ static void test_quiet(void)
     end(&world);
 }
 
-static void test_no_warden(void)
+static void test_no_netd(void)
 {
     static const char failed[] = "{\"id\":\"\",\"result\":\"refused\",\"reason\":\"failed\"}";
     struct world world;
@@ -304,25 +306,25 @@ static void test_no_warden(void)
     receive(&world, "a");
     receive(&world, "b");
     receive(&world, "c");
-    courier_warden(world.courier, false);
+    command_relay_netd(world.command_relay, false);
     const char *seen = published(&world);
     CU_ASSERT_EQUAL(count(seen, failed), 3); /* the one that was with it as well */
     CU_ASSERT_EQUAL(count(seen, "challenge! \n"), 1);
     receive(&world, "d");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);
     CU_ASSERT_EQUAL(world.delivered, 1);
-    courier_warden(world.courier, true);
-    courier_challenge(world.courier, ONE);
+    command_relay_netd(world.command_relay, true);
+    command_relay_challenge(world.command_relay, ONE);
     (void)published(&world);
     receive(&world, "e");
     CU_ASSERT_EQUAL(world.delivered, 2);
     CU_ASSERT_EQUAL(world.text[0], 'e');
     answer(&world, "e", REFUSAL_NONE, SESSION_OPEN, "");
-    courier_warden(world.courier, false); /* it had answered: that stands */
+    command_relay_netd(world.command_relay, false); /* it had answered: that stands */
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! \n"
                     "reply {\"id\":\"e\",\"result\":\"accepted\",\"state\":\"open\"}\n");
-    courier_warden(world.courier, true);
+    command_relay_netd(world.command_relay, true);
     world.deliver_result = -ENOTCONN; /* gone, and nobody has said so yet */
     receive(&world, "f");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);
@@ -343,7 +345,7 @@ static void test_backlog(void)
         (void)snprintf(id, sizeof(id), "n%d", i);
         receive(&world, "x");
         answer(&world, id, REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
-        courier_settle(world.courier);
+        command_relay_settle(world.command_relay);
     }
     world.publish_result = 0;
     const char *seen = published(&world);
@@ -355,12 +357,11 @@ static void test_backlog(void)
 
 TEST_MAIN("courier", {"the broker keeps the challenge in force, and none else", test_challenge},
           {"what comes about without a session is told in the next", test_no_session},
-          {"the warden gets the bytes that came", test_bytes},
+          {"netd gets the bytes that came", test_bytes},
           {"what is no command goes nowhere", test_foreign},
-          {"the warden's answers become replies", test_replies},
+          {"netd's answers become replies", test_replies},
           {"a reply follows the challenge that it makes necessary", test_order},
-          {"one message is with the warden, four wait", test_one_at_a_time},
+          {"one message is with netd, four wait", test_one_at_a_time},
           {"a flood costs a few refusals a second", test_flood},
-          {"nor does it fill the log", test_quiet},
-          {"without a warden nothing is taken", test_no_warden},
+          {"nor does it fill the log", test_quiet}, {"without netd nothing is taken", test_no_netd},
           {"replies do not pile up", test_backlog})

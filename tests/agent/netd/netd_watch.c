@@ -1,4 +1,4 @@
-/* Journal lines of the warden as events. */
+/* Journal lines of netd as events. */
 #include "agent/netd/netd_watch.h"
 
 #include "tests/support/test.h"
@@ -13,7 +13,7 @@ static int64_t timestamp_ms;
 static int parse(const char *line, struct strbuf *texts)
 {
     strbuf_reset(texts);
-    return warden_watch_parse(line, name, sizeof(name), &timestamp_ms, fields, 8, texts);
+    return netd_watch_parse(line, name, sizeof(name), &timestamp_ms, fields, 8, texts);
 }
 
 static void test_line(void)
@@ -83,7 +83,7 @@ static void test_garbage(void)
         CU_ASSERT_EQUAL(parse(lines[i], &texts), -EBADMSG);
 }
 
-TEST_MAIN("warden_watch", {"a line becomes an event with its details", test_line},
+TEST_MAIN("netd_watch", {"a line becomes an event with its details", test_line},
           {"a text that looks like a number stays one", test_numbers},
           {"lines of any length are bounded", test_bounds},
           {"what is no line is refused", test_garbage})

@@ -4,121 +4,122 @@
 
 static void test_outages(void)
 {
-    struct ledger ledger = {.version = 0};
-    CU_ASSERT_FALSE(ledger_is_historical(&ledger, 1));
-    ledger_outage_begins(&ledger, 5);
-    CU_ASSERT_FALSE(ledger_is_historical(&ledger, 4));
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 5));
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 1000000));
-    ledger_outage_ends(&ledger, 8);
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 7));
-    CU_ASSERT_FALSE(ledger_is_historical(&ledger, 8));
-    ledger_outage_begins(&ledger, 20);
-    ledger_outage_ends(&ledger, 30);
-    ledger_outage_begins(&ledger, 40);
-    ledger_outage_ends(&ledger, 50);
+    struct loss_ledger ledger = {.version = 0};
+    CU_ASSERT_FALSE(loss_ledger_is_historical(&ledger, 1));
+    loss_ledger_outage_begins(&ledger, 5);
+    CU_ASSERT_FALSE(loss_ledger_is_historical(&ledger, 4));
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 5));
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 1000000));
+    loss_ledger_outage_ends(&ledger, 8);
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 7));
+    CU_ASSERT_FALSE(loss_ledger_is_historical(&ledger, 8));
+    loss_ledger_outage_begins(&ledger, 20);
+    loss_ledger_outage_ends(&ledger, 30);
+    loss_ledger_outage_begins(&ledger, 40);
+    loss_ledger_outage_ends(&ledger, 50);
     for (uint64_t seq = 1; seq < 60; seq++) {
         bool expected = (seq >= 5 && seq < 8) || (seq >= 20 && seq < 30) || (seq >= 40 && seq < 50);
-        CU_ASSERT_EQUAL(ledger_is_historical(&ledger, seq), expected);
+        CU_ASSERT_EQUAL(loss_ledger_is_historical(&ledger, seq), expected);
     }
     uint64_t version = ledger.version;
-    ledger_forget_below(&ledger, 29);
+    loss_ledger_forget_below(&ledger, 29);
     CU_ASSERT(ledger.version > version);
     CU_ASSERT_EQUAL(ledger.historical.n, 2);
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 29));
-    ledger_free(&ledger);
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 29));
+    loss_ledger_free(&ledger);
 }
 
 static void test_outages_that_adjoin(void)
 {
-    struct ledger ledger = {.version = 0};
-    ledger_outage_begins(&ledger, 5);
-    ledger_outage_ends(&ledger, 8);
-    ledger_outage_begins(&ledger, 8); /* nothing was handed out in between */
-    ledger_outage_ends(&ledger, 10);
+    struct loss_ledger ledger = {.version = 0};
+    loss_ledger_outage_begins(&ledger, 5);
+    loss_ledger_outage_ends(&ledger, 8);
+    loss_ledger_outage_begins(&ledger, 8); /* nothing was handed out in between */
+    loss_ledger_outage_ends(&ledger, 10);
     CU_ASSERT_EQUAL(ledger.historical.n, 1);
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 9));
-    CU_ASSERT_FALSE(ledger_is_historical(&ledger, 10));
-    ledger_outage_begins(&ledger, 12);
-    ledger_outage_ends(&ledger, 12); /* nothing was taken */
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 9));
+    CU_ASSERT_FALSE(loss_ledger_is_historical(&ledger, 10));
+    loss_ledger_outage_begins(&ledger, 12);
+    loss_ledger_outage_ends(&ledger, 12); /* nothing was taken */
     CU_ASSERT_EQUAL(ledger.historical.n, 1);
-    ledger_outage_begins(&ledger, 15);
+    loss_ledger_outage_begins(&ledger, 15);
     uint64_t version = ledger.version;
-    ledger_outage_begins(&ledger, 17); /* it goes on since before a restart */
+    loss_ledger_outage_begins(&ledger, 17); /* it goes on since before a restart */
     CU_ASSERT_EQUAL(ledger.version, version);
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 15));
-    ledger_free(&ledger);
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 15));
+    loss_ledger_free(&ledger);
 }
 
 /* A link that flaps for ever with a backlog that never drains: memory stays bounded. */
 static void test_outages_without_end(void)
 {
-    struct ledger ledger = {.version = 0};
-    for (uint64_t i = 1; i <= 3 * LEDGER_MAX_SPANS; i++) {
-        ledger_outage_begins(&ledger, i * 10);
-        ledger_outage_ends(&ledger, i * 10 + 5);
+    struct loss_ledger ledger = {.version = 0};
+    for (uint64_t i = 1; i <= 3 * LOSS_LEDGER_MAX_SPANS; i++) {
+        loss_ledger_outage_begins(&ledger, i * 10);
+        loss_ledger_outage_ends(&ledger, i * 10 + 5);
     }
-    CU_ASSERT_EQUAL(ledger.historical.n, LEDGER_MAX_SPANS);
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 10));
-    CU_ASSERT_TRUE(ledger_is_historical(&ledger, 10 * LEDGER_MAX_SPANS + 4));
-    CU_ASSERT_FALSE(ledger_is_historical(&ledger, 10 * LEDGER_MAX_SPANS + 5));
-    ledger_free(&ledger);
+    CU_ASSERT_EQUAL(ledger.historical.n, LOSS_LEDGER_MAX_SPANS);
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 10));
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&ledger, 10 * LOSS_LEDGER_MAX_SPANS + 4));
+    CU_ASSERT_FALSE(loss_ledger_is_historical(&ledger, 10 * LOSS_LEDGER_MAX_SPANS + 5));
+    loss_ledger_free(&ledger);
 }
 
 static void test_gaps_merge(void)
 {
-    struct ledger ledger = {.version = 0};
-    CU_ASSERT_PTR_NULL(ledger_next_gap(&ledger));
-    ledger_add_gap(&ledger, SPAN_FULL, 1, 10, 1000, 2000);
-    ledger_add_gap(&ledger, SPAN_FULL, 11, 20, 2100, 3000);
-    const struct span *gap = ledger_next_gap(&ledger);
+    struct loss_ledger ledger = {.version = 0};
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 10, 1000, 2000);
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 11, 20, 2100, 3000);
+    const struct span *gap = loss_ledger_next_gap(&ledger);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gap);
     CU_ASSERT(gap->first == 1 && gap->last == 20);
     CU_ASSERT(gap->from_ms == 1000 && gap->to_ms == 3000);
     TEST_TEXT_EQUAL(span_kind_name(gap->kind), "full");
-    ledger_add_gap(&ledger, SPAN_FULL, 25, 26, 0, 0);    /* 21..24 arrived */
-    ledger_add_gap(&ledger, SPAN_DAMAGED, 27, 27, 0, 0); /* another reason */
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 25, 26, 0, 0);    /* 21..24 arrived */
+    loss_ledger_add_gap(&ledger, SPAN_DAMAGED, 27, 27, 0, 0); /* another reason */
     CU_ASSERT_EQUAL(ledger.gaps.n, 3);
-    ledger_gap_reported(&ledger, 100);
-    ledger_add_gap(&ledger, SPAN_FULL, 21, 21, 0, 0); /* the report says 1..20 already */
+    loss_ledger_gap_reported(&ledger, 100);
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 21, 21, 0, 0); /* the report says 1..20 already */
     CU_ASSERT_EQUAL(ledger.gaps.n, 4);
-    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 25);
-    ledger_free(&ledger);
+    CU_ASSERT_EQUAL(loss_ledger_next_gap(&ledger)->first, 25);
+    loss_ledger_free(&ledger);
 }
 
 static void test_reports(void)
 {
-    struct ledger ledger = {.version = 0};
-    ledger_add_gap(&ledger, SPAN_FULL, 1, 10, 0, 0);
-    ledger_add_gap(&ledger, SPAN_POWER_LOSS, 50, 60, 0, 0);
-    ledger_gap_reported(&ledger, 100);
-    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
-    ledger_gap_reported(&ledger, 101);
-    CU_ASSERT_PTR_NULL(ledger_next_gap(&ledger));
-    ledger_reports_lost(&ledger, 101, 200); /* 101 was in the live tier when the power failed */
-    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
-    ledger_report_arrived(&ledger, 100);
+    struct loss_ledger ledger = {.version = 0};
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 10, 0, 0);
+    loss_ledger_add_gap(&ledger, SPAN_POWER_LOSS, 50, 60, 0, 0);
+    loss_ledger_gap_reported(&ledger, 100);
+    CU_ASSERT_EQUAL(loss_ledger_next_gap(&ledger)->first, 50);
+    loss_ledger_gap_reported(&ledger, 101);
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    loss_ledger_reports_lost(&ledger, 101,
+                             200); /* 101 was in the live tier when the power failed */
+    CU_ASSERT_EQUAL(loss_ledger_next_gap(&ledger)->first, 50);
+    loss_ledger_report_arrived(&ledger, 100);
     CU_ASSERT_EQUAL(ledger.gaps.n, 1);
-    ledger_report_arrived(&ledger, 101); /* of another start: no report of this one */
+    loss_ledger_report_arrived(&ledger, 101); /* of another start: no report of this one */
     CU_ASSERT_EQUAL(ledger.gaps.n, 1);
-    ledger_gap_reported(&ledger, 300);
-    ledger_add_gap(&ledger, SPAN_FULL, 290, 310, 0, 0); /* the report is dropped itself */
-    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 50);
-    ledger_free(&ledger);
+    loss_ledger_gap_reported(&ledger, 300);
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 290, 310, 0, 0); /* the report is dropped itself */
+    CU_ASSERT_EQUAL(loss_ledger_next_gap(&ledger)->first, 50);
+    loss_ledger_free(&ledger);
 }
 
 static void test_gaps_without_end(void)
 {
-    struct ledger ledger = {.version = 0};
-    for (uint64_t i = 1; i <= 2 * LEDGER_MAX_SPANS; i++)
-        ledger_add_gap(&ledger, SPAN_FULL, i * 10, i * 10 + 1, 0, 0);
-    CU_ASSERT(ledger.gaps.n <= LEDGER_MAX_SPANS);
-    CU_ASSERT_EQUAL(ledger_next_gap(&ledger)->first, 10);
+    struct loss_ledger ledger = {.version = 0};
+    for (uint64_t i = 1; i <= 2 * LOSS_LEDGER_MAX_SPANS; i++)
+        loss_ledger_add_gap(&ledger, SPAN_FULL, i * 10, i * 10 + 1, 0, 0);
+    CU_ASSERT(ledger.gaps.n <= LOSS_LEDGER_MAX_SPANS);
+    CU_ASSERT_EQUAL(loss_ledger_next_gap(&ledger)->first, 10);
     bool covered = false;
     for (size_t i = 0; i < ledger.gaps.n; i++)
-        covered |= ledger.gaps.spans[i].last >= 20 * LEDGER_MAX_SPANS;
+        covered |= ledger.gaps.spans[i].last >= 20 * LOSS_LEDGER_MAX_SPANS;
     CU_ASSERT_TRUE(covered); /* none is forgotten: they are joined instead */
-    ledger_free(&ledger);
+    loss_ledger_free(&ledger);
 }
 
 TEST_MAIN("ledger", {"outages are runs of numbers", test_outages},

@@ -7,107 +7,107 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add(struct parcels *parcels, uint64_t seq, size_t length)
+static void add(struct message_queue *parcels, uint64_t seq, size_t length)
 {
     char body[5000];
     memset(body, (int)('a' + seq % 26), length);
-    parcels_add(parcels, seq, (int64_t)seq * 10, (uint32_t)seq % 3, body, length);
+    message_queue_add(parcels, seq, (int64_t)seq * 10, (uint32_t)seq % 3, body, length);
 }
 
-static void check_first(const struct parcels *parcels, uint64_t seq, size_t length)
+static void check_first(const struct message_queue *parcels, uint64_t seq, size_t length)
 {
-    const struct parcel *parcel = parcels_at(parcels, 0);
-    CU_ASSERT_EQUAL_FATAL(parcel->seq, seq);
-    CU_ASSERT_EQUAL(parcel->wall_ms, (int64_t)seq * 10);
-    CU_ASSERT_EQUAL(parcel->topic, seq % 3);
-    CU_ASSERT_EQUAL_FATAL(parcel->body_length, length);
-    const char *body = parcels_body(parcels, parcel);
+    const struct queued_message *queued_message = parcels_at(parcels, 0);
+    CU_ASSERT_EQUAL_FATAL(queued_message->seq, seq);
+    CU_ASSERT_EQUAL(queued_message->wall_ms, (int64_t)seq * 10);
+    CU_ASSERT_EQUAL(queued_message->topic, seq % 3);
+    CU_ASSERT_EQUAL_FATAL(queued_message->body_length, length);
+    const char *body = parcels_body(parcels, queued_message);
     for (size_t i = 0; i < length; i++)
         CU_ASSERT_EQUAL(body[i], (char)('a' + seq % 26));
 }
 
 static void test_queue(void)
 {
-    struct parcels parcels = {.entries = NULL};
+    struct message_queue parcels = {.entries = NULL};
     uint64_t in = 1, out = 1;
     for (int i = 0; i < 2000; i++) {
         for (int n = 0; n < 1 + i % 5; n++, in++)
             add(&parcels, in, in * 37 % 3000);
         for (int n = 0; n < 1 + i % 7 && out < in; n++, out++) {
             check_first(&parcels, out, out * 37 % 3000);
-            parcels_drop(&parcels, 1);
+            message_queue_drop(&parcels, 1);
         }
         CU_ASSERT_EQUAL(parcels_count(&parcels), in - out);
     }
     CU_ASSERT(parcels.room <= 64); /* room is used again */
     CU_ASSERT(parcels.bodies.capacity <= 1 << 18);
-    parcels_free(&parcels);
+    message_queue_free(&parcels);
 }
 
 static void test_drop_below(void)
 {
-    struct parcels parcels = {.entries = NULL};
+    struct message_queue parcels = {.entries = NULL};
     for (uint64_t seq = 10; seq < 20; seq++)
         add(&parcels, seq, 10);
-    parcels_drop_below(&parcels, 5);
+    message_queue_drop_below(&parcels, 5);
     CU_ASSERT_EQUAL(parcels_count(&parcels), 10);
-    parcels_drop_below(&parcels, 15);
+    message_queue_drop_below(&parcels, 15);
     check_first(&parcels, 15, 10);
     CU_ASSERT_EQUAL(parcels_count(&parcels), 5);
-    parcels_drop_below(&parcels, 100);
+    message_queue_drop_below(&parcels, 100);
     CU_ASSERT_EQUAL(parcels_count(&parcels), 0);
-    CU_ASSERT_EQUAL(parcels_bytes(&parcels), 0);
+    CU_ASSERT_EQUAL(message_queue_bytes(&parcels), 0);
     add(&parcels, 20, 0); /* an empty body is one, too */
     check_first(&parcels, 20, 0);
-    parcels_reset(&parcels);
+    message_queue_reset(&parcels);
     CU_ASSERT_EQUAL(parcels_count(&parcels), 0);
-    parcels_free(&parcels);
+    message_queue_free(&parcels);
 }
 
 static void test_topics(void)
 {
-    struct topics topics = {.texts = NULL};
+    struct topic_ids topics = {.texts = NULL};
     char text[32];
     for (uint32_t i = 0; i < 1000; i++) {
         (void)snprintf(text, sizeof(text), "data/device-%u", i);
-        CU_ASSERT_EQUAL(topics_number(&topics, text, strlen(text)), i);
+        CU_ASSERT_EQUAL(topic_ids_number(&topics, text, strlen(text)), i);
     }
     for (uint32_t i = 0; i < 1000; i++) {
         (void)snprintf(text, sizeof(text), "data/device-%u", i);
-        CU_ASSERT_EQUAL(topics_number(&topics, text, strlen(text)), i);
-        TEST_TEXT_EQUAL(topics_text(&topics, i), text);
+        CU_ASSERT_EQUAL(topic_ids_number(&topics, text, strlen(text)), i);
+        TEST_TEXT_EQUAL(topic_ids_text(&topics, i), text);
     }
-    uint32_t part = topics_number(&topics, "data/device-12", 13); /* "data/device-1" */
+    uint32_t part = topic_ids_number(&topics, "data/device-12", 13); /* "data/device-1" */
     CU_ASSERT_EQUAL(part, 1);
-    CU_ASSERT_EQUAL(topics_number(&topics, "", 0), 1000);
-    TEST_TEXT_EQUAL(topics_text(&topics, 1000), "");
-    topics_free(&topics);
+    CU_ASSERT_EQUAL(topic_ids_number(&topics, "", 0), 1000);
+    TEST_TEXT_EQUAL(topic_ids_text(&topics, 1000), "");
+    topic_ids_free(&topics);
 }
 
 static void test_runs(void)
 {
-    static struct runs runs;
+    static struct seq_set runs;
     for (uint64_t seq = 100; seq < 200; seq++)
-        CU_ASSERT_TRUE(runs_add(&runs, seq));
+        CU_ASSERT_TRUE(seq_set_add(&runs, seq));
     CU_ASSERT_EQUAL(runs.n, 1);
-    CU_ASSERT_TRUE(runs_add(&runs, 99));  /* before */
-    CU_ASSERT_TRUE(runs_add(&runs, 150)); /* within */
+    CU_ASSERT_TRUE(seq_set_add(&runs, 99));  /* before */
+    CU_ASSERT_TRUE(seq_set_add(&runs, 150)); /* within */
     CU_ASSERT_EQUAL(runs.n, 1);
-    CU_ASSERT_EQUAL(runs_count(&runs), 101);
-    CU_ASSERT_FALSE(runs_contain(&runs, 98));
-    CU_ASSERT_TRUE(runs_contain(&runs, 99));
-    CU_ASSERT_TRUE(runs_contain(&runs, 199));
-    CU_ASSERT_FALSE(runs_contain(&runs, 200));
-    for (uint64_t i = 1; i < RUNS_MAX; i++)
-        CU_ASSERT_TRUE(runs_add(&runs, i * 1000));
-    CU_ASSERT_FALSE(runs_add(&runs, 5)); /* full: but what adjoins still fits */
-    CU_ASSERT_TRUE(runs_add(&runs, 1001));
-    runs_remove_oldest(&runs);
-    CU_ASSERT_FALSE(runs_contain(&runs, 150));
-    CU_ASSERT_TRUE(runs_add(&runs, 5));
+    CU_ASSERT_EQUAL(seq_set_count(&runs), 101);
+    CU_ASSERT_FALSE(seq_set_contain(&runs, 98));
+    CU_ASSERT_TRUE(seq_set_contain(&runs, 99));
+    CU_ASSERT_TRUE(seq_set_contain(&runs, 199));
+    CU_ASSERT_FALSE(seq_set_contain(&runs, 200));
+    for (uint64_t i = 1; i < SEQ_SET_MAX; i++)
+        CU_ASSERT_TRUE(seq_set_add(&runs, i * 1000));
+    CU_ASSERT_FALSE(seq_set_add(&runs, 5)); /* full: but what adjoins still fits */
+    CU_ASSERT_TRUE(seq_set_add(&runs, 1001));
+    seq_set_remove_oldest(&runs);
+    CU_ASSERT_FALSE(seq_set_contain(&runs, 150));
+    CU_ASSERT_TRUE(seq_set_add(&runs, 5));
     runs_reset(&runs);
-    CU_ASSERT_EQUAL(runs_count(&runs), 0);
-    runs_remove_oldest(&runs); /* nothing to remove */
+    CU_ASSERT_EQUAL(seq_set_count(&runs), 0);
+    seq_set_remove_oldest(&runs); /* nothing to remove */
     CU_ASSERT_EQUAL(runs.n, 0);
 }
 

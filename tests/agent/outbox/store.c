@@ -110,7 +110,7 @@ static void test_state_and_ledger(void)
 {
     struct store_state state, read;
     struct store *store = open_store("state.db", &state);
-    struct ledger ledger = {.version = 0}, loaded = {.version = 0};
+    struct loss_ledger ledger = {.version = 0}, loaded = {.version = 0};
     TEST_TEXT_EQUAL(state.stream, "");
     state = (struct store_state){.stream = "0123abcd",
                                  .previous_stream = "4567cdef",
@@ -123,9 +123,9 @@ static void test_state_and_ledger(void)
                                  .wall_ms = 12345,
                                  .clean = true,
                                  .alone = true};
-    ledger_outage_begins(&ledger, 3);
-    ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
-    ledger_gap_reported(&ledger, 9);
+    loss_ledger_outage_begins(&ledger, 3);
+    loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
+    loss_ledger_gap_reported(&ledger, 9);
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 5);
     CU_ASSERT_EQUAL(store_save_state(store, &state), 0);
@@ -141,13 +141,13 @@ static void test_state_and_ledger(void)
     CU_ASSERT(read.wall_ms == 12345 && read.clean && read.alone);
     CU_ASSERT_EQUAL(store_messages(store), 5);
     CU_ASSERT_EQUAL(store_load_ledger(store, &loaded), 0);
-    CU_ASSERT_TRUE(ledger_is_historical(&loaded, 3));
+    CU_ASSERT_TRUE(loss_ledger_is_historical(&loaded, 3));
     CU_ASSERT_EQUAL_FATAL(loaded.gaps.n, 1);
     const struct span *gap = &loaded.gaps.spans[0];
     CU_ASSERT(gap->kind == SPAN_FULL && gap->first == 1 && gap->last == 2);
     CU_ASSERT(gap->from_ms == 100 && gap->to_ms == 200 && gap->event_seq == 9);
-    ledger_free(&ledger);
-    ledger_free(&loaded);
+    loss_ledger_free(&ledger);
+    loss_ledger_free(&loaded);
     store_close(store);
 }
 

@@ -8,9 +8,9 @@
 static void check_good(const char *text, bool websocket, const char *host, int port,
                        const char *path)
 {
-    struct server server;
+    struct broker_url server;
     struct problem problem = {.text = ""};
-    CU_ASSERT_EQUAL(server_parse(text, &server, &problem), 0);
+    CU_ASSERT_EQUAL(broker_url_parse(text, &server, &problem), 0);
     TEST_TEXT_EQUAL(problem.text, "");
     CU_ASSERT_EQUAL(server.websocket, websocket);
     CU_ASSERT_EQUAL(server.port, port);
@@ -59,9 +59,9 @@ static void test_bad(void)
         {"wss://b/a b", "must be written as %XX"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct server server;
+        struct broker_url server;
         struct problem problem = {.text = ""};
-        CU_ASSERT_EQUAL(server_parse(cases[i].text, &server, &problem), -EINVAL);
+        CU_ASSERT_EQUAL(broker_url_parse(cases[i].text, &server, &problem), -EINVAL);
         TEST_CONTAINS(problem.text, cases[i].part);
     }
 }

@@ -379,10 +379,10 @@ static void rig_free(struct rig *rig)
     free(rig);
 }
 
-static enum unit_state unit_state(struct rig *rig, size_t device)
+static enum device_state device_state(struct rig *rig, size_t device)
 {
-    struct unit_health health;
-    line_get_unit_health(rig->line, device, &health);
+    struct device_health health;
+    line_get_device_health(rig->line, device, &health);
     return health.state;
 }
 
@@ -401,8 +401,8 @@ static void test_polls(void)
     CU_ASSERT_TRUE(health.polls_ok >= 40);
     CU_ASSERT_EQUAL(health.polls_failed, 0);
     TEST_TEXT_EQUAL(health.error, "");
-    struct unit_health unit;
-    line_get_unit_health(rig->line, 1, &unit);
+    struct device_health unit;
+    line_get_device_health(rig->line, 1, &unit);
     CU_ASSERT_EQUAL(unit.state, UNIT_OK);
     CU_ASSERT_TRUE(unit.polls_ok >= 20);
     rig_free(rig);
@@ -482,7 +482,7 @@ static void test_refused_connection(void)
     line_get_health(rig->line, &health);
     CU_ASSERT_EQUAL(health.state, LINE_DOWN);
     TEST_TEXT_EQUAL(health.error, "nobody at home");
-    CU_ASSERT_EQUAL(unit_state(rig, 0), UNIT_UNKNOWN); /* nobody asked it */
+    CU_ASSERT_EQUAL(device_state(rig, 0), UNIT_UNKNOWN); /* nobody asked it */
     SET(connect_result = 0);
     WAIT_FOR(rig->events[LINE_EVENT_UP] == 1);
     WAIT_FOR(rig->values[0] >= 10 && rig->values[1] >= 10);
@@ -501,9 +501,9 @@ static void test_silent_unit_behind_a_gateway(void)
     CU_ASSERT_EQUAL(GET(event_owner[LINE_EVENT_UNIT_TRIPPED]), 1);
     WAIT_FOR(rig->bad[1][QUALITY_TRIPPED] >= 1);
     CU_ASSERT_EQUAL(GET(bad[1][QUALITY_TIMEOUT]), 3);
-    CU_ASSERT_EQUAL(unit_state(rig, 1), UNIT_TRIPPED);
-    struct unit_health health;
-    line_get_unit_health(rig->line, 1, &health);
+    CU_ASSERT_EQUAL(device_state(rig, 1), UNIT_TRIPPED);
+    struct device_health health;
+    line_get_device_health(rig->line, 1, &health);
     CU_ASSERT_EQUAL(health.polls_failed, 3);
     CU_ASSERT_EQUAL(health.failures_in_row, 3);
     TEST_TEXT_EQUAL(health.error, "device 1 is moody");
@@ -515,18 +515,18 @@ static void test_silent_unit_behind_a_gateway(void)
     SET(outcome[1] = OUTCOME_OK); /* the first probe comes after five seconds */
     WAIT_FOR(rig->events[LINE_EVENT_UNIT_RECOVERED] == 1);
     WAIT_FOR(rig->values[1] >= 20);
-    CU_ASSERT_EQUAL(unit_state(rig, 1), UNIT_OK);
+    CU_ASSERT_EQUAL(device_state(rig, 1), UNIT_OK);
     rig_free(rig);
 }
 
 /* Waits for one more failure of DEVICE than trip its breaker. */
 static bool fails_again(struct rig *rig, size_t device)
 {
-    struct unit_health health;
+    struct device_health health;
     int64_t end = clock_mono_ns() + DEADLINE_S * CLOCK_NS_PER_S;
     do {
         clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
-        line_get_unit_health(rig->line, device, &health);
+        line_get_device_health(rig->line, device, &health);
     } while (health.polls_failed <= BREAKER_TRIPS_AFTER && clock_mono_ns() < end);
     return health.polls_failed == BREAKER_TRIPS_AFTER + 1;
 }
@@ -560,8 +560,8 @@ static void test_unplugged(void)
     pthread_mutex_unlock(&rig->lock);
     WAIT_FOR(rig->events[LINE_EVENT_DOWN] == 1);
     WAIT_FOR(rig->bad[0][QUALITY_DISCONNECTED] >= 2 && rig->bad[1][QUALITY_DISCONNECTED] >= 2);
-    CU_ASSERT_EQUAL(unit_state(rig, 0), UNIT_OK); /* not the units' fault */
-    CU_ASSERT_EQUAL(unit_state(rig, 1), UNIT_OK);
+    CU_ASSERT_EQUAL(device_state(rig, 0), UNIT_OK); /* not the units' fault */
+    CU_ASSERT_EQUAL(device_state(rig, 1), UNIT_OK);
     unsigned before = GET(values[0]);
     SET(connect_result = 0);
     WAIT_FOR(rig->values[0] >= before + 3);
@@ -582,7 +582,7 @@ static void test_idle_connection_closed(void)
     }
     CU_ASSERT_EQUAL(GET(bad[0][QUALITY_DISCONNECTED]), 0); /* the question was repeated */
     CU_ASSERT_EQUAL(GET(events[LINE_EVENT_DOWN]), 0);
-    CU_ASSERT_EQUAL(unit_state(rig, 0), UNIT_OK);
+    CU_ASSERT_EQUAL(device_state(rig, 0), UNIT_OK);
     rig_free(rig);
 }
 
@@ -595,7 +595,7 @@ static void test_gateway_closes_for_one_unit(void)
     unsigned before = GET(values[0]);
     WAIT_FOR(rig->values[0] >= before + 20);
     CU_ASSERT_EQUAL(GET(events[LINE_EVENT_DOWN]), 0);
-    CU_ASSERT_EQUAL(unit_state(rig, 0), UNIT_OK);
+    CU_ASSERT_EQUAL(device_state(rig, 0), UNIT_OK);
     rig_free(rig);
 }
 
@@ -610,7 +610,7 @@ static void test_connection_lost_for_good(void)
     pthread_mutex_unlock(&rig->lock);
     WAIT_FOR(rig->events[LINE_EVENT_DOWN] == 1);
     WAIT_FOR(rig->bad[0][QUALITY_DISCONNECTED] >= 2);
-    CU_ASSERT_EQUAL(unit_state(rig, 0), UNIT_OK);
+    CU_ASSERT_EQUAL(device_state(rig, 0), UNIT_OK);
     rig_free(rig);
 }
 

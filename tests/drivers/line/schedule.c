@@ -14,7 +14,7 @@
 struct plant {
     struct schedule schedule;
     struct schedule_group groups[MAX_GROUPS];
-    struct schedule_unit units[MAX_UNITS];
+    struct schedule_device units[MAX_UNITS];
     bool dead[MAX_UNITS];
     int64_t answer_ns, timeout_ns;
     bool connected;

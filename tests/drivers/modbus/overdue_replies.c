@@ -16,10 +16,10 @@ static const struct driver_request other_block = {7, DRIVER_HOLDING, 200, 2};
 static const struct driver_request other_function = {7, DRIVER_INPUT, 100, 2};
 static const struct driver_request other_unit = {8, DRIVER_HOLDING, 100, 2};
 
-static struct late *fresh(void)
+static struct overdue_replies *fresh(void)
 {
-    static struct late late;
-    late_init(&late, TIMEOUT_NS);
+    static struct overdue_replies late;
+    overdue_replies_init(&late, TIMEOUT_NS);
     return &late;
 }
 
@@ -37,60 +37,60 @@ static size_t reply_frame(uint8_t *frame, uint8_t unit, uint8_t function)
 
 static void test_who_waits(void)
 {
-    struct late *late = fresh();
-    CU_ASSERT_EQUAL(late_until(late, &lost), 0);
-    late_owe(late, &lost, 1000 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 1200 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &other_block), 1200 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &other_function), 0);
-    CU_ASSERT_EQUAL(late_until(late, &other_unit), 0);
-    late_forget(late, &other_function);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 1200 * MS);
-    late_forget(late, &other_block);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 0);
+    struct overdue_replies *late = fresh();
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 0);
+    overdue_replies_owe(late, &lost, 1000 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 1200 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &other_block), 1200 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &other_function), 0);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &other_unit), 0);
+    overdue_replies_forget(late, &other_function);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 1200 * MS);
+    overdue_replies_forget(late, &other_block);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 0);
 }
 
 static void test_settled(void)
 {
-    struct late *late = fresh();
+    struct overdue_replies *late = fresh();
     uint8_t bytes[32] = {7, 3, 0x55}; /* a false beginning */
-    late_owe(late, &lost, 1000 * MS);
-    late_notice(late, bytes, 3 + reply_frame(bytes + 3, 8, 3), 1150 * MS);
-    CU_ASSERT_NOT_EQUAL(late_until(late, &lost), 0); /* another unit's */
-    late_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 4), 1150 * MS);
-    CU_ASSERT_NOT_EQUAL(late_until(late, &lost), 0); /* another function's */
-    late_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 3) - 1, 1150 * MS);
-    CU_ASSERT_NOT_EQUAL(late_until(late, &lost), 0); /* not all of it yet */
-    late_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 3), 1150 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 0);
+    overdue_replies_owe(late, &lost, 1000 * MS);
+    overdue_replies_notice(late, bytes, 3 + reply_frame(bytes + 3, 8, 3), 1150 * MS);
+    CU_ASSERT_NOT_EQUAL(overdue_replies_until(late, &lost), 0); /* another unit's */
+    overdue_replies_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 4), 1150 * MS);
+    CU_ASSERT_NOT_EQUAL(overdue_replies_until(late, &lost), 0); /* another function's */
+    overdue_replies_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 3) - 1, 1150 * MS);
+    CU_ASSERT_NOT_EQUAL(overdue_replies_until(late, &lost), 0); /* not all of it yet */
+    overdue_replies_notice(late, bytes, 3 + reply_frame(bytes + 3, 7, 3), 1150 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 0);
 }
 
 static void test_learns(void)
 {
-    struct late *late = fresh();
+    struct overdue_replies *late = fresh();
     uint8_t bytes[32];
     size_t length = reply_frame(bytes, 7, 3);
-    late_owe(late, &lost, 1000 * MS);
-    late_notice(late, bytes, length, 1400 * MS); /* four timeouts late */
-    late_owe(late, &lost, 2000 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 2500 * MS); /* a quarter more than that */
-    late_notice(late, bytes, length, 2000000 * MS);
-    late_owe(late, &lost, 5000 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 80000 * MS); /* but there is an end to it */
+    overdue_replies_owe(late, &lost, 1000 * MS);
+    overdue_replies_notice(late, bytes, length, 1400 * MS); /* four timeouts late */
+    overdue_replies_owe(late, &lost, 2000 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 2500 * MS); /* a quarter more than that */
+    overdue_replies_notice(late, bytes, length, 2000000 * MS);
+    overdue_replies_owe(late, &lost, 5000 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 80000 * MS); /* but there is an end to it */
 }
 
 static void test_many(void)
 {
-    struct late *late = fresh();
+    struct overdue_replies *late = fresh();
     uint8_t bytes[64];
-    late_owe(late, &lost, 0);
-    late_owe(late, &lost, 0); /* twice the same */
-    late_owe(late, &other_unit, 0);
+    overdue_replies_owe(late, &lost, 0);
+    overdue_replies_owe(late, &lost, 0); /* twice the same */
+    overdue_replies_owe(late, &other_unit, 0);
     size_t length = reply_frame(bytes, 8, 3);
     length += reply_frame(bytes + length, 7, 3);
-    late_notice(late, bytes, length, 150 * MS);
-    CU_ASSERT_EQUAL(late_until(late, &lost), 0);
-    CU_ASSERT_EQUAL(late_until(late, &other_unit), 0);
+    overdue_replies_notice(late, bytes, length, 150 * MS);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &lost), 0);
+    CU_ASSERT_EQUAL(overdue_replies_until(late, &other_unit), 0);
     CU_ASSERT_EQUAL(late->n_owing, 0);
 }
 

@@ -9,30 +9,31 @@
 
 #define MAX_ITEMS 200
 
-static const struct plan_limits usual = {.max_gap = 8, .max_registers = 120, .max_bits = 1920};
-static struct plan_block blocks[MAX_ITEMS];
+static const struct read_plan_limits usual = {.max_gap = 8, .max_registers = 120, .max_bits = 1920};
+static struct read_plan_block blocks[MAX_ITEMS];
 
-static size_t plan(struct plan_item *items, size_t n_items, const struct plan_limits *limits)
+static size_t plan(struct read_plan_item *items, size_t n_items,
+                   const struct read_plan_limits *limits)
 {
-    plan_sort(items, n_items);
-    return plan_make(items, n_items, limits, blocks);
+    read_plan_sort(items, n_items);
+    return read_plan_make(items, n_items, limits, blocks);
 }
 
-static uint32_t end(const struct plan_item *item)
+static uint32_t end(const struct read_plan_item *item)
 {
     return (uint32_t)item->address + item->count;
 }
 
-static uint16_t cap(const struct plan_limits *limits, uint8_t table)
+static uint16_t cap(const struct read_plan_limits *limits, uint8_t table)
 {
     return table <= DRIVER_DISCRETE ? limits->max_bits : limits->max_registers;
 }
 
 /* Whether one request may read exactly the items of SET (bits), which are sorted. */
-static bool may_share(const struct plan_item *items, size_t n_items, unsigned set,
-                      const struct plan_limits *limits)
+static bool may_share(const struct read_plan_item *items, size_t n_items, unsigned set,
+                      const struct read_plan_limits *limits)
 {
-    const struct plan_item *first = NULL;
+    const struct read_plan_item *first = NULL;
     uint32_t reach = 0;
     for (size_t i = 0; i < n_items; i++) {
         if (!(set >> i & 1))
@@ -47,8 +48,8 @@ static bool may_share(const struct plan_item *items, size_t n_items, unsigned se
 }
 
 /* The least number of requests, by trying every way to group the items. */
-static size_t least(const struct plan_item *items, size_t n_items, unsigned rest,
-                    const struct plan_limits *limits)
+static size_t least(const struct read_plan_item *items, size_t n_items, unsigned rest,
+                    const struct read_plan_limits *limits)
 {
     if (rest == 0)
         return 0;
@@ -64,8 +65,8 @@ static size_t least(const struct plan_item *items, size_t n_items, unsigned rest
     return best;
 }
 
-static void random_items(struct plan_item *items, size_t n_items, unsigned *seed, unsigned span,
-                         unsigned longest, unsigned tables)
+static void random_items(struct read_plan_item *items, size_t n_items, unsigned *seed,
+                         unsigned span, unsigned longest, unsigned tables)
 {
     memset(items, 0, n_items * sizeof(*items));
     for (size_t i = 0; i < n_items; i++) {
@@ -80,10 +81,10 @@ static void test_minimal(void)
 {
     unsigned seed = 7;
     for (int round = 0; round < 3000; round++) {
-        struct plan_item items[7];
-        struct plan_limits limits = {.max_gap = (uint16_t)(rand_r(&seed) % 6),
-                                     .max_registers = (uint16_t)(6 + rand_r(&seed) % 20),
-                                     .max_bits = (uint16_t)(6 + rand_r(&seed) % 40)};
+        struct read_plan_item items[7];
+        struct read_plan_limits limits = {.max_gap = (uint16_t)(rand_r(&seed) % 6),
+                                          .max_registers = (uint16_t)(6 + rand_r(&seed) % 20),
+                                          .max_bits = (uint16_t)(6 + rand_r(&seed) % 40)};
         size_t n_items = 1 + (size_t)(rand_r(&seed) % 7);
         random_items(items, n_items, &seed, 60, 6, 3);
         size_t n_blocks = plan(items, n_items, &limits);
@@ -95,8 +96,8 @@ static void test_properties(void)
 {
     unsigned seed = 11;
     for (int round = 0; round < 300; round++) {
-        struct plan_item items[MAX_ITEMS];
-        struct plan_limits limits = usual;
+        struct read_plan_item items[MAX_ITEMS];
+        struct read_plan_limits limits = usual;
         limits.max_gap = (uint16_t)(rand_r(&seed) % 20);
         size_t n_items = 1 + (size_t)(rand_r(&seed) % MAX_ITEMS);
         random_items(items, n_items, &seed, 2000, round % 2 ? 4 : 120, 4);
@@ -121,19 +122,19 @@ static void test_properties(void)
 
 static void test_edges(void)
 {
-    struct plan_item gap[] = {{.table = DRIVER_HOLDING, .address = 0, .count = 2},
-                              {.table = DRIVER_HOLDING, .address = 10, .count = 1}};
+    struct read_plan_item gap[] = {{.table = DRIVER_HOLDING, .address = 0, .count = 2},
+                                   {.table = DRIVER_HOLDING, .address = 10, .count = 1}};
     CU_ASSERT_EQUAL(plan(gap, 2, &usual), 1); /* 8 unused ones between them */
     CU_ASSERT_EQUAL(blocks[0].count, 11);
     gap[1].address = 11;
     CU_ASSERT_EQUAL(plan(gap, 2, &usual), 2);
-    struct plan_item last[] = {{.table = DRIVER_INPUT, .address = 65535, .count = 1},
-                               {.table = DRIVER_INPUT, .address = 65530, .count = 4}};
+    struct read_plan_item last[] = {{.table = DRIVER_INPUT, .address = 65535, .count = 1},
+                                    {.table = DRIVER_INPUT, .address = 65530, .count = 4}};
     CU_ASSERT_EQUAL(plan(last, 2, &usual), 1);
     CU_ASSERT_EQUAL(blocks[0].address, 65530);
     CU_ASSERT_EQUAL(blocks[0].count, 6);
-    struct plan_item full[] = {{.table = DRIVER_INPUT, .address = 0, .count = 60},
-                               {.table = DRIVER_INPUT, .address = 60, .count = 60}};
+    struct read_plan_item full[] = {{.table = DRIVER_INPUT, .address = 0, .count = 60},
+                                    {.table = DRIVER_INPUT, .address = 60, .count = 60}};
     CU_ASSERT_EQUAL(plan(full, 2, &usual), 1);
     full[1].count = 61; /* a value is never divided */
     CU_ASSERT_EQUAL(plan(full, 2, &usual), 2);
@@ -142,10 +143,10 @@ static void test_edges(void)
 
 static void test_apart(void)
 {
-    struct plan_item items[4];
+    struct read_plan_item items[4];
     memset(items, 0, sizeof(items));
     for (uint16_t i = 0; i < 4; i++)
-        items[i] = (struct plan_item){.table = DRIVER_HOLDING, .address = i, .count = 1};
+        items[i] = (struct read_plan_item){.table = DRIVER_HOLDING, .address = i, .count = 1};
     items[1].apart = items[2].apart = true;
     CU_ASSERT_EQUAL(plan(items, 4, &usual), 3);
     CU_ASSERT_EQUAL(blocks[1].n_items, 1);
@@ -154,9 +155,9 @@ static void test_apart(void)
 
 static void test_thousand(void)
 {
-    static struct plan_item items[MAX_ITEMS];
+    static struct read_plan_item items[MAX_ITEMS];
     for (uint16_t i = 0; i < MAX_ITEMS; i++) /* float32 tags in a row, given backwards */
-        items[i] = (struct plan_item){
+        items[i] = (struct read_plan_item){
             .table = DRIVER_HOLDING, .address = (uint16_t)(2 * (MAX_ITEMS - 1 - i)), .count = 2};
     CU_ASSERT_EQUAL(plan(items, MAX_ITEMS, &usual), 4); /* 400 registers, 120 at a time */
 }

@@ -26,7 +26,7 @@
 struct world {
     struct netd_config config;
     struct journal *journal;
-    struct gate *gate;
+    struct command_gate *gate;
     int64_t now_ms;
     unsigned acted, changed;
     struct command last;
@@ -50,7 +50,7 @@ static void on_changed(void *context)
 
 static void start(struct world *world)
 {
-    const struct gate_settings settings = {
+    const struct command_gate_settings settings = {
         .config = &world->config,
         .used_path = test_path("used-commands"),
         .signature = {.allowed_signers = test_path("allowed_signers"),
@@ -62,7 +62,7 @@ static void start(struct world *world)
         .changed = on_changed,
         .context = world,
     };
-    world->gate = gate_new(&settings, world->now_ms);
+    world->gate = command_gate_new(&settings, world->now_ms);
 }
 
 static void add_service(struct world *world, const char *name)
@@ -88,7 +88,7 @@ static void begin(struct world *world)
 
 static void end(struct world *world)
 {
-    gate_free(world->gate);
+    command_gate_free(world->gate);
     journal_close(world->journal);
 }
 
@@ -104,7 +104,7 @@ static struct command make_command(const struct world *world)
                               .n_services = 1,
                               .ttl_s = 3600,
                               .reason = "drive fault on pump 3"};
-    strcpy(command.challenge, gate_challenge(world->gate));
+    strcpy(command.challenge, command_gate_challenge(world->gate));
     (void)snprintf(command.id, sizeof(command.id), "id-%u", ++number);
     return command;
 }
@@ -124,11 +124,11 @@ static void sign(const struct command *command, const char *key, struct strbuf *
 
 enum how { PLAIN, RETAINED, CUT };
 
-static struct gate_answer send_as(struct world *world, const char *bytes, size_t length,
-                                  enum how how)
+static struct command_gate_answer send_as(struct world *world, const char *bytes, size_t length,
+                                          enum how how)
 {
     struct wire_message message;
-    struct gate_answer answer;
+    struct command_gate_answer answer;
     wire_begin(&message, WIRE_SIGNED, 1);
     struct wire_signed *body = &message.body.signed_text;
     body->length = (uint32_t)(how == CUT ? WIRE_SIGNED_BYTES : length);
@@ -136,18 +136,18 @@ static struct gate_answer send_as(struct world *world, const char *bytes, size_t
     body->is_cut = how == CUT;
     memcpy(body->text, bytes, length);
     CU_ASSERT_EQUAL_FATAL(wire_check_request(&message, wire_request_size(WIRE_SIGNED)), 0);
-    gate_command(world->gate, body, world->now_ms, &answer);
+    command_gate_command(world->gate, body, world->now_ms, &answer);
     return answer;
 }
 
-static struct gate_answer send_message(struct world *world, const struct strbuf *message)
+static struct command_gate_answer send_message(struct world *world, const struct strbuf *message)
 {
     return send_as(world, strbuf_text(message), message->length, PLAIN);
 }
 
 /* Signs and sends. */
-static struct gate_answer send_command(struct world *world, const struct command *command,
-                                       const char *key)
+static struct command_gate_answer send_command(struct world *world, const struct command *command,
+                                               const char *key)
 {
     CLEANUP(strbuf_free) struct strbuf message = STRBUF_EMPTY;
     sign(command, key, &message);
@@ -157,7 +157,7 @@ static struct gate_answer send_command(struct world *world, const struct command
 static void pass_minutes(struct world *world, int64_t minutes)
 {
     world->now_ms += minutes * 60000;
-    gate_tick(world->gate, world->now_ms);
+    command_gate_tick(world->gate, world->now_ms);
 }
 
 #define EXPECT(answer, wanted)                                                                     \
@@ -202,18 +202,18 @@ static void test_accepts(void)
     for (unsigned i = 0; i < ARRAY_LENGTH(actions); i++) {
         struct command command = make_command(&world);
         char before[CHALLENGE_BYTES];
-        strcpy(before, gate_challenge(world.gate));
+        strcpy(before, command_gate_challenge(world.gate));
         command.action = actions[i];
         if (actions[i] != COMMAND_OPEN)
             command.n_services = 0;
-        struct gate_answer answer = send_command(&world, &command, "anna");
+        struct command_gate_answer answer = send_command(&world, &command, "anna");
         EXPECT(answer, REFUSAL_NONE);
         TEST_TEXT_EQUAL(answer.id, command.id);
         CU_ASSERT_EQUAL(answer.action, actions[i]);
         CU_ASSERT_EQUAL(world.acted, i + 1);
         TEST_TEXT_EQUAL(world.last.id, command.id);
         TEST_TEXT_EQUAL(world.signer, "anna@plant-7");
-        CU_ASSERT_NOT_EQUAL(strcmp(before, gate_challenge(world.gate)), 0);
+        CU_ASSERT_NOT_EQUAL(strcmp(before, command_gate_challenge(world.gate)), 0);
     }
     end(&world);
 }
@@ -250,7 +250,8 @@ static void used_id(struct world *world, struct command *command)
 {
     CU_ASSERT_EQUAL(send_command(world, command, "anna").refusal, REFUSAL_NONE);
     world->acted = 0;
-    strcpy(command->challenge, gate_challenge(world->gate)); /* signed anew, with the same id */
+    strcpy(command->challenge,
+           command_gate_challenge(world->gate)); /* signed anew, with the same id */
 }
 
 static void used_altogether(struct world *world, struct command *command)
@@ -462,12 +463,12 @@ static void try_row(const struct row *row)
         row->spoil(&message);
     uint64_t lines = journal_lines(world.journal);
     char before[CHALLENGE_BYTES];
-    strcpy(before, gate_challenge(world.gate));
-    struct gate_answer answer = send_as(&world, message.data, message.length, row->how);
+    strcpy(before, command_gate_challenge(world.gate));
+    struct command_gate_answer answer = send_as(&world, message.data, message.length, row->how);
     EXPECT(answer, row->refusal);
     TEST_TEXT_EQUAL(answer.id, row->has_no_id ? "" : command.id);
     CU_ASSERT_EQUAL(world.acted, row->is_journalled_by_session ? 1 : 0);
-    CU_ASSERT_NOT_EQUAL(strcmp(gate_challenge(world.gate), before), 0);
+    CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     CU_ASSERT_EQUAL(journal_lines(world.journal), lines + !row->is_journalled_by_session);
     if (!row->is_journalled_by_session) {
         expect_journal(&world, "tunnel_refused", "reason", session_refusal_names[row->refusal]);
@@ -498,11 +499,11 @@ static void test_rate_limit(void)
     struct world world;
     CLEANUP(strbuf_free) struct strbuf good = STRBUF_EMPTY;
     begin(&world);
-    for (int i = 0; i < GATE_MAX_FAILURES; i++, world.now_ms += 1000)
+    for (int i = 0; i < COMMAND_GATE_MAX_FAILURES; i++, world.now_ms += 1000)
         EXPECT(send_as(&world, "x", 1, PLAIN), REFUSAL_MALFORMED);
     uint64_t lines = journal_lines(world.journal);
     char challenge[CHALLENGE_BYTES];
-    strcpy(challenge, gate_challenge(world.gate));
+    strcpy(challenge, command_gate_challenge(world.gate));
     struct command command = make_command(&world);
     sign(&command, "anna", &good);
     for (int i = 0; i < 1000; i++) {
@@ -511,14 +512,15 @@ static void test_rate_limit(void)
         EXPECT(send_as(&world, "x", 1, CUT), REFUSAL_RATE_LIMITED);
     }
     CU_ASSERT_EQUAL(world.acted, 0);
-    TEST_TEXT_EQUAL(gate_challenge(world.gate), challenge); /* nothing was looked at */
+    TEST_TEXT_EQUAL(command_gate_challenge(world.gate), challenge); /* nothing was looked at */
     CU_ASSERT_EQUAL(journal_lines(world.journal), lines + 1);
     expect_journal(&world, "tunnel_refused", "reason", "rate-limited");
-    CU_ASSERT_EQUAL(gate_next_tick_ms(world.gate), world.now_ms - 1000 + GATE_WINDOW_MS);
-    world.now_ms = gate_next_tick_ms(world.gate) - 1;
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate),
+                    world.now_ms - 1000 + COMMAND_GATE_WINDOW_MS);
+    world.now_ms = command_gate_next_tick_ms(world.gate) - 1;
     EXPECT(send_message(&world, &good), REFUSAL_RATE_LIMITED);
     world.now_ms++;
-    gate_tick(world.gate, world.now_ms);
+    command_gate_tick(world.gate, world.now_ms);
     expect_journal(&world, "rate_limit_ended", "refused", "3001");
     EXPECT(send_message(&world, &good), REFUSAL_NONE);
     CU_ASSERT_EQUAL(world.acted, 1);
@@ -530,11 +532,11 @@ static void test_below_the_limit(void)
 {
     struct world world;
     begin(&world);
-    for (int i = 0; i < 20; i++, world.now_ms += GATE_WINDOW_MS / 4)
+    for (int i = 0; i < 20; i++, world.now_ms += COMMAND_GATE_WINDOW_MS / 4)
         EXPECT(send_as(&world, "x", 1, PLAIN), REFUSAL_MALFORMED);
     pass_minutes(&world, 1);
     world.session_says = REFUSAL_ALREADY_OPEN;
-    for (int i = 0; i < 2 * GATE_MAX_FAILURES; i++) {
+    for (int i = 0; i < 2 * COMMAND_GATE_MAX_FAILURES; i++) {
         struct command command = make_command(&world);
         EXPECT(send_command(&world, &command, "anna"), REFUSAL_ALREADY_OPEN);
     }
@@ -548,7 +550,7 @@ static void test_long_siege(void)
     begin(&world);
     uint64_t lines = journal_lines(world.journal);
     for (int minute = 0; minute < 24 * 60; minute++) {
-        for (int i = 0; i < 2 * GATE_MAX_FAILURES; i++)
+        for (int i = 0; i < 2 * COMMAND_GATE_MAX_FAILURES; i++)
             (void)send_as(&world, "x", 1, PLAIN);
         pass_minutes(&world, 1);
     }
@@ -566,15 +568,15 @@ static void test_hours(void)
     struct world world;
     begin(&world);
     char before[CHALLENGE_BYTES];
-    strcpy(before, gate_challenge(world.gate));
-    CU_ASSERT_EQUAL(gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
+    strcpy(before, command_gate_challenge(world.gate));
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
     pass_minutes(&world, 59);
-    TEST_TEXT_EQUAL(gate_challenge(world.gate), before);
+    TEST_TEXT_EQUAL(command_gate_challenge(world.gate), before);
     unsigned changed = world.changed;
     pass_minutes(&world, 1);
-    CU_ASSERT_NOT_EQUAL(strcmp(gate_challenge(world.gate), before), 0);
+    CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     CU_ASSERT_TRUE(world.changed > changed); /* so that it is published */
-    CU_ASSERT_EQUAL(gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
     end(&world);
 }
 
@@ -586,10 +588,10 @@ static void test_restart(void)
     struct command command = make_command(&world);
     sign(&command, "anna", &message);
     EXPECT(send_message(&world, &message), REFUSAL_NONE);
-    gate_free(world.gate);
+    command_gate_free(world.gate);
     start(&world);
     EXPECT(send_message(&world, &message), REFUSAL_REPLAYED);
-    strcpy(command.challenge, gate_challenge(world.gate));
+    strcpy(command.challenge, command_gate_challenge(world.gate));
     EXPECT(send_command(&world, &command, "anna"), REFUSAL_REPLAYED);
     command = make_command(&world);
     EXPECT(send_command(&world, &command, "anna"), REFUSAL_NONE);
@@ -602,7 +604,7 @@ static void test_used_list(void)
 {
     struct world world;
     begin(&world);
-    gate_free(world.gate);
+    command_gate_free(world.gate);
     (void)test_file("used-commands", "sallyport-used-commands 1\nend 0\n");
     start(&world);
     struct command command = make_command(&world);
@@ -619,7 +621,7 @@ static void test_used_list(void)
     command.action = COMMAND_CLOSE;
     command.n_services = 0;
     EXPECT(send_command(&world, &command, "anna"), REFUSAL_NONE);
-    gate_free(world.gate);
+    command_gate_free(world.gate);
     (void)unlink(test_path("used-commands"));
     start(&world);
     CU_ASSERT_EQUAL(mkdir(test_path("used-commands.new"), 0700), 0); /* where it is written */
@@ -825,12 +827,12 @@ static void test_hostile(void)
     world.acted = 0;
     for (unsigned i = 0; i < count; i++) {
         CLEANUP(strbuf_free) struct strbuf fresh = STRBUF_EMPTY, message = STRBUF_EMPTY;
-        if (i % (GATE_MAX_FAILURES - 1) == 0)
+        if (i % (COMMAND_GATE_MAX_FAILURES - 1) == 0)
             pass_minutes(&world, 1); /* the limit must not hide what would have passed */
         command = make_command(&world);
         sign(&command, "anna", &fresh);
         make_hostile(&world, &fresh, &old, &message);
-        struct gate_answer answer = send_message(&world, &message);
+        struct command_gate_answer answer = send_message(&world, &message);
         refused[answer.refusal]++;
         if (answer.refusal == REFUSAL_NONE)
             printf("\nopened by: %s\n", strbuf_text(&message));

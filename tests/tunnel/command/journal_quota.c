@@ -3,52 +3,52 @@
 
 #include "tests/support/test.h"
 
-static unsigned take(struct allowance *allowance, int64_t now_ms, unsigned times)
+static unsigned take(struct journal_quota *allowance, int64_t now_ms, unsigned times)
 {
     unsigned taken = 0;
     for (unsigned i = 0; i < times; i++) {
         CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-        taken += allowance_take(allowance, now_ms, &detail);
+        taken += journal_quota_take(allowance, now_ms, &detail);
     }
     return taken;
 }
 
 static void test_burst(void)
 {
-    struct allowance allowance;
-    allowance_init(&allowance, 1000);
-    CU_ASSERT_EQUAL(take(&allowance, 1000, 100), ALLOWANCE_BURST);
-    CU_ASSERT_EQUAL(take(&allowance, 1000 + ALLOWANCE_PAUSE_MS - 1, 100), 0);
-    CU_ASSERT_EQUAL(take(&allowance, 1000 + ALLOWANCE_PAUSE_MS, 100), 1);
-    CU_ASSERT_EQUAL(take(&allowance, 1000 + 4 * (int64_t)ALLOWANCE_PAUSE_MS - 1, 100), 2);
+    struct journal_quota allowance;
+    journal_quota_init(&allowance, 1000);
+    CU_ASSERT_EQUAL(take(&allowance, 1000, 100), JOURNAL_QUOTA_BURST);
+    CU_ASSERT_EQUAL(take(&allowance, 1000 + JOURNAL_QUOTA_PAUSE_MS - 1, 100), 0);
+    CU_ASSERT_EQUAL(take(&allowance, 1000 + JOURNAL_QUOTA_PAUSE_MS, 100), 1);
+    CU_ASSERT_EQUAL(take(&allowance, 1000 + 4 * (int64_t)JOURNAL_QUOTA_PAUSE_MS - 1, 100), 2);
 }
 
 /* A year of quiet is worth no more than one burst, and a day of noise a line in five minutes. */
 static void test_long(void)
 {
     const int64_t year_ms = INT64_C(365) * 86400000, day_ms = 86400000;
-    struct allowance allowance;
+    struct journal_quota allowance;
     unsigned taken = 0;
-    allowance_init(&allowance, 0);
-    CU_ASSERT_EQUAL(take(&allowance, year_ms, 1000), ALLOWANCE_BURST);
+    journal_quota_init(&allowance, 0);
+    CU_ASSERT_EQUAL(take(&allowance, year_ms, 1000), JOURNAL_QUOTA_BURST);
     for (int64_t now_ms = year_ms; now_ms < year_ms + day_ms; now_ms += 7000)
         taken += take(&allowance, now_ms, 3);
-    CU_ASSERT_TRUE(taken >= day_ms / ALLOWANCE_PAUSE_MS - 1 &&
-                   taken <= day_ms / ALLOWANCE_PAUSE_MS);
+    CU_ASSERT_TRUE(taken >= day_ms / JOURNAL_QUOTA_PAUSE_MS - 1 &&
+                   taken <= day_ms / JOURNAL_QUOTA_PAUSE_MS);
 }
 
 static void test_count(void)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    struct allowance allowance;
-    allowance_init(&allowance, 0);
-    CU_ASSERT_TRUE(allowance_take(&allowance, 0, &detail));
+    struct journal_quota allowance;
+    journal_quota_init(&allowance, 0);
+    CU_ASSERT_TRUE(journal_quota_take(&allowance, 0, &detail));
     TEST_TEXT_EQUAL(strbuf_text(&detail), "");
-    (void)take(&allowance, 0, ALLOWANCE_BURST + 6);
+    (void)take(&allowance, 0, JOURNAL_QUOTA_BURST + 6);
     strbuf_add(&detail, "by=unknown");
-    CU_ASSERT_TRUE(allowance_take(&allowance, ALLOWANCE_PAUSE_MS, &detail));
+    CU_ASSERT_TRUE(journal_quota_take(&allowance, JOURNAL_QUOTA_PAUSE_MS, &detail));
     TEST_TEXT_EQUAL(strbuf_text(&detail), "by=unknown unrecorded=7");
-    CU_ASSERT_FALSE(allowance_take(&allowance, ALLOWANCE_PAUSE_MS, &detail));
+    CU_ASSERT_FALSE(journal_quota_take(&allowance, JOURNAL_QUOTA_PAUSE_MS, &detail));
 }
 
 TEST_MAIN("allowance", {"a burst, and then one at a time", test_burst},

@@ -30,21 +30,21 @@ static struct firewall_config *make_config(size_t n)
     return config;
 }
 
-static struct names *start(size_t n)
+static struct egress_names *start(size_t n)
 {
     struct firewall_config *config = make_config(n);
-    struct names *names = names_new();
-    names_follow(names, config, 0);
+    struct egress_names *names = egress_names_new();
+    egress_names_follow(names, config, 0);
     free(config);
     return names;
 }
 
 /* The time that ADDRESS may still be reached, at any port; 0: not at all. */
-static int64_t left_ms(const struct names *names, const char *address, int64_t now_ns)
+static int64_t left_ms(const struct egress_names *names, const char *address, int64_t now_ns)
 {
-    struct egress_lease leases[NAMES_MAX_LEASES];
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
     struct ip_network wanted = host(address);
-    size_t n = names_leases(names, now_ns, leases);
+    size_t n = egress_names_leases(names, now_ns, leases);
     for (size_t i = 0; i < n; i++) {
         if (ip_network_equal(&leases[i].destination, &wanted))
             return leases[i].remaining_ms;
@@ -52,57 +52,57 @@ static int64_t left_ms(const struct names *names, const char *address, int64_t n
     return 0;
 }
 
-static bool answer(struct names *names, int name, const char *address, int64_t now_ns)
+static bool answer(struct egress_names *names, int name, const char *address, int64_t now_ns)
 {
     struct ip_network one = host(address);
-    return names_answered(names, name, &one, 1, now_ns);
+    return egress_names_answered(names, name, &one, 1, now_ns);
 }
 
 static void test_asked(void)
 {
-    struct names *names = start(2);
-    CU_ASSERT_EQUAL(names_due_ns(names), 0);
-    CU_ASSERT_EQUAL(names_next(names, 0), 0);
-    CU_ASSERT_EQUAL(names_next(names, 0), 1);
-    CU_ASSERT_EQUAL(names_next(names, 1000 * S), -ENOENT); /* both are being asked for */
-    CU_ASSERT_EQUAL(names_due_ns(names), INT64_MAX);
-    TEST_TEXT_EQUAL(names_host(names, 1), "ntp.test");
-    CU_ASSERT_EQUAL(names_port(names, 1), 123);
+    struct egress_names *names = start(2);
+    CU_ASSERT_EQUAL(egress_names_due_ns(names), 0);
+    CU_ASSERT_EQUAL(egress_names_next(names, 0), 0);
+    CU_ASSERT_EQUAL(egress_names_next(names, 0), 1);
+    CU_ASSERT_EQUAL(egress_names_next(names, 1000 * S), -ENOENT); /* both are being asked for */
+    CU_ASSERT_EQUAL(egress_names_due_ns(names), INT64_MAX);
+    TEST_TEXT_EQUAL(egress_names_host(names, 1), "ntp.test");
+    CU_ASSERT_EQUAL(egress_names_port(names, 1), 123);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 1 * S));
-    CU_ASSERT_EQUAL(names_due_ns(names), 151 * S); /* half of the lease */
-    CU_ASSERT_EQUAL(names_next(names, 151 * S - 1), -ENOENT);
-    CU_ASSERT_EQUAL(names_next(names, 151 * S), 0);
-    names_free(names);
+    CU_ASSERT_EQUAL(egress_names_due_ns(names), 151 * S); /* half of the lease */
+    CU_ASSERT_EQUAL(egress_names_next(names, 151 * S - 1), -ENOENT);
+    CU_ASSERT_EQUAL(egress_names_next(names, 151 * S), 0);
+    egress_names_free(names);
 }
 
 /* 2, 4, 8 ... 150 s; something that changes makes it due at once. */
 static void test_failed(void)
 {
-    struct names *names = start(1);
+    struct egress_names *names = start(1);
     const int64_t waits_s[] = {2, 4, 8, 16, 32, 64, 128, 150, 150, 150};
-    CU_ASSERT_FALSE(names_is_known(names, 0));
+    CU_ASSERT_FALSE(egress_names_is_known(names, 0));
     for (unsigned i = 0; i < 10; i++) {
-        CU_ASSERT_EQUAL(names_failed(names, 0, 10 * S), i + 1);
-        CU_ASSERT_EQUAL(names_due_ns(names), (10 + waits_s[i]) * S);
+        CU_ASSERT_EQUAL(egress_names_failed(names, 0, 10 * S), i + 1);
+        CU_ASSERT_EQUAL(egress_names_due_ns(names), (10 + waits_s[i]) * S);
     }
-    names_hurry(names, 11 * S);
-    CU_ASSERT_EQUAL(names_next(names, 11 * S), 0);
+    egress_names_hurry(names, 11 * S);
+    CU_ASSERT_EQUAL(egress_names_next(names, 11 * S), 0);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 12 * S));
-    CU_ASSERT_EQUAL(names_failures(names, 0), 0);
-    names_hurry(names, 13 * S);
-    CU_ASSERT_EQUAL(names_next(names, 13 * S), -ENOENT); /* it has not failed */
-    CU_ASSERT_EQUAL(names_failed(names, 0, 20 * S), 1);
-    CU_ASSERT_EQUAL(names_due_ns(names), 22 * S);
-    names_free(names);
+    CU_ASSERT_EQUAL(egress_names_failures(names, 0), 0);
+    egress_names_hurry(names, 13 * S);
+    CU_ASSERT_EQUAL(egress_names_next(names, 13 * S), -ENOENT); /* it has not failed */
+    CU_ASSERT_EQUAL(egress_names_failed(names, 0, 20 * S), 1);
+    CU_ASSERT_EQUAL(egress_names_due_ns(names), 22 * S);
+    egress_names_free(names);
 }
 
 static void test_lease(void)
 {
-    struct names *names = start(1);
-    struct egress_lease leases[NAMES_MAX_LEASES];
-    CU_ASSERT_EQUAL(names_leases(names, 0, leases), 0);
+    struct egress_names *names = start(1);
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
+    CU_ASSERT_EQUAL(egress_names_leases(names, 0, leases), 0);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 0));
-    CU_ASSERT_EQUAL_FATAL(names_leases(names, 100 * S, leases), 1);
+    CU_ASSERT_EQUAL_FATAL(egress_names_leases(names, 100 * S, leases), 1);
     CU_ASSERT_EQUAL(leases[0].protocol, IPPROTO_TCP);
     CU_ASSERT_EQUAL(leases[0].port, 8883);
     CU_ASSERT_FALSE(leases[0].is_hub);
@@ -116,79 +116,81 @@ static void test_lease(void)
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 510 * S), 0);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 400 * S)); /* and back */
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 509 * S), HOLD_MS);
-    names_free(names);
+    egress_names_free(names);
 }
 
 /* Without a name server the last answer stays, for as long as it takes. */
 static void test_last_answer_stays(void)
 {
-    struct names *names = start(1);
+    struct egress_names *names = start(1);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 0));
     for (int64_t at = 150; at < 1000000; at += 150)
-        (void)names_failed(names, 0, at * S);
+        (void)egress_names_failed(names, 0, at * S);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 1000000 * S), HOLD_MS);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.2", 1000000 * S));
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 1000000 * S), 0); /* last had long ago */
-    names_free(names);
+    egress_names_free(names);
 }
 
 /* More addresses than are kept: those of the last answer are, however many there were before. */
 static void test_many(void)
 {
-    struct names *names = start(1);
-    struct ip_network addresses[2 * NAMES_ADDRESSES];
-    struct egress_lease leases[NAMES_MAX_LEASES];
-    for (size_t i = 0; i < 2 * NAMES_ADDRESSES; i++) {
+    struct egress_names *names = start(1);
+    struct ip_network addresses[2 * EGRESS_NAMES_ADDRESSES];
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
+    for (size_t i = 0; i < 2 * EGRESS_NAMES_ADDRESSES; i++) {
         addresses[i] = host("203.0.113.0");
         addresses[i].bytes[3] = (uint8_t)(i + 1);
     }
-    for (int64_t i = 0; i < NAMES_ADDRESSES; i++)
-        (void)names_answered(names, 0, &addresses[i], 1, i * S);
-    CU_ASSERT_EQUAL(names_leases(names, 20 * S, leases), NAMES_ADDRESSES);
-    CU_ASSERT_TRUE(names_answered(names, 0, &addresses[NAMES_ADDRESSES], NAMES_ADDRESSES, 20 * S));
-    CU_ASSERT_EQUAL(names_leases(names, 20 * S, leases), NAMES_ADDRESSES);
+    for (int64_t i = 0; i < EGRESS_NAMES_ADDRESSES; i++)
+        (void)egress_names_answered(names, 0, &addresses[i], 1, i * S);
+    CU_ASSERT_EQUAL(egress_names_leases(names, 20 * S, leases), EGRESS_NAMES_ADDRESSES);
+    CU_ASSERT_TRUE(egress_names_answered(names, 0, &addresses[EGRESS_NAMES_ADDRESSES],
+                                         EGRESS_NAMES_ADDRESSES, 20 * S));
+    CU_ASSERT_EQUAL(egress_names_leases(names, 20 * S, leases), EGRESS_NAMES_ADDRESSES);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.16", 20 * S), 0);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.17", 20 * S), HOLD_MS);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.32", 20 * S), HOLD_MS);
-    CU_ASSERT_FALSE(names_answered(names, 0, &addresses[NAMES_ADDRESSES], NAMES_ADDRESSES, 30 * S));
-    CU_ASSERT_TRUE(names_answered(names, 0, addresses, 2 * NAMES_ADDRESSES, 40 * S));
-    CU_ASSERT_EQUAL(names_leases(names, 40 * S, leases), NAMES_ADDRESSES);
-    names_free(names);
+    CU_ASSERT_FALSE(egress_names_answered(names, 0, &addresses[EGRESS_NAMES_ADDRESSES],
+                                          EGRESS_NAMES_ADDRESSES, 30 * S));
+    CU_ASSERT_TRUE(egress_names_answered(names, 0, addresses, 2 * EGRESS_NAMES_ADDRESSES, 40 * S));
+    CU_ASSERT_EQUAL(egress_names_leases(names, 40 * S, leases), EGRESS_NAMES_ADDRESSES);
+    egress_names_free(names);
 }
 
 /* A part of the answer that comes or goes is a change; order and doubles are none. */
 static void test_change(void)
 {
-    struct names *names = start(1);
+    struct egress_names *names = start(1);
     struct ip_network both[] = {host("203.0.113.1"), host("203.0.113.2"), host("203.0.113.1")};
-    CU_ASSERT_TRUE(names_answered(names, 0, both, 1, 0));
-    CU_ASSERT_TRUE(names_answered(names, 0, both, 2, 0));
-    CU_ASSERT_FALSE(names_answered(names, 0, both + 1, 2, 0));
-    CU_ASSERT_FALSE(names_answered(names, 0, both, 3, 0));
-    CU_ASSERT_TRUE(names_answered(names, 0, both + 1, 1, 0));
-    CU_ASSERT_TRUE(names_refused(names, 0, &both[0]));
-    CU_ASSERT_TRUE(names_refused(names, 0, &both[1]));
-    CU_ASSERT_FALSE(names_refused(names, 0, &both[0]));
-    CU_ASSERT_FALSE(names_refused(names, 0, &both[1]));
-    CU_ASSERT_TRUE(names_refused(names, NAMES_DNS, &both[0]));
-    CU_ASSERT_FALSE(names_refused(names, NAMES_DNS, &both[0]));
-    for (unsigned i = 0; i < NAMES_ADDRESSES; i++) {
+    CU_ASSERT_TRUE(egress_names_answered(names, 0, both, 1, 0));
+    CU_ASSERT_TRUE(egress_names_answered(names, 0, both, 2, 0));
+    CU_ASSERT_FALSE(egress_names_answered(names, 0, both + 1, 2, 0));
+    CU_ASSERT_FALSE(egress_names_answered(names, 0, both, 3, 0));
+    CU_ASSERT_TRUE(egress_names_answered(names, 0, both + 1, 1, 0));
+    CU_ASSERT_TRUE(egress_names_refused(names, 0, &both[0]));
+    CU_ASSERT_TRUE(egress_names_refused(names, 0, &both[1]));
+    CU_ASSERT_FALSE(egress_names_refused(names, 0, &both[0]));
+    CU_ASSERT_FALSE(egress_names_refused(names, 0, &both[1]));
+    CU_ASSERT_TRUE(egress_names_refused(names, EGRESS_NAMES_DNS, &both[0]));
+    CU_ASSERT_FALSE(egress_names_refused(names, EGRESS_NAMES_DNS, &both[0]));
+    for (unsigned i = 0; i < EGRESS_NAMES_ADDRESSES; i++) {
         struct ip_network other = host("198.51.100.0");
         other.bytes[3] = (uint8_t)(i + 1);
-        CU_ASSERT_TRUE(names_refused(names, 0, &other));
+        CU_ASSERT_TRUE(egress_names_refused(names, 0, &other));
     }
-    CU_ASSERT_TRUE(names_refused(names, 0, &both[0])); /* long ago */
-    names_free(names);
+    CU_ASSERT_TRUE(egress_names_refused(names, 0, &both[0])); /* long ago */
+    egress_names_free(names);
 }
 
 static void test_dns(void)
 {
-    struct names *names = start(0);
-    struct egress_lease leases[NAMES_MAX_LEASES];
+    struct egress_names *names = start(0);
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
     struct ip_network servers[] = {host("192.0.2.53"), host("2001:db8::53")};
-    CU_ASSERT_TRUE(names_have_dns(names, servers, 2, 0));
-    CU_ASSERT_FALSE(names_have_dns(names, servers, 2, 5 * S));
-    CU_ASSERT_EQUAL_FATAL(names_leases(names, 5 * S, leases), 4);
+    CU_ASSERT_TRUE(egress_names_have_dns(names, servers, 2, 0));
+    CU_ASSERT_FALSE(egress_names_have_dns(names, servers, 2, 5 * S));
+    CU_ASSERT_EQUAL_FATAL(egress_names_leases(names, 5 * S, leases), 4);
     unsigned of[256] = {0};
     for (size_t i = 0; i < 4; i++) {
         CU_ASSERT_EQUAL(leases[i].port, 53);
@@ -196,57 +198,58 @@ static void test_dns(void)
     }
     CU_ASSERT_EQUAL(of[IPPROTO_UDP], 2);
     CU_ASSERT_EQUAL(of[IPPROTO_TCP], 2);
-    names_free(names);
+    egress_names_free(names);
 }
 
 /* Other rules: what stays keeps its answer and is asked for at once, what is gone is gone. */
 static void test_follow(void)
 {
-    struct names *names = start(2);
+    struct egress_names *names = start(2);
     struct firewall_config *config = make_config(2);
     struct ip_network server = host("192.0.2.53");
-    CU_ASSERT_EQUAL(names_next(names, 0), 0);
+    CU_ASSERT_EQUAL(egress_names_next(names, 0), 0);
     (void)answer(names, 0, "203.0.113.1", 0);
     (void)answer(names, 1, "203.0.113.2", 0);
-    (void)names_have_dns(names, &server, 1, 0);
-    CU_ASSERT_EQUAL(names_next(names, 200 * S), 0);
+    (void)egress_names_have_dns(names, &server, 1, 0);
+    CU_ASSERT_EQUAL(egress_names_next(names, 200 * S), 0);
     config->names[0].port = 443;
     config->egress_lease_s = 600;
     config->dns_is_fixed = true;
-    names_follow(names, config, 200 * S);
-    CU_ASSERT_FALSE(names_is_known(names, 0));
+    egress_names_follow(names, config, 200 * S);
+    CU_ASSERT_FALSE(egress_names_is_known(names, 0));
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 200 * S), 0);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.2", 200 * S), 2 * HOLD_MS);
     CU_ASSERT_EQUAL(left_ms(names, "192.0.2.53", 200 * S), 0);
-    CU_ASSERT_EQUAL(names_next(names, 200 * S), 0); /* whoever was asked before is forgotten */
-    CU_ASSERT_EQUAL(names_next(names, 200 * S), 1);
+    CU_ASSERT_EQUAL(egress_names_next(names, 200 * S),
+                    0); /* whoever was asked before is forgotten */
+    CU_ASSERT_EQUAL(egress_names_next(names, 200 * S), 1);
     free(config);
-    names_free(names);
+    egress_names_free(names);
 }
 
 /* The most that there can be fits into the kernel's sets, the hub beside it. */
 static void test_all_full(void)
 {
     struct firewall_config *config = memory_zeroed(1, sizeof(*config));
-    struct names *names = names_new();
-    struct egress_lease leases[NAMES_MAX_LEASES];
-    struct ip_network addresses[NAMES_ADDRESSES];
+    struct egress_names *names = egress_names_new();
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
+    struct ip_network addresses[EGRESS_NAMES_ADDRESSES];
     config->egress_lease_s = 300;
     for (config->n_names = 0; config->n_names < NETD_MAX_NAMES; config->n_names++)
         config->names[config->n_names] =
             (struct firewall_name){"a.test", IPPROTO_TCP, (uint16_t)(config->n_names + 1)};
-    names_follow(names, config, 0);
-    for (size_t i = 0; i < NAMES_ADDRESSES; i++) {
+    egress_names_follow(names, config, 0);
+    for (size_t i = 0; i < EGRESS_NAMES_ADDRESSES; i++) {
         addresses[i] = host("203.0.113.0");
         addresses[i].bytes[3] = (uint8_t)(i + 1);
     }
-    (void)names_have_dns(names, addresses, NAMES_ADDRESSES, 0);
+    (void)egress_names_have_dns(names, addresses, EGRESS_NAMES_ADDRESSES, 0);
     for (int i = 0; i < NETD_MAX_NAMES; i++)
-        (void)names_answered(names, i, addresses, NAMES_ADDRESSES, 0);
-    CU_ASSERT_EQUAL(names_leases(names, 0, leases), NAMES_MAX_LEASES);
-    CU_ASSERT_TRUE(NAMES_MAX_LEASES < FIREWALL_MAX_EGRESS);
+        (void)egress_names_answered(names, i, addresses, EGRESS_NAMES_ADDRESSES, 0);
+    CU_ASSERT_EQUAL(egress_names_leases(names, 0, leases), EGRESS_NAMES_MAX_LEASES);
+    CU_ASSERT_TRUE(EGRESS_NAMES_MAX_LEASES < FIREWALL_MAX_EGRESS);
     free(config);
-    names_free(names);
+    egress_names_free(names);
 }
 
 TEST_MAIN("names", {"a name is asked for at once, and again after half its lease", test_asked},

@@ -28,7 +28,8 @@ static const char *objection(const char *address)
     struct route route;
     int found = route_find(&host, &route);
     CU_ASSERT_TRUE(found == 0 || found == -ENETUNREACH);
-    const char *why = answer_objection(&host, found == 0 ? &route : NULL, &firewall, &tunnel);
+    const char *why =
+        egress_policy_objection(&host, found == 0 ? &route : NULL, &firewall, &tunnel);
     return why ? why : "none";
 }
 

@@ -10,8 +10,8 @@
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
 #include "tunnel/config/netd_config.h"
-#include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_listing.h"
+#include "tunnel/firewall/nft_run.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static const char *golden_path(const char *name, const char *suffix)
     return path;
 }
 
-/* From a copy: the warden refuses a file that others may write, and a checkout's mode is anyone's.
+/* From a copy: netd refuses a file that others may write, and a checkout's mode is anyone's.
  */
 static struct netd_config *load(const char *name)
 {
@@ -94,12 +94,12 @@ static void test_accepted(void)
     for (size_t i = 0; i < ARRAY_LENGTH(golden); i++) {
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
         CU_ASSERT_EQUAL(file_read(golden_path(golden[i], "nft"), 100000, &text), 0);
-        CU_ASSERT_EQUAL(nft_check(strbuf_text(&text), &problem), 0);
-        CU_ASSERT_EQUAL(nft_load(strbuf_text(&text), &problem), 0);
+        CU_ASSERT_EQUAL(nft_run_check(strbuf_text(&text), &problem), 0);
+        CU_ASSERT_EQUAL(nft_run_load(strbuf_text(&text), &problem), 0);
         TEST_TEXT_EQUAL(strbuf_text(&problem), "");
     }
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL(nft_load(firewall_panic_text, &problem), 0);
+    CU_ASSERT_EQUAL(nft_run_load(firewall_panic_text, &problem), 0);
     TEST_TEXT_EQUAL(strbuf_text(&problem), "");
 }
 
@@ -127,7 +127,7 @@ static void test_panic_is_small(void)
 static void read_kernel(struct nft_listing *listing, int expected)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL_FATAL(nft_list_table(FIREWALL_TABLE, &text, &problem), 0);
+    CU_ASSERT_EQUAL_FATAL(nft_run_list_table(FIREWALL_TABLE, &text, &problem), 0);
     CU_ASSERT_EQUAL(nft_listing_read(strbuf_text(&text), listing), expected);
 }
 
@@ -140,7 +140,7 @@ static void test_round_trip(void)
     size_t n_leases = some_leases(leases);
     leases[3].remaining_ms = 90061001; /* 1 d 1 h 1 m 1 s 1 ms */
     firewall_text(config, leases, n_leases, &text);
-    CU_ASSERT_EQUAL_FATAL(nft_load(strbuf_text(&text), &problem), 0);
+    CU_ASSERT_EQUAL_FATAL(nft_run_load(strbuf_text(&text), &problem), 0);
     read_kernel(&listing, 0);
     CU_ASSERT_EQUAL_FATAL(listing.n_leases, 3);
     const size_t order[] = {0, 2, 3};
@@ -186,7 +186,7 @@ static void test_foreign_elements(void)
     for (size_t i = 0; i < ARRAY_LENGTH(foreign); i++) {
         CLEANUP(strbuf_free) struct strbuf add = STRBUF_EMPTY;
         struct nft_listing listing;
-        CU_ASSERT_EQUAL_FATAL(nft_load(strbuf_text(&text), &problem), 0);
+        CU_ASSERT_EQUAL_FATAL(nft_run_load(strbuf_text(&text), &problem), 0);
         strbuf_addf(&add, "add element inet sallyport lease_in { %s }\n", foreign[i]);
         CU_ASSERT_EQUAL(test_nft(strbuf_text(&add)), 0);
         read_kernel(&listing, -EBADMSG);

@@ -126,7 +126,7 @@ static int count_leases(struct rig *rig, struct firewall_lease_state *first)
 static bool table_contains(const char *text)
 {
     CLEANUP(strbuf_free) struct strbuf listing = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    return nft_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
+    return nft_run_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
            strstr(strbuf_text(&listing), text);
 }
 
@@ -737,7 +737,7 @@ static void test_boot_file(void)
     TEST_CONTAINS(strbuf_text(&problem), "cannot be read");
     CU_ASSERT_TRUE(table_contains("hook forward priority filter - 5; policy drop;"));
 
-    struct rig rig = {.config = config}; /* the warden takes over from the built-in rules */
+    struct rig rig = {.config = config}; /* netd takes over from the built-in rules */
     start(&rig);
     CU_ASSERT_TRUE(table_contains("from_wan"));
     stop(&rig);
@@ -778,7 +778,7 @@ int main(void)
         {"a quarrel becomes silent, and every change is undone", test_fighting},
         {"only what is right and seen is acknowledged", test_acknowledging},
         {"the lockdown loads the file, or the built-in rules", test_boot_file},
-        {"the end of the warden opens nothing", test_nothing_opens_at_the_end},
+        {"the end of netd opens nothing", test_nothing_opens_at_the_end},
     };
     test_private_network();
     return test_main("firewall_live", cases, ARRAY_LENGTH(cases));

@@ -155,7 +155,7 @@ static void test_interfaces(void)
 static void test_listing(void)
 {
     CLEANUP(strbuf_free) struct strbuf hooks = STRBUF_EMPTY;
-    nft_pick_device_hooks(
+    nft_run_pick_device_hooks(
         "table ip docker {\n"
         "\tchain nat {\n"
         "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"

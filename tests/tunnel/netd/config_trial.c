@@ -16,7 +16,7 @@ static const char confirmed_text[] = "firewall: { wan = [ \"eth0\" ]; };\n" REST
 static const char tried_text[] = "firewall: { wan = [ \"eth7\" ]; };\n" REST;
 static const char other_text[] = "firewall: { wan = [ \"eth9\" ]; };\n" REST;
 
-/* What stands in netd.conf now, as the warden reads it. */
+/* What stands in netd.conf now, as netd reads it. */
 static struct netd_config *load(const char *text)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
@@ -25,12 +25,12 @@ static struct netd_config *load(const char *text)
     return config;
 }
 
-/* The warden starts with TEXT in netd.conf: what is settled, and the WAN interface of its rules. */
+/* netd starts with TEXT in netd.conf: what is settled, and the WAN interface of its rules. */
 static void expect_start(const char *text, int result, const char *wan)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct netd_config *config = load(text);
-    CU_ASSERT_EQUAL(trial_settle(config, &problem), result);
+    CU_ASSERT_EQUAL(config_trial_settle(config, &problem), result);
     TEST_TEXT_EQUAL(strbuf_text(&problem), "");
     TEST_TEXT_EQUAL(config->firewall.wan[0].text, wan);
     TEST_CONTAINS(config->text, wan);
@@ -42,7 +42,7 @@ static void begin(const char *confirmed, const char *tried)
 {
     (void)mkdir(test_path("state"), 0700);
     struct netd_config *before = load(confirmed), *after = load(tried);
-    CU_ASSERT_EQUAL(trial_begin(before, after), 0);
+    CU_ASSERT_EQUAL(config_trial_begin(before, after), 0);
     netd_config_free(before);
     netd_config_free(after);
 }
@@ -50,7 +50,7 @@ static void begin(const char *confirmed, const char *tried)
 static void keep(void)
 {
     struct netd_config *config = load(tried_text);
-    CU_ASSERT_EQUAL(trial_keep(config), 0);
+    CU_ASSERT_EQUAL(config_trial_keep(config), 0);
     netd_config_free(config);
 }
 
@@ -71,9 +71,9 @@ static void test_trial_after_restart(void)
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     begin(confirmed_text, tried_text);
     struct netd_config *running = load(tried_text);
-    CU_ASSERT_EQUAL(trial_settle(running, &problem), 1);
+    CU_ASSERT_EQUAL(config_trial_settle(running, &problem), 1);
     struct netd_config *other = load(other_text);
-    CU_ASSERT_EQUAL(trial_begin(running, other), 0);
+    CU_ASSERT_EQUAL(config_trial_begin(running, other), 0);
     netd_config_free(running);
     netd_config_free(other);
     expect_start(other_text, 1, "eth0");
@@ -102,7 +102,7 @@ static void test_damaged(void)
         CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
         struct netd_config *config = load(tried_text);
         CU_ASSERT_EQUAL(file_replace(path, content.data, cut, 0600), 0);
-        CU_ASSERT_TRUE(trial_settle(config, &problem) < 0);
+        CU_ASSERT_TRUE(config_trial_settle(config, &problem) < 0);
         TEST_CONTAINS(strbuf_text(&problem), "trial.conf");
         TEST_CONTAINS(strbuf_text(&problem), "remove it");
         netd_config_free(config);
@@ -111,7 +111,7 @@ static void test_damaged(void)
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     *strstr(content.data, "eth0") = 'w'; /* still a configuration, but not the one */
     CU_ASSERT_EQUAL(file_replace(path, content.data, content.length, 0600), 0);
-    CU_ASSERT_EQUAL(trial_settle(config, &problem), -EBADMSG);
+    CU_ASSERT_EQUAL(config_trial_settle(config, &problem), -EBADMSG);
     TEST_TEXT_EQUAL(config->firewall.wan[0].text, "eth7"); /* untouched; it is not used */
     netd_config_free(config);
     CU_ASSERT_EQUAL(unlink(path), 0);
@@ -121,7 +121,7 @@ static void test_cannot_write(void)
 {
     struct netd_config *before = load("paths: { state_dir = \"absent\"; };\n"),
                        *after = load(tried_text);
-    CU_ASSERT_EQUAL(trial_begin(before, after), -ENOENT);
+    CU_ASSERT_EQUAL(config_trial_begin(before, after), -ENOENT);
     netd_config_free(before);
     netd_config_free(after);
 }

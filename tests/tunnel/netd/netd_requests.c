@@ -1,5 +1,5 @@
 /*
- * What the warden does with requests, without its loop: here what it must not do when a part of it
+ * What netd does with requests, without its loop: here what it must not do when a part of it
  * fails. The test stands in for netd_main.c.
  */
 #include "agent/base/clock.h"
@@ -71,13 +71,13 @@ static void stop(struct netd *netd)
 
 static int32_t ask(struct netd *netd, enum wire_verb verb, uint32_t confirm_s)
 {
-    const struct server_peer peer = {.role = WIRE_ROLE_ADMIN, .name = "root"};
+    const struct netd_server_peer peer = {.role = WIRE_ROLE_ADMIN, .name = "root"};
     struct wire_message request, reply;
     wire_begin(&request, verb, 1);
     wire_begin(&reply, verb, 1);
     if (verb == WIRE_FIREWALL_TRY)
         request.body.try.confirm_s = confirm_s;
-    CU_ASSERT_EQUAL(netd_handle(netd, &peer, &request, &reply), SERVER_ANSWER_NOW);
+    CU_ASSERT_EQUAL(netd_handle(netd, &peer, &request, &reply), NETD_SERVER_ANSWER_NOW);
     (void)snprintf(last_text, sizeof(last_text), "%s", reply.body.text.text);
     return reply.header.result;
 }
@@ -85,7 +85,7 @@ static int32_t ask(struct netd *netd, enum wire_verb verb, uint32_t confirm_s)
 static bool table_contains(const char *text)
 {
     CLEANUP(strbuf_free) struct strbuf listing = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    return nft_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
+    return nft_run_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
            strstr(strbuf_text(&listing), text);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What the warden has given up, and what its children get. Each case runs in a child process, for
+ * What netd has given up, and what its children get. Each case runs in a child process, for
  * none of it can be taken back.
  */
 #include "tunnel/os/privilege.h"
@@ -95,7 +95,7 @@ static int check_children(void)
     failed += expect(child_run(&job, &bare) == 0, "a child starts");
     failed += expect_field(strbuf_text(&bare), "CapEff", NONE);
     failed += expect_field(strbuf_text(&bare), "CapPrm", NONE);
-    failed += expect(helper_run(status, NULL, 0, &helper) == 0, "a helper starts");
+    failed += expect(privileged_child_run(status, NULL, 0, &helper) == 0, "a helper starts");
     failed += expect_field(strbuf_text(&helper), "CapEff", NET_ADMIN);
     failed += expect_field(strbuf_text(&helper), "CapBnd", NET_ADMIN);
     failed += expect_field(strbuf_text(&helper), "Seccomp", "2");
@@ -112,7 +112,8 @@ static int check_background(void)
         char bytes[8192];
         pid_t pid;
         int output = -1;
-        CLEANUP(descriptor_close) int watched = helper_start(status, privileged, &output, &pid);
+        CLEANUP(descriptor_close)
+        int watched = privileged_child_start(status, privileged, &output, &pid);
         failed += expect(watched >= 0, "a background child starts");
         failed += expect(waitpid(pid, NULL, 0) == pid, "and ends");
         ssize_t got = read(output, bytes, sizeof(bytes) - 1);
@@ -133,7 +134,7 @@ static int check_end(void)
     failed += expect(setresgid(64999, 64999, 64999) == 0 && setresuid(64999, 64999, 64999) == 0,
                      "somebody else");
     failed += expect(privilege_reduce() == 0 && privilege_filter() == 0, "reduced");
-    failed += expect(helper_run(dump, NULL, 0, &output) == 0, "a helper starts");
+    failed += expect(privileged_child_run(dump, NULL, 0, &output) == 0, "a helper starts");
     failed += expect(strstr(strbuf_text(&output), "uid: 64999") != NULL, "as somebody else");
     failed += expect(strstr(strbuf_text(&output), "Ambient capabilities: net_admin") != NULL,
                      "with the capability");

@@ -1,4 +1,4 @@
-/* The warden's reading of what the resolver's process printed. */
+/* netd's reading of what the resolver's process printed. */
 #include "tunnel/os/resolve.h"
 
 #include "agent/base/macros.h"

@@ -1,4 +1,4 @@
-/* The agent's side of the socket against the warden's own server, in one loop. */
+/* The agent's side of the socket against netd's own server, in one loop. */
 #include "tunnel/wire/netd_client.h"
 
 #include "agent/base/descriptor.h"
@@ -18,11 +18,11 @@
 
 #define LINES 5
 
-/* A warden with a journal of LINES lines; this process, which must not be root, is its agent. */
+/* netd with a journal of LINES lines; this process, which must not be root, is its agent. */
 struct world {
     sd_event *loop;
-    struct server *server;
-    struct warden_client *client;
+    struct netd_server *server;
+    struct netd_client *client;
     struct wire_status status;
     unsigned lines;
     unsigned asked[WIRE_VERB_COUNT];
@@ -38,8 +38,9 @@ struct world {
     enum session_refusal refusal;
 };
 
-static enum server_answer handle(void *context, const struct server_peer *peer,
-                                 const struct wire_message *request, struct wire_message *reply)
+static enum netd_server_answer handle(void *context, const struct netd_server_peer *peer,
+                                      const struct wire_message *request,
+                                      struct wire_message *reply)
 {
     struct world *world = context;
     world->asked[request->header.verb]++;
@@ -64,7 +65,7 @@ static enum server_answer handle(void *context, const struct server_peer *peer,
     case WIRE_SIGNED:
         world->cut = request->body.signed_text.is_cut;
         world->length = request->body.signed_text.length;
-        return SERVER_ANSWER_LATER;
+        return NETD_SERVER_ANSWER_LATER;
     case WIRE_CLOSE:
         reply->header.result = REFUSAL_NOT_OPEN;
         break;
@@ -74,7 +75,7 @@ static enum server_answer handle(void *context, const struct server_peer *peer,
     default:
         break;
     }
-    return SERVER_ANSWER_NOW;
+    return NETD_SERVER_ANSWER_NOW;
 }
 
 static void complete(void *context, struct wire_message *reply, const char *text)
@@ -124,13 +125,13 @@ static void on_challenge(void *context, const char *challenge)
 
 static void start_server_for(struct world *world, uid_t agent, gid_t admins)
 {
-    const struct server_settings settings = {.socket_path = test_path("netd.sock"),
-                                             .agent_uid = agent,
-                                             .admin_gid = admins,
-                                             .handle = handle,
-                                             .complete = complete,
-                                             .context = world};
-    CU_ASSERT_EQUAL_FATAL(server_new(&settings, world->loop, &world->server), 0);
+    const struct netd_server_settings settings = {.socket_path = test_path("netd.sock"),
+                                                  .agent_uid = agent,
+                                                  .admin_gid = admins,
+                                                  .handle = handle,
+                                                  .complete = complete,
+                                                  .context = world};
+    CU_ASSERT_EQUAL_FATAL(netd_server_new(&settings, world->loop, &world->server), 0);
 }
 
 static void start_server(struct world *world)
@@ -140,15 +141,15 @@ static void start_server(struct world *world)
 
 static void start_client(struct world *world, uint64_t position)
 {
-    const struct warden_callbacks callbacks = {.changed = on_changed,
-                                               .event = on_event,
-                                               .closed = on_closed,
-                                               .challenge = on_challenge,
-                                               .answered = on_answered,
-                                               .context = world};
-    CU_ASSERT_EQUAL_FATAL(warden_client_new(test_path("netd.sock"), position, &callbacks,
-                                            world->loop, &world->client),
-                          0);
+    const struct netd_client_callbacks callbacks = {.changed = on_changed,
+                                                    .event = on_event,
+                                                    .closed = on_closed,
+                                                    .challenge = on_challenge,
+                                                    .answered = on_answered,
+                                                    .context = world};
+    CU_ASSERT_EQUAL_FATAL(
+        netd_client_new(test_path("netd.sock"), position, &callbacks, world->loop, &world->client),
+        0);
 }
 
 static void begin(struct world *world)
@@ -159,8 +160,8 @@ static void begin(struct world *world)
 
 static void end(struct world *world)
 {
-    warden_client_free(world->client);
-    server_free(world->server);
+    netd_client_free(world->client);
+    netd_server_free(world->server);
     sd_event_unref(world->loop);
 }
 
@@ -179,9 +180,9 @@ static void test_snapshot(void)
     start_server(&world);
     world.status.session_state = SESSION_OPEN;
     start_client(&world, 0);
-    CU_ASSERT_PTR_NULL(warden_client_status(world.client));
-    RUN_UNTIL(&world, warden_client_is_connected(world.client));
-    CU_ASSERT_EQUAL(warden_client_status(world.client)->session_state, SESSION_OPEN);
+    CU_ASSERT_PTR_NULL(netd_client_status(world.client));
+    RUN_UNTIL(&world, netd_client_is_connected(world.client));
+    CU_ASSERT_EQUAL(netd_client_status(world.client)->session_state, SESSION_OPEN);
     RUN_UNTIL(&world, world.events == LINES);
     TEST_TEXT_EQUAL(world.last_event, "event_4");
     TEST_TEXT_EQUAL(world.last_line, "4 T event_4 number=4");
@@ -189,9 +190,9 @@ static void test_snapshot(void)
     unsigned before = world.changed;
     world.status.session_state = SESSION_CLOSED;
     world.lines++;
-    server_notify(world.server);
+    netd_server_notify(world.server);
     RUN_UNTIL(&world, world.events == LINES + 1);
-    CU_ASSERT_EQUAL(warden_client_status(world.client)->session_state, SESSION_CLOSED);
+    CU_ASSERT_EQUAL(netd_client_status(world.client)->session_state, SESSION_CLOSED);
     CU_ASSERT_EQUAL(world.changed, before + 1);
     CU_ASSERT_EQUAL(world.asked[WIRE_SUBSCRIBE], 1);
     end(&world);
@@ -201,15 +202,15 @@ static void test_restart(void)
 {
     struct world world;
     begin(&world);
-    start_client(&world, 2); /* before there is a warden; two lines were stored by an earlier run */
+    start_client(&world, 2); /* before there is netd; two lines were stored by an earlier run */
     start_server(&world);
     RUN_UNTIL(&world, world.events == LINES - 2);
     CU_ASSERT_EQUAL(world.position, LINES);
     unsigned before = world.changed;
-    world.server = server_free(world.server);
+    world.server = netd_server_free(world.server);
     RUN_UNTIL(&world, world.changed > before);
-    CU_ASSERT_PTR_NULL(warden_client_status(world.client));
-    CU_ASSERT_EQUAL(warden_client_close(world.client), -ENOTCONN);
+    CU_ASSERT_PTR_NULL(netd_client_status(world.client));
+    CU_ASSERT_EQUAL(netd_client_close(world.client), -ENOTCONN);
     world.lines += 3;
     start_server(&world);
     RUN_UNTIL(&world, world.events == LINES + 1); /* each line once, also over the restart */
@@ -219,7 +220,7 @@ static void test_restart(void)
 
 /*
  * Each new challenge is told once, and before the answer to the command that used up the old one;
- * after the warden was away the same is told again.
+ * after netd was away the same is told again.
  */
 static void test_challenge(void)
 {
@@ -230,20 +231,20 @@ static void test_challenge(void)
     RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1);
     CU_ASSERT_EQUAL(world.challenges, 1);
     unsigned statuses = world.asked[WIRE_STATUS];
-    server_notify(world.server);
+    netd_server_notify(world.server);
     RUN_UNTIL(&world, world.asked[WIRE_CHALLENGE] == 2 && world.asked[WIRE_STATUS] > statuses);
     CU_ASSERT_EQUAL(world.challenges, 1);
     world.digit = 'b';
-    server_notify(world.server);
+    netd_server_notify(world.server);
     RUN_UNTIL(&world, world.challenges == 2);
-    CU_ASSERT_EQUAL(warden_client_signed(world.client, "x", 1, false), 0);
+    CU_ASSERT_EQUAL(netd_client_signed(world.client, "x", 1, false), 0);
     RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 1);
     world.digit = 'c';
-    server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "");
+    netd_server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "");
     RUN_UNTIL(&world, world.answered == 1);
     CU_ASSERT_EQUAL(world.challenges_before_answer, 3);
-    world.server = server_free(world.server);
-    RUN_UNTIL(&world, !warden_client_is_connected(world.client));
+    world.server = netd_server_free(world.server);
+    RUN_UNTIL(&world, !netd_client_is_connected(world.client));
     start_server(&world);
     RUN_UNTIL(&world, world.challenges == 4);
     end(&world);
@@ -254,13 +255,13 @@ static void test_not_the_agent(void)
 {
     struct world world;
     begin(&world);
-    start_server_for(&world, SERVER_NOBODY, getegid());
+    start_server_for(&world, NETD_SERVER_NOBODY, getegid());
     start_client(&world, 0);
     RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1);
     CU_ASSERT_EQUAL(world.events, LINES);
     CU_ASSERT_EQUAL(world.asked[WIRE_CHALLENGE], 0);
-    CU_ASSERT_EQUAL(warden_client_signed(world.client, "x", 1, false), -EPERM);
-    CU_ASSERT_TRUE(warden_client_is_connected(world.client));
+    CU_ASSERT_EQUAL(netd_client_signed(world.client, "x", 1, false), -EPERM);
+    CU_ASSERT_TRUE(netd_client_is_connected(world.client));
     end(&world);
 }
 
@@ -270,31 +271,31 @@ static void test_requests(void)
     begin(&world);
     start_server(&world);
     start_client(&world, 0);
-    RUN_UNTIL(&world, warden_client_is_connected(world.client));
-    CU_ASSERT_EQUAL(warden_client_close(world.client), 0);
+    RUN_UNTIL(&world, netd_client_is_connected(world.client));
+    CU_ASSERT_EQUAL(netd_client_close(world.client), 0);
     RUN_UNTIL(&world, world.closed == 1);
     CU_ASSERT_EQUAL(world.refusal, REFUSAL_NOT_OPEN);
     char text[WIRE_SIGNED_BYTES + 1] = "a command";
-    CU_ASSERT_EQUAL(warden_client_signed(world.client, text, 9, false), 0);
-    CU_ASSERT_EQUAL(warden_client_signed(world.client, text, 9, false), -EBUSY);
+    CU_ASSERT_EQUAL(netd_client_signed(world.client, text, 9, false), 0);
+    CU_ASSERT_EQUAL(netd_client_signed(world.client, text, 9, false), -EBUSY);
     RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 1);
     CU_ASSERT_TRUE(!world.cut && world.length == 9);
     unsigned statuses = world.asked[WIRE_STATUS];
     world.lines++;
-    server_notify(world.server); /* news pass while the command waits */
+    netd_server_notify(world.server); /* news pass while the command waits */
     RUN_UNTIL(&world, world.asked[WIRE_STATUS] > statuses);
     CU_ASSERT_EQUAL(world.answered, 0);
-    server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "a-1");
+    netd_server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "a-1");
     RUN_UNTIL(&world, world.answered == 1);
     TEST_TEXT_EQUAL(world.answered_id, "a-1");
     CU_ASSERT_EQUAL(world.refusal, REFUSAL_BAD_CHALLENGE);
-    CU_ASSERT_EQUAL(warden_client_signed(world.client, text, sizeof(text), false), 0);
+    CU_ASSERT_EQUAL(netd_client_signed(world.client, text, sizeof(text), false), 0);
     RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 2);
     CU_ASSERT_TRUE(world.cut && world.length == WIRE_SIGNED_BYTES);
     end(&world);
 }
 
-/* Something else at the warden's place: the client keeps away and goes on trying. */
+/* Something else at netd's place: the client keeps away and goes on trying. */
 static void test_nonsense(void)
 {
     struct world world;
@@ -313,14 +314,14 @@ static void test_nonsense(void)
     ssize_t got = recv(peer, nothing, sizeof(nothing), 0); /* its hello */
     CU_ASSERT_EQUAL(got, (ssize_t)sizeof(struct wire_header));
     CU_ASSERT_EQUAL(recv(peer, nothing, sizeof(nothing), 0), 0); /* and its leaving */
-    CU_ASSERT_PTR_NULL(warden_client_status(world.client));
+    CU_ASSERT_PTR_NULL(netd_client_status(world.client));
     descriptor_close(&listening);
     start_server(&world);
-    RUN_UNTIL(&world, warden_client_is_connected(world.client));
+    RUN_UNTIL(&world, netd_client_is_connected(world.client));
     end(&world);
 }
 
-/* A reader that never reads: the warden drops it and serves the others. */
+/* A reader that never reads: netd drops it and serves the others. */
 static void test_slow_reader(void)
 {
     struct world world;
@@ -347,7 +348,7 @@ static void test_slow_reader(void)
     }
     CU_ASSERT_TRUE(is_gone);
     start_client(&world, 0);
-    RUN_UNTIL(&world, warden_client_is_connected(world.client));
+    RUN_UNTIL(&world, netd_client_is_connected(world.client));
     end(&world);
 }
 
@@ -368,9 +369,9 @@ int main(void)
         {"a challenge is told once for each connection", test_challenge},
         {"an agent that is not access.agent_user", test_not_the_agent},
         {"closing and signed commands are answered, the latter late", test_requests},
-        {"what is no warden is left alone", test_nonsense},
+        {"what is no netd is left alone", test_nonsense},
         {"a reader that never reads is dropped", test_slow_reader},
     };
     become_somebody();
-    return test_main("warden_client", cases, ARRAY_LENGTH(cases));
+    return test_main("netd_client", cases, ARRAY_LENGTH(cases));
 }

@@ -1,4 +1,4 @@
-/* The warden's protocol: what is well-formed, and who may ask what. */
+/* netd's protocol: what is well-formed, and who may ask what. */
 #include "tunnel/wire/wire.h"
 
 #include "agent/base/macros.h"
@@ -55,7 +55,7 @@ static void test_header(void)
         if (verb == 0 || verb >= WIRE_VERB_COUNT)
             CU_ASSERT_NOT_EQUAL(wire_check_request(&message, sizeof(struct wire_header)), 0);
     }
-    wire_begin(&message, WIRE_CHANGED, 1); /* only the warden says that */
+    wire_begin(&message, WIRE_CHANGED, 1); /* only netd says that */
     CU_ASSERT_NOT_EQUAL(wire_check_request(&message, sizeof(struct wire_header)), 0);
 }
 

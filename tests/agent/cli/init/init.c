@@ -285,14 +285,14 @@ static void test_agent_file_bare(void)
     TEST_CONTAINS(problem.text, "two units");
 }
 
-static void test_warden_file(void)
+static void test_netd_file(void)
 {
     CLEANUP(init_answers_free) struct init_answers answers;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, said = STRBUF_EMPTY;
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     struct netd_config *config = NULL;
     fill(&answers);
-    init_print_warden_file(&answers, &text);
+    init_print_netd_file(&answers, &text);
     (void)netd_config_load(test_file("netd.conf", text.data), &findings, &config);
     findings_print(&findings, &said);
     TEST_TEXT_EQUAL(strbuf_text(&said), "");
@@ -341,5 +341,5 @@ TEST_MAIN("init", {"an enrolment file is taken as it is", test_enrolment},
           {"tags in short", test_tags}, {"interfaces are guessed from the routes", test_routes},
           {"the agent's file loads, and holds what was answered", test_agent_file},
           {"without lines it loads too, and shows how to go on", test_agent_file_bare},
-          {"the warden's file loads, and holds what was answered", test_warden_file},
+          {"netd's file loads, and holds what was answered", test_netd_file},
           {"keys and requests are what others read", test_keys})
