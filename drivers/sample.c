@@ -1,6 +1,8 @@
 /* Samples and batches: the one value type that crosses threads. */
 #include "drivers/sample.h"
 
+#include "agent/base/utf8.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,31 +63,10 @@ void batch_put_f64(struct batch *batch, uint16_t tag, double value)
     put(batch, tag, SAMPLE_F64)->sample.value.f64 = value;
 }
 
-/* Length of the well-formed UTF-8 sequence at TEXT (Unicode 15, table 3-7), 0 when it is none. */
-static size_t utf8_sequence(const unsigned char *text, size_t length)
+/* The size of the character at TEXT, 0 for a control character and for what is not UTF-8. */
+static size_t character_size(const unsigned char *text, size_t length)
 {
-    static const struct {
-        unsigned char first_low, first_high, second_low, second_high, size;
-    } forms[] = {
-        {0x20, 0x7e, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if (text[0] < forms[i].first_low || text[0] > forms[i].first_high)
-            continue;
-        size_t size = forms[i].size;
-        if (size > length)
-            return 0;
-        if (size > 1 && (text[1] < forms[i].second_low || text[1] > forms[i].second_high))
-            return 0;
-        for (size_t at = 2; at < size; at++) {
-            if (text[at] < 0x80 || text[at] > 0xbf)
-                return 0;
-        }
-        return size;
-    }
-    return 0;
+    return text[0] < 0x20 || text[0] == 0x7f ? 0 : utf8_size((const char *)text, length);
 }
 
 static bool is_control(unsigned char byte)
@@ -101,7 +82,7 @@ static size_t printable_length(const unsigned char *text, size_t length, bool *r
         end++;
     size_t at = 0;
     while (at < end) {
-        size_t size = utf8_sequence(text + at, end - at);
+        size_t size = character_size(text + at, end - at);
         if (size == 0)
             break;
         at += size;
@@ -132,7 +113,7 @@ static size_t cut_utf8(const unsigned char *text, size_t length)
 {
     size_t at = 0;
     while (at < length) {
-        size_t size = utf8_sequence(text + at, length - at);
+        size_t size = character_size(text + at, length - at);
         if (at + size > SAMPLE_TEXT_MAX)
             break;
         at += size;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,13 @@ void descriptor_close(int *descriptor)
     if (*descriptor >= 0)
         close(*descriptor);
     *descriptor = -1;
+}
+
+int descriptor_take(int *descriptor)
+{
+    int taken = *descriptor;
+    *descriptor = -1;
+    return taken;
 }
 
 int file_read(const char *path, size_t max_bytes, struct strbuf *content)
@@ -94,6 +102,13 @@ int file_replace(const char *path, const void *bytes, size_t length, mode_t mode
         return problem;
     }
     return sync_folder_of(path);
+}
+
+int file_in_memory(const void *bytes, size_t length)
+{
+    CLEANUP(descriptor_close) int file = memfd_create("sallyport", 0);
+    int problem = file < 0 ? -errno : write_all(file, bytes, length);
+    return problem < 0 ? problem : descriptor_take(&file);
 }
 
 int file_remove(const char *path)

@@ -15,6 +15,13 @@ void strbuf_free(struct strbuf *buffer)
     *buffer = (struct strbuf)STRBUF_EMPTY;
 }
 
+void strbuf_wipe(struct strbuf *buffer)
+{
+    if (buffer->data)
+        memory_wipe(buffer->data, buffer->capacity);
+    strbuf_free(buffer);
+}
+
 void strbuf_reset(struct strbuf *buffer)
 {
     buffer->length = 0;

@@ -22,6 +22,7 @@ struct strbuf {
     }
 
 void strbuf_free(struct strbuf *buffer);  /* fit for CLEANUP(); leaves an empty buffer */
+void strbuf_wipe(struct strbuf *buffer);  /* the same for a secret, which is overwritten first */
 void strbuf_reset(struct strbuf *buffer); /* length 0, memory kept */
 
 /* Makes room for EXTRA more bytes and returns the place where they go. */

@@ -1,28 +1,9 @@
 /* UTF-8 and control characters. */
 #include "agent/base/text.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#include "agent/base/utf8.h"
 
-/* How many bytes the character at TEXT has; 0 when it is none. The NUL ends every sequence. */
-static size_t character_length(const char *text)
-{
-    static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *)text;
-    if (*at < 0x80)
-        return 1;
-    if (*at < 0xc2 || *at > 0xf4)
-        return 0;
-    size_t more = *at < 0xe0 ? 1 : *at < 0xf0 ? 2 : 3;
-    uint32_t code = *at & (0x3fU >> more);
-    for (size_t i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < smallest[more] || code > 0x10ffff || surrogate ? 0 : more + 1;
-}
+#define UTF8_MAX 4 /* the NUL ends every sequence */
 
 static bool is_control(char byte)
 {
@@ -32,7 +13,7 @@ static bool is_control(char byte)
 bool text_is_utf8(const char *text)
 {
     while (*text) {
-        size_t length = character_length(text);
+        size_t length = utf8_size(text, UTF8_MAX);
         if (length == 0)
             return false;
         text += length;
@@ -52,9 +33,28 @@ bool text_has_control(const char *text)
 void text_make_printable(char *text)
 {
     while (*text) {
-        size_t length = character_length(text);
+        size_t length = utf8_size(text, UTF8_MAX);
         if (length == 0 || is_control(*text))
             *text = '?';
         text += length ? length : 1;
     }
+}
+
+/*
+ * U+2028 to U+202E and U+2066 to U+2069 break a line or turn the order of what follows: a text must
+ * not look like something else to the person who reads it.
+ */
+static bool is_deceptive(const unsigned char *character)
+{
+    return character[0] == 0xe2 &&
+           ((character[1] == 0x80 && character[2] >= 0xa8 && character[2] <= 0xae) ||
+            (character[1] == 0x81 && character[2] >= 0xa6 && character[2] <= 0xa9));
+}
+
+size_t text_printable(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    size_t size = utf8_size(text, UTF8_MAX);
+    bool is_c1 = at[0] == 0xc2 && at[1] < 0xa0;
+    return is_control(*text) || (size == 2 && is_c1) || (size == 3 && is_deceptive(at)) ? 0 : size;
 }

@@ -3,6 +3,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+#include "agent/base/unix_socket.h"
 #include "agent/local/local_socket.h"
 #include "drivers/driver.h"
 
@@ -12,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (64u << 20)
@@ -32,17 +33,9 @@ struct config *agent_load_config(const struct cli_context *context)
 
 int agent_connect(const struct config *config)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s",
-                          config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
-    if (length < 0 || (size_t)length >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    CLEANUP(descriptor_close) int agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (agent < 0 || connect(agent, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return -errno;
-    int connected = agent;
-    agent = -1;
-    return connected;
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/%s", config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
+    return unix_socket_connect(path, SOCK_STREAM);
 }
 
 int agent_unreachable(const char *name, const struct config *config, int problem)

@@ -6,6 +6,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,11 +50,6 @@ struct queue *queue_free(struct queue *queue)
     return NULL;
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 bool queue_push(struct queue *queue, const union slot *slots, size_t n_slots)
 {
     assert(n_slots > 0 && slots[0].header.n_slots == n_slots - 1);
@@ -62,7 +58,7 @@ bool queue_push(struct queue *queue, const union slot *slots, size_t n_slots)
     bool wake = fits && !queue->signalled;
     if (fits) {
         size_t at = queue->head & (queue->capacity - 1);
-        size_t first = smaller(n_slots, queue->capacity - at);
+        size_t first = min_size(n_slots, queue->capacity - at);
         memcpy(queue->ring + at, slots, first * sizeof(*slots));
         memcpy(queue->ring, slots + first, (n_slots - first) * sizeof(*slots));
         queue->head += n_slots;
@@ -84,7 +80,7 @@ size_t queue_pop(struct queue *queue, union slot *slots, size_t room)
         size_t at = queue->tail & (queue->capacity - 1);
         n_slots = 1 + queue->ring[at].header.n_slots;
         assert(n_slots <= room && n_slots <= queue->head - queue->tail);
-        size_t first = smaller(n_slots, queue->capacity - at);
+        size_t first = min_size(n_slots, queue->capacity - at);
         memcpy(slots, queue->ring + at, first * sizeof(*slots));
         memcpy(slots + first, queue->ring, (n_slots - first) * sizeof(*slots));
         queue->tail += n_slots;

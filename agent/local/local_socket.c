@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/unix_socket.h"
 #include "agent/payload/encode.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CLIENTS_MAX 16
@@ -392,40 +392,10 @@ static int on_connection(sd_event_source *source, int descriptor, uint32_t event
     return 0;
 }
 
-static int bind_at(int socket, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    if (connect(socket, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return -EADDRINUSE;
-    if (errno == ECONNREFUSED)
-        (void)unlink(path); /* left by a process that was killed */
-    return bind(socket, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-}
-
-static int listen_at(const char *path)
-{
-    CLEANUP(descriptor_close) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (probe < 0)
-        return -errno;
-    mode_t mask = umask(0117); /* 0660 from the first moment; no thread runs yet */
-    int problem = bind_at(probe, path);
-    (void)umask(mask);
-    if (problem)
-        return problem;
-    if (listen(probe, CLIENTS_MAX) < 0)
-        return -errno;
-    int ready = probe;
-    probe = -1;
-    return ready;
-}
-
 int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
                      sd_event *loop, struct local_socket **ret_control)
 {
-    int listener = listen_at(path);
+    int listener = unix_socket_listen(path, SOCK_STREAM, 0660, CLIENTS_MAX);
     if (listener < 0)
         return listener;
     struct local_socket *control = memory_zeroed(1, sizeof(*control));

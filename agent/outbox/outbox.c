@@ -5,6 +5,7 @@
  */
 #include "agent/outbox/outbox.h"
 
+#include "agent/base/min_max.h"
 #include "agent/outbox/outbox_private.h"
 
 #include <assert.h>
@@ -13,16 +14,6 @@
 
 #define WATCH_MS 1000   /* longest time between two ticks */
 #define SHRINK_MS 10000 /* how often an empty store is looked at */
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 const char *outbox_stream(const struct outbox *outbox)
 {

@@ -3,6 +3,8 @@
  */
 #include "agent/payload/encode.h"
 
+#include "agent/base/utf8.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -10,28 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the well-formed UTF-8 sequence at TEXT, 0 when it is none. */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-    unsigned char first = text[0];
-    size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (first > 0xf4 || size == 0 || size > left)
-        return 0;
-    for (size_t i = 1; i < size; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
-    bool beyond = (first == 0xed && text[1] > 0x9f) || (first == 0xf4 && text[1] > 0x8f);
-    return overlong || beyond ? 0 : size;
-}
-
 void json_add_string(struct strbuf *out, const char *text, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     strbuf_add_char(out, '"');
     for (size_t at = 0; at < length;) {
-        size_t size = utf8_length(bytes + at, length - at);
+        size_t size = utf8_size(text + at, length - at);
         if (size == 0) {
             strbuf_add(out, "\xef\xbf\xbd"); /* U+FFFD, one for each bad byte */
             at++;

@@ -8,6 +8,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "agent/uplink/broker_socket.h"
 
 #include <stdlib.h>
@@ -27,11 +28,6 @@
 #define BAD_SUBSCRIBE 0x80 /* MQTT 3.1.1, section 3.9.3 */
 
 /* --- time ------------------------------------------------------------------------------------- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* When the oldest message in flight is late. */
 static int64_t late_ns(const struct uplink *uplink)
@@ -68,7 +64,7 @@ int64_t uplink_deadline_ns(const struct uplink *uplink)
     case UPLINK_UP:
         if (uplink->choked)
             return 0;
-        return earlier(uplink->proven ? NEVER : uplink->step_ns + PROVEN_NS, late_ns(uplink));
+        return min_i64(uplink->proven ? NEVER : uplink->step_ns + PROVEN_NS, late_ns(uplink));
     case UPLINK_CLOSING:
         return uplink->step_ns + CLOSING_NS;
     case UPLINK_WAITING:

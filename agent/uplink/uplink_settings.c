@@ -135,17 +135,10 @@ int uplink_settings_init(struct uplink_settings *settings, const struct config_u
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
-static void wipe(struct strbuf *secret)
-{
-    if (secret->data)
-        memory_wipe(secret->data, secret->capacity);
-    strbuf_free(secret);
-}
-
 void uplink_secrets_wipe(struct uplink_secrets *secrets)
 {
-    wipe(&secrets->password);
-    wipe(&secrets->key_password);
+    strbuf_wipe(&secrets->password);
+    strbuf_wipe(&secrets->key_password);
     strbuf_free(&secrets->problem);
 }
 

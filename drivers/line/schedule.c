@@ -1,17 +1,9 @@
 /* Who is asked next on one line. See schedule.h for the rules. */
 #include "drivers/line/schedule.h"
 
+#include "agent/base/min_max.h"
+
 #include <assert.h>
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* The first point of the group's grid that is not before TIME_NS. */
 static int64_t grid_from(const struct schedule_group *group, int64_t time_ns)
@@ -47,7 +39,7 @@ void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, siz
     int64_t first_ns = (now_ns + SCHEDULE_TICK_NS - 1) / SCHEDULE_TICK_NS * SCHEDULE_TICK_NS;
     for (size_t i = 0; i < schedule->n_groups; i++) {
         struct schedule_group *group = &schedule->groups[i];
-        int64_t spread = smaller(group->interval_ns, SCHEDULE_SPREAD_MAX_NS);
+        int64_t spread = min_i64(group->interval_ns, SCHEDULE_SPREAD_MAX_NS);
         double place = ((double)i + shift) / (double)schedule->n_groups; /* 0 <= place < 1 */
         int64_t ticks = (int64_t)((double)spread * place) / SCHEDULE_TICK_NS;
         group->offset_ns = ticks * SCHEDULE_TICK_NS;
@@ -70,7 +62,7 @@ static bool in_nobodys_way(const struct schedule *schedule, const struct schedul
         if (is_suspect(&schedule->units[group->unit]) || group->due_ns > end_ns)
             continue;
         queue_ns += schedule->turn_ns;
-        next_ns = smaller(next_ns, group->due_ns + group->interval_ns);
+        next_ns = min_i64(next_ns, group->due_ns + group->interval_ns);
     }
     return end_ns + queue_ns < next_ns;
 }
@@ -81,7 +73,7 @@ static int64_t suspect_ready(const struct schedule *schedule, const struct sched
 {
     if (unit->ask_at_ns > now_ns || in_nobodys_way(schedule, unit, now_ns))
         return unit->ask_at_ns;
-    return larger(unit->ask_at_ns, schedule->rest_until_ns);
+    return max_i64(unit->ask_at_ns, schedule->rest_until_ns);
 }
 
 /* The best turn found so far. */
@@ -98,7 +90,7 @@ static void consider_group(struct search *search, enum turn_kind kind, size_t in
                            const struct schedule_group *group)
 {
     if (group->due_ns > search->now_ns) {
-        search->wake_ns = smaller(search->wake_ns, group->due_ns);
+        search->wake_ns = min_i64(search->wake_ns, group->due_ns);
     } else if (group->due_ns < search->rank_ns) {
         search->rank_ns = group->due_ns;
         search->turn = (struct turn){kind, index, search->now_ns};
@@ -120,7 +112,7 @@ static void consider_suspect(const struct schedule *schedule, struct search *sea
 {
     int64_t ready = suspect_ready(schedule, unit, search->now_ns);
     if (ready > search->now_ns) {
-        search->wake_ns = smaller(search->wake_ns, ready);
+        search->wake_ns = min_i64(search->wake_ns, ready);
         consider_groups(schedule, search, unit, TURN_NOTICE);
     } else if (!search->suspect || unit->ask_at_ns < search->suspect->ask_at_ns) {
         search->suspect = unit;
@@ -162,7 +154,7 @@ void schedule_put_off(struct schedule *schedule, size_t index, int64_t now_ns)
 {
     struct schedule_group *group = &schedule->groups[index];
     group->missed = true;
-    group->due_ns = grid_from(group, larger(group->due_ns + SCHEDULE_NOTICE_GAP_NS, now_ns + 1));
+    group->due_ns = grid_from(group, max_i64(group->due_ns + SCHEDULE_NOTICE_GAP_NS, now_ns + 1));
 }
 
 /* The next point of the grid; when that is far away, a turn soon, staggered like at the start. */
@@ -170,7 +162,7 @@ static void bring_forward(struct schedule_group *group, int64_t now_ns)
 {
     group->due_ns = grid_from(group, now_ns + 1);
     if (group->interval_ns > SCHEDULE_SPREAD_MAX_NS)
-        group->due_ns = smaller(group->due_ns, now_ns + group->offset_ns);
+        group->due_ns = min_i64(group->due_ns, now_ns + group->offset_ns);
 }
 
 bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
@@ -187,7 +179,7 @@ bool schedule_answered(struct schedule *schedule, size_t index, int64_t now_ns)
         if (recovered)
             bring_forward(group, now_ns);
         else /* one silent block of a unit that lives must not be asked more often than it is due */
-            group->due_ns = smaller(group->due_ns, grid_from(group, now_ns + 1));
+            group->due_ns = min_i64(group->due_ns, grid_from(group, now_ns + 1));
     }
     return recovered;
 }
@@ -201,7 +193,7 @@ bool schedule_failed(struct schedule *schedule, size_t index, int64_t started_ns
     unit->cost_ns = now_ns - started_ns;
     int64_t rest_ns = unit->cost_ns * (SCHEDULE_REST - 1);
     if (!is_free) /* a single failure after a long rest has been paid for */
-        schedule->rest_until_ns = larger(schedule->rest_until_ns, now_ns - rest_ns) + rest_ns;
+        schedule->rest_until_ns = max_i64(schedule->rest_until_ns, now_ns - rest_ns) + rest_ns;
     bool tripped = breaker_fail(&unit->breaker, now_ns, random);
     if (unit->breaker.state == UNIT_TRIPPED)
         unit->ask_at_ns = unit->breaker.probe_at_ns;

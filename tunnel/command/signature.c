@@ -130,25 +130,6 @@ struct inquiry {
     int64_t deadline_ns;
 };
 
-/* A file in memory that children inherit; the caller closes it. A descriptor or a negative errno.
- */
-static int memory_file(const void *bytes, size_t length)
-{
-    /* not close-on-exec on purpose: the one thread here starts nobody else while it is open */
-    CLEANUP(descriptor_close) int file = memfd_create("sallyport", 0);
-    if (file < 0)
-        return -errno;
-    for (size_t put = 0; put < length;) {
-        ssize_t step = write(file, (const char *)bytes + put, length - put);
-        if (step <= 0)
-            return step < 0 ? -errno : -EIO;
-        put += (size_t)step;
-    }
-    int ready = file;
-    file = -1;
-    return ready;
-}
-
 static void file_name(int file, char ret_name[FILE_NAME_BYTES])
 {
     (void)snprintf(ret_name, FILE_NAME_BYTES, "/proc/self/fd/%d", file);
@@ -205,7 +186,7 @@ static int ask_find(const struct inquiry *inquiry, const struct signers *signers
     CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY, output = STRBUF_EMPTY;
     char armour[FILE_NAME_BYTES], allowed[FILE_NAME_BYTES];
     signers_print(signers, limits, &list);
-    CLEANUP(descriptor_close) int file = memory_file(strbuf_text(&list), list.length);
+    CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
     if (file < 0)
         return file;
     file_name(inquiry->armour, armour);
@@ -227,7 +208,7 @@ static int ask_verify(const struct inquiry *inquiry, const struct signers *signe
     char armour[FILE_NAME_BYTES], allowed[FILE_NAME_BYTES], revoked[FILE_NAME_BYTES];
     char identity[FILE_NAME_BYTES];
     signers_print(signers, SIGNERS_ALL_LIMITS, &list);
-    CLEANUP(descriptor_close) int file = memory_file(strbuf_text(&list), list.length);
+    CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
     if (file < 0)
         return file;
     file_name(inquiry->armour, armour);
@@ -360,10 +341,10 @@ static int inquire(const struct signature_settings *settings, const struct comma
         .parts = parts,
         .deadline_ns = clock_mono_ns() + settings->timeout_ms * CLOCK_NS_PER_MS,
     };
-    CLEANUP(descriptor_close) int armour = memory_file(parts->armour, parts->armour_length);
+    CLEANUP(descriptor_close) int armour = file_in_memory(parts->armour, parts->armour_length);
     if (armour < 0)
         return armour;
-    CLEANUP(descriptor_close) int list = memory_file(strbuf_text(revoked), revoked->length);
+    CLEANUP(descriptor_close) int list = file_in_memory(strbuf_text(revoked), revoked->length);
     if (list < 0)
         return list;
     inquiry.armour = armour;

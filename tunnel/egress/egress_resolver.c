@@ -5,6 +5,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "tunnel/command/journal_quota.h"
 #include "tunnel/egress/egress_names.h"
 #include "tunnel/egress/egress_policy.h"
@@ -313,25 +314,20 @@ static void kill_overdue(struct egress_resolver *lookup, int64_t now_ns)
 
 /* ---- The loop ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t next_ns(const struct egress_resolver *lookup, int64_t now_ns)
 {
     bool is_full = true;
     int64_t next = lookup->push_ns;
     if (!lookup->config->firewall.dns_is_fixed)
-        next = earlier(next, lookup->dns_file_ns);
+        next = min_i64(next, lookup->dns_file_ns);
     for (size_t i = 0; i < AT_ONCE; i++) {
         const struct resolver *resolver = &lookup->resolvers[i];
         if (resolver->pid == 0)
             is_full = false;
         else if (resolver->deadline_ns > now_ns) /* else it is dead, and on_ended() on its way */
-            next = earlier(next, resolver->deadline_ns);
+            next = min_i64(next, resolver->deadline_ns);
     }
-    return is_full ? next : earlier(next, egress_names_due_ns(lookup->names));
+    return is_full ? next : min_i64(next, egress_names_due_ns(lookup->names));
 }
 
 /* Leave for the name servers comes first: the resolvers will need it. */

@@ -8,6 +8,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "tunnel/wire/wire.h"
 
 #include <dirent.h>
@@ -71,7 +72,7 @@ void journal_add(struct strbuf *detail, const char *key, const char *value)
     bool is_plain = !is_number && !strpbrk(value, " \"\\="); /* a quoted number stays a text */
     strbuf_addf(detail, "%s%s=%s", detail->length ? " " : "", key, is_plain ? "" : "\"");
     for (const char *at = value; *at;) {
-        size_t step = wire_character(at);
+        size_t step = text_printable(at);
         if (*at == '"' || *at == '\\')
             strbuf_add_char(detail, '\\');
         if (step > 0)

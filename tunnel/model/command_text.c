@@ -5,6 +5,7 @@
 #include "tunnel/model/command_text.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -165,7 +166,7 @@ static bool read_reason(const char *value, size_t length, struct command *comman
 {
     size_t characters = 0, at = 0;
     for (; at < length; characters++) { /* the LF behind it ends every character */
-        size_t step = wire_character(value + at);
+        size_t step = text_printable(value + at);
         if (step == 0 || characters == 200)
             return false;
         at += step;

@@ -10,7 +10,7 @@
  *   action: open | extend | close
  *   service: NAME[,NAME...]     open only; up to 16
  *   ttl: SECONDS                open and extend; digits without a leading zero
- *   reason: TEXT                open and extend; 1 to 200 characters as wire_character() has them
+ *   reason: TEXT                open and extend; 1 to 200 characters as text_printable() has them
  *
  * LF ends each line, the last one as well; one space follows each colon. The armour of the
  * signature begins on the next line.

@@ -74,17 +74,10 @@ static bool is_key(const char *text, size_t length)
            text[KEY_BYTES - 1] == '=';
 }
 
-static void wipe_strbuf(struct strbuf *buffer)
-{
-    if (buffer->data)
-        memory_wipe(buffer->data, buffer->capacity);
-    strbuf_free(buffer);
-}
-
 /* Appends "NAME = KEY\n" with the key of the file at PATH. */
 static int add_key(const char *name, const char *path, struct strbuf *text, struct strbuf *problem)
 {
-    CLEANUP(wipe_strbuf) struct strbuf key = STRBUF_EMPTY;
+    CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_EMPTY;
     struct stat about;
     int result = stat(path, &about) < 0 ? -errno : file_read(path, 256, &key);
     if (!result && (about.st_mode & 0007))
@@ -118,7 +111,7 @@ static int run_bare(const char *const *arguments, const void *input, size_t leng
 static int make_key(const char *path)
 {
     static const char *const genkey[] = {PROGRAM_WG, "genkey", NULL};
-    CLEANUP(wipe_strbuf) struct strbuf key = STRBUF_EMPTY;
+    CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096); /* so that no copy is left behind when it grows */
     int status = run_bare(genkey, NULL, 0, &key);
     if (status != 0 || key.length != KEY_BYTES + 1 || !is_key(key.data, KEY_BYTES))
@@ -129,7 +122,7 @@ static int make_key(const char *path)
 int wireguard_ensure_key(const char *path, struct strbuf *public_key)
 {
     static const char *const pubkey[] = {PROGRAM_WG, "pubkey", NULL};
-    CLEANUP(wipe_strbuf) struct strbuf key = STRBUF_EMPTY;
+    CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096);
     if (access(path, F_OK) < 0) {
         int made = errno == ENOENT ? make_key(path) : -errno;
@@ -185,29 +178,16 @@ static int make_settings(const struct tunnel_config *config, const struct sockad
     return result;
 }
 
-/* An anonymous file in memory, inherited by the one child that reads it by /dev/fd. */
-static int make_memory_file(const struct strbuf *text)
-{
-    int file = memfd_create("settings", 0);
-    if (file < 0)
-        return -errno;
-    if (write(file, text->data, text->length) == (ssize_t)text->length)
-        return file;
-    int problem = -errno;
-    descriptor_close(&file);
-    return problem;
-}
-
 static int set_keys(const struct tunnel_config *config, const struct sockaddr_storage *hub,
                     struct strbuf *problem)
 {
-    CLEANUP(wipe_strbuf) struct strbuf settings = STRBUF_EMPTY;
+    CLEANUP(strbuf_wipe) struct strbuf settings = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     (void)strbuf_reserve(&settings, 4096);
     int result = make_settings(config, hub, &settings, problem);
     if (result < 0)
         return result;
-    CLEANUP(descriptor_close) int file = make_memory_file(&settings);
+    CLEANUP(descriptor_close) int file = file_in_memory(settings.data, settings.length);
     if (file < 0)
         return file;
     char path[32];

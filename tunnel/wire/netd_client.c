@@ -10,6 +10,7 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/strbuf.h"
+#include "agent/base/unix_socket.h"
 #include "tunnel/journal/journal.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define RETRY_MIN_MS 250
@@ -73,21 +73,6 @@ static int send_whole(int socket, const struct wire_message *message)
     size_t size = wire_request_size((enum wire_verb)message->header.verb);
     ssize_t sent = send(socket, message, size, MSG_NOSIGNAL);
     return sent == (ssize_t)size ? 0 : sent < 0 ? -errno : -EIO;
-}
-
-static int open_socket(const char *path, int flags)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    CLEANUP(descriptor_close)
-    int opened = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
-    if (opened < 0 || connect(opened, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return -errno;
-    int ready = opened;
-    opened = -1;
-    return ready;
 }
 
 static void wake_in(struct netd_client *client, int64_t in_ms)
@@ -279,7 +264,7 @@ static int on_socket(sd_event_source *source, int descriptor, uint32_t events, v
 
 static void try_connect(struct netd_client *client)
 {
-    client->socket = open_socket(client->path, SOCK_NONBLOCK);
+    client->socket = unix_socket_connect(client->path, SOCK_SEQPACKET | SOCK_NONBLOCK);
     if (client->socket < 0 || sd_event_add_io(client->loop, &client->source, client->socket,
                                               EPOLLIN, on_socket, client) < 0) {
         disconnect(client, "");
@@ -414,7 +399,7 @@ int netd_client_exchange(int socket, struct wire_message *message, int timeout_m
 int netd_client_connect(const char *socket_path, struct wire_hello *ret_hello, int *ret_socket)
 {
     struct wire_message message;
-    CLEANUP(descriptor_close) int opened = open_socket(socket_path, 0);
+    CLEANUP(descriptor_close) int opened = unix_socket_connect(socket_path, SOCK_SEQPACKET);
     if (opened < 0)
         return opened;
     wire_begin(&message, WIRE_HELLO, 1);
@@ -422,7 +407,6 @@ int netd_client_connect(const char *socket_path, struct wire_hello *ret_hello, i
     if (problem < 0)
         return problem;
     *ret_hello = message.body.hello;
-    *ret_socket = opened;
-    opened = -1;
+    *ret_socket = descriptor_take(&opened);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/unix_socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define MAX_PEERS 16
@@ -230,25 +230,14 @@ static int on_connection(sd_event_source *source, int listening, uint32_t events
     return 0;
 }
 
+/* Anybody may connect; what the kernel says about a process decides whether it may stay. */
 static int listen_at(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat about;
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
+    /* systemd runs one netd: whoever still listens here is about to end. */
     if (lstat(path, &about) == 0 && S_ISSOCK(about.st_mode))
         (void)unlink(path);
-    CLEANUP(descriptor_close)
-    int listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (listening < 0 || bind(listening, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return -errno;
-    /* Anybody may connect; who may stay is decided by what the kernel says about them. */
-    if (chmod(path, 0666) < 0 || listen(listening, MAX_PEERS) < 0)
-        return -errno;
-    int ready = listening;
-    listening = -1;
-    return ready;
+    return unix_socket_listen(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0666, MAX_PEERS);
 }
 
 int netd_server_new(const struct netd_server_settings *settings, sd_event *loop,

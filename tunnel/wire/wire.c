@@ -5,6 +5,7 @@
 #include "tunnel/wire/wire.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -120,44 +121,6 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id)
         .magic = WIRE_MAGIC, .version = WIRE_VERSION, .verb = (uint16_t)verb, .id = id};
 }
 
-/*
- * U+2028 to U+202E and U+2066 to U+2069 break a line or turn the order of what follows: a reason
- * must not look like something else to whoever is asked to approve it.
- */
-static bool is_deceptive(const unsigned char *character)
-{
-    return character[0] == 0xe2 &&
-           ((character[1] == 0x80 && character[2] >= 0xa8 && character[2] <= 0xae) ||
-            (character[1] == 0x81 && character[2] >= 0xa6 && character[2] <= 0xa9));
-}
-
-size_t wire_character(const char *character)
-{
-    const unsigned char *text = (const unsigned char *)character;
-    static const struct {
-        unsigned char first, last, low, high; /* of the first byte; bounds of the second */
-        size_t length;
-    } forms[] = {
-        {0x20, 0x7e, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-    for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
-        if (text[0] < forms[i].first || text[0] > forms[i].last)
-            continue;
-        if (forms[i].length == 1)
-            return 1;
-        if (text[1] < forms[i].low || text[1] > forms[i].high)
-            return 0;
-        for (size_t at = 2; at < forms[i].length; at++) {
-            if (text[at] < 0x80 || text[at] > 0xbf)
-                return 0;
-        }
-        bool is_control = text[0] == 0xc2 && text[1] < 0xa0; /* C1 */
-        return is_control || is_deceptive(text) ? 0 : forms[i].length;
-    }
-    return 0;
-}
-
 static bool is_all_zero(const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -180,7 +143,7 @@ static bool text_is_fit(const char *field, size_t size, enum field_kind kind)
         return false;
     for (size_t at = 0; at < length; characters++) {
         bool is_end = kind == FIELD_LINES && field[at] == '\n';
-        size_t step = is_end ? 1 : wire_character(field + at);
+        size_t step = is_end ? 1 : text_printable(field + at);
         if (step == 0)
             return false;
         at += step;
@@ -291,7 +254,7 @@ void wire_put_text(char *field, size_t size, const char *text)
 {
     size_t used = 0;
     while (text[used]) {
-        size_t step = wire_character(text + used);
+        size_t step = text_printable(text + used);
         size_t take = step ? step : 1;
         if (used + take >= size)
             break;

@@ -222,12 +222,6 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id);
 int wire_check_request(const struct wire_message *message, size_t length);
 int wire_check_reply(const struct wire_message *message, size_t length);
 
-/*
- * Bytes of the printable UTF-8 CHARACTER (RFC 3629; no control character, none that ends a line or
- * turns the direction of writing), 0 when there is none. Reads nothing behind a byte below 0x80.
- */
-size_t wire_character(const char *character);
-
 /* Copies TEXT into a field of SIZE bytes, cut between characters, always terminated. */
 void wire_put_text(char *field, size_t size, const char *text);
 

@@ -65,7 +65,7 @@ static bool take_file(char **text, const char *path, bool is_short)
     else
         init_set(text, content.data);
     bool taken = problem == 0 && content.length > 0 && *text;
-    init_wipe(&content);
+    strbuf_wipe(&content);
     return taken;
 }
 

@@ -65,7 +65,6 @@ void init_answers_free(struct init_answers *answers); /* wipes secrets; fit for 
 void init_set(char **text, const char *value);            /* replaces, wiping what was there */
 void init_add(struct text_list *list, const char *value); /* appends a copy */
 void init_list_free(struct text_list *list);
-void init_wipe(struct strbuf *buffer); /* for a buffer that held a secret */
 bool init_is_wireguard_key(const char *text);
 
 /*

@@ -111,13 +111,6 @@ void init_list_free(struct text_list *list)
     *list = (struct text_list){NULL, 0};
 }
 
-void init_wipe(struct strbuf *buffer)
-{
-    if (buffer->data)
-        memory_wipe(buffer->data, buffer->capacity);
-    strbuf_free(buffer);
-}
-
 void init_answers_free(struct init_answers *answers)
 {
     char **texts[] = {

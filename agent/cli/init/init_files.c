@@ -52,7 +52,7 @@ struct work {
 static void work_free(struct work *work)
 {
     for (size_t i = 0; i < work->n_files; i++) {
-        init_wipe(&work->files[i].content);
+        strbuf_wipe(&work->files[i].content);
         free(work->files[i].backup);
     }
     strbuf_free(&work->public_key);

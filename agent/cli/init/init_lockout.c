@@ -12,6 +12,7 @@
 #include "agent/base/child.h"
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
+#include "agent/base/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
@@ -122,13 +122,7 @@ static void undo(const char *why, struct strbuf *verdict)
 
 int init_guard_connect(void)
 {
-    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET};
-    CLEANUP(descriptor_close) int guardian = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (guardian < 0 || connect(guardian, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return -errno;
-    int connected = guardian;
-    guardian = -1;
-    return connected;
+    return unix_socket_connect(SOCKET, SOCK_STREAM);
 }
 
 void init_guard_last(struct strbuf *verdict)
@@ -144,24 +138,13 @@ bool init_is_guarded(void)
 
 static int listen_at_socket(void)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET};
     if (mkdir(FOLDER, 0700) < 0 && errno != EEXIST)
         return -errno;
     struct stat about;
     if (lstat(FOLDER, &about) < 0 || !S_ISDIR(about.st_mode) || about.st_uid != geteuid() ||
         (about.st_mode & 077))
         return -EPERM;
-    if (init_is_guarded())
-        return -EADDRINUSE;
-    (void)unlink(SOCKET);
-    CLEANUP(descriptor_close)
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(listener, CLIENTS_MAX) < 0)
-        return -errno;
-    int ready = listener;
-    listener = -1;
-    return ready;
+    return unix_socket_listen(SOCKET, SOCK_STREAM | SOCK_NONBLOCK, 0600, CLIENTS_MAX);
 }
 
 struct guard {
