@@ -14,7 +14,7 @@
 #ifndef SALLYPORT_DRIVERS_DRIVER_H
 #define SALLYPORT_DRIVERS_DRIVER_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 #include <stdatomic.h>

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_DRIVERS_TEXT_NUMBER_H
 #define SALLYPORT_DRIVERS_TEXT_NUMBER_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 /*

@@ -6,6 +6,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
 #include "agent/local/local_socket.h"
+#include "config/load/load.h"
 #include "drivers/driver.h"
 
 #include <errno.h>

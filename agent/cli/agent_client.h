@@ -5,7 +5,7 @@
 #define SALLYPORT_AGENT_CLI_AGENT_CLIENT_H
 
 #include "agent/cli/cli.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 
 #include <jansson.h>
 

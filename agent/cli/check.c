@@ -3,12 +3,15 @@
  * line will need. Touches no device and no network.
  */
 #include "agent/cli/check.h"
+
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/cli/check_egress.h"
 #include "agent/cli/cli.h"
 #include "agent/tls/certificate.h"
-#include "config/config.h"
+#include "config/load/files.h"
+#include "config/load/load.h"
+#include "config/schema/config.h"
 #include "config/schema/option.h"
 #include "drivers/line/line.h"
 #include "tunnel/config/netd_config.h"

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_AGENT_CLI_CHECK_EGRESS_H
 #define SALLYPORT_AGENT_CLI_CHECK_EGRESS_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "tunnel/config/netd_config.h"
 
 void check_egress(const struct config *agent, const struct netd_config *netd,

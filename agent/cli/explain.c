@@ -1,6 +1,7 @@
 /* `sallyport explain`: the reference of configuration keys. */
+#include "config/print/explain.h"
 #include "agent/cli/cli.h"
-#include "config/schema/key_docs.h"
+#include "config/print/key_docs.h"
 #include "drivers/driver.h"
 #include "tunnel/config/netd_config.h"
 

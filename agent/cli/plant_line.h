@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_AGENT_CLI_PLANT_LINE_H
 #define SALLYPORT_AGENT_CLI_PLANT_LINE_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/driver.h"
 
 struct plant_line {

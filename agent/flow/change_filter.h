@@ -7,7 +7,7 @@
 #ifndef SALLYPORT_AGENT_FLOW_CHANGE_FILTER_H
 #define SALLYPORT_AGENT_FLOW_CHANGE_FILTER_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 struct change_filter; /* opaque */

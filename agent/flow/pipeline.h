@@ -9,7 +9,7 @@
 #include "agent/flow/value_table.h"
 #include "agent/outbox/outbox.h"
 #include "agent/payload/encode.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 
 struct pipeline; /* opaque */
 

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_AGENT_FLOW_VALUE_TABLE_H
 #define SALLYPORT_AGENT_FLOW_VALUE_TABLE_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 struct value_table; /* opaque */

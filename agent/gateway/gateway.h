@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_H
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 
 #include <systemd/sd-event.h>
 

@@ -6,7 +6,7 @@
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_EVENTS_H
 
 #include "agent/flow/pipeline.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/line/line.h"
 
 /*

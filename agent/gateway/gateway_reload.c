@@ -4,6 +4,7 @@
 #include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
 #include "agent/gateway/line_set.h"
+#include "config/load/diff.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_AGENT_GATEWAY_LINE_SET_H
 #define SALLYPORT_AGENT_GATEWAY_LINE_SET_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/line/line.h"
 
 /* LINES has an entry for each bus of CONFIG, all NULL. 0 or a negative errno, logged. */

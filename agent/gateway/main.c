@@ -3,7 +3,8 @@
  */
 #include "agent/base/log.h"
 #include "agent/gateway/gateway.h"
-#include "config/config.h"
+#include "config/load/load.h"
+#include "config/schema/config.h"
 #include "drivers/driver.h"
 
 #include <malloc.h>

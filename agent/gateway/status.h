@@ -9,7 +9,7 @@
 #include "agent/netd/netd_watch.h"
 #include "agent/outbox/outbox.h"
 #include "agent/uplink/uplink.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/line/line.h"
 
 /* Everything that the status is made of; nothing is owned. */

@@ -6,7 +6,7 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/flow/value_table.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 
 /*
  * Appends one object for each device, separated by commas; DEVICE: only the one of that name, NULL

@@ -9,7 +9,7 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/payload/encode.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "tunnel/wire/wire.h"
 
 #include <stdbool.h>

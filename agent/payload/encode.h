@@ -8,7 +8,7 @@
 #define SALLYPORT_AGENT_PAYLOAD_ENCODE_H
 
 #include "agent/base/strbuf.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 /* One detail of an event. */

@@ -14,7 +14,7 @@
 #define SALLYPORT_AGENT_UPLINK_UPLINK_H
 
 #include "agent/uplink/uplink_state.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 
 #include <systemd/sd-event.h>
 

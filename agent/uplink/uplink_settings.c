@@ -5,6 +5,7 @@
 #include "agent/base/memory.h"
 #include "agent/tls/proxy_url.h"
 #include "agent/tls/tls_policy.h"
+#include "config/load/files.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,6 +3,8 @@
  * pairs, limits that contradict each other, and what the drivers have to say. Knows nothing of any
  * driver.
  */
+#include "config/load/check.h"
+
 #include "agent/base/memory.h"
 #include "config/load/check_uplink.h"
 #include "config/load/loading.h"

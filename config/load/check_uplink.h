@@ -2,8 +2,8 @@
 #ifndef SALLYPORT_CONFIG_LOAD_CHECK_UPLINK_H
 #define SALLYPORT_CONFIG_LOAD_CHECK_UPLINK_H
 
-#include "config/config.h"
 #include "config/load/section.h"
+#include "config/schema/config.h"
 
 /*
  * Judges what was read with config_uplink_table from SECTION into PART, whose values are a struct

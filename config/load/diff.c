@@ -1,6 +1,8 @@
 /* What changed between two generations of the configuration, and what has to be restarted for it.
  */
-#include "config/config.h"
+#include "config/load/diff.h"
+
+#include "config/schema/config.h"
 #include "config/schema/table.h"
 
 #include <stdio.h>
@@ -40,41 +42,10 @@ static bool compare(struct diff *diff, const struct option_table *table, const v
     return changes > 0;
 }
 
-static const struct config_bus *find_bus(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_buses; i++) {
-        if (strcmp(config->buses[i].name, name) == 0)
-            return &config->buses[i];
-    }
-    return NULL;
-}
-
-static const struct config_device *find_device(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_devices; i++) {
-        if (strcmp(config->devices[i].name, name) == 0)
-            return &config->devices[i];
-    }
-    return NULL;
-}
-
-/* GUESS: where it most likely is, because tags seldom move. */
-static const struct config_tag *find_tag(const struct config_device *device, const char *name,
-                                         size_t guess)
-{
-    if (guess < device->n_tags && strcmp(device->tags[guess].name, name) == 0)
-        return &device->tags[guess];
-    for (size_t i = 0; i < device->n_tags; i++) {
-        if (strcmp(device->tags[i].name, name) == 0)
-            return &device->tags[i];
-    }
-    return NULL;
-}
-
 static void compare_bus(struct diff *diff, size_t index)
 {
     const struct config_bus *fresh = &diff->fresh->buses[index];
-    const struct config_bus *old = find_bus(diff->old, fresh->name);
+    const struct config_bus *old = config_find_bus(diff->old, fresh->name);
     char key[FULL_KEY_BYTES];
     (void)full_key(config_bus_table.path, fresh->name, key, sizeof(key));
     if (!old) {
@@ -97,7 +68,7 @@ static void compare_buses(struct diff *diff)
     for (size_t i = 0; i < diff->fresh->n_buses; i++)
         compare_bus(diff, i);
     for (size_t i = 0; i < diff->old->n_buses; i++) {
-        if (find_bus(diff->fresh, diff->old->buses[i].name))
+        if (config_find_bus(diff->fresh, diff->old->buses[i].name))
             continue;
         strbuf_addf(diff->out, "%s.%s: removed\n", config_bus_table.path, diff->old->buses[i].name);
         raise_to(diff, RELOAD_LINE);
@@ -120,7 +91,8 @@ static bool compare_tags(struct diff *diff, const struct config_device *old,
     bool changed = false;
     char key[FULL_KEY_BYTES];
     for (size_t i = 0; i < fresh->n_tags; i++) {
-        const struct config_tag *tag = &fresh->tags[i], *before = find_tag(old, tag->name, i);
+        const struct config_tag *tag = &fresh->tags[i],
+                                *before = config_find_tag(old, tag->name, i);
         (void)snprintf(key, sizeof(key), "%.200s.tags.%.64s", prefix, tag->name);
         if (!before) {
             strbuf_addf(diff->out, "%s: added\n", key);
@@ -136,7 +108,7 @@ static bool compare_tags(struct diff *diff, const struct config_device *old,
         }
     }
     for (size_t i = 0; i < old->n_tags; i++) {
-        if (find_tag(fresh, old->tags[i].name, i))
+        if (config_find_tag(fresh, old->tags[i].name, i))
             continue;
         strbuf_addf(diff->out, "%s.tags.%s: removed\n", prefix, old->tags[i].name);
         changed = true;
@@ -147,7 +119,7 @@ static bool compare_tags(struct diff *diff, const struct config_device *old,
 static void compare_device(struct diff *diff, size_t index)
 {
     const struct config_device *fresh = &diff->fresh->devices[index];
-    const struct config_device *old = find_device(diff->old, fresh->name);
+    const struct config_device *old = config_find_device(diff->old, fresh->name);
     char key[FULL_KEY_BYTES];
     (void)full_key(config_device_table.path, fresh->name, key, sizeof(key));
     if (!old) {
@@ -175,7 +147,7 @@ static void compare_devices(struct diff *diff)
         compare_device(diff, i);
     for (size_t i = 0; i < diff->old->n_devices; i++) {
         const struct config_device *old = &diff->old->devices[i];
-        if (find_device(diff->fresh, old->name))
+        if (config_find_device(diff->fresh, old->name))
             continue;
         strbuf_addf(diff->out, "%s.%s: removed\n", config_device_table.path, old->name);
         touch_line(diff, old->bus_name);

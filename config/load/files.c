@@ -1,7 +1,9 @@
 /* The files that a configuration names: whether they are there, and the secrets inside. */
+#include "config/load/files.h"
+
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,11 @@
  * Loads sallyport.conf and conf.d: reads all buses of all files first, because they tell which
  * driver's keys a device may have, then the devices, then checks what belongs together.
  */
+#include "config/load/load.h"
+
 #include "agent/base/memory.h"
+#include "config/load/check.h"
+#include "config/load/load_tags.h"
 #include "config/load/loading.h"
 #include "config/schema/did_you_mean.h"
 
@@ -14,46 +18,6 @@
 #include <unistd.h>
 
 #define MAX_FILES 1000 /* in conf.d */
-
-static const struct option_table no_keys = {.path = "", .help = ""};
-
-const char *loading_add_file(struct loading *loading, char *path)
-{
-    struct config *config = loading->config;
-    config->files = memory_resize(config->files, config->n_files + 1, sizeof(*config->files));
-    config->files[config->n_files++] = path;
-    return path;
-}
-
-const struct option_table *driver_table(const struct config_driver *driver, enum driver_group group)
-{
-    switch (group) {
-    case DRIVER_BUS:
-        return driver ? &driver->bus : &no_keys;
-    case DRIVER_DEVICE:
-        return driver ? &driver->device : &no_keys;
-    case DRIVER_TAG:
-        return driver ? &driver->tag : &no_keys;
-    }
-    return &no_keys;
-}
-
-const char **loading_other_keys(const struct loading *loading, const struct config_driver *driver,
-                                enum driver_group group, const char *extra)
-{
-    size_t length = 0;
-    const char **keys = memory_zeroed(2, sizeof(*keys));
-    if (extra)
-        keys[length++] = extra;
-    for (size_t i = 0; !driver && loading->drivers[i]; i++) {
-        const struct option_table *table = driver_table(loading->drivers[i], group);
-        keys = memory_resize(keys, length + table->n_rows + 1, sizeof(*keys));
-        for (size_t j = 0; j < table->n_rows; j++)
-            keys[length++] = table->rows[j].key;
-    }
-    keys[length] = NULL;
-    return keys;
-}
 
 static void open_source(struct loading *loading, const char *path)
 {
@@ -197,7 +161,7 @@ static void read_bus(struct loading *loading, const struct section *section)
         bus->options = table_new(&driver->bus);
     struct part parts[] = {
         {.table = &config_bus_table, .values = bus},
-        {.table = driver_table(driver, DRIVER_BUS), .values = bus->options},
+        {.table = config_driver_table(driver, DRIVER_BUS), .values = bus->options},
     };
     CLEANUP(memory_free_pointer)
     const char **others = loading_other_keys(loading, driver, DRIVER_BUS, NULL);
@@ -250,7 +214,7 @@ static void read_device(struct loading *loading, const struct section *section)
     device->options = driver ? table_new(&driver->device) : NULL;
     struct part parts[] = {
         {.table = &config_device_table, .values = device},
-        {.table = driver_table(driver, DRIVER_DEVICE), .values = device->options},
+        {.table = config_driver_table(driver, DRIVER_DEVICE), .values = device->options},
     };
     CLEANUP(memory_free_pointer)
     const char **others = loading_other_keys(loading, driver, DRIVER_DEVICE, "tags");
@@ -331,47 +295,4 @@ int config_load(const char *path, const struct config_driver *const *drivers,
     }
     *ret_config = loading.config;
     return 0;
-}
-
-static void tag_free(struct config_tag *tag, const struct config_driver *driver)
-{
-    table_free(driver_table(driver, DRIVER_TAG), tag->options);
-    free(tag->options);
-    table_free(&config_tag_table, tag);
-}
-
-static void device_free(const struct config *config, struct config_device *device)
-{
-    const struct config_driver *driver =
-        device->bus < config->n_buses ? config->buses[device->bus].driver : NULL;
-    for (size_t i = 0; i < device->n_tags; i++)
-        tag_free(&device->tags[i], driver);
-    free(device->tags);
-    table_free(driver_table(driver, DRIVER_DEVICE), device->options);
-    free(device->options);
-    table_free(&config_device_table, device);
-}
-
-struct config *config_free(struct config *config)
-{
-    if (!config)
-        return NULL;
-    for (size_t i = 0; i < config->n_devices; i++)
-        device_free(config, &config->devices[i]);
-    for (size_t i = 0; i < config->n_buses; i++) {
-        struct config_bus *bus = &config->buses[i];
-        table_free(driver_table(bus->driver, DRIVER_BUS), bus->options);
-        free(bus->options);
-        table_free(&config_bus_table, bus);
-    }
-    table_free(&config_gateway_table, &config->gateway);
-    table_free(&config_uplink_table, &config->uplink);
-    table_free(&config_outbox_table, &config->outbox);
-    for (size_t i = 0; i < config->n_files; i++)
-        free(config->files[i]);
-    free(config->files);
-    free(config->buses);
-    free(config->devices);
-    free(config);
-    return NULL;
 }

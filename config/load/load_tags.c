@@ -1,4 +1,6 @@
 /* The tags of a device: from the list in the configuration file, and from the rows of a CSV. */
+#include "config/load/load_tags.h"
+
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "config/load/csv.h"
@@ -34,7 +36,7 @@ static void begin_tag(struct loading *loading, size_t index, struct where where,
     }
     struct config_tag *tag = &device->tags[n_tags];
     *tag = (struct config_tag){.min = NAN, .max = NAN, .where = where};
-    const struct option_table *table = driver_table(origin->driver, DRIVER_TAG);
+    const struct option_table *table = config_driver_table(origin->driver, DRIVER_TAG);
     tag->options = table_new(table);
     *ret_tag = (struct new_tag){
         .tag = tag,
@@ -161,7 +163,7 @@ static bool read_header(struct tags_file *file)
     size_t errors = findings->errors;
     const struct config_driver *driver = file->loading->devices[file->device].driver;
     const struct part parts[] = {{.table = &config_tag_table},
-                                 {.table = driver_table(driver, DRIVER_TAG)}};
+                                 {.table = config_driver_table(driver, DRIVER_TAG)}};
     if (!next_row(file, &file->header)) {
         if (findings->errors == errors)
             report(file, 1, "tags_file", "the file is empty; its first row names the keys");

@@ -5,8 +5,8 @@
 #ifndef SALLYPORT_CONFIG_LOAD_LOADING_H
 #define SALLYPORT_CONFIG_LOAD_LOADING_H
 
-#include "config/config.h"
 #include "config/load/section.h"
+#include "config/schema/config.h"
 
 /* One general group of the main file. */
 struct loading_group {
@@ -48,22 +48,12 @@ struct loading {
 /* Remembers a file; the returned text lives as long as the configuration. Takes PATH over. */
 const char *loading_add_file(struct loading *loading, char *path);
 
-/* load_tags.c: the inline tags of device INDEX and those of its tags_file. */
-void loading_read_tags(struct loading *loading, size_t index);
-
-/* Keys that some driver has: they pass as long as it is not known which driver is meant. */
-enum driver_group { DRIVER_BUS, DRIVER_DEVICE, DRIVER_TAG };
-const struct option_table *driver_table(const struct config_driver *driver,
-                                        enum driver_group group);
-
 /*
- * NULL-terminated array, owned by the caller, of EXTRA (may be NULL) and, when DRIVER is NULL, of
- * the keys of all drivers.
+ * Keys that pass beside those of the tables: EXTRA (may be NULL), and the keys of all drivers as
+ * long as it is not known which driver is meant (DRIVER is NULL). NULL-terminated, owned by the
+ * caller.
  */
 const char **loading_other_keys(const struct loading *loading, const struct config_driver *driver,
                                 enum driver_group group, const char *extra);
-
-/* check.c: everything that takes more than one key to judge. */
-void loading_check(struct loading *loading);
 
 #endif

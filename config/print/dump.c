@@ -1,5 +1,7 @@
 /* The configuration as it was understood: one loadable file, defaults filled in. */
-#include "config/config.h"
+#include "config/print/dump.h"
+
+#include "config/schema/config.h"
 #include "config/schema/table.h"
 
 static void print_group(const struct option_table *table, const void *values, struct strbuf *out)

@@ -1,6 +1,8 @@
 /* The reference of the configuration, for the terminal. */
+#include "config/print/explain.h"
+
+#include "config/print/key_docs.h"
 #include "config/schema/did_you_mean.h"
-#include "config/schema/key_docs.h"
 #include "config/schema/table.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "config/print/manual.h"
 
 #include "agent/base/strbuf.h"
-#include "config/schema/key_docs.h"
+#include "config/print/key_docs.h"
 #include "config/schema/table.h"
 
 #include <ctype.h>

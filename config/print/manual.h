@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_CONFIG_PRINT_MANUAL_H
 #define SALLYPORT_CONFIG_PRINT_MANUAL_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "config/schema/option.h"
 
 /* The lines of a page that enclose what is generated. */

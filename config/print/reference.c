@@ -1,6 +1,8 @@
 /* The two documents that are made from the tables: the reference, and the example file. */
+#include "config/print/reference.h"
+
 #include "agent/base/memory.h"
-#include "config/schema/key_docs.h"
+#include "config/print/key_docs.h"
 #include "config/schema/table.h"
 
 #include <stdio.h>

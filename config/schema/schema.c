@@ -2,7 +2,7 @@
  * Every general key of sallyport.conf, one row each: the single declaration that everything else
  * is derived from. The keys of a driver stand with the driver.
  */
-#include "config/config.h"
+#include "config/schema/config.h"
 
 #include "agent/base/macros.h"
 
@@ -216,8 +216,3 @@ const struct option_table config_tag_table = {
 
 const char *const config_number_keys[] = {"scale", "offset", "decimals", "deadband",
                                           "min",   "max",    NULL};
-
-bool config_tag_has(const struct config_tag *tag, const char *key)
-{
-    return (tag->present & option_bit(&config_tag_table, key)) != 0;
-}

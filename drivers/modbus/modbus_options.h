@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_DRIVERS_MODBUS_MODBUS_OPTIONS_H
 #define SALLYPORT_DRIVERS_MODBUS_MODBUS_OPTIONS_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/modbus/read_plan.h"
 
 /* A device on a Modbus bus. */

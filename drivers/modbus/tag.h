@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_DRIVERS_MODBUS_TAG_H
 #define SALLYPORT_DRIVERS_MODBUS_TAG_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "drivers/sample.h"
 
 /* How an address is written. */

@@ -1,5 +1,7 @@
 /* The documents made from the tables of keys, and those tables with all real drivers. */
-#include "config/schema/key_docs.h"
+#include "config/load/load.h"
+#include "config/print/key_docs.h"
+#include "config/print/reference.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
 #include "tests/support/test.h"

@@ -1,4 +1,5 @@
 /* The built-in plant, through the table that line.c uses. */
+#include "config/load/load.h"
 #include "drivers/driver.h"
 
 #include "agent/base/clock.h"

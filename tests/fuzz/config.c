@@ -2,7 +2,10 @@
  * A whole configuration file of any content, with the tables of the real drivers. What loads must
  * dump as a file that loads again and is the same. For long runs: -dict=tests/fuzz/config.dict.
  */
-#include "config/config.h"
+#include "config/schema/config.h"
+#include "config/load/diff.h"
+#include "config/load/load.h"
+#include "config/print/dump.h"
 #include "drivers/driver.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* A tags_file of any content, for a device of a real driver. */
-#include "config/config.h"
 #include "config/load/csv.h"
+#include "config/load/load.h"
+#include "config/print/dump.h"
+#include "config/schema/config.h"
 #include "drivers/driver.h"
 
 #include <stdio.h>

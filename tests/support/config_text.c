@@ -1,6 +1,7 @@
 /* Loading configurations that a test writes down as text. */
 #include "tests/support/config_text.h"
 
+#include "config/load/load.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"
 

@@ -2,7 +2,7 @@
 #ifndef SALLYPORT_TESTS_SUPPORT_CONFIG_TEXT_H
 #define SALLYPORT_TESTS_SUPPORT_CONFIG_TEXT_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 
 /* The shortest gateway and uplink that are in order; two lines. */
 #define CONFIG_TEXT_HEAD                                                                           \

@@ -1,7 +1,7 @@
 /* The fuzzer's dictionary. */
 #include "tests/support/dictionary.h"
 
-#include "config/schema/key_docs.h"
+#include "config/print/key_docs.h"
 #include "drivers/driver.h"
 
 static void print_row(const struct option *row, struct strbuf *out)

@@ -2,6 +2,7 @@
 #include "tests/support/driven.h"
 
 #include "agent/base/memory.h"
+#include "config/load/load.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef SALLYPORT_TESTS_SUPPORT_FAKE_DRIVERS_H
 #define SALLYPORT_TESTS_SUPPORT_FAKE_DRIVERS_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 
 struct fake_bus {
     char *host;

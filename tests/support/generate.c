@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/cli/operator/operator_config.h"
 #include "config/print/manual.h"
+#include "config/print/reference.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
 #include "tunnel/config/netd_config.h"

@@ -1,8 +1,8 @@
 /* netd.conf for a reader: the commented example file, the reference of each key, the manual page.
  */
+#include "config/print/key_docs.h"
 #include "config/print/manual.h"
 #include "config/schema/did_you_mean.h"
-#include "config/schema/key_docs.h"
 #include "config/schema/table.h"
 #include "tunnel/config/netd_config.h"
 #include "tunnel/config/netd_options.h"

@@ -7,7 +7,7 @@
 #define SALLYPORT_AGENT_CLI_INIT_INIT_H
 
 #include "agent/cli/cli.h"
-#include "config/config.h"
+#include "config/schema/config.h"
 #include "config/schema/value.h"
 #include "tunnel/config/netd_config.h"
 

@@ -4,6 +4,7 @@
  * relative, so that a folder made with --root is right wherever it is mounted.
  */
 #include "agent/cli/init/init.h"
+#include "config/print/reference.h"
 
 #include "agent/base/memory.h"
 #include "config/schema/value.h"

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_CONFIG_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_CONFIG_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 
 struct operator_config {
     struct config_uplink uplink; /* client_id is never NULL: the user name and a random number */

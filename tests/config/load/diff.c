@@ -1,4 +1,6 @@
 /* What changed between two configurations, and what a dump shows of one. */
+#include "config/load/diff.h"
+#include "config/print/dump.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"

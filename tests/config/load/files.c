@@ -1,4 +1,5 @@
 /* Secret files and the files that a configuration names. */
+#include "config/load/files.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"

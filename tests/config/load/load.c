@@ -1,4 +1,5 @@
 /* Loading: what arrives, from which files. */
+#include "config/load/load.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"

@@ -1,5 +1,7 @@
 /* What a person can ask about a key. */
-#include "config/schema/key_docs.h"
+#include "config/print/explain.h"
+#include "config/print/key_docs.h"
+#include "config/print/reference.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_drivers.h"
 #include "tests/support/test.h"

@@ -2,6 +2,7 @@
  * Instruments that send lines of text, played by this program at the other end of a
  * pseudo-terminal.
  */
+#include "config/load/load.h"
 #include "drivers/driver.h"
 
 #include "agent/base/clock.h"

@@ -1,5 +1,7 @@
 /* `sallyport init`: the enrolment file, lines and tags in short, interfaces, the files it makes. */
 #include "agent/cli/init/init.h"
+#include "config/load/load.h"
+#include "config/print/dump.h"
 #include "tests/support/test.h"
 
 #include "agent/base/descriptor.h"

@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_CONFIG_SCHEMA_KEY_DOCS_H
 #define SALLYPORT_CONFIG_SCHEMA_KEY_DOCS_H
 
-#include "config/config.h"
+#include "config/schema/config.h"
 
 struct key_doc {
     char path[128];

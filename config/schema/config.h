@@ -2,8 +2,8 @@
  * The agent's configuration, loaded: one immutable generation with one owner. Readers of any
  * thread may share it until its owner frees it.
  */
-#ifndef SALLYPORT_CONFIG_CONFIG_H
-#define SALLYPORT_CONFIG_CONFIG_H
+#ifndef SALLYPORT_CONFIG_SCHEMA_CONFIG_H
+#define SALLYPORT_CONFIG_SCHEMA_CONFIG_H
 
 #include "config/schema/finding.h"
 #include "config/schema/option.h"
@@ -144,70 +144,23 @@ extern const struct option_table config_gateway_table, config_uplink_table, conf
 /* The keys of a tag that apply to numbers only; NULL-terminated. */
 extern const char *const config_number_keys[];
 
+/* What DRIVER adds to that group; a table without rows when DRIVER is NULL. */
+enum driver_group { DRIVER_BUS, DRIVER_DEVICE, DRIVER_TAG };
+const struct option_table *config_driver_table(const struct config_driver *driver,
+                                               enum driver_group group);
+
 /* Whether the file gave KEY for this tag (a default does not count). */
 bool config_tag_has(const struct config_tag *tag, const char *key);
 
-/*
- * Reads PATH and, beside it, conf.d/ *.conf in name order (their `buses` and `devices` are
- * appended; nothing else may stand in them). DRIVERS is NULL-terminated. All problems go to
- * FINDINGS. Returns 0 and the owned result when there was no error, else -EINVAL.
- */
-int config_load(const char *path, const struct config_driver *const *drivers,
-                struct findings *findings, struct config **ret_config);
+/* By name; NULL when there is none, or NAME is NULL. */
+const struct config_bus *config_find_bus(const struct config *config, const char *name);
+const struct config_device *config_find_device(const struct config *config, const char *name);
 
-/*
- * What `sallyport check` asks beyond that: do the files exist which the configuration names, and
- * are the secret ones closed to others? As the caller's user sees it.
- */
-void config_check_files(const struct config *config, struct findings *findings);
+/* GUESS: the index where the tag most likely is, because tags seldom move. */
+const struct config_tag *config_find_tag(const struct config_device *device, const char *name,
+                                         size_t guess);
 
 /* Always returns NULL; accepts NULL. Wipes nothing: secrets stay in their own files. */
 struct config *config_free(struct config *config);
-
-/* Appends the whole configuration as a loadable file, defaults filled in, secrets as "(secret)". */
-void config_dump(const struct config *config, struct strbuf *out);
-
-/*
- * What a change from OLD to FRESH asks for: the highest reload_class of the changed keys, and a
- * line "key: old -> new" per change appended to OUT (secrets redacted). Buses, devices and tags are
- * told apart by name. LINES, when not NULL, is an array of FRESH->n_buses flags: set where the
- * line's worker has to be made anew, because a key of the line changed, or the index of the bus, of
- * a device on it, or of a tag, by which running lines and their samples go.
- */
-enum reload_class config_diff(const struct config *old, const struct config *fresh, bool *lines,
-                              struct strbuf *out);
-
-/*
- * Appends the reference of KEY ("uplink.window", "buses.modbus_tcp.port", "devices.tags.scale"; a
- * table's name lists its keys; NULL: everything). Returns 0, or -ENOENT after appending the
- * nearest match.
- */
-int config_explain(const char *key, const struct config_driver *const *drivers, struct strbuf *out);
-
-/* Appends the reference of all keys in Markdown; what config/REFERENCE.md must equal. */
-void config_reference(const struct config_driver *const *drivers, struct strbuf *out);
-
-/* Appends the commented example file; what config/sallyport.conf must equal. */
-void config_example(const struct config_driver *const *drivers, struct strbuf *out);
-
-/* A key of a file that is made for somebody, with its value as libconfig writes it. */
-struct config_given {
-    const char *key, *value;
-};
-
-/*
- * Appends every key of TABLE with its comment: those of GIVEN (ends with a key NULL) with their
- * values, the others commented out with default or example.
- */
-void config_print_rows(const struct option_table *table, const struct config_given *given,
-                       const char *indent, struct strbuf *out);
-
-/*
- * Reads the file at PATH that holds one secret (a password) into SECRET, without the line end.
- * Refuses an empty file (-ENODATA), more than 1024 bytes (-EFBIG), a NUL byte (-EILSEQ), anything
- * but a regular file (-EINVAL), and a file that others may use (mode & 0007: -EPERM). Returns 0 or
- * a negative errno, SECRET untouched; the caller wipes SECRET.
- */
-int config_read_secret(const char *path, struct strbuf *secret);
 
 #endif

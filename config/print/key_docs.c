@@ -1,5 +1,5 @@
 /* The tables of keys by name, and what can be said of any key. */
-#include "config/schema/key_docs.h"
+#include "config/print/key_docs.h"
 
 #include "agent/base/memory.h"
 #include "config/schema/table.h"
