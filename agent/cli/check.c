@@ -50,7 +50,7 @@ static bool get_budget(const struct config *config, size_t bus, struct findings 
     return true;
 }
 
-struct change_filter {
+struct check_report {
     struct findings findings;
     struct config *config;       /* NULL: it has errors */
     struct line_budget *budgets; /* of each bus; cycle_s is negative where there is none */
@@ -68,7 +68,7 @@ static void warn_overload(const struct config_bus *bus, const struct line_budget
                      100 * budget->load);
 }
 
-static void plan_lines(struct change_filter *report)
+static void plan_lines(struct check_report *report)
 {
     const struct config *config = report->config;
     report->budgets = memory_zeroed(config->n_buses, sizeof(*report->budgets));
@@ -124,7 +124,7 @@ static void check_certificates(const struct config *config, struct findings *fin
         check_certificate(config, "certificate", uplink->certificate, findings);
 }
 
-static void make_report(const struct cli_context *context, struct change_filter *report)
+static void make_report(const struct cli_context *context, struct check_report *report)
 {
     struct findings *findings = &report->findings;
     if (config_load(context->agent_file, drivers_for_config(), findings, &report->config) == 0) {
@@ -136,7 +136,7 @@ static void make_report(const struct cli_context *context, struct change_filter 
     findings_sort(findings);
 }
 
-static void change_filter_free(struct change_filter *report)
+static void change_filter_free(struct check_report *report)
 {
     findings_free(&report->findings);
     free(report->budgets);
@@ -147,7 +147,7 @@ size_t check_files(const char *agent_file, const char *netd_file, struct strbuf 
 {
     const struct cli_context context = {
         .agent_file = agent_file, .netd_file = netd_file, .netd_file_given = true};
-    struct change_filter report = {.findings = FINDINGS_EMPTY};
+    struct check_report report = {.findings = FINDINGS_EMPTY};
     make_report(&context, &report);
     findings_print(&report.findings, out);
     size_t errors = report.findings.errors;
@@ -170,7 +170,7 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
                  bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
 }
 
-static void print_text(const struct change_filter *report)
+static void print_text(const struct check_report *report)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     findings_print(&report->findings, &out);
@@ -188,7 +188,7 @@ static json_t *finding_json(const struct finding *finding)
                      strlen(finding->text));
 }
 
-static void print_json(const struct change_filter *report)
+static void print_json(const struct check_report *report)
 {
     json_t *findings = json_array(), *lines = json_array();
     for (size_t i = 0; i < report->findings.length; i++)
@@ -209,11 +209,12 @@ static void print_json(const struct change_filter *report)
     json_decref(document);
 }
 
-int cli_check(const struct cli_context *context, int argc, char **argv)
+static int run_check(const struct cli_context *context, int argc, char **argv)
 {
-    struct change_filter report = {.findings = FINDINGS_EMPTY};
+    (void)argv;
+    struct check_report report = {.findings = FINDINGS_EMPTY};
     if (argc > 1)
-        return cli_usage(argv[0]);
+        return cli_usage(context);
     make_report(context, &report);
     if (context->json)
         print_json(&report);
@@ -223,3 +224,10 @@ int cli_check(const struct cli_context *context, int argc, char **argv)
     change_filter_free(&report);
     return code;
 }
+
+const struct cli_command command_check = {
+    .name = "check",
+    .usage = "[-c FILE] [-n FILE]",
+    .help = "every finding in the configuration; seconds per poll cycle",
+    .run = run_check,
+};

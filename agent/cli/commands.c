@@ -1,31 +1,27 @@
 /* The table of subcommands: a new one is one file and one row. */
-#include "agent/cli/cli.h"
+#include "agent/cli/commands.h"
 
-const struct cli_command cli_commands[] = {
-    {"init",
-     "[--from FILE | --site NAME --id NAME --server URL --ca FILE ...] [--bus LINE] [--tag VALUE] "
-     "| --test | --arm | --confirm | --undo",
-     "a first configuration: asks, or takes everything as options; tests it and arms the edge",
-     cli_init, cli_init_print_options},
-    {"status", "", "one screen: uplink, lines, units, outbox, firewall, tunnel", cli_status, NULL},
-    {"watch", "[DEVICE] [--interval MS] [--count N]", "live table of values", cli_watch, NULL},
-    {"read",
-     "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
-     "[--order O]",
-     "reads registers or coils, through the running agent where it owns the line", cli_read, NULL},
-    {"scan", "BUS [--units 1-247]", "which units answer on a line", cli_scan, NULL},
-    {"tunnel",
-     "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h [--reason TEXT] | approve | "
-     "status",
-     "the maintenance session", cli_tunnel, NULL},
-    {"firewall", "status | verify | apply --confirm SECONDS | confirm",
-     "what is open, whether it is as it should be, and new rules on trial", cli_firewall, NULL},
-    {"journal", "[--verify]", "the audit trail", cli_journal, NULL},
-    {"operator", "keygen | list | watch | open | extend | close",
-     "on a technician's computer: sees gateways through the broker, signs commands to them",
-     cli_operator, cli_operator_print_actions},
-    {"check", "[-c FILE] [-n FILE]", "every finding in the configuration; seconds per poll cycle",
-     cli_check, NULL},
-    {"explain", "[KEY]", "the reference of a configuration key", cli_explain, NULL},
-    {.name = NULL},
-};
+#include <string.h>
+
+/* In the order of the help. The file of each defines `const struct cli_command command_NAME`. */
+/* clang-format off: a row for each */
+/* clang-format off: a row for each */
+#define COMMANDS(row)                                                                              \
+    row(init) row(status) row(watch) row(read) row(scan) row(tunnel) row(firewall) row(journal)    \
+        row(operator) row(check) row(explain)
+/* clang-format on */
+
+#define DECLARE(name) extern const struct cli_command command_##name;
+COMMANDS(DECLARE)
+
+#define ADDRESS(name) &command_##name,
+const struct cli_command *const cli_commands[] = {COMMANDS(ADDRESS) NULL};
+
+const struct cli_command *cli_find_command(const char *name)
+{
+    for (size_t i = 0; cli_commands[i]; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    }
+    return NULL;
+}

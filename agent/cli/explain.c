@@ -70,11 +70,11 @@ static bool names_netd_group(const char *key)
     return false;
 }
 
-int cli_explain(const struct cli_context *context, int argc, char **argv)
+static int run_explain(const struct cli_context *context, int argc, char **argv)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY, netd = STRBUF_EMPTY;
     if (argc > 2)
-        return cli_usage(argv[0]);
+        return cli_usage(context);
     bool is_agents = config_explain(argv[1], drivers_for_config(), &out) == 0;
     bool is_netds = netd_config_explain(argv[1], &netd) == 0;
     if (!is_agents && !is_netds) {
@@ -88,3 +88,10 @@ int cli_explain(const struct cli_context *context, int argc, char **argv)
                      is_agents && is_netds ? "\n" : "", is_netds ? strbuf_text(&netd) : "");
     return CLI_DONE;
 }
+
+const struct cli_command command_explain = {
+    .name = "explain",
+    .usage = "[KEY]",
+    .help = "the reference of a configuration key",
+    .run = run_explain,
+};

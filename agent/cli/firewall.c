@@ -1,6 +1,7 @@
 /* `sallyport firewall`: what is open, whether it is as it should be, and new rules on trial. */
 #include "agent/cli/cli.h"
 #include "agent/cli/netd_call.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
 #include "tunnel/firewall/firewall.h"
@@ -184,7 +185,7 @@ static const struct {
     {"confirm", false, confirm},
 };
 
-int cli_firewall(const struct cli_context *context, int argc, char **argv)
+static int run_firewall(const struct cli_context *context, int argc, char **argv)
 {
     long long confirm_s = 0;
     const struct cli_option options[] = {
@@ -194,10 +195,17 @@ int cli_firewall(const struct cli_context *context, int argc, char **argv)
         if (strcmp(argv[1], actions[i].name) != 0)
             continue;
         if (actions[i].needs_confirm != (confirm_s > 0))
-            return cli_usage(NAME);
+            return cli_usage(context);
         CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
         int code = netd_call_begin(context, NAME, &netd);
         return code == CLI_DONE ? actions[i].run(&netd, confirm_s) : code;
     }
-    return cli_usage(NAME);
+    return cli_usage(context);
 }
+
+const struct cli_command command_firewall = {
+    .name = "firewall",
+    .usage = "status | verify | apply --confirm SECONDS | confirm",
+    .help = "what is open, whether it is as it should be, and new rules on trial",
+    .run = run_firewall,
+};

@@ -1,6 +1,7 @@
 /* `sallyport journal`: the audit trail of netd, and whether its chain holds. */
 #include "agent/cli/cli.h"
 #include "agent/cli/netd_call.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
 #include "agent/base/strbuf.h"
@@ -101,12 +102,12 @@ static int report(const struct reading *reading)
     return CLI_DONE;
 }
 
-int cli_journal(const struct cli_context *context, int argc, char **argv)
+static int run_journal(const struct cli_context *context, int argc, char **argv)
 {
     bool is_verifying = false;
     const struct cli_option options[] = {{.name = "--verify", .flag = &is_verifying}, {0}};
     if (cli_options(argc, argv, options) != 1)
-        return cli_usage(NAME);
+        return cli_usage(context);
     CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
     int code = netd_call_begin(context, NAME, &netd);
     if (code != CLI_DONE)
@@ -122,3 +123,10 @@ int cli_journal(const struct cli_context *context, int argc, char **argv)
         return CLI_FAILED;
     return code;
 }
+
+const struct cli_command command_journal = {
+    .name = "journal",
+    .usage = "[--verify]",
+    .help = "the audit trail",
+    .run = run_journal,
+};

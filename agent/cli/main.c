@@ -1,61 +1,32 @@
 /* `sallyport`: takes the shared options out of the arguments and calls one subcommand. */
-#include "agent/cli/cli.h"
+#include "agent/cli/commands.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_AGENT_FILE "/etc/sallyport/sallyport.conf"
 #define DEFAULT_NETD_FILE "/etc/sallyport/netd.conf"
 
-int cli_fail(int code, const char *name, const char *format, ...)
-{
-    va_list arguments;
-    (void)fprintf(stderr, "sallyport: %s: ", name);
-    va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    (void)fputc('\n', stderr);
-    return code;
-}
-
-static const struct cli_command *find(const char *name)
-{
-    for (const struct cli_command *command = cli_commands; command->name; command++) {
-        if (strcmp(command->name, name) == 0)
-            return command;
-    }
-    return NULL;
-}
-
-int cli_usage(const char *name)
-{
-    const struct cli_command *command = find(name);
-    (void)fprintf(stderr, "usage: sallyport %s %s\n", name, command ? command->usage : "");
-    return CLI_USAGE;
-}
-
 static int print_help(FILE *out)
 {
     (void)fprintf(out, "usage: sallyport [-c FILE] [-n FILE] [--json] COMMAND ...\n\n");
-    for (const struct cli_command *command = cli_commands; command->name; command++)
-        (void)fprintf(out, "  %-9s %s\n            %s\n", command->name, command->usage,
-                      command->help);
-    (void)fprintf(out,
-                  "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
-                  "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
-                  "  --json   print JSON\n"
-                  "  -h, -V   this help, or behind COMMAND that of the command; the version\n\n"
-                  "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
-                  "reached.\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        (void)fprintf(out, "  %-9s %s\n            %s\n", cli_commands[i]->name,
+                      cli_commands[i]->usage, cli_commands[i]->help);
+    (void)fprintf(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
+                       "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
+                       "  --json   print JSON\n"
+                       "  -h, -V   this help, or after COMMAND that of the command; the version\n\n"
+                       "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
+                       "reached.\n");
     return CLI_DONE;
 }
 
 /* `sallyport --help`, or of the command whose name stands before it. */
 static int print_help_of(const char *name)
 {
-    const struct cli_command *command = name ? find(name) : NULL;
+    const struct cli_command *command = name ? cli_find_command(name) : NULL;
     if (!command)
         return print_help(stdout);
     (void)printf("usage: sallyport %s %s\n\n  %s\n", command->name, command->usage, command->help);
@@ -126,12 +97,13 @@ int main(int argc, char **argv)
         (void)print_help(stderr);
         return CLI_USAGE;
     }
-    const struct cli_command *command = find(argv[0]);
+    const struct cli_command *command = cli_find_command(argv[0]);
     if (!command) {
         (void)fprintf(stderr, "sallyport: there is no command \"%s\"; see sallyport --help\n",
                       argv[0]);
         return CLI_USAGE;
     }
+    context.command = command;
     int code = command->run(&context, kept, argv);
     if (fflush(stdout) != 0 && code == CLI_DONE)
         code = CLI_FAILED;

@@ -1,7 +1,8 @@
 /* The options of subcommands, and the values that they take. */
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
+#include "agent/cli/cli.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include "agent/base/memory.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/cli/plant_line.h"
 #include "agent/payload/encode.h"
 #include "drivers/driver.h"
@@ -73,7 +74,7 @@ static bool make_request(struct reading *reading)
     return true;
 }
 
-static bool parse(int argc, char **argv, struct reading *reading)
+static bool parse(const struct cli_context *context, int argc, char **argv, struct reading *reading)
 {
     const char *table = NULL, *type = NULL, *order = "ABCD";
     const struct cli_option options[] = {
@@ -87,7 +88,7 @@ static bool parse(int argc, char **argv, struct reading *reading)
     };
     if (cli_options(argc, argv, options) != 2 || reading->unit < 0 || reading->address < 0 ||
         !table) {
-        (void)cli_usage("read");
+        (void)cli_usage(context);
         return false;
     }
     reading->bus = argv[1];
@@ -185,10 +186,10 @@ static int run(const struct cli_context *context, const struct config *config,
     return code;
 }
 
-int cli_read(const struct cli_context *context, int argc, char **argv)
+static int run_read(const struct cli_context *context, int argc, char **argv)
 {
     struct reading reading = {.unit = -1, .address = -1, .count = 1};
-    if (!parse(argc, argv, &reading))
+    if (!parse(context, argc, argv, &reading))
         return CLI_USAGE;
     struct config *config = agent_load_config(context);
     if (!config)
@@ -197,3 +198,11 @@ int cli_read(const struct cli_context *context, int argc, char **argv)
     config_free(config);
     return code;
 }
+
+const struct cli_command command_read = {
+    .name = "read",
+    .usage = "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
+             "[--order O]",
+    .help = "reads registers or coils, through the running agent where it owns the line",
+    .run = run_read,
+};

@@ -9,6 +9,7 @@
 #include "agent/base/macros.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -192,13 +193,13 @@ static int scan_bus(const struct cli_context *context, const struct config *conf
     return code;
 }
 
-int cli_scan(const struct cli_context *context, int argc, char **argv)
+static int run_scan(const struct cli_context *context, int argc, char **argv)
 {
     struct scan scan = {.context = context};
     const char *units = "1-247"; /* MODBUS over Serial Line V1.02, section 2.2 */
     const struct cli_option options[] = {{.name = "--units", .text = &units}, {.name = NULL}};
     if (cli_options(argc, argv, options) != 2)
-        return cli_usage("scan");
+        return cli_usage(context);
     if (!scan_parse_units(units, &scan.first, &scan.last))
         return cli_fail(CLI_USAGE, "scan", "--units: \"%s\" is not A-B or A, 0 to 255", units);
     struct config *config = agent_load_config(context);
@@ -208,3 +209,10 @@ int cli_scan(const struct cli_context *context, int argc, char **argv)
     config_free(config);
     return code;
 }
+
+const struct cli_command command_scan = {
+    .name = "scan",
+    .usage = "BUS [--units 1-247]",
+    .help = "which units answer on a line",
+    .run = run_scan,
+};

@@ -133,10 +133,11 @@ static int show(const struct cli_context *context, int agent)
     return CLI_DONE;
 }
 
-int cli_status(const struct cli_context *context, int argc, char **argv)
+static int run_status(const struct cli_context *context, int argc, char **argv)
 {
+    (void)argv;
     if (argc > 1)
-        return cli_usage(argv[0]);
+        return cli_usage(context);
     struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
@@ -145,3 +146,10 @@ int cli_status(const struct cli_context *context, int argc, char **argv)
     config_free(config);
     return code;
 }
+
+const struct cli_command command_status = {
+    .name = "status",
+    .usage = "",
+    .help = "one screen: uplink, lines, units, outbox, firewall, tunnel",
+    .run = run_status,
+};

@@ -1,6 +1,7 @@
 /* `sallyport tunnel`: opens, extends, closes, approves and shows the maintenance session. */
 #include "agent/cli/cli.h"
 #include "agent/cli/netd_call.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
 
@@ -15,6 +16,7 @@
 #define OPENING_MS 30000 /* the hub has 20 s to answer */
 
 struct options {
+    const struct cli_context *context;
     const char *ttl, *reason;
     char **words; /* what is left: the services */
     size_t n_words;
@@ -135,7 +137,7 @@ static int open_session(const struct netd_call *netd, const struct options *opti
     struct wire_open *body = &message.body.open;
     if (options->n_words == 0 || options->n_words > WIRE_MAX_SERVICES || !options->ttl ||
         !options->reason)
-        return cli_usage(NAME);
+        return cli_usage(options->context);
     if (!cli_parse_duration(options->ttl, &body->ttl_s))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
@@ -156,7 +158,7 @@ static int extend_session(const struct netd_call *netd, const struct options *op
     struct wire_message message;
     wire_begin(&message, WIRE_EXTEND, 2);
     if (options->n_words > 0 || !options->ttl)
-        return cli_usage(NAME);
+        return cli_usage(options->context);
     if (!cli_parse_duration(options->ttl, &message.body.extend.ttl_s))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
@@ -223,9 +225,9 @@ static const struct {
     {"status", false, session_status},
 };
 
-int cli_tunnel(const struct cli_context *context, int argc, char **argv)
+static int run_tunnel(const struct cli_context *context, int argc, char **argv)
 {
-    struct options options = {.words = argv + 2};
+    struct options options = {.context = context, .words = argv + 2};
     const struct cli_option accepted[] = {{.name = "--ttl", .text = &options.ttl},
                                           {.name = "--reason", .text = &options.reason},
                                           {0}};
@@ -235,10 +237,19 @@ int cli_tunnel(const struct cli_context *context, int argc, char **argv)
             continue;
         options.n_words = (size_t)words - 2;
         if (!actions[i].takes_options && (words > 2 || options.ttl || options.reason))
-            return cli_usage(NAME);
+            return cli_usage(context);
         CLEANUP(netd_call_end) struct netd_call netd = {.socket = -1};
         int code = netd_call_begin(context, NAME, &netd);
         return code == CLI_DONE ? actions[i].run(&netd, &options) : code;
     }
-    return cli_usage(NAME);
+    return cli_usage(context);
 }
+
+const struct cli_command command_tunnel = {
+    .name = "tunnel",
+    .usage = "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h [--reason TEXT] | "
+             "approve | "
+             "status",
+    .help = "the maintenance session",
+    .run = run_tunnel,
+};

@@ -4,6 +4,7 @@
 #include "agent/base/memory.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/payload/encode.h"
 
 #include <stdio.h>
@@ -194,7 +195,7 @@ static int run(const struct cli_context *context, const struct watch *watch, int
     return CLI_DONE;
 }
 
-int cli_watch(const struct cli_context *context, int argc, char **argv)
+static int run_watch(const struct cli_context *context, int argc, char **argv)
 {
     struct watch watch = {.interval_ms = 500, .in_place = !context->json && isatty(STDOUT_FILENO)};
     const struct cli_option options[] = {
@@ -204,7 +205,7 @@ int cli_watch(const struct cli_context *context, int argc, char **argv)
     };
     int words = cli_options(argc, argv, options);
     if (words < 0 || words > 2)
-        return cli_usage("watch");
+        return cli_usage(context);
     watch.device = words == 2 ? argv[1] : NULL;
     struct config *config = agent_load_config(context);
     if (!config)
@@ -214,3 +215,10 @@ int cli_watch(const struct cli_context *context, int argc, char **argv)
     config_free(config);
     return code;
 }
+
+const struct cli_command command_watch = {
+    .name = "watch",
+    .usage = "[DEVICE] [--interval MS] [--count N]",
+    .help = "live table of values",
+    .run = run_watch,
+};

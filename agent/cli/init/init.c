@@ -2,12 +2,26 @@
  * `sallyport init`: a first configuration from questions, options or an enrolment file; then the
  * tests of broker and plant, and the arming. Each of these can be done alone, and again.
  */
-#include "agent/cli/init/init.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/cli/agent_client.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_arm.h"
+#include "agent/cli/init/init_broker.h"
+#include "agent/cli/init/init_enrolment.h"
+#include "agent/cli/init/init_files.h"
+#include "agent/cli/init/init_guess.h"
+#include "agent/cli/init/init_help.h"
+#include "agent/cli/init/init_lockout.h"
+#include "agent/cli/init/init_notation.h"
+#include "agent/cli/init/init_plant.h"
+#include "agent/cli/init/init_questions.h"
+#include "agent/cli/init/init_report.h"
+#include "agent/cli/init/init_ssh.h"
+#include "agent/cli/options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -329,7 +343,7 @@ static int run(const struct cli_context *context, const struct call *call)
     return code;
 }
 
-int cli_init(const struct cli_context *context, int argc, char **argv)
+static int run_init(const struct cli_context *context, int argc, char **argv)
 {
     struct call call = {.seconds = INIT_UNDO_AFTER_S};
     const struct cli_option options[] = {
@@ -370,6 +384,17 @@ int cli_init(const struct cli_context *context, int argc, char **argv)
         {.name = NULL},
     };
     if (cli_options(argc, argv, options) != 1)
-        return cli_usage(INIT);
+        return cli_usage(context);
     return run(context, &call);
 }
+
+const struct cli_command command_init = {
+    .name = "init",
+    .usage = "[--from FILE | --site NAME --id NAME --server URL --ca FILE ...] [--bus LINE] [--tag "
+             "VALUE] "
+             "| --test | --arm | --confirm | --undo",
+    .help =
+        "a first configuration: asks, or takes everything as options; tests it and arms the edge",
+    .run = run_init,
+    .print_more = init_print_options,
+};

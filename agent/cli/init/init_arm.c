@@ -3,11 +3,18 @@
  * network may cut himself off. So a guardian stands by first (init_guard.c), then netd is
  * started, and only a confirmation, which has to come through the closed edge, makes it last.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_arm.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_lockout.h"
+#include "agent/cli/init/init_machine.h"
+#include "agent/cli/init/init_questions.h"
+#include "agent/cli/init/init_ssh.h"
 #include "tunnel/firewall/firewall.h"
 #include "tunnel/wire/netd_client.h"
 

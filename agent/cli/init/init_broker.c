@@ -6,12 +6,14 @@
  * What is published is harmless: while no agent runs, `offline` is what the status says, and there
  * is no challenge; the topic of a gateway that does not exist has no reader who would mind.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_broker.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/cli/agent_client.h"
+#include "agent/cli/init/init_report.h"
 #include "agent/uplink/uplink_settings.h"
 
 #include <poll.h>

@@ -3,12 +3,15 @@
  * kit writes it. It may come on a stick or by mail, so nothing in it is believed: it is read by
  * tables with bounds, and what it holds reaches a file only as a quoted text or as PEM.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_enrolment.h"
 
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/cli/init/init_answers.h"
 #include "config/load/broker_url.h"
 #include "config/load/section.h"
+#include "tunnel/config/netd_config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,69 +82,6 @@ static const struct option root_rows[] = {
      .help = ""},
 };
 static const struct option_table root_table = TABLE("", init_signers, root_rows, "");
-
-/* ---- answers in general ---- */
-
-static void free_text(char **text)
-{
-    if (*text)
-        memory_wipe(*text, strlen(*text));
-    free(*text);
-    *text = NULL;
-}
-
-void init_set(char **text, const char *value)
-{
-    char *fresh = memory_text(value); /* VALUE may be a part of what goes */
-    free_text(text);
-    *text = fresh;
-}
-
-void init_add(struct text_list *list, const char *value)
-{
-    list->items = memory_resize(list->items, list->length + 1, sizeof(*list->items));
-    list->items[list->length++] = memory_text(value);
-}
-
-void init_list_free(struct text_list *list)
-{
-    for (size_t i = 0; i < list->length; i++)
-        free(list->items[i]);
-    free(list->items);
-    *list = (struct text_list){NULL, 0};
-}
-
-void init_answers_free(struct init_answers *answers)
-{
-    char **texts[] = {
-        &answers->gateway.id,
-        &answers->gateway.site,
-        &answers->uplink.username,
-        &answers->uplink.password,
-        &answers->uplink.prefix,
-        &answers->uplink.client_id,
-        &answers->uplink.ca_pem,
-        &answers->uplink.certificate_pem,
-        &answers->uplink.key_pem,
-        &answers->tunnel.address,
-        &answers->tunnel.private_key,
-        &answers->hub.public_key,
-        &answers->hub.endpoint,
-        &answers->hub.address,
-        &answers->hub.preshared_key,
-        &answers->signers.allowed_signers,
-        &answers->signers.revoked_keys,
-        &answers->ssh_interface,
-        &answers->ssh_from,
-    };
-    struct text_list *lists[] = {
-        &answers->uplink.servers, &answers->tunnel.sources, &answers->wan,
-        &answers->plant,          &answers->buses,          &answers->tags};
-    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
-        free_text(texts[i]);
-    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
-        init_list_free(lists[i]);
-}
 
 bool init_is_wireguard_key(const char *text)
 {

@@ -3,12 +3,17 @@
  * code of `sallyport check`, and then moved into place one by one; when a move fails, those before
  * it are moved back. What was there is kept under a name with the time.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_files.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/cli/check.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_keys.h"
+#include "agent/cli/init/init_print.h"
 #include "agent/tls/tls_policy.h"
 
 #include <dirent.h>

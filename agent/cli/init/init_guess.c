@@ -3,14 +3,18 @@
  * shown and may be replaced; a wrong one can only shut too much: DHCP replies are let in on WAN
  * interfaces alone.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_guess.h"
 
 #include "agent/base/macros.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_notation.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

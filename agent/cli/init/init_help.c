@@ -1,5 +1,5 @@
 /* `sallyport init --help`: its options, in the order in which a person needs them. */
-#include "agent/cli/cli.h"
+#include "agent/cli/init/init_help.h"
 
 #include "agent/base/macros.h"
 
@@ -35,7 +35,7 @@ static const struct {
     {"--confirm, --undo", "the answer to an arming that waits"},
 };
 
-void cli_init_print_options(FILE *out)
+void init_print_options(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         (void)fprintf(out, "  %s\n            %s\n", rows[i].option, rows[i].help);

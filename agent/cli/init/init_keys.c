@@ -1,5 +1,6 @@
 /* Keys that are made on the gateway, by OpenSSL, in memory. */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_keys.h"
 
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"

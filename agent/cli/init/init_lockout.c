@@ -7,12 +7,16 @@
  * INIT_UNDO, or waits; every client is told in the end what became of it: "kept" or "undone", and
  * why.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_lockout.h"
 
 #include "agent/base/child.h"
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/unix_socket.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,33 +38,7 @@
 #define CLIENTS_MAX 8
 #define UNDO_TRIES 5
 #define START_MS 5000
-#define PROGRAM_MS 90000 /* systemctl waits for the unit */
-#define OUTPUT_MAX_BYTES 65536
 #define SYSTEMD_RUN "/usr/bin/systemd-run"
-
-int init_run(const char *const *arguments, struct strbuf *output)
-{
-    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-    const struct child_job job = {.arguments = arguments,
-                                  .environment = environment,
-                                  .output_max_bytes = OUTPUT_MAX_BYTES,
-                                  .timeout_ms = PROGRAM_MS};
-    return child_run(&job, output ? output : &ignored);
-}
-
-bool init_has_systemd(void)
-{
-    struct stat about;
-    return lstat("/run/systemd/system", &about) == 0 && S_ISDIR(about.st_mode) &&
-           access(INIT_SYSTEMCTL, X_OK) == 0; /* sd_booted(3) */
-}
-
-bool init_is_armed(void)
-{
-    static const char *const list[] = {INIT_NFT, "list", "table", "inet", "sallyport", NULL};
-    return init_run(list, NULL) == 0;
-}
 
 static void note(int priority, const char *text)
 {

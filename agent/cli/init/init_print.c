@@ -3,12 +3,15 @@
  * what was answered with its value, the rest commented out with its default. File names in them are
  * relative, so that a folder made with --root is right wherever it is mounted.
  */
-#include "agent/cli/init/init.h"
-#include "config/print/reference.h"
+#include "agent/cli/init/init_print.h"
 
 #include "agent/base/memory.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_notation.h"
+#include "config/print/reference.h"
 #include "config/schema/value.h"
 #include "drivers/driver.h"
+#include "tunnel/config/netd_config.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,15 @@
 /* The questions of `sallyport init`, on a terminal. What an option or the enrolment said is not
  * asked. */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_questions.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_guess.h"
+#include "agent/cli/init/init_notation.h"
 #include "config/load/broker_url.h"
 
 #include <errno.h>

@@ -3,11 +3,13 @@
  * looked for in the environment of the processes above as well. Only to warn, and for --keep-ssh;
  * whoever runs this as root may write the exception by hand just as well.
  */
-#include "agent/cli/init/init.h"
+
+#include "agent/cli/init/init_ssh.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 /* `sallyport operator open | extend | close`: a command is made, shown, signed and sent. */
 #include "agent/cli/operator/operator_exchange.h"
 #include "agent/cli/operator/operator_sign.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
@@ -206,7 +207,8 @@ static enum command_action action_of(const char *name)
     return action;
 }
 
-int operator_command(const struct cli_context *context, int argc, char **argv)
+static int run_command(const struct cli_context *context, const struct operator_action *action,
+                       int argc, char **argv)
 {
     struct operator_call call = {
         .context = context, .command = {.action = action_of(argv[0])}, .words = argv + 1};
@@ -222,7 +224,7 @@ int operator_command(const struct cli_context *context, int argc, char **argv)
     };
     (void)snprintf(call.name, sizeof(call.name), "operator %s", argv[0]);
     if (cli_options(argc, argv, options) != 2 || !options_fit(&call))
-        return operator_usage(argv[0]);
+        return operator_usage(action);
     int code = complete(&call);
     struct operator_config *config = NULL;
     if (code == CLI_DONE)
@@ -232,3 +234,11 @@ int operator_command(const struct cli_context *context, int argc, char **argv)
     operator_config_free(config);
     return code;
 }
+
+#define USUAL "[--yes] [--timeout SECONDS] [--print [--challenge HEX]]"
+
+const struct operator_action operator_action_open = {
+    "open", "SITE/ID --service NAME,... --ttl 1h --reason TEXT " USUAL, run_command};
+const struct operator_action operator_action_extend = {
+    "extend", "SITE/ID --ttl 1h --reason TEXT " USUAL, run_command};
+const struct operator_action operator_action_close = {"close", "SITE/ID " USUAL, run_command};

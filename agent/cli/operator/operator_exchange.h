@@ -6,8 +6,8 @@
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
 
-#include "agent/cli/operator/operator.h"
 #include "agent/cli/operator/operator_link.h"
+#include "agent/cli/operator/operator_shared.h"
 
 /* What was typed. */
 struct operator_call {

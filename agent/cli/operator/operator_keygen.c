@@ -1,6 +1,7 @@
 /* `sallyport operator keygen`: a key that signs commands, and the line that a site needs of it. */
-#include "agent/cli/operator/operator.h"
+#include "agent/cli/operator/operator_shared.h"
 #include "agent/cli/operator/operator_sign.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/memory.h"
 
@@ -68,7 +69,8 @@ static int make(const struct cli_context *context, const char *file, const struc
     return print(context, file, keygen->name, strbuf_text(&key));
 }
 
-int operator_keygen(const struct cli_context *context, int argc, char **argv)
+static int run_keygen(const struct cli_context *context, const struct operator_action *action,
+                      int argc, char **argv)
 {
     struct keygen keygen = {.name = NULL};
     const struct cli_option options[] = {{.name = "-f", .text = &keygen.file},
@@ -76,7 +78,7 @@ int operator_keygen(const struct cli_context *context, int argc, char **argv)
                                          {.name = "--name", .text = &keygen.name},
                                          {.name = NULL}};
     if (cli_options(argc, argv, options) != 1)
-        return operator_usage(argv[0]);
+        return operator_usage(action);
     const struct passwd *user = getpwuid(getuid());
     CLEANUP(memory_free_pointer)
     char *name = memory_text(keygen.name ? keygen.name : user ? user->pw_name : "");
@@ -86,3 +88,6 @@ int operator_keygen(const struct cli_context *context, int argc, char **argv)
     CLEANUP(memory_free_pointer) char *file = choose_file(keygen.file);
     return make(context, file, &keygen);
 }
+
+const struct operator_action operator_action_keygen = {
+    "keygen", "[-f FILE] [--hardware] [--name NAME]", run_keygen};

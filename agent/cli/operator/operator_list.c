@@ -1,6 +1,7 @@
 /* `sallyport operator list`: every gateway whose state this user may see. */
-#include "agent/cli/operator/operator.h"
 #include "agent/cli/operator/operator_link.h"
+#include "agent/cli/operator/operator_shared.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
@@ -168,7 +169,8 @@ static int run(const struct cli_context *context, const struct operator_config *
     return code;
 }
 
-int operator_list(const struct cli_context *context, int argc, char **argv)
+static int run_list(const struct cli_context *context, const struct operator_action *action,
+                    int argc, char **argv)
 {
     long long wait_s = 0;
     char site[OPERATOR_LEVEL_BYTES];
@@ -176,7 +178,7 @@ int operator_list(const struct cli_context *context, int argc, char **argv)
         {.name = "--wait", .number = &wait_s, .min = 1, .max = 3600}, {.name = NULL}};
     int words = cli_options(argc, argv, options);
     if (words < 1 || words > 2)
-        return operator_usage(argv[0]);
+        return operator_usage(action);
     if (words == 2 && !operator_level_parse(argv[1], strlen(argv[1]), site))
         return cli_fail(CLI_USAGE, NAME, "a site is 1 to 64 of A-Z a-z 0-9 _ -");
     struct operator_config *config = NULL;
@@ -186,3 +188,5 @@ int operator_list(const struct cli_context *context, int argc, char **argv)
     operator_config_free(config);
     return code;
 }
+
+const struct operator_action operator_action_list = {"list", "[SITE] [--wait SECONDS]", run_list};

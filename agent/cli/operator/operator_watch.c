@@ -1,7 +1,8 @@
 /* `sallyport operator watch`: what gateways publish, line by line as it comes. */
-#include "agent/cli/operator/operator.h"
 #include "agent/cli/operator/operator_json.h"
 #include "agent/cli/operator/operator_link.h"
+#include "agent/cli/operator/operator_shared.h"
+#include "agent/cli/options.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
@@ -192,7 +193,8 @@ static int run(const struct cli_context *context, const struct operator_config *
     return code;
 }
 
-int operator_watch(const struct cli_context *context, int argc, char **argv)
+static int run_watch(const struct cli_context *context, const struct operator_action *action,
+                     int argc, char **argv)
 {
     long long count = 0;
     struct operator_gateway gateway;
@@ -200,7 +202,7 @@ int operator_watch(const struct cli_context *context, int argc, char **argv)
         {.name = "--count", .number = &count, .min = 1, .max = 1000000000}, {.name = NULL}};
     int words = cli_options(argc, argv, options);
     if (words < 1 || words > 2)
-        return operator_usage(argv[0]);
+        return operator_usage(action);
     if (words == 2 && !operator_gateway_parse(argv[1], &gateway))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is not SITE/ID", argv[1]);
     struct operator_config *config = NULL;
@@ -210,3 +212,5 @@ int operator_watch(const struct cli_context *context, int argc, char **argv)
     operator_config_free(config);
     return code;
 }
+
+const struct operator_action operator_action_watch = {"watch", "[SITE/ID] [--count N]", run_watch};

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+extern const struct cli_command command_check, command_explain;
+
 /* The frame is not linked; its messages are of no interest here but this one's. */
 static char failure[512];
 
@@ -26,9 +28,9 @@ int cli_fail(int code, const char *name, const char *format, ...)
     return code;
 }
 
-int cli_usage(const char *name)
+int cli_usage(const struct cli_context *context)
 {
-    (void)name;
+    (void)context;
     return CLI_USAGE;
 }
 
@@ -67,10 +69,10 @@ static void test_good(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
     struct cli_context context = {.agent_file = test_file("good.conf", good)};
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
     CU_ASSERT_EQUAL(strncmp(strbuf_text(&said), "plc: ", 5), 0); /* no finding before it */
     TEST_CONTAINS(strbuf_text(&said), "seconds per poll cycle");
-    CU_ASSERT_EQUAL(run(cli_check, &context, "surplus", &said), CLI_USAGE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, "surplus", &said), CLI_USAGE);
 }
 
 static void test_bad(void)
@@ -80,7 +82,7 @@ static void test_bad(void)
         .agent_file = test_file("bad.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
                                             "uplink: { servers = [ \"mqtts://b\" ];\n"
                                             " ca = \"absent.pem\"; window = 5000; };\n")};
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     TEST_CONTAINS(
         strbuf_text(&said),
         "bad.conf:3: uplink.window: 5000 is out of range; allowed is 1 to 1024 messages\n");
@@ -88,7 +90,7 @@ static void test_bad(void)
     context.agent_file = test_file("absent.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
                                                   "uplink: { servers = [ \"mqtts://b\" ];\n"
                                                   " ca = \"absent.pem\"; };\n");
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     TEST_CONTAINS(strbuf_text(&said), "absent.conf:3: uplink.ca: ");
     TEST_CONTAINS(strbuf_text(&said), "absent.pem cannot be read: No such file or directory\n");
 }
@@ -120,11 +122,11 @@ static void test_certificates(void)
                                            "uplink: { servers = [ \"mqtts://b\" ];\n"
                                            " ca = \"old.pem\"; };\n")};
     CU_ASSERT_EQUAL_FATAL(child_run(&job, &made), 0);
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
     TEST_CONTAINS(strbuf_text(&said), "ca.conf:3: uplink.ca: warning: ");
     TEST_CONTAINS(strbuf_text(&said), "CN=old expires in ");
     (void)test_file("old.pem", "no certificate\n");
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     TEST_CONTAINS(strbuf_text(&said), "old.pem holds no PEM certificate\n");
 }
 
@@ -135,7 +137,7 @@ static void test_warning(void)
         .agent_file = test_file("warn.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
                                              "uplink: { servers = [ \"mqtts://b\" ];\n"
                                              " ca = \"system\"; username = \"u\"; };\n")};
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
     TEST_CONTAINS(strbuf_text(&said), "warn.conf:3: uplink.username: warning: ");
 }
 
@@ -146,15 +148,15 @@ static void test_netd_file(void)
         .agent_file = test_file("good.conf", good),
         .netd_file = test_file("netd.conf", "firewall: { wan = [ \"eth0\" ];\n plnt = [ ]; };\n"),
         .netd_file_given = true};
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     TEST_CONTAINS(strbuf_text(&said), "netd.conf:2: firewall.plnt: unknown key");
     context.netd_file = test_file("netd.conf", "firewall: { wan = [ \"eth0\" ]; };\n");
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
     context.netd_file = "/nowhere/netd.conf"; /* asked for, so it is missed */
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     context.agent_file = test_file("good.conf", good);
     context.netd_file_given = false; /* the default: a machine may do without */
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
 }
 
 /* Both files are right by themselves, and the broker is out of reach all the same. */
@@ -193,7 +195,7 @@ static void test_strict_egress(void)
         struct cli_context context = {.agent_file = test_file("agent.conf", agent),
                                       .netd_file = test_file("netd.conf", netd),
                                       .netd_file_given = true};
-        CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+        CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
         if (cases[i].finding)
             TEST_CONTAINS(strbuf_text(&said), cases[i].finding);
         CU_ASSERT_EQUAL(strstr(strbuf_text(&said), "egress_allow") != NULL,
@@ -209,7 +211,7 @@ static void test_json(void)
                                             "uplink: { servers = [ \"mqtts://b\" ];\n"
                                             " ca = \"system\"; format = \"\xe9\"; };\n"),
         .json = true};
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
     json_t *document = json_loads(strbuf_text(&said), 0, NULL);
     json_t *finding = json_array_get(json_object_get(document, "findings"), 0);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(document, "errors")), 1);
@@ -218,7 +220,7 @@ static void test_json(void)
     TEST_TEXT_EQUAL(json_string_value(json_object_get(finding, "severity")), "error");
     json_decref(document);
     context.agent_file = test_file("good.conf", good);
-    CU_ASSERT_EQUAL(run(cli_check, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
     document = json_loads(strbuf_text(&said), 0, NULL);
     json_t *line = json_array_get(json_object_get(document, "lines"), 0);
     TEST_TEXT_EQUAL(json_string_value(json_object_get(line, "bus")), "plc");
@@ -230,17 +232,17 @@ static void test_explain(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
     struct cli_context context = {0};
-    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.window", &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_explain.run, &context, "uplink.window", &said), CLI_DONE);
     TEST_CONTAINS(strbuf_text(&said), "  default: 64\n");
-    CU_ASSERT_EQUAL(run(cli_explain, &context, "buses.modbus_tcp", &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_explain.run, &context, "buses.modbus_tcp", &said), CLI_DONE);
     TEST_CONTAINS(strbuf_text(&said), "  port ");
-    CU_ASSERT_EQUAL(run(cli_explain, &context, NULL, &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_explain.run, &context, NULL, &said), CLI_DONE);
     TEST_CONTAINS(strbuf_text(&said), "devices.tags.modbus_rtu\n");
-    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.windw", &said), CLI_FAILED);
+    CU_ASSERT_EQUAL(run(command_explain.run, &context, "uplink.windw", &said), CLI_FAILED);
     TEST_TEXT_EQUAL(strbuf_text(&said), "");
     TEST_CONTAINS(failure, "did you mean \"uplink.window\"?");
     context.json = true;
-    CU_ASSERT_EQUAL(run(cli_explain, &context, "uplink.window", &said), CLI_DONE);
+    CU_ASSERT_EQUAL(run(command_explain.run, &context, "uplink.window", &said), CLI_DONE);
     json_t *document = json_loads(strbuf_text(&said), 0, NULL);
     json_t *key = json_array_get(json_object_get(document, "keys"), 0);
     TEST_TEXT_EQUAL(json_string_value(json_object_get(key, "unit")), "messages");

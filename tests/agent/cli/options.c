@@ -1,4 +1,5 @@
 /* The options of subcommands, and the values that they take. */
+#include "agent/cli/options.h"
 #include "agent/cli/cli.h"
 #include "tests/support/test.h"
 

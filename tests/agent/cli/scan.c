@@ -12,9 +12,9 @@ int cli_fail(int code, const char *name, const char *format, ...)
     return code;
 }
 
-int cli_usage(const char *name)
+int cli_usage(const struct cli_context *context)
 {
-    (void)name;
+    (void)context;
     return CLI_USAGE;
 }
 

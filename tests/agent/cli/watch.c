@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+extern const struct cli_command command_watch;
+
 /* The frame is not linked. */
 int cli_fail(int code, const char *name, const char *format, ...)
 {
@@ -21,9 +23,9 @@ int cli_fail(int code, const char *name, const char *format, ...)
     return code;
 }
 
-int cli_usage(const char *name)
+int cli_usage(const struct cli_context *context)
 {
-    (void)name;
+    (void)context;
     return CLI_USAGE;
 }
 
@@ -75,7 +77,7 @@ static const char *watch(const char *answer, bool json, int *ret_code)
     int screen = dup(STDOUT_FILENO);
     int file = open(test_path("out"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     dup2(file, STDOUT_FILENO);
-    *ret_code = cli_watch(&context, 3, argv);
+    *ret_code = command_watch.run(&context, 3, argv);
     (void)fflush(stdout);
     dup2(screen, STDOUT_FILENO);
     close(file);

@@ -1,8 +1,14 @@
 /* `sallyport init`: the enrolment file, lines and tags in short, interfaces, the files it makes. */
-#include "agent/cli/init/init.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_enrolment.h"
+#include "agent/cli/init/init_guess.h"
+#include "agent/cli/init/init_keys.h"
+#include "agent/cli/init/init_notation.h"
+#include "agent/cli/init/init_print.h"
 #include "config/load/load.h"
 #include "config/print/dump.h"
 #include "tests/support/test.h"
+#include "tunnel/config/netd_config.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"

@@ -1,37 +1,19 @@
-/* What a test of the first configuration found, and the test of the plant. */
-#include "agent/cli/init/init.h"
+/* The test of the plant: each line, and the units on it. */
+
+#include "agent/cli/init/init_plant.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/cli/agent_client.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/init/init_answers.h"
+#include "agent/cli/init/init_report.h"
 #include "agent/cli/scan.h"
 #include "tunnel/wire/wire.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #define FEW_UNITS 3 /* asked where no device says which there are */
-
-void init_say(struct init_report *report, enum init_verdict verdict, const char *step,
-              const char *format, ...)
-{
-    static const char *const marks[] = {"ok   ", "note ", "FAIL "};
-    static const char *const words[] = {"ok", "note", "failed"};
-    char said[768], text[768]; /* a broker or a device may have said a part of it */
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(said, sizeof(said), format, arguments);
-    va_end(arguments);
-    wire_put_text(text, sizeof(text), said);
-    report->bad += verdict == INIT_BAD;
-    if (report->steps) {
-        json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",
-                                                       words[verdict], "text", text, strlen(text)));
-        return;
-    }
-    (void)printf("%s %s: %s\n", marks[verdict], step, text);
-    (void)fflush(stdout);
-}
 
 /* The unit of a device; -1 when its driver has none. */
 static int unit_of(const struct config *config, const struct config_device *device)

@@ -1,0 +1,35 @@
+/* Lines and tags as a person writes them on the command line. Pure. */
+#ifndef SALLYPORT_AGENT_CLI_INIT_INIT_NOTATION_H
+#define SALLYPORT_AGENT_CLI_INIT_INIT_NOTATION_H
+
+#include "config/schema/value.h"
+
+#include <stdbool.h>
+
+/* [NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]sim: */
+struct init_bus {
+    char name[65];
+    const char *driver; /* a literal */
+    char place[257];    /* host or device; "" for sim */
+    unsigned port;      /* 0: the driver's default, as for the others */
+    unsigned baud;
+    char frame[4]; /* "8E1", or "" */
+};
+
+/* DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], or DEVICE.TAG=BUS for a line without units */
+struct init_tag {
+    char device[65], tag[65], bus[65];
+    bool has_register;
+    unsigned unit, address;
+    char table[17], type[17], order[5]; /* type and order: "" unless given */
+};
+
+/*
+ * COUNT: how many lines of this kind came before, for the name of one that has none. Return 0, or
+ * -EINVAL with a sentence in PROBLEM. Pure.
+ */
+int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
+                   struct problem *ret_problem);
+int init_parse_tag(const char *text, struct init_tag *ret_tag, struct problem *ret_problem);
+
+#endif
