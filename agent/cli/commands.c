@@ -4,11 +4,19 @@
 #include <string.h>
 
 /* In the order of the help. The file of each defines `const struct cli_command command_NAME`. */
-/* clang-format off: a row for each */
-/* clang-format off: a row for each */
-#define COMMANDS(row)                                                                              \
-    row(init) row(status) row(watch) row(read) row(scan) row(tunnel) row(firewall) row(journal)    \
-        row(operator) row(check) row(explain)
+/* clang-format off */
+#define COMMANDS(row) \
+    row(init) \
+    row(status) \
+    row(watch) \
+    row(read) \
+    row(scan) \
+    row(tunnel) \
+    row(firewall) \
+    row(journal) \
+    row(operator) \
+    row(check) \
+    row(explain)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct cli_command command_##name;

@@ -5,8 +5,14 @@
 #include <string.h>
 
 /* In the order of the help. The file of each defines `operator_action_NAME`. */
-/* clang-format off: a row for each */
-#define ACTIONS(row) row(keygen) row(list) row(watch) row(open) row(extend) row(close)
+/* clang-format off */
+#define ACTIONS(row) \
+    row(keygen) \
+    row(list) \
+    row(watch) \
+    row(open) \
+    row(extend) \
+    row(close)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct operator_action operator_action_##name;
