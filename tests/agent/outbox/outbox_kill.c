@@ -24,7 +24,7 @@ struct entry {
 };
 
 /* What the child tells. */
-struct change_filter {
+struct report {
     enum { COMMITTED, HANDED_OUT, RELEASED, BACKLOG_DONE, GAP } what;
     uint32_t fingerprint;
     uint64_t seq, last; /* `last`: of a gap that begins with `seq` */
@@ -50,7 +50,7 @@ static uint32_t random_below(uint32_t limit)
     return (random_state >> 8) % limit;
 }
 
-static void tell(int pipe_end, const struct change_filter *report)
+static void tell(int pipe_end, const struct report *report)
 {
     if (write(pipe_end, report, sizeof(*report)) != (ssize_t)sizeof(*report))
         _exit(3);
@@ -66,7 +66,7 @@ static void take_some(struct box *box, int pipe_end)
         memset(body, (int)('a' + random_below(26)), length);
         (void)snprintf(body, 20, "%d.%u", (int)getpid(), random_below(1 << 23));
         prints[i] = fingerprint(body, length, 0);
-        uint64_t seq = outbox_take(box->outbox, "data/x", body, length, box->now_ms, WALL_MS);
+        uint64_t seq = box_put(box, 1, body, length);
         if (seq == 0)
             _exit(4);
         first = i == 0 ? seq : first;
@@ -74,17 +74,16 @@ static void take_some(struct box *box, int pipe_end)
     if (outbox_commit(box->outbox, box->now_ms) < 0)
         _exit(5);
     for (uint32_t i = 0; i < n; i++)
-        tell(pipe_end, &(struct change_filter){
-                           .what = COMMITTED, .fingerprint = prints[i], .seq = first + i});
+        tell(pipe_end,
+             &(struct report){.what = COMMITTED, .fingerprint = prints[i], .seq = first + i});
 }
 
 static void hand_out(struct box *box, int pipe_end, const struct outbox_message *message)
 {
-    struct change_filter report = {.what = HANDED_OUT,
-                                   .seq = message->seq,
-                                   .historical = message->historical,
-                                   .fingerprint =
-                                       fingerprint(message->body, message->body_length, 0)};
+    struct report report = {.what = HANDED_OUT,
+                            .seq = message->seq,
+                            .historical = message->historical,
+                            .fingerprint = fingerprint(message->body, message->body_length, 0)};
     tell(pipe_end, &report);
     if (random_below(10) == 0)
         return; /* this one is never acknowledged */
@@ -98,8 +97,8 @@ static void report_gaps(struct box *box, int pipe_end)
 {
     struct outbox_gap gap;
     while (outbox_next_gap(box->outbox, &gap)) {
-        tell(pipe_end, &(struct change_filter){.what = GAP, .seq = gap.first, .last = gap.last});
-        if (outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) == 0)
+        tell(pipe_end, &(struct report){.what = GAP, .seq = gap.first, .last = gap.last});
+        if (box_put_event(box, "gap") == 0)
             _exit(7);
         outbox_gap_reported(box->outbox);
     }
@@ -125,7 +124,7 @@ static void live_a_life(struct box *box, int pipe_end)
         while (outbox_next_backlog(box->outbox, &message))
             hand_out(box, pipe_end, &message);
         report_gaps(box, pipe_end);
-        tell(pipe_end, &(struct change_filter){.what = BACKLOG_DONE});
+        tell(pipe_end, &(struct report){.what = BACKLOG_DONE});
         box_link(box, false);
         for (uint32_t rounds = random_below(20); rounds > 0; rounds--) {
             box->now_ms = clock_mono_ns() / CLOCK_NS_PER_MS;
@@ -144,7 +143,7 @@ struct books {
     bool backlog_done; /* by the present child */
 };
 
-static void keep(struct books *books, const struct change_filter *report)
+static void keep(struct books *books, const struct report *report)
 {
     CU_ASSERT_FATAL(report->seq < MAX_SEQ);
     struct entry *entry = &books->entries[report->seq];
@@ -194,7 +193,7 @@ static void read_reports(struct books *books, int pipe_end, int64_t until_ns, pi
 {
     uint64_t highest_before = books->highest;
     bool checked = false, killed = false;
-    struct change_filter report;
+    struct report report;
     books->backlog_done = false;
     for (uint64_t seq = 1; seq <= highest_before; seq++)
         books->entries[seq].seen = false;
@@ -257,15 +256,14 @@ static void run_lives(struct box *box, struct books *books)
     CU_ASSERT(box_next_seq(box) > books->highest);
     box_link(box, true);
     while (outbox_next_gap(box->outbox, &gap)) {
-        keep(books, &(struct change_filter){.what = GAP, .seq = gap.first, .last = gap.last});
+        keep(books, &(struct report){.what = GAP, .seq = gap.first, .last = gap.last});
         outbox_gap_reported(box->outbox);
     }
     while (outbox_next_backlog(box->outbox, &message)) {
-        struct change_filter report = {.what = HANDED_OUT,
-                                       .seq = message.seq,
-                                       .historical = message.historical,
-                                       .fingerprint =
-                                           fingerprint(message.body, message.body_length, 0)};
+        struct report report = {.what = HANDED_OUT,
+                                .seq = message.seq,
+                                .historical = message.historical,
+                                .fingerprint = fingerprint(message.body, message.body_length, 0)};
         keep(books, &report);
     }
     check_backlog(books, books->highest);
