@@ -85,9 +85,9 @@ int pipeline_descriptor(const struct pipeline *pipeline)
     return queue_descriptor(pipeline->queue);
 }
 
-static uint64_t take(struct pipeline *pipeline, const char *topic)
+static uint64_t take(struct pipeline *pipeline, const char *topic, const struct outbox_facts *facts)
 {
-    return outbox_take(pipeline->outbox, topic, pipeline->body.data, pipeline->body.length,
+    return outbox_take(pipeline->outbox, topic, facts, pipeline->body.data, pipeline->body.length,
                        clock_mono_ns() / CLOCK_NS_PER_MS, clock_wall_ms());
 }
 
@@ -103,10 +103,12 @@ static void move_data(struct pipeline *pipeline, size_t n_slots)
                                             clock_mono_ns() / CLOCK_NS_PER_MS, &any);
     if (!any)
         return;
+    const struct config_device *device = &pipeline->config->devices[owner];
+    const struct outbox_facts facts = {
+        .kind = OUTBOX_DATA, .owner = device->name, .timestamp_ms = slots[0].header.timestamp_ms};
     strbuf_reset(&pipeline->body);
-    if (pipeline->encoder->data(&pipeline->config->devices[owner], slots, n_slots, picked,
-                                &pipeline->body) > 0)
-        (void)take(pipeline, pipeline->topics[owner]);
+    if (pipeline->encoder->data(device, slots, n_slots, picked, &pipeline->body) > 0)
+        (void)take(pipeline, pipeline->topics[owner], &facts);
 }
 
 static void move_batch(struct pipeline *pipeline, size_t n_slots)
@@ -143,9 +145,11 @@ size_t pipeline_drain(struct pipeline *pipeline, size_t most)
 uint64_t pipeline_event(struct pipeline *pipeline, const char *name, int64_t timestamp_ms,
                         const struct event_field *fields, size_t n_fields)
 {
+    const struct outbox_facts facts = {
+        .kind = OUTBOX_EVENT, .owner = "", .timestamp_ms = timestamp_ms};
     strbuf_reset(&pipeline->body);
     pipeline->encoder->event(name, timestamp_ms, fields, n_fields, &pipeline->body);
-    return take(pipeline, "event");
+    return take(pipeline, "event", &facts);
 }
 
 static void report_refused(struct pipeline *pipeline)

@@ -49,7 +49,7 @@ static bool publish(struct publisher *publisher, const struct outbox_message *me
     strbuf_reset(&publisher->topic);
     strbuf_add(&publisher->topic, publisher->prefix);
     strbuf_add_char(&publisher->topic, '/');
-    strbuf_add(&publisher->topic, outbox_topic(publisher->outbox, message->topic));
+    strbuf_add(&publisher->topic, message->topic);
     strbuf_reset(&publisher->message);
     publisher->encoder->envelope(outbox_stream(publisher->outbox), message->seq,
                                  message->historical, message->body, message->body_length,

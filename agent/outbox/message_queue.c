@@ -7,71 +7,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-void message_queue_free(struct message_queue *parcels)
+void message_queue_free(struct message_queue *queue)
 {
-    free(parcels->entries);
-    strbuf_free(&parcels->bodies);
-    *parcels = (struct message_queue){.entries = NULL};
+    free(queue->entries);
+    strbuf_free(&queue->bodies);
+    *queue = (struct message_queue){.entries = NULL};
 }
 
-void message_queue_reset(struct message_queue *parcels)
+void message_queue_reset(struct message_queue *queue)
 {
-    parcels->begin = parcels->end = 0;
+    queue->begin = queue->end = 0;
 }
 
-size_t message_queue_bytes(const struct message_queue *parcels)
+size_t message_queue_bytes(const struct message_queue *queue)
 {
-    return parcels_count(parcels) ? parcels->bodies.length : 0;
+    return message_queue_count(queue) ? queue->bodies.length : 0;
 }
 
 /* Moves what is left to the front, so that the room of what was taken out is used again. */
-static void compact(struct message_queue *parcels)
+static void compact(struct message_queue *queue)
 {
-    size_t count = parcels_count(parcels);
+    size_t count = message_queue_count(queue);
     if (count == 0) {
-        parcels->begin = parcels->end = 0;
-        strbuf_reset(&parcels->bodies);
+        queue->begin = queue->end = 0;
+        strbuf_reset(&queue->bodies);
         return;
     }
-    size_t gone = parcels->entries[parcels->begin].offset;
-    memmove(parcels->entries, &parcels->entries[parcels->begin], count * sizeof(*parcels->entries));
-    memmove(parcels->bodies.data, parcels->bodies.data + gone, parcels->bodies.length - gone);
-    parcels->bodies.length -= gone;
-    parcels->begin = 0;
-    parcels->end = count;
+    size_t gone = queue->entries[queue->begin].offset;
+    memmove(queue->entries, &queue->entries[queue->begin], count * sizeof(*queue->entries));
+    memmove(queue->bodies.data, queue->bodies.data + gone, queue->bodies.length - gone);
+    queue->bodies.length -= gone;
+    queue->begin = 0;
+    queue->end = count;
     for (size_t i = 0; i < count; i++)
-        parcels->entries[i].offset -= gone;
+        queue->entries[i].offset -= gone;
 }
 
-void message_queue_add(struct message_queue *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
-                       const void *body, size_t body_length)
+void message_queue_add(struct message_queue *queue, const struct queued_message *message,
+                       const void *body)
 {
-    assert(body_length <= UINT32_MAX);
-    bool crowded = parcels->end == parcels->room ||
-                   parcels->bodies.length + body_length >= parcels->bodies.capacity;
-    if (parcels_count(parcels) == 0 || (crowded && parcels->begin > 0))
-        compact(parcels);
-    if (parcels->end == parcels->room) {
-        parcels->room = parcels->room ? parcels->room * 2 : 16;
-        parcels->entries =
-            memory_resize(parcels->entries, parcels->room, sizeof(*parcels->entries));
+    bool crowded = queue->end == queue->room ||
+                   queue->bodies.length + message->body_length >= queue->bodies.capacity;
+    if (message_queue_count(queue) == 0 || (crowded && queue->begin > 0))
+        compact(queue);
+    if (queue->end == queue->room) {
+        queue->room = queue->room ? queue->room * 2 : 16;
+        queue->entries = memory_resize(queue->entries, queue->room, sizeof(*queue->entries));
     }
-    parcels->entries[parcels->end++] = (struct queued_message){.seq = seq,
-                                                               .wall_ms = wall_ms,
-                                                               .topic = topic,
-                                                               .body_length = (uint32_t)body_length,
-                                                               .offset = parcels->bodies.length};
-    strbuf_append(&parcels->bodies, body, body_length);
+    queue->entries[queue->end] = *message;
+    queue->entries[queue->end++].offset = queue->bodies.length;
+    strbuf_append(&queue->bodies, body, message->body_length);
 }
 
-void message_queue_drop(struct message_queue *parcels, size_t count)
+void message_queue_drop(struct message_queue *queue, size_t count)
 {
-    assert(count <= parcels_count(parcels));
-    parcels->begin += count;
+    assert(count <= message_queue_count(queue));
+    queue->begin += count;
 }
 
-void message_queue_drop_below(struct message_queue *parcels, uint64_t below)
+void message_queue_drop_below(struct message_queue *queue, uint64_t below)
 {
-    while (parcels_count(parcels) && parcels_at(parcels, 0)->seq < below)
-        parcels->begin++;
+    while (message_queue_count(queue) && message_queue_at(queue, 0)->seq < below)
+        queue->begin++;
 }

@@ -7,6 +7,7 @@
 #define SALLYPORT_AGENT_OUTBOX_MESSAGE_QUEUE_H
 
 #include "agent/base/strbuf.h"
+#include "agent/outbox/facts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,50 +15,52 @@
 
 struct queued_message {
     uint64_t seq;
-    int64_t wall_ms;
-    uint32_t topic;
+    int64_t wall_ms, timestamp_ms;
+    enum outbox_kind kind;
+    uint32_t topic, owner; /* numbers of struct topic_ids */
     uint32_t body_length;
     size_t offset; /* of the body in `bodies` */
 };
 
-/* Read them as parcels_at(p, 0) .. parcels_at(p, parcels_count(p) - 1). */
+/* Read them as message_queue_at(p, 0) .. message_queue_at(p, message_queue_count(p) - 1). */
 struct message_queue {
     struct queued_message *entries;
     size_t begin, end, room; /* entries in use: [begin, end) */
     struct strbuf bodies;
 };
 
-void message_queue_free(struct message_queue *parcels); /* leaves an empty queue */
-void message_queue_reset(struct message_queue *parcels);
+void message_queue_free(struct message_queue *queue); /* leaves an empty queue */
+void message_queue_reset(struct message_queue *queue);
 
-static inline size_t parcels_count(const struct message_queue *parcels)
+static inline size_t message_queue_count(const struct message_queue *queue)
 {
-    return parcels->end - parcels->begin;
+    return queue->end - queue->begin;
 }
 
-static inline const struct queued_message *parcels_at(const struct message_queue *parcels,
-                                                      size_t at)
+static inline const struct queued_message *message_queue_at(const struct message_queue *queue,
+                                                            size_t at)
 {
-    return &parcels->entries[parcels->begin + at];
+    return &queue->entries[queue->begin + at];
 }
 
-static inline const char *parcels_body(const struct message_queue *parcels,
-                                       const struct queued_message *queued_message)
+static inline const char *message_queue_body(const struct message_queue *queue,
+                                             const struct queued_message *queued_message)
 {
-    return parcels->bodies.data + queued_message->offset;
+    return queue->bodies.data + queued_message->offset;
 }
 
 /* How many bytes of bodies it holds, those of messages taken out again included. */
-size_t message_queue_bytes(const struct message_queue *parcels);
+size_t message_queue_bytes(const struct message_queue *queue);
 
-/* Appends a copy; SEQ is higher than any before. */
-void message_queue_add(struct message_queue *parcels, uint64_t seq, int64_t wall_ms, uint32_t topic,
-                       const void *body, size_t body_length);
+/* Appends a copy of MESSAGE and BODY (`offset` is not read); its number is higher than any before.
+ */
+void message_queue_add(struct message_queue *queue, const struct queued_message *message,
+                       const void *body);
 
 /* Takes out the oldest COUNT. Their bodies stay readable until the next message_queue_add(). */
-void message_queue_drop(struct message_queue *parcels, size_t count);
+void message_queue_drop(struct message_queue *queue, size_t count);
 
 /* Takes out every message with a number below BELOW. */
-void message_queue_drop_below(struct message_queue *parcels, uint64_t below);
+void message_queue_drop_below(struct message_queue *queue, uint64_t below);
 
 #endif

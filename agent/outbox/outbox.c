@@ -20,16 +20,11 @@ const char *outbox_stream(const struct outbox *outbox)
     return outbox->stream;
 }
 
-const char *outbox_topic(const struct outbox *outbox, uint32_t topic)
-{
-    return topic_ids_text(&outbox->topics, topic);
-}
-
 /* --- taking ---------------------------------------------------------------------------------- */
 
 static bool recent_exceeds(const struct outbox *outbox, size_t more, size_t count, size_t bytes)
 {
-    return parcels_count(&outbox->recent) >= count ||
+    return message_queue_count(&outbox->recent) >= count ||
            message_queue_bytes(&outbox->recent) + more > bytes;
 }
 
@@ -55,8 +50,8 @@ static uint64_t refuse(struct outbox *outbox, enum span_kind why, int64_t wall_m
     return 0;
 }
 
-uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body, size_t body_length,
-                     int64_t now_ms, int64_t wall_ms)
+uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
+                     const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms)
 {
     outbox->wall_ms = wall_ms;
     tiers_reserve(outbox, now_ms);
@@ -64,10 +59,17 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body,
         return refuse(outbox, SPAN_TOO_LARGE, wall_ms);
     if (!make_room(outbox, body_length, now_ms))
         return refuse(outbox, SPAN_FULL, wall_ms);
-    uint32_t number = topic_ids_number(&outbox->topics, topic, strlen(topic));
     if (outbox->committed_below == outbox->next_seq)
         outbox->taken_at_ms = now_ms;
-    message_queue_add(&outbox->recent, outbox->next_seq, wall_ms, number, body, body_length);
+    const struct queued_message message = {
+        .seq = outbox->next_seq,
+        .wall_ms = wall_ms,
+        .timestamp_ms = facts->timestamp_ms,
+        .kind = facts->kind,
+        .topic = topic_ids_number(&outbox->topics, topic, strlen(topic)),
+        .owner = topic_ids_number(&outbox->topics, facts->owner, strlen(facts->owner)),
+        .body_length = (uint32_t)body_length};
+    message_queue_add(&outbox->recent, &message, body);
     outbox->taken++;
     outbox->rate.since += tiers_cost(body_length);
     return outbox->next_seq++;
@@ -90,18 +92,26 @@ static bool read_one(void *context, const struct store_message *message)
     struct reading *reading = context;
     struct outbox *outbox = reading->outbox;
     const struct tier *tier = message->seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    if (seq_set_contain(&tier->released, message->seq))
+    if (seq_set_contains(&tier->released, message->seq))
         return true;
+    size_t owner_length = strlen(message->facts.owner);
     bool good = message->body && message->topic_length <= TOPIC_MAX_BYTES &&
+                owner_length <= TOPIC_MAX_BYTES &&
                 !memchr(message->topic, '\0', message->topic_length);
     if (!good) {
         tiers_note_damaged(outbox, message);
         return true;
     }
-    uint32_t topic = topic_ids_number(&outbox->topics, message->topic, message->topic_length);
-    message_queue_add(reading->into, message->seq, message->wall_ms, topic, message->body,
-                      message->body_length);
-    return parcels_count(reading->into) < AHEAD_COUNT &&
+    const struct queued_message queued = {
+        .seq = message->seq,
+        .wall_ms = message->wall_ms,
+        .timestamp_ms = message->facts.timestamp_ms,
+        .kind = message->facts.kind,
+        .topic = topic_ids_number(&outbox->topics, message->topic, message->topic_length),
+        .owner = topic_ids_number(&outbox->topics, message->facts.owner, owner_length),
+        .body_length = (uint32_t)message->body_length};
+    message_queue_add(reading->into, &queued, message->body);
+    return message_queue_count(reading->into) < AHEAD_COUNT &&
            message_queue_bytes(reading->into) < RECENT_BYTES;
 }
 
@@ -124,7 +134,7 @@ static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below,
 {
     message_queue_reset(into);
     read_tier(outbox, &outbox->disk, from, min_u64(below, outbox->boundary), into);
-    if (parcels_count(into) == 0)
+    if (message_queue_count(into) == 0)
         read_tier(outbox, &outbox->live, max_u64(from, outbox->boundary), below, into);
 }
 
@@ -139,13 +149,16 @@ static bool may_hand_out(const struct outbox *outbox)
 static void hand_out(struct outbox *outbox, struct message_queue *from,
                      struct outbox_message *ret_message)
 {
-    const struct queued_message *queued_message = parcels_at(from, 0);
+    const struct queued_message *queued_message = message_queue_at(from, 0);
     *ret_message = (struct outbox_message){
         .seq = queued_message->seq,
-        .topic = queued_message->topic,
+        .topic = topic_ids_text(&outbox->topics, queued_message->topic),
+        .facts = {.kind = queued_message->kind,
+                  .owner = topic_ids_text(&outbox->topics, queued_message->owner),
+                  .timestamp_ms = queued_message->timestamp_ms},
         .historical = loss_ledger_is_historical(&outbox->ledger, queued_message->seq),
         .wall_ms = queued_message->wall_ms,
-        .body = parcels_body(from, queued_message),
+        .body = message_queue_body(from, queued_message),
         .body_length = queued_message->body_length};
     message_queue_drop(from, 1);
 }
@@ -157,15 +170,15 @@ bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message)
         return false;
     message_queue_drop_below(recent, min_u64(outbox->live_cursor, outbox->committed_below));
     uint64_t in_memory = outbox->committed_below;
-    if (parcels_count(recent))
-        in_memory = min_u64(in_memory, parcels_at(recent, 0)->seq);
-    if (parcels_count(ahead) == 0 && outbox->live_cursor < in_memory) {
+    if (message_queue_count(recent))
+        in_memory = min_u64(in_memory, message_queue_at(recent, 0)->seq);
+    if (message_queue_count(ahead) == 0 && outbox->live_cursor < in_memory) {
         read_ahead(outbox, outbox->live_cursor, in_memory, ahead);
-        if (parcels_count(ahead) == 0)
+        if (message_queue_count(ahead) == 0)
             outbox->live_cursor = in_memory;
     }
-    struct message_queue *from = parcels_count(ahead) ? ahead : recent;
-    if (parcels_count(from) == 0 || parcels_at(from, 0)->seq >= outbox->committed_below)
+    struct message_queue *from = message_queue_count(ahead) ? ahead : recent;
+    if (message_queue_count(from) == 0 || message_queue_at(from, 0)->seq >= outbox->committed_below)
         return false;
     hand_out(outbox, from, ret_message);
     outbox->live_cursor = ret_message->seq + 1;
@@ -177,12 +190,12 @@ bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_messa
     struct message_queue *backlog = &outbox->backlog;
     if (!may_hand_out(outbox) || outbox->backlog_done)
         return false;
-    if (parcels_count(backlog) == 0) {
+    if (message_queue_count(backlog) == 0) {
         uint64_t below = min_u64(outbox->lane_start, outbox->committed_below);
         read_ahead(outbox, outbox->backlog_cursor, below, backlog);
         outbox->backlog_done =
-            parcels_count(backlog) == 0 && outbox->committed_below >= outbox->lane_start;
-        if (parcels_count(backlog) == 0)
+            message_queue_count(backlog) == 0 && outbox->committed_below >= outbox->lane_start;
+        if (message_queue_count(backlog) == 0)
             return false;
     }
     hand_out(outbox, backlog, ret_message);

@@ -26,6 +26,7 @@
 #define SALLYPORT_AGENT_OUTBOX_OUTBOX_H
 
 #include "agent/base/strbuf.h"
+#include "agent/outbox/facts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,13 +43,14 @@ struct outbox_settings {
     int64_t spill_after_ms, sync_ms;
 };
 
-/* One message on its way out. The pointers are valid until the next call on the outbox. */
+/* One message on its way out. */
 struct outbox_message {
     uint64_t seq;
-    uint32_t topic; /* what outbox_take() was given: see there */
+    const char *topic;         /* as outbox_take() was given it; valid as long as the outbox */
+    struct outbox_facts facts; /* so is this, and the owner's name in it */
     bool historical;
-    int64_t wall_ms; /* when it was taken */
-    const void *body;
+    int64_t wall_ms;  /* when it was taken */
+    const void *body; /* valid until the next call on the outbox */
     size_t body_length;
 };
 
@@ -83,11 +85,12 @@ const char *outbox_stream(const struct outbox *outbox);
 
 /*
  * Takes custody: numbers the message. It may be handed out only after outbox_commit(). TOPIC is
- * a text ("data/boiler", "event": what stands behind P/), at most 200 bytes. Returns the sequence
- * number, 0 when neither tier can take it (counted, and reported as a gap when one can again).
+ * a text ("data/boiler", "event": what follows P/), at most 200 bytes, and so is the owner in
+ * FACTS; all is copied. Returns the sequence number, 0 when neither tier can take it (counted, and
+ * reported as a gap when one can again).
  */
-uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body, size_t body_length,
-                     int64_t now_ms, int64_t wall_ms);
+uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
+                     const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms);
 
 /* Commits what was taken and released since the last commit. 0, or a negative errno: tried again.
  */
@@ -100,9 +103,6 @@ int outbox_commit(struct outbox *outbox, int64_t now_ms);
  */
 bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message);
 bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_message);
-
-/* The topic text of a message; valid as long as the outbox. */
-const char *outbox_topic(const struct outbox *outbox, uint32_t topic);
 
 /*
  * The broker acknowledged SEQ: custody ends, in the live tier with the next commit, in the disk

@@ -24,7 +24,7 @@ static bool move_one(void *context, const struct store_message *message)
     struct move *move = context;
     struct outbox *outbox = move->outbox;
     move->cost += tiers_cost(message->body_length);
-    if (seq_set_contain(&outbox->live.released, message->seq)) {
+    if (seq_set_contains(&outbox->live.released, message->seq)) {
         move->released++;
     } else if (!message->body) {
         loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
@@ -46,8 +46,8 @@ static int move_messages(struct outbox *outbox, const struct disk_job *job, stru
         return -EUCLEAN; /* not the disk tier is the damaged one */
     r = move->r;
     if (r == 0 && job->with_pending) {
-        for (size_t i = 0; i < parcels_count(&outbox->recent); i++) {
-            const struct queued_message *queued_message = parcels_at(&outbox->recent, i);
+        for (size_t i = 0; i < message_queue_count(&outbox->recent); i++) {
+            const struct queued_message *queued_message = message_queue_at(&outbox->recent, i);
             if (queued_message->seq >= outbox->committed_below)
                 move->body_bytes += queued_message->body_length;
         }
@@ -144,10 +144,10 @@ static void note_done(struct outbox *outbox, const struct disk_job *job, bool du
     outbox->reserved_below = outcome->reserved_below;
     outbox->released += outcome->released;
     outbox->disk_bytes_written += move->body_bytes;
-    runs_reset(&outbox->disk.released);
+    seq_set_reset(&outbox->disk.released);
     if (job->with_pending) { /* what the live tier had to delete was left behind there */
         outbox->released += move->released;
-        runs_reset(&outbox->live.released);
+        seq_set_reset(&outbox->live.released);
         outbox->committed_below = outbox->next_seq;
     }
     tiers_note_dropped(outbox, outcome->dropped, outcome->dropped_below);

@@ -51,7 +51,7 @@ static int save_live_state(struct outbox *outbox)
 static bool newest_is_released(const struct outbox *outbox)
 {
     return outbox->committed_below == outbox->next_seq && outbox->live.released.n > 0 &&
-           seq_set_contain(&outbox->live.released, outbox->next_seq - 1);
+           seq_set_contains(&outbox->live.released, outbox->next_seq - 1);
 }
 
 static int fill_live(struct outbox *outbox, uint64_t *released)
@@ -86,7 +86,7 @@ static int commit_live(struct outbox *outbox)
     }
     live->error = 0;
     live->ledger_version = outbox->ledger.version;
-    runs_reset(&live->released);
+    seq_set_reset(&live->released);
     outbox->released += released;
     outbox->live_stale = outbox->live_state_stale = false;
     note_committed(outbox);

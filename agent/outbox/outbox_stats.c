@@ -83,16 +83,16 @@ static int64_t oldest_wall_ms(struct outbox *outbox)
         (void)store_read(outbox->disk.store, 0, outbox->boundary, note_wall, &wall_ms);
     if (wall_ms == 0 && outbox->live.store)
         (void)store_read(outbox->live.store, outbox->boundary, SEQ_LIMIT, note_wall, &wall_ms);
-    if (wall_ms == 0 && parcels_count(&outbox->recent))
-        wall_ms = parcels_at(&outbox->recent, 0)->wall_ms;
+    if (wall_ms == 0 && message_queue_count(&outbox->recent))
+        wall_ms = message_queue_at(&outbox->recent, 0)->wall_ms;
     return wall_ms;
 }
 
 static uint64_t pending_count(const struct outbox *outbox)
 {
     uint64_t count = 0;
-    for (size_t i = parcels_count(&outbox->recent); i-- > 0;) {
-        if (parcels_at(&outbox->recent, i)->seq < outbox->committed_below)
+    for (size_t i = message_queue_count(&outbox->recent); i-- > 0;) {
+        if (message_queue_at(&outbox->recent, i)->seq < outbox->committed_below)
             break;
         count++;
     }

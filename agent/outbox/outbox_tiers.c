@@ -24,7 +24,7 @@ void tiers_new_stream(char ret_stream[STORE_STREAM_DIGITS + 1])
 
 uint64_t tiers_cost(size_t body_length)
 {
-    const uint64_t page = 4096, usable = 4080, overhead = 48;
+    const uint64_t page = 4096, usable = 4080, overhead = 64;
     uint64_t row = body_length + overhead;
     return row < usable ? page / (usable / row) : (row / usable + 1) * page;
 }
@@ -68,23 +68,27 @@ void tiers_note_damaged(struct outbox *outbox, const struct store_message *messa
 }
 
 static struct store_message message_of(const struct outbox *outbox,
-                                       const struct message_queue *parcels,
+                                       const struct message_queue *queue,
                                        const struct queued_message *queued_message)
 {
     const char *topic = topic_ids_text(&outbox->topics, queued_message->topic);
-    return (struct store_message){.seq = queued_message->seq,
-                                  .wall_ms = queued_message->wall_ms,
-                                  .topic = topic,
-                                  .topic_length = strlen(topic),
-                                  .body = parcels_body(parcels, queued_message),
-                                  .body_length = queued_message->body_length};
+    return (struct store_message){
+        .seq = queued_message->seq,
+        .wall_ms = queued_message->wall_ms,
+        .topic = topic,
+        .topic_length = strlen(topic),
+        .facts = {.kind = queued_message->kind,
+                  .owner = topic_ids_text(&outbox->topics, queued_message->owner),
+                  .timestamp_ms = queued_message->timestamp_ms},
+        .body = message_queue_body(queue, queued_message),
+        .body_length = queued_message->body_length};
 }
 
 int tiers_put_pending(struct outbox *outbox, struct store *store)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && i < parcels_count(&outbox->recent); i++) {
-        const struct queued_message *queued_message = parcels_at(&outbox->recent, i);
+    for (size_t i = 0; r == 0 && i < message_queue_count(&outbox->recent); i++) {
+        const struct queued_message *queued_message = message_queue_at(&outbox->recent, i);
         if (queued_message->seq < outbox->committed_below)
             continue;
         struct store_message message = message_of(outbox, &outbox->recent, queued_message);
@@ -177,8 +181,8 @@ void tiers_note_dropped(struct outbox *outbox, uint64_t dropped, uint64_t below)
 static void write_off_live(struct outbox *outbox)
 {
     uint64_t below = outbox->committed_below;
-    if (parcels_count(&outbox->recent) && parcels_at(&outbox->recent, 0)->seq < below)
-        below = parcels_at(&outbox->recent, 0)->seq;
+    if (message_queue_count(&outbox->recent) && message_queue_at(&outbox->recent, 0)->seq < below)
+        below = message_queue_at(&outbox->recent, 0)->seq;
     if (below > outbox->boundary)
         loss_ledger_add_gap(&outbox->ledger, SPAN_DAMAGED, outbox->boundary, below - 1, 0, 0);
     outbox->committed_below = below > outbox->boundary ? below : outbox->boundary;
@@ -202,7 +206,7 @@ void tiers_replace_damaged(struct outbox *outbox, struct tier *tier, int64_t now
     CLEANUP(memory_free_pointer) char *name = NULL;
     struct store_state state = {.next_seq = 0};
     tier->store = store_close(tier->store);
-    runs_reset(&tier->released);
+    seq_set_reset(&tier->released);
     tier->ledger_version = 0;
     if (tier == &outbox->live)
         write_off_live(outbox);

@@ -22,13 +22,13 @@ struct seq_set {
 };
 
 /* False when it has no room for a number that adjoins no run: empty it first. */
-bool seq_set_add(struct seq_set *runs, uint64_t seq);
-bool seq_set_contain(const struct seq_set *runs, uint64_t seq);
-uint64_t seq_set_count(const struct seq_set *runs); /* of numbers */
-void seq_set_remove_oldest(struct seq_set *runs);
-static inline void runs_reset(struct seq_set *runs)
+bool seq_set_add(struct seq_set *set, uint64_t seq);
+bool seq_set_contains(const struct seq_set *set, uint64_t seq);
+uint64_t seq_set_count(const struct seq_set *set); /* of numbers */
+void seq_set_remove_oldest(struct seq_set *set);
+static inline void seq_set_reset(struct seq_set *set)
 {
-    runs->n = 0;
+    set->n = 0;
 }
 
 #endif

@@ -16,7 +16,7 @@ const char *const store_statement_texts[N_STATEMENTS] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
-    [ST_PUT] = "INSERT OR IGNORE INTO message VALUES(?1, ?2, ?3, ?4, ?5)",
+    [ST_PUT] = "INSERT OR IGNORE INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [ST_DELETE] = "DELETE FROM message WHERE seq BETWEEN ?1 AND ?2",
     [ST_READ] = "SELECT * FROM message WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
     [ST_RANGE] = "SELECT (SELECT min(seq) FROM message), (SELECT max(seq) FROM message)",
@@ -109,12 +109,18 @@ uint64_t store_mix(uint64_t hash, const void *bytes, size_t length)
     return hash ^ hash >> 32;
 }
 
-static int64_t checksum(const struct store_message *message)
+static uint64_t checksum_of_content(const struct store_message *message)
 {
     uint64_t hash = store_mix(message->seq + 1, &message->wall_ms, sizeof(message->wall_ms));
     hash = store_mix(hash, message->topic, message->topic_length);
-    hash = store_mix(hash, message->body, message->body_length);
-    return (int64_t)hash;
+    return store_mix(hash, message->body, message->body_length);
+}
+
+static int64_t checksum(const struct store_message *message)
+{
+    const int64_t numbers[] = {message->facts.kind, message->facts.timestamp_ms};
+    uint64_t hash = store_mix(checksum_of_content(message), numbers, sizeof(numbers));
+    return (int64_t)store_mix(hash, message->facts.owner, strlen(message->facts.owner));
 }
 
 /* --- transactions ---------------------------------------------------------------------------- */
@@ -175,6 +181,9 @@ int store_put(struct store *store, const struct store_message *message)
                             SQLITE_STATIC);
     (void)sqlite3_bind_blob(statement, 5, message->body ? message->body : "",
                             (int)message->body_length, SQLITE_STATIC);
+    (void)sqlite3_bind_int(statement, 6, (int)message->facts.kind);
+    (void)sqlite3_bind_int64(statement, 7, message->facts.timestamp_ms);
+    (void)sqlite3_bind_text(statement, 8, message->facts.owner, -1, SQLITE_STATIC);
     int r = store_run(store, ST_PUT);
     if (r == 0)
         store->messages += (uint64_t)sqlite3_changes(store->database);
@@ -196,6 +205,44 @@ int store_delete(struct store *store, uint64_t first, uint64_t last, uint64_t *r
     return 0;
 }
 
+/*
+ * A row that was written in format 1 has no facts (NULL): the topic was "data/DEVICE" or "event"
+ * then, and the time of custody is the nearest to the time of reading that is known.
+ */
+static bool derive_facts(struct store_message *message)
+{
+    static const char data[] = "data/";
+    const size_t length = sizeof(data) - 1;
+    bool of_device = message->topic_length > length && strncmp(message->topic, data, length) == 0;
+    message->facts = (struct outbox_facts){.kind = of_device ? OUTBOX_DATA : OUTBOX_EVENT,
+                                           .owner = of_device ? message->topic + length : "",
+                                           .timestamp_ms = message->wall_ms};
+    return message->topic[message->topic_length] == '\0' &&
+           strlen(message->topic) == message->topic_length;
+}
+
+/* Columns 5 to 7. False when they cannot be what was stored. */
+static bool row_facts(sqlite3_stmt *statement, struct store_message *message)
+{
+    int64_t kind = sqlite3_column_int64(statement, 5);
+    const char *owner = (const char *)sqlite3_column_text(statement, 7);
+    message->facts = (struct outbox_facts){.owner = owner ? owner : "",
+                                           .timestamp_ms = sqlite3_column_int64(statement, 6)};
+    if (kind < 0 || kind >= OUTBOX_KINDS)
+        return false;
+    message->facts.kind = (enum outbox_kind)kind;
+    return strlen(message->facts.owner) == (size_t)sqlite3_column_bytes(statement, 7);
+}
+
+/* The facts of a row whose other columns are read, and whether all is as it was stored. */
+static bool complete(sqlite3_stmt *statement, struct store_message *message)
+{
+    int64_t stored = sqlite3_column_int64(statement, 2);
+    if (sqlite3_column_type(statement, 5) == SQLITE_NULL)
+        return derive_facts(message) && stored == (int64_t)checksum_of_content(message);
+    return row_facts(statement, message) && stored == checksum(message);
+}
+
 /* The row that STATEMENT stands on. False when it cannot even be a row of ours. */
 static bool row_message(sqlite3_stmt *statement, uint64_t first, uint64_t below,
                         struct store_message *message)
@@ -210,7 +257,7 @@ static bool row_message(sqlite3_stmt *statement, uint64_t first, uint64_t below,
     message->topic_length = (size_t)sqlite3_column_bytes(statement, 3);
     message->body = body ? body : "";
     message->body_length = (size_t)sqlite3_column_bytes(statement, 4);
-    if (sqlite3_column_int64(statement, 2) != checksum(message))
+    if (!complete(statement, message))
         message->body = NULL;
     return true;
 }

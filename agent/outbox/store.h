@@ -10,6 +10,7 @@
 #define SALLYPORT_AGENT_OUTBOX_STORE_H
 
 #include "agent/base/strbuf.h"
+#include "agent/outbox/facts.h"
 #include "agent/outbox/loss_ledger.h"
 
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct store_message {
     int64_t wall_ms;
     const char *topic; /* not NUL-terminated */
     size_t topic_length;
+    struct outbox_facts facts;
     const void *body;
     size_t body_length;
 };

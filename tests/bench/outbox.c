@@ -69,7 +69,8 @@ static void take(struct bench *bench, size_t n)
     static char body[BODY_BYTES];
     for (size_t i = 0; i < n; i++) {
         (void)snprintf(body, sizeof(body), "%zu", i);
-        (void)outbox_take(bench->outbox, "data/boiler", body, sizeof(body), bench->now_ms,
+        const struct outbox_facts facts = {OUTBOX_DATA, "boiler", 1795343987000 + bench->now_ms};
+        (void)outbox_take(bench->outbox, "data/boiler", &facts, body, sizeof(body), bench->now_ms,
                           1795343987000 + bench->now_ms);
     }
     (void)outbox_commit(bench->outbox, bench->now_ms);

@@ -80,6 +80,36 @@ static inline uint64_t box_next_seq(struct box *box)
     return stats.next_seq;
 }
 
+/* The topic and the facts that go with message SEQ. */
+static inline const char *box_topic(uint64_t seq)
+{
+    return seq % 2 ? "data/odd" : "data/even";
+}
+
+static inline struct outbox_facts box_facts(uint64_t seq)
+{
+    return (struct outbox_facts){.kind = seq % 2 ? OUTBOX_DATA : OUTBOX_EVENT,
+                                 .owner = seq % 3 == 0   ? ""
+                                          : seq % 3 == 1 ? "odd"
+                                                         : "even",
+                                 .timestamp_ms = WALL_MS + (int64_t)seq};
+}
+
+/* Takes a message with BODY and what goes with number SEQ, which it gets if all is well. */
+static inline uint64_t box_put(struct box *box, uint64_t seq, const char *body, size_t length)
+{
+    const struct outbox_facts facts = box_facts(seq);
+    return outbox_take(box->outbox, box_topic(seq), &facts, body, length, box->now_ms,
+                       WALL_MS + box->now_ms);
+}
+
+/* Takes an event, as the report of a gap is one. */
+static inline uint64_t box_put_event(struct box *box, const char *body)
+{
+    const struct outbox_facts facts = {OUTBOX_EVENT, "", WALL_MS};
+    return outbox_take(box->outbox, "event", &facts, body, strlen(body), box->now_ms, WALL_MS);
+}
+
 /* Takes N messages of LENGTH bytes, each with the content of its number; commits once. */
 static inline uint64_t box_take(struct box *box, size_t n, size_t length)
 {
@@ -88,8 +118,7 @@ static inline uint64_t box_take(struct box *box, size_t n, size_t length)
     for (size_t i = 0; i < n; i++) {
         uint64_t expected = seq ? seq + 1 : box_next_seq(box);
         size_t size = box_body(expected, length, body);
-        const char *topic = expected % 2 ? "data/odd" : "data/even";
-        seq = outbox_take(box->outbox, topic, body, size, box->now_ms, WALL_MS + box->now_ms);
+        seq = box_put(box, expected, body, size);
         CU_ASSERT_EQUAL_FATAL(seq, expected);
     }
     CU_ASSERT_EQUAL_FATAL(outbox_commit(box->outbox, box->now_ms), 0);
@@ -97,13 +126,15 @@ static inline uint64_t box_take(struct box *box, size_t n, size_t length)
 }
 
 /* Whether a message that was handed out is what box_take() put in. */
-static inline bool box_content_good(const struct box *box, const struct outbox_message *message)
+static inline bool box_content_good(const struct outbox_message *message)
 {
     static char body[2 << 20];
     size_t length = box_body(message->seq, message->body_length, body);
-    const char *topic = message->seq % 2 ? "data/odd" : "data/even";
+    const struct outbox_facts facts = box_facts(message->seq);
     return message->body_length == length && memcmp(message->body, body, length) == 0 &&
-           strcmp(outbox_topic(box->outbox, message->topic), topic) == 0;
+           strcmp(message->topic, box_topic(message->seq)) == 0 &&
+           message->facts.kind == facts.kind && strcmp(message->facts.owner, facts.owner) == 0 &&
+           message->facts.timestamp_ms == facts.timestamp_ms;
 }
 
 /* Moves the clock by MS in steps, with all that becomes due on the way. */
@@ -135,7 +166,7 @@ static inline void box_expect(struct box *box, box_lane *lane, uint64_t first, u
         CU_ASSERT_FATAL(lane(box->outbox, &message));
         CU_ASSERT_EQUAL_FATAL(message.seq, seq);
         CU_ASSERT_EQUAL(message.historical, historical);
-        CU_ASSERT_TRUE(box_content_good(box, &message));
+        CU_ASSERT_TRUE(box_content_good(&message));
         if (release)
             outbox_release(box->outbox, seq);
     }

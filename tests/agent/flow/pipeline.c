@@ -9,16 +9,17 @@
 #include <string.h>
 
 static struct {
-    char log[4096]; /* "TOPIC BODY\n" of each message in custody */
-    bool full;      /* refuses everything */
+    char log[4096];            /* "TOPIC BODY\n" of each message in custody */
+    struct outbox_facts facts; /* of the last one */
+    bool full;                 /* refuses everything */
     size_t n_gaps, n_reported;
     struct outbox_gap gaps[4];
     enum line_event event;
     size_t owner;
 } fake;
 
-uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body, size_t body_length,
-                     int64_t now_ms, int64_t wall_ms)
+uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
+                     const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms)
 {
     (void)outbox, (void)now_ms, (void)wall_ms;
     if (fake.full)
@@ -26,6 +27,7 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const void *body,
     size_t used = strlen(fake.log);
     (void)snprintf(fake.log + used, sizeof(fake.log) - used, "%s %.*s\n", topic, (int)body_length,
                    (const char *)body);
+    fake.facts = *facts;
     return 1;
 }
 
@@ -91,10 +93,24 @@ static void test_data(void)
         "\"name\":\"a name of more than one slot\"},\"errors\":{}}\n"
         "data/pump \"timestamp\":5000,\"values\":{\"level\":1,\"name\":\"x\"},\"errors\":{}}\n"
         "data/pump \"timestamp\":5000,\"values\":{\"level\":2},\"errors\":{}}\n");
+    CU_ASSERT_EQUAL(fake.facts.kind, OUTBOX_DATA);
+    TEST_TEXT_EQUAL(fake.facts.owner, "pump");
+    CU_ASSERT_EQUAL(fake.facts.timestamp_ms, 5000);
     int64_t timestamp_ms;
     const union slot *latest = value_table_get(pipeline_values(pipeline), 1, 0, &timestamp_ms);
     CU_ASSERT_EQUAL(latest->sample.value.u64, 2);
     CU_ASSERT_EQUAL(timestamp_ms, 5000);
+    pipeline_free(pipeline);
+}
+
+static void test_event(void)
+{
+    struct pipeline *pipeline = begin();
+    CU_ASSERT_EQUAL(pipeline_event(pipeline, "started", 7000, NULL, 0), 1);
+    TEST_TEXT_EQUAL(fake.log, "event \"timestamp\":7000,\"event\":\"started\"}\n");
+    CU_ASSERT_EQUAL(fake.facts.kind, OUTBOX_EVENT);
+    TEST_TEXT_EQUAL(fake.facts.owner, "");
+    CU_ASSERT_EQUAL(fake.facts.timestamp_ms, 7000);
     pipeline_free(pipeline);
 }
 
@@ -158,6 +174,7 @@ static void test_gaps(void)
 }
 
 TEST_MAIN("pipeline", {"polls become messages, unchanged ones on change do not", test_data},
+          {"an event has its kind and its time", test_event},
           {"what a line reports of itself reaches the gateway", test_line_event},
           {"a full queue does not keep the loop from its other work", test_turns},
           {"what the queue refused is counted and told once", test_overload},

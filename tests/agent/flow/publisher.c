@@ -24,7 +24,7 @@ static bool next(uint64_t *at, uint64_t end, bool historical, struct outbox_mess
     if (*at == end)
         return false;
     *ret_message = (struct outbox_message){.seq = (*at)++,
-                                           .topic = 1,
+                                           .topic = "data/boiler",
                                            .historical = historical,
                                            .body = body,
                                            .body_length = fake.body_length};
@@ -41,12 +41,6 @@ bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_messa
 {
     (void)outbox;
     return next(&fake.backlog_next, fake.backlog_end, true, ret_message);
-}
-
-const char *outbox_topic(const struct outbox *outbox, uint32_t topic)
-{
-    (void)outbox;
-    return topic == 1 ? "data/boiler" : "?";
 }
 
 const char *outbox_stream(const struct outbox *outbox)

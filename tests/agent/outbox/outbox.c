@@ -53,7 +53,7 @@ static void test_not_before_commit(void)
     box_init(&box);
     box_open(&box);
     box_link(&box, true);
-    uint64_t seq = outbox_take(box.outbox, "event", "{}", 2, box.now_ms, WALL_MS);
+    uint64_t seq = box_put_event(&box, "{}");
     CU_ASSERT_EQUAL(seq, 1);
     box_expect_empty(&box, outbox_next_live);
     CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
@@ -62,7 +62,10 @@ static void test_not_before_commit(void)
     CU_ASSERT_EQUAL(message.wall_ms, WALL_MS);
     CU_ASSERT_EQUAL(message.body_length, 2);
     CU_ASSERT_FALSE(message.historical);
-    TEST_TEXT_EQUAL(outbox_topic(box.outbox, message.topic), "event");
+    TEST_TEXT_EQUAL(message.topic, "event");
+    CU_ASSERT_EQUAL(message.facts.kind, OUTBOX_EVENT);
+    TEST_TEXT_EQUAL(message.facts.owner, "");
+    CU_ASSERT_EQUAL(message.facts.timestamp_ms, WALL_MS);
     box_expect_empty(&box, outbox_next_live); /* once only */
     outbox_release(box.outbox, 1);
     outbox_release(box.outbox, 1);  /* a second acknowledgement does no harm */
@@ -401,7 +404,7 @@ static void report_work(struct box *box)
     CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap)); /* nobody would hear of it */
     box_link(box, true);
     CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
-    CU_ASSERT_FATAL(outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) > 0);
+    CU_ASSERT_FATAL(box_put_event(box, "gap") > 0);
     outbox_gap_reported(box->outbox);
     CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap));
     if (box->settings.spill_after_ms == 2000)
@@ -478,7 +481,7 @@ static void settled_work(struct box *box)
     box_link(box, true);
     struct outbox_gap gap;
     CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
-    uint64_t seq = outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS);
+    uint64_t seq = box_put_event(box, "gap");
     outbox_gap_reported(box->outbox);
     CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
     CU_ASSERT_TRUE(outbox_next_live(box->outbox, &message) && message.seq == seq);
@@ -603,7 +606,7 @@ static void early_report_work(struct box *box)
     box_link(box, true);
     box_expect(box, outbox_next_backlog, 1, 600, true, false);
     CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
-    CU_ASSERT(outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) > 0);
+    CU_ASSERT(box_put_event(box, "gap") > 0);
     outbox_gap_reported(box->outbox);
     for (uint64_t seq = 1; seq <= 600; seq += 2) /* more than can be noted without a write */
         outbox_release(box->outbox, seq);
@@ -623,7 +626,7 @@ static void test_report_before_commit(void)
     box_link(&box, true);
     bool offered = outbox_next_gap(box.outbox, &gap);
     while (outbox_next_backlog(box.outbox, &message))
-        reported |= strcmp(outbox_topic(box.outbox, message.topic), "event") == 0;
+        reported |= strcmp(message.topic, "event") == 0;
     CU_ASSERT_FALSE(offered); /* nor is there a new one */
     CU_ASSERT_TRUE(reported);
     box_done(&box);

@@ -311,7 +311,7 @@ static void test_flipped_bit(void)
             CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
         }
         CU_ASSERT_EQUAL(message.seq, seq);
-        CU_ASSERT_TRUE(box_content_good(&box, &message));
+        CU_ASSERT_TRUE(box_content_good(&message));
     }
     CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
@@ -387,7 +387,7 @@ static void damage_while_running(struct box *box)
     for (int i = 0; i < 3; i++) {
         while (outbox_next_backlog(box->outbox, &message)) {
             CU_ASSERT(message.seq > last);
-            CU_ASSERT_TRUE(box_content_good(box, &message));
+            CU_ASSERT_TRUE(box_content_good(&message));
             last = message.seq;
             received++;
         }
@@ -449,7 +449,7 @@ static void test_live_damaged_while_running(void)
     struct outbox_message message;
     for (int i = 0; i < 3; i++) {
         while (outbox_next_live(box.outbox, &message)) {
-            CU_ASSERT_TRUE(box_content_good(&box, &message));
+            CU_ASSERT_TRUE(box_content_good(&message));
             CU_ASSERT(message.seq == last + 1 || back == 0);
             back = message.seq == last + 1 ? back : message.seq;
             last = message.seq;
@@ -656,8 +656,8 @@ static void read_only_work(struct box *box)
     remount(box->state_dir, 1024, MS_RDONLY);
     box_open(box); /* the file is out of reach: another stream */
     CU_ASSERT_NOT_EQUAL(box_stats(box).problem[0], '\0');
-    CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/odd", "<21>", 4, box->now_ms, WALL_MS), 1);
-    CU_ASSERT_EQUAL(outbox_take(box->outbox, "data/even", "<22>", 4, box->now_ms, WALL_MS), 2);
+    CU_ASSERT_EQUAL(box_put(box, 21, "<21>", 4), 1);
+    CU_ASSERT_EQUAL(box_put(box, 22, "<22>", 4), 2);
     CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
     char stream[16];
     (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box->outbox));
@@ -936,8 +936,7 @@ static void test_link_up_while_full(void)
     uint64_t seq = 1;
     for (; seq <= 200; seq++) {
         size_t length = box_body(seq, sizeof(body), body);
-        const char *topic = seq % 2 ? "data/odd" : "data/even";
-        CU_ASSERT_EQUAL(outbox_take(box.outbox, topic, body, length, box.now_ms, WALL_MS), seq);
+        CU_ASSERT_EQUAL(box_put(&box, seq, body, length), seq);
     }
     CU_ASSERT(outbox_commit(box.outbox, box.now_ms) < 0);
     box_link(&box, true);
@@ -974,8 +973,7 @@ static void test_both_full(void)
     uint64_t refused = 0, taken = 0;
     for (int i = 0; i < 3000; i++) {
         size_t length = box_body((uint64_t)i + 1, 1000, body);
-        const char *topic = i % 2 ? "data/even" : "data/odd";
-        uint64_t seq = outbox_take(box.outbox, topic, body, length, box.now_ms, WALL_MS);
+        uint64_t seq = box_put(&box, (uint64_t)i + 1, body, length);
         CU_ASSERT(seq == 0 || seq == (uint64_t)i + 1);
         refused += seq == 0;
         taken += seq != 0;
@@ -1107,7 +1105,7 @@ static void test_too_large(void)
     box_init(&box);
     box_open(&box);
     CU_ASSERT_EQUAL(box_take(&box, 1, OUTBOX_BODY_MAX_BYTES), 1);
-    CU_ASSERT_EQUAL(outbox_take(box.outbox, "x", body, sizeof(body), box.now_ms, WALL_MS), 0);
+    CU_ASSERT_EQUAL(box_put(&box, 2, body, sizeof(body)), 0);
     CU_ASSERT_EQUAL(box_take(&box, 1, 10), 3);
     CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     TEST_TEXT_EQUAL(gap.reason, "too-large");

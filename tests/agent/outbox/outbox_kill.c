@@ -66,7 +66,7 @@ static void take_some(struct box *box, int pipe_end)
         memset(body, (int)('a' + random_below(26)), length);
         (void)snprintf(body, 20, "%d.%u", (int)getpid(), random_below(1 << 23));
         prints[i] = fingerprint(body, length, 0);
-        uint64_t seq = outbox_take(box->outbox, "data/x", body, length, box->now_ms, WALL_MS);
+        uint64_t seq = box_put(box, 1, body, length);
         if (seq == 0)
             _exit(4);
         first = i == 0 ? seq : first;
@@ -98,7 +98,7 @@ static void report_gaps(struct box *box, int pipe_end)
     struct outbox_gap gap;
     while (outbox_next_gap(box->outbox, &gap)) {
         tell(pipe_end, &(struct report){.what = GAP, .seq = gap.first, .last = gap.last});
-        if (outbox_take(box->outbox, "event", "gap", 3, box->now_ms, WALL_MS) == 0)
+        if (box_put_event(box, "gap") == 0)
             _exit(7);
         outbox_gap_reported(box->outbox);
     }

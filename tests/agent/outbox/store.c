@@ -28,6 +28,7 @@ static void put(struct store *store, uint64_t first, uint64_t last)
                                               .wall_ms = (int64_t)seq * 7,
                                               .topic = "data/x",
                                               .topic_length = 6,
+                                              .facts = {OUTBOX_EVENT, "boiler", (int64_t)seq * 9},
                                               .body = body,
                                               .body_length = (size_t)length};
         CU_ASSERT_EQUAL_FATAL(store_put(store, &message), 0);
@@ -48,7 +49,9 @@ static bool see(void *context, const struct store_message *message)
     seen->good &= message->body && message->body_length == (size_t)length &&
                   memcmp(message->body, body, (size_t)length) == 0 &&
                   message->wall_ms == (int64_t)message->seq * 7 && message->topic_length == 6 &&
-                  memcmp(message->topic, "data/x", 6) == 0;
+                  memcmp(message->topic, "data/x", 6) == 0 && message->facts.kind == OUTBOX_EVENT &&
+                  strcmp(message->facts.owner, "boiler") == 0 &&
+                  message->facts.timestamp_ms == (int64_t)message->seq * 9;
     seen->seqs[seen->n++] = message->seq;
     return seen->n < seen->limit;
 }
