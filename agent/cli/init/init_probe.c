@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/scan.h"
 #include "tunnel/wire/wire.h"
@@ -22,7 +23,7 @@ void init_say(struct init_report *report, enum init_verdict verdict, const char 
     va_start(arguments, format);
     (void)vsnprintf(said, sizeof(said), format, arguments);
     va_end(arguments);
-    wire_put_text(text, sizeof(text), said);
+    text_put(text, sizeof(text), said);
     report->bad += verdict == INIT_BAD;
     if (report->steps) {
         json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",
