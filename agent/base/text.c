@@ -3,6 +3,8 @@
 
 #include "agent/base/utf8.h"
 
+#include <string.h>
+
 #define UTF8_MAX 4 /* the NUL ends every sequence */
 
 static bool is_control(char byte)
@@ -57,4 +59,21 @@ size_t text_printable(const char *text)
     size_t size = utf8_size(text, UTF8_MAX);
     bool is_c1 = at[0] == 0xc2 && at[1] < 0xa0;
     return is_control(*text) || (size == 2 && is_c1) || (size == 3 && is_deceptive(at)) ? 0 : size;
+}
+
+void text_put(char *field, size_t size, const char *text)
+{
+    size_t used = 0;
+    while (text[used]) {
+        size_t step = text_printable(text + used);
+        size_t take = step ? step : 1;
+        if (used + take >= size)
+            break;
+        if (step)
+            memcpy(field + used, text + used, step);
+        else
+            field[used] = '?';
+        used += take;
+    }
+    memset(field + used, 0, size - used);
 }

@@ -17,6 +17,12 @@ bool text_has_control(const char *text);
  */
 size_t text_printable(const char *text);
 
+/*
+ * Copies TEXT into FIELD, of SIZE bytes: cut between characters, each byte that is not printable
+ * replaced by '?', always terminated, and zero from there to the end of the field.
+ */
+void text_put(char *field, size_t size, const char *text);
+
 /* Replaces control characters and whatever is no UTF-8 by '?', so that TEXT stays on its line. */
 void text_make_printable(char *text);
 

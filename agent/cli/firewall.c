@@ -4,6 +4,7 @@
 #include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 #include "tunnel/firewall/firewall.h"
 
 #include <poll.h>
@@ -92,8 +93,8 @@ static int verify_again(const struct netd_call *netd, struct wire_message *messa
         return code;
     if (acknowledged.header.result != REFUSAL_NONE) {
         message->header.result = acknowledged.header.result;
-        wire_put_text(message->body.verdict.text, sizeof(message->body.verdict.text),
-                      acknowledged.body.text.text);
+        text_put(message->body.verdict.text, sizeof(message->body.verdict.text),
+                 acknowledged.body.text.text);
         return CLI_DONE;
     }
     bool was_mended = message->body.verdict.was_mended;

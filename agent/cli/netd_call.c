@@ -81,12 +81,12 @@ int netd_call_print_json(json_t *document)
 
 int netd_call_report(const struct netd_call *netd, const struct wire_message *reply)
 {
-    enum session_refusal refusal = (enum session_refusal)reply->header.result;
+    enum refusal refusal = (enum refusal)reply->header.result;
     const char *text = reply->body.text.text;
     if (netd->json) {
         json_t *document = json_pack("{s:s}", "result", refusal ? "refused" : "accepted");
         if (refusal)
-            json_object_set_new(document, "reason", json_string(session_refusal_names[refusal]));
+            json_object_set_new(document, "reason", json_string(refusal_names[refusal]));
         if (text[0])
             json_object_set_new(document, "detail", json_string(text));
         (void)netd_call_print_json(document);
@@ -94,7 +94,7 @@ int netd_call_report(const struct netd_call *netd, const struct wire_message *re
         (void)puts(text);
     }
     if (refusal)
-        return cli_fail(CLI_FAILED, netd->name, "refused: %s%s%s", session_refusal_names[refusal],
+        return cli_fail(CLI_FAILED, netd->name, "refused: %s%s%s", refusal_names[refusal],
                         text[0] ? ": " : "", text);
     return CLI_DONE;
 }

@@ -4,6 +4,7 @@
 #include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +136,7 @@ static int open_session(const struct netd_call *netd, const struct options *opti
     struct wire_message message;
     wire_begin(&message, WIRE_OPEN_LOCAL, 2);
     struct wire_open *body = &message.body.open;
-    if (options->n_words == 0 || options->n_words > WIRE_MAX_SERVICES || !options->ttl ||
+    if (options->n_words == 0 || options->n_words > SESSION_MAX_SERVICES || !options->ttl ||
         !options->reason)
         return cli_usage(options->context);
     if (!cli_parse_duration(options->ttl, &body->ttl_s))
@@ -143,8 +144,8 @@ static int open_session(const struct netd_call *netd, const struct options *opti
                         options->ttl);
     body->n_services = (uint32_t)options->n_words;
     for (size_t i = 0; i < options->n_words; i++)
-        wire_put_text(body->services[i], sizeof(body->services[i]), options->words[i]);
-    wire_put_text(body->reason, sizeof(body->reason), options->reason);
+        text_put(body->services[i], sizeof(body->services[i]), options->words[i]);
+    text_put(body->reason, sizeof(body->reason), options->reason);
     if (wire_check_request(&message, wire_request_size(WIRE_OPEN_LOCAL)) < 0)
         return cli_fail(CLI_USAGE, NAME,
                         "the names of services are 1 to 64 of A-Z a-z 0-9 _ . -, "
@@ -162,8 +163,8 @@ static int extend_session(const struct netd_call *netd, const struct options *op
     if (!cli_parse_duration(options->ttl, &message.body.extend.ttl_s))
         return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
-    wire_put_text(message.body.extend.reason, sizeof(message.body.extend.reason),
-                  options->reason ? options->reason : "extended on site");
+    text_put(message.body.extend.reason, sizeof(message.body.extend.reason),
+             options->reason ? options->reason : "extended on site");
     if (wire_check_request(&message, wire_request_size(WIRE_EXTEND)) < 0)
         return cli_fail(CLI_USAGE, NAME, "the reason must be 1 to 200 printable characters");
     int code = netd_call_ask(netd, &message, ANSWER_MS);

@@ -91,7 +91,7 @@ static void netd_challenge(void *context, const char *challenge)
     command_relay_challenge(gateway->command_relay, challenge);
 }
 
-static void netd_answered(void *context, enum session_refusal refusal,
+static void netd_answered(void *context, enum refusal refusal,
                           const struct wire_signed_reply *reply)
 {
     struct gateway *gateway = context;

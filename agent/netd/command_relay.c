@@ -7,6 +7,7 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/strbuf.h"
+#include "agent/base/text.h"
 #include "agent/payload/encode.h"
 
 #include <errno.h>
@@ -100,11 +101,11 @@ static void write_connect(struct strbuf *out, const char *text)
         strbuf_add_char(out, ']');
 }
 
-static void write_refusal(struct strbuf *out, const char *id, enum session_refusal refusal)
+static void write_refusal(struct strbuf *out, const char *id, enum refusal refusal)
 {
     strbuf_add(out, "{\"id\":");
     json_add_string(out, id, strlen(id));
-    strbuf_addf(out, ",\"result\":\"refused\",\"reason\":\"%s\"}", session_refusal_names[refusal]);
+    strbuf_addf(out, ",\"result\":\"refused\",\"reason\":\"%s\"}", refusal_names[refusal]);
 }
 
 static void write_acceptance(struct strbuf *out, const struct wire_signed_reply *reply)
@@ -118,13 +119,13 @@ static void write_acceptance(struct strbuf *out, const struct wire_signed_reply 
 }
 
 /* Refuses unread, so without the command's id. */
-static void refuse(struct command_relay *command_relay, enum session_refusal refusal)
+static void refuse(struct command_relay *command_relay, enum refusal refusal)
 {
     write_refusal(new_reply(command_relay), "", refusal);
 }
 
 /* The same for what anybody may cause as often as he likes. */
-static void refuse_sparingly(struct command_relay *command_relay, enum session_refusal refusal,
+static void refuse_sparingly(struct command_relay *command_relay, enum refusal refusal,
                              int64_t now_ms)
 {
     if (now_ms - command_relay->second_ms >= 1000) {
@@ -135,7 +136,7 @@ static void refuse_sparingly(struct command_relay *command_relay, enum session_r
         log_info("courier",
                  "result=refused reason=%s: not handed to netd; at most %d a "
                  "second are answered",
-                 session_refusal_names[refusal], REFUSALS_A_SECOND);
+                 refusal_names[refusal], REFUSALS_A_SECOND);
     if (command_relay->refusals++ < REFUSALS_A_SECOND)
         refuse(command_relay, refusal);
 }
@@ -168,7 +169,7 @@ static void set_challenge(struct command_relay *command_relay, const char *chall
 {
     if (strcmp(command_relay->challenge, challenge) == 0)
         return;
-    wire_put_text(command_relay->challenge, sizeof(command_relay->challenge), challenge);
+    text_put(command_relay->challenge, sizeof(command_relay->challenge), challenge);
     command_relay->is_told = false;
 }
 
@@ -190,7 +191,7 @@ void command_relay_netd(struct command_relay *command_relay, bool is_connected)
         refuse(command_relay, REFUSAL_FAILED);
 }
 
-void command_relay_answered(struct command_relay *command_relay, enum session_refusal refusal,
+void command_relay_answered(struct command_relay *command_relay, enum refusal refusal,
                             const struct wire_signed_reply *reply)
 {
     if (!command_relay->is_under_way)
@@ -202,8 +203,7 @@ void command_relay_answered(struct command_relay *command_relay, enum session_re
         return;
     }
     /* netd's journal has what counts; nobody fills the log with the rest. */
-    log_debug("courier", "id=%s result=refused reason=%s", reply->id,
-              session_refusal_names[refusal]);
+    log_debug("courier", "id=%s result=refused reason=%s", reply->id, refusal_names[refusal]);
     write_refusal(new_reply(command_relay), reply->id, refusal);
 }
 

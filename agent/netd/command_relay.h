@@ -63,7 +63,7 @@ void command_relay_challenge(struct command_relay *command_relay, const char *ch
 /*
  * netd's answer to what was delivered.
  */
-void command_relay_answered(struct command_relay *command_relay, enum session_refusal refusal,
+void command_relay_answered(struct command_relay *command_relay, enum refusal refusal,
                             const struct wire_signed_reply *reply);
 
 /*

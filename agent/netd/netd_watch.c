@@ -174,8 +174,7 @@ static void on_challenge(void *context, const char *challenge)
     watch->callbacks.challenge(watch->callbacks.context, challenge);
 }
 
-static void on_answer(void *context, enum session_refusal refusal,
-                      const struct wire_signed_reply *reply)
+static void on_answer(void *context, enum refusal refusal, const struct wire_signed_reply *reply)
 {
     struct netd_watch *watch = context;
     watch->callbacks.answered(watch->callbacks.context, refusal, reply);

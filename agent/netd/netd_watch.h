@@ -26,8 +26,7 @@ struct netd_watch_callbacks {
     /* What the next signed command must carry: 64 hex digits. */
     void (*challenge)(void *context, const char *challenge);
     /* The answer to netd_watch_signed(). None comes when netd goes before. */
-    void (*answered)(void *context, enum session_refusal refusal,
-                     const struct wire_signed_reply *reply);
+    void (*answered)(void *context, enum refusal refusal, const struct wire_signed_reply *reply);
     void *context;
 };
 

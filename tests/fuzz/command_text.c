@@ -3,6 +3,7 @@
  * text only, the one that was signed, and all of it is safe to use as it is.
  */
 #include "tunnel/model/command_text.h"
+#include "tunnel/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static void check(const struct command *command, const char *text, size_t length
     CLEANUP(strbuf_free) struct strbuf again = STRBUF_EMPTY;
     must(strlen(command->challenge) == 64 && strlen(command->id) > 0);
     must(strchr(command->gateway, '/') && !strpbrk(command->gateway, "+#\n "));
-    must(command->n_services <= WIRE_MAX_SERVICES && command->ttl_s >= 0);
+    must(command->n_services <= SESSION_MAX_SERVICES && command->ttl_s >= 0);
     must((command->n_services > 0) == (command->action == COMMAND_OPEN));
     for (size_t i = 0; i < command->n_services; i++)
         must(command->services[i][0] && !strpbrk(command->services[i], ", \n*/"));

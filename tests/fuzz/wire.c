@@ -21,14 +21,14 @@ static void check_request(const struct wire_message *message)
     const struct wire_open *open = &message->body.open;
     switch (message->header.verb) {
     case WIRE_OPEN_LOCAL:
-        must(open->n_services >= 1 && open->n_services <= WIRE_MAX_SERVICES);
-        for (uint32_t i = 0; i < WIRE_MAX_SERVICES; i++)
-            must(strlen(open->services[i]) < WIRE_NAME_BYTES);
-        must(strlen(open->reason) > 0 && strlen(open->reason) < WIRE_REASON_BYTES);
+        must(open->n_services >= 1 && open->n_services <= SESSION_MAX_SERVICES);
+        for (uint32_t i = 0; i < SESSION_MAX_SERVICES; i++)
+            must(strlen(open->services[i]) < SESSION_NAME_BYTES);
+        must(strlen(open->reason) > 0 && strlen(open->reason) < SESSION_REASON_BYTES);
         must(!strpbrk(open->reason, "\n\r\x1b"));
         break;
     case WIRE_EXTEND:
-        must(strlen(message->body.extend.reason) < WIRE_REASON_BYTES);
+        must(strlen(message->body.extend.reason) < SESSION_REASON_BYTES);
         break;
     case WIRE_SIGNED:
         must(message->body.signed_text.length <= WIRE_SIGNED_BYTES);
@@ -44,14 +44,14 @@ static void check_request(const struct wire_message *message)
 
 static void check_reply(const struct wire_message *message)
 {
-    must(message->header.result >= 0 && message->header.result <= REFUSAL_NOT_PERMITTED);
-    (void)strlen(session_refusal_names[message->header.result]);
+    must(message->header.result >= 0 && message->header.result < REFUSAL_COUNT);
+    (void)strlen(refusal_names[message->header.result]);
     if (message->header.verb == WIRE_STATUS) {
         const struct wire_status *status = &message->body.status;
         must(strlen(session_state_names[status->session_state]) > 0);
         must(strlen(session_end_names[status->session_end]) > 0);
         must(strlen(status->opener) < sizeof(status->opener));
-        must(status->n_services <= WIRE_MAX_SERVICES);
+        must(status->n_services <= SESSION_MAX_SERVICES);
     }
     if (message->header.verb == WIRE_SIGNED) {
         const struct wire_signed_reply *reply = &message->body.signed_reply;

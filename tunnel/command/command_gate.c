@@ -32,7 +32,7 @@ struct command_gate {
 
 /* What is known about one attempt. */
 struct attempt {
-    const struct wire_signed *message;
+    const struct command_message *message;
     int64_t now_ms;
     struct command_parts parts;
     int split;        /* command_split()'s result */
@@ -71,7 +71,7 @@ static bool write_strangers_line(struct command_gate *gate, const char *event,
 }
 
 static void journal_refusal(struct command_gate *gate, const struct attempt *attempt,
-                            enum session_refusal refusal)
+                            enum refusal refusal)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     if (attempt->is_read) {
@@ -79,7 +79,7 @@ static void journal_refusal(struct command_gate *gate, const struct attempt *att
         journal_add(&line, "action", command_action_names[attempt->command.action]);
     }
     journal_add(&line, "by", attempt->is_verified ? attempt->signature.signer : "unknown");
-    journal_add(&line, "reason", session_refusal_names[refusal]);
+    journal_add(&line, "reason", refusal_names[refusal]);
     if (attempt->signature.key[0])
         journal_add(&line, "key", attempt->signature.key);
     if (attempt->detail.length)
@@ -113,7 +113,7 @@ static void turn_away(struct command_gate *gate, int64_t now_ms)
     if (gate->turned_away++ > 0)
         return;
     journal_add(&detail, "by", "unknown");
-    journal_add(&detail, "reason", session_refusal_names[REFUSAL_RATE_LIMITED]);
+    journal_add(&detail, "reason", refusal_names[REFUSAL_RATE_LIMITED]);
     journal_add_i64(&detail, "failures", COMMAND_GATE_MAX_FAILURES);
     journal_add(&detail, "detail", "more of them are counted, not journalled");
     (void)write_strangers_line(gate, "tunnel_refused", &detail, now_ms);
@@ -166,26 +166,26 @@ static void look_at_signers(struct command_gate *gate)
 
 /* ---- The checks, in their order ---- */
 
-typedef enum session_refusal check(struct command_gate *gate, struct attempt *attempt);
+typedef enum refusal check(struct command_gate *gate, struct attempt *attempt);
 
-static enum session_refusal check_rate(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_rate(struct command_gate *gate, struct attempt *attempt)
 {
     return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
 }
 
-static enum session_refusal check_size(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_size(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_cut || attempt->split == -EFBIG ? REFUSAL_TOO_LARGE : REFUSAL_NONE;
 }
 
-static enum session_refusal check_retained(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_retained(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
 }
 
-static enum session_refusal check_parts(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_parts(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     if (attempt->split == 0)
@@ -194,7 +194,7 @@ static enum session_refusal check_parts(struct command_gate *gate, struct attemp
     return REFUSAL_MALFORMED;
 }
 
-static enum session_refusal verdict_refusal(enum signature_verdict verdict)
+static enum refusal verdict_refusal(enum signature_verdict verdict)
 {
     switch (verdict) {
     case SIGNATURE_GOOD:
@@ -212,12 +212,12 @@ static enum session_refusal verdict_refusal(enum signature_verdict verdict)
     return REFUSAL_FAILED;
 }
 
-static enum session_refusal check_signature(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_signature(struct command_gate *gate, struct attempt *attempt)
 {
     struct signature_result *result = &attempt->signature;
     look_at_signers(gate);
     signature_verify(&gate->settings.signature, &attempt->parts, result);
-    enum session_refusal refusal = verdict_refusal(result->verdict);
+    enum refusal refusal = verdict_refusal(result->verdict);
     attempt->is_verified = result->verdict == SIGNATURE_GOOD;
     if (refusal == REFUSAL_NONE)
         return refusal;
@@ -228,7 +228,7 @@ static enum session_refusal check_signature(struct command_gate *gate, struct at
     return refusal;
 }
 
-static enum session_refusal check_grammar(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_grammar(struct command_gate *gate, struct attempt *attempt)
 {
     (void)gate;
     if (command_parse(attempt->parts.text, attempt->parts.text_length, &attempt->command) < 0)
@@ -237,7 +237,7 @@ static enum session_refusal check_grammar(struct command_gate *gate, struct atte
     return REFUSAL_NONE;
 }
 
-static enum session_refusal check_gateway(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_gateway(struct command_gate *gate, struct attempt *attempt)
 {
     if (strcmp(attempt->command.gateway, gate->settings.config->tunnel.gateway) == 0)
         return REFUSAL_NONE;
@@ -246,21 +246,21 @@ static enum session_refusal check_gateway(struct command_gate *gate, struct atte
 }
 
 /* Before the challenge: of a command that comes once more this says more. */
-static enum session_refusal check_used(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_used(struct command_gate *gate, struct attempt *attempt)
 {
     return used_commands_has(gate->used, attempt->command.id, attempt->command.challenge)
                ? REFUSAL_REPLAYED
                : REFUSAL_NONE;
 }
 
-static enum session_refusal check_challenge(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_challenge(struct command_gate *gate, struct attempt *attempt)
 {
     attempt->is_fresh =
         challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms);
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
-static enum session_refusal check_ttl(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_ttl(struct command_gate *gate, struct attempt *attempt)
 {
     int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
     if (attempt->command.action == COMMAND_CLOSE || (ttl_s >= 1 && ttl_s <= max_ttl_s))
@@ -271,7 +271,7 @@ static enum session_refusal check_ttl(struct command_gate *gate, struct attempt 
 }
 
 /* Each must be in netd.conf, and be named once. */
-static enum session_refusal check_services(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_services(struct command_gate *gate, struct attempt *attempt)
 {
     const struct command *command = &attempt->command;
     for (size_t i = 0; i < command->n_services; i++) {
@@ -287,7 +287,7 @@ static enum session_refusal check_services(struct command_gate *gate, struct att
 }
 
 /* What closes is done even if it cannot be written down. */
-static enum session_refusal use_up(struct command_gate *gate, struct attempt *attempt)
+static enum refusal use_up(struct command_gate *gate, struct attempt *attempt)
 {
     const struct command *command = &attempt->command;
     int problem = used_commands_add(gate->used, command->id, command->challenge);
@@ -301,7 +301,7 @@ static enum session_refusal use_up(struct command_gate *gate, struct attempt *at
     return REFUSAL_FAILED;
 }
 
-static enum session_refusal act(struct command_gate *gate, struct attempt *attempt)
+static enum refusal act(struct command_gate *gate, struct attempt *attempt)
 {
     attempt->is_acted = true;
     return gate->settings.act(gate->settings.context, &attempt->command, attempt->signature.signer);
@@ -316,21 +316,21 @@ static check *const checks[] = {
 /* ---- One attempt ---- */
 
 /* For the answer only: the one who asked is told which of his commands it was. */
-static void find_id(const struct attempt *attempt, char ret_id[WIRE_NAME_BYTES])
+static void find_id(const struct attempt *attempt, char ret_id[SESSION_NAME_BYTES])
 {
     struct command command;
     if (attempt->is_read)
-        memcpy(ret_id, attempt->command.id, WIRE_NAME_BYTES);
+        memcpy(ret_id, attempt->command.id, SESSION_NAME_BYTES);
     else if (attempt->split == 0 &&
              command_parse(attempt->parts.text, attempt->parts.text_length, &command) == 0)
-        memcpy(ret_id, command.id, WIRE_NAME_BYTES);
+        memcpy(ret_id, command.id, SESSION_NAME_BYTES);
 }
 
-void command_gate_command(struct command_gate *gate, const struct wire_signed *message,
+void command_gate_command(struct command_gate *gate, const struct command_message *message,
                           int64_t now_ms, struct command_gate_answer *ret_answer)
 {
     struct attempt attempt = {.message = message, .now_ms = now_ms};
-    enum session_refusal refusal = REFUSAL_NONE;
+    enum refusal refusal = REFUSAL_NONE;
     command_gate_tick(gate, now_ms);
     attempt.split = command_split(message->text, message->length, &attempt.parts);
     for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)

@@ -39,7 +39,7 @@ struct command_gate_settings {
      * been checked, and it is on disk as used. Journals what it does or refuses. REFUSAL_NONE:
      * done, or begun.
      */
-    enum session_refusal (*act)(void *context, const struct command *command, const char *signer);
+    enum refusal (*act)(void *context, const struct command *command, const char *signer);
     void (*changed)(void *context); /* the challenge or the journal changed */
     void *context;
 };
@@ -52,13 +52,21 @@ struct command_gate *command_gate_free(struct command_gate *gate); /* NULL is fi
 const char *command_gate_challenge(const struct command_gate *gate);
 
 struct command_gate_answer {
-    enum session_refusal refusal;
-    enum command_action action; /* valid with REFUSAL_NONE */
-    char id[WIRE_NAME_BYTES];   /* "" when the text cannot be read */
+    enum refusal refusal;
+    enum command_action action;  /* valid with REFUSAL_NONE */
+    char id[SESSION_NAME_BYTES]; /* "" when the text cannot be read */
 };
 
-/* One attempt. MESSAGE has passed wire_check_request(). Blocks while ssh-keygen runs. */
-void command_gate_command(struct command_gate *gate, const struct wire_signed *message,
+/* What came from the broker, as it came. */
+struct command_message {
+    const char *text; /* any bytes; no NUL at the end */
+    size_t length;
+    bool is_retained; /* the broker had kept it */
+    bool is_cut;      /* there was more than may be: this is the beginning */
+};
+
+/* One attempt. Blocks while ssh-keygen runs. */
+void command_gate_command(struct command_gate *gate, const struct command_message *message,
                           int64_t now_ms, struct command_gate_answer *ret_answer);
 
 /* Renews the challenge when its hour is over, and ends the rate limit. To be called when due. */

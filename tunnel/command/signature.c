@@ -12,6 +12,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,7 +239,7 @@ static void conclude(struct signature_result *result, enum signature_verdict ver
                      const char *detail)
 {
     result->verdict = verdict;
-    wire_put_text(result->detail, sizeof(result->detail), detail);
+    text_put(result->detail, sizeof(result->detail), detail);
 }
 
 /* ssh-keygen says `... key SHA256:...` about a good signature. */

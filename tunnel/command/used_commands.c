@@ -16,12 +16,12 @@
 
 #define FIRST_LINE "sallyport-used-commands 1\n"
 #define LAST_MARK "end "
-#define LINE_BYTES (CHALLENGE_BYTES + WIRE_NAME_BYTES) /* with a space and the LF */
+#define LINE_BYTES (CHALLENGE_BYTES + SESSION_NAME_BYTES) /* with a space and the LF */
 #define MAX_BYTES                                                                                  \
     (sizeof(FIRST_LINE) + sizeof(LAST_MARK) + SHA256_HEX_BYTES + USED_MAX * LINE_BYTES)
 
 struct entry {
-    char challenge[CHALLENGE_BYTES], id[WIRE_NAME_BYTES];
+    char challenge[CHALLENGE_BYTES], id[SESSION_NAME_BYTES];
 };
 
 struct used_commands {

@@ -136,9 +136,9 @@ static bool read_services(const char *value, size_t length, struct command *comm
     for (;;) {
         const char *comma = memchr(value, ',', length);
         size_t name = comma ? (size_t)(comma - value) : length;
-        if (command->n_services == WIRE_MAX_SERVICES ||
+        if (command->n_services == SESSION_MAX_SERVICES ||
             !take(value, name, UPPER LOWER DIGITS "_.-", command->services[command->n_services],
-                  WIRE_NAME_BYTES))
+                  SESSION_NAME_BYTES))
             return false;
         command->n_services++;
         if (!comma)

@@ -19,7 +19,7 @@
 #define SALLYPORT_TUNNEL_MODEL_COMMAND_TEXT_H
 
 #include "agent/base/strbuf.h"
-#include "tunnel/wire/wire.h"
+#include "tunnel/model/session.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -37,12 +37,13 @@ extern const char *const command_action_names[]; /* "open", "extend", "close" */
 struct command {
     char gateway[132];  /* "SITE/ID"; charset and lengths are checked */
     char challenge[65]; /* hex digits */
-    char id[WIRE_NAME_BYTES];
+    char id[SESSION_NAME_BYTES];
     enum command_action action;
-    char services[WIRE_MAX_SERVICES][WIRE_NAME_BYTES]; /* [A-Za-z0-9_.-]; may name one twice */
-    size_t n_services;                                 /* at least 1 for COMMAND_OPEN, else 0 */
-    int64_t ttl_s;                  /* 0 for COMMAND_CLOSE; may be 0 or too much for others */
-    char reason[WIRE_REASON_BYTES]; /* "" for COMMAND_CLOSE */
+    char services[SESSION_MAX_SERVICES]
+                 [SESSION_NAME_BYTES]; /* [A-Za-z0-9_.-]; may name one twice */
+    size_t n_services;                 /* at least 1 for COMMAND_OPEN, else 0 */
+    int64_t ttl_s;                     /* 0 for COMMAND_CLOSE; may be 0 or too much for others */
+    char reason[SESSION_REASON_BYTES]; /* "" for COMMAND_CLOSE */
 };
 
 /* The two parts of a message; they point into it. */

@@ -7,8 +7,14 @@
 #ifndef SALLYPORT_TUNNEL_MODEL_SESSION_H
 #define SALLYPORT_TUNNEL_MODEL_SESSION_H
 
+#include "tunnel/model/refusal.h"
+
 #include <stdbool.h>
 #include <stdint.h>
+
+#define SESSION_MAX_SERVICES 16  /* that one session may open */
+#define SESSION_NAME_BYTES 65    /* of a service, of a command's id; with the NUL */
+#define SESSION_REASON_BYTES 804 /* 200 characters of UTF-8, the NUL, rounded up */
 
 #define SESSION_APPROVAL_MS (15 * 60 * 1000)
 #define SESSION_OPENING_MS 18000 /* to a handshake with the hub; the answer comes within 20 s */
@@ -20,7 +26,8 @@ enum session_state {
     SESSION_OPEN,          /* the lease is, or is just being put, in the kernel */
     SESSION_CLOSING,       /* everything is being removed; tried again until it is */
 };
-extern const char *const session_state_names[]; /* "closed", "waiting", "opening", ... */
+#define SESSION_STATE_COUNT (SESSION_CLOSING + 1)
+extern const char *const session_state_names[SESSION_STATE_COUNT]; /* "closed", "waiting", ... */
 
 /* Why a session ended. */
 enum session_end {
@@ -35,32 +42,8 @@ enum session_end {
     SESSION_END_NOT_APPROVED,
     SESSION_END_HUB_UNREACHABLE,
 };
-extern const char *const session_end_names[]; /* "none", "expired", "idle", ... as published */
-
-/* Why a request was refused. One code, never more: see interfaces.md's list. */
-enum session_refusal {
-    REFUSAL_NONE,
-    REFUSAL_MALFORMED,
-    REFUSAL_TOO_LARGE,
-    REFUSAL_RETAINED,
-    REFUSAL_WRONG_GATEWAY,
-    REFUSAL_BAD_CHALLENGE,
-    REFUSAL_REPLAYED,
-    REFUSAL_BAD_SIGNATURE,
-    REFUSAL_UNKNOWN_SIGNER,
-    REFUSAL_UNKNOWN_SERVICE,
-    REFUSAL_BAD_TTL,
-    REFUSAL_NOT_APPROVED,
-    REFUSAL_ALREADY_OPEN,
-    REFUSAL_NOT_OPEN,
-    REFUSAL_TAMPERED,
-    REFUSAL_RATE_LIMITED,
-    REFUSAL_HUB_UNREACHABLE,
-    REFUSAL_FAILED,        /* the gateway could not do it: interface, firewall */
-    REFUSAL_JOURNAL,       /* it could not be written down, so it was not done */
-    REFUSAL_NOT_PERMITTED, /* this peer may not ask that */
-};
-extern const char *const session_refusal_names[];
+#define SESSION_END_COUNT (SESSION_END_HUB_UNREACHABLE + 1)
+extern const char *const session_end_names[SESSION_END_COUNT]; /* "none", "expired", ... */
 
 /* The site's limits; from netd.conf, checked there, checked again here. */
 struct session_limits {
@@ -107,7 +90,7 @@ enum session_action {
 };
 
 struct session_decision {
-    enum session_refusal refusal; /* not REFUSAL_NONE: nothing changes */
+    enum refusal refusal; /* not REFUSAL_NONE: nothing changes */
     enum session_action action;
     bool widens;         /* must not be committed unless the journal line is safe on disk */
     const char *journal; /* the journal's event: "tunnel_asked", ...; NULL: nothing to write */

@@ -33,7 +33,7 @@ struct netd {
     struct netd_server *server;
     struct command_gate *gate; /* NULL without a tunnel */
     sd_event_source *gate_timer;
-    char signed_id[WIRE_NAME_BYTES]; /* of the signed command whose answer comes later */
+    char signed_id[SESSION_NAME_BYTES]; /* of the signed command whose answer comes later */
     sd_event *loop;
 };
 

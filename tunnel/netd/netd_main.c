@@ -219,7 +219,7 @@ static void on_changed(void *context)
         netd_server_notify(netd->server);
 }
 
-static void on_opened(void *context, enum session_refusal refusal, const char *text)
+static void on_opened(void *context, enum refusal refusal, const char *text)
 {
     struct netd *netd = context;
     if (netd->server)

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "tunnel/netd/config_trial.h"
 
 #include <errno.h>
@@ -18,11 +19,11 @@ typedef enum netd_server_answer verb_handler(struct netd *netd, const struct net
                                              struct wire_message *reply);
 
 /* Fills a reply that is a verdict and a text. */
-static enum netd_server_answer answer(struct wire_message *reply, enum session_refusal refusal,
+static enum netd_server_answer answer(struct wire_message *reply, enum refusal refusal,
                                       const struct strbuf *text)
 {
     reply->header.result = (int32_t)refusal;
-    wire_put_text(reply->body.text.text, sizeof(reply->body.text.text), strbuf_text(text));
+    text_put(reply->body.text.text, sizeof(reply->body.text.text), strbuf_text(text));
     return NETD_SERVER_ANSWER_NOW;
 }
 
@@ -31,9 +32,9 @@ static enum netd_server_answer hello(struct netd *netd, const struct netd_server
 {
     (void)request;
     struct wire_hello *body = &reply->body.hello;
-    wire_put_text(body->version, sizeof(body->version), SALLYPORT_VERSION);
+    text_put(body->version, sizeof(body->version), SALLYPORT_VERSION);
     if (netd->config->tunnel.is_configured)
-        wire_put_text(body->gateway, sizeof(body->gateway), netd->config->tunnel.gateway);
+        text_put(body->gateway, sizeof(body->gateway), netd->config->tunnel.gateway);
     body->role = peer->role;
     return NETD_SERVER_ANSWER_NOW;
 }
@@ -51,12 +52,12 @@ static enum netd_server_answer status(struct netd *netd, const struct netd_serve
     body->firewall_exceptions = posture.exceptions;
     body->firewall_reloads = posture.reloads;
     body->firewall_changed_by_pid = posture.changed_by_pid;
-    wire_put_text(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
-    wire_put_text(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
+    text_put(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
+    text_put(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
     if (netd->is_unconfirmed && !netd->trial && !posture.problem[0])
-        wire_put_text(body->firewall_problem, sizeof(body->firewall_problem),
-                      "netd.conf has rules that were tried and not confirmed: those before are "
-                      "loaded, also after a restart");
+        text_put(body->firewall_problem, sizeof(body->firewall_problem),
+                 "netd.conf has rules that were tried and not confirmed: those before are "
+                 "loaded, also after a restart");
     if (netd->trial) {
         int64_t left_ms = netd->trial_ends_ms - clock_mono_ns() / CLOCK_NS_PER_MS;
         body->is_trying = left_ms > 0 ? (uint32_t)((left_ms + 999) / 1000) : 1;
@@ -87,7 +88,7 @@ static enum netd_server_answer counters(struct netd *netd, const struct netd_ser
 
 /* Begun and not waiting for a person: the answer comes when the hub has answered, or has not. */
 static enum netd_server_answer answer_opening(const struct netd *netd, struct wire_message *reply,
-                                              enum session_refusal refusal, struct strbuf *text)
+                                              enum refusal refusal, struct strbuf *text)
 {
     if (refusal == REFUSAL_NONE && !session_control_is_waiting(netd->session_control))
         return NETD_SERVER_ANSWER_LATER;
@@ -160,9 +161,9 @@ static enum netd_server_answer verify_firewall(struct netd *netd,
     body->firewall_state = posture.state;
     body->was_mended = result == 1;
     if (result < 0 && !posture.problem[0])
-        wire_put_text(body->text, sizeof(body->text), strerror(-result));
+        text_put(body->text, sizeof(body->text), strerror(-result));
     else
-        wire_put_text(body->text, sizeof(body->text), posture.problem);
+        text_put(body->text, sizeof(body->text), posture.problem);
     if (result < 0)
         reply->header.result = REFUSAL_FAILED;
     return NETD_SERVER_ANSWER_NOW;
@@ -306,7 +307,7 @@ static enum netd_server_answer read_journal(struct netd *netd, const struct netd
         journal_read(netd->journal, request->body.cursor.cursor, &line, &body->next, &starts_file);
     if (got < 0)
         reply->header.result = REFUSAL_FAILED;
-    wire_put_text(body->line, sizeof(body->line), strbuf_text(&line));
+    text_put(body->line, sizeof(body->line), strbuf_text(&line));
     body->length = (uint32_t)strlen(body->line);
     body->starts_file = starts_file;
     return NETD_SERVER_ANSWER_NOW;
@@ -350,5 +351,5 @@ void netd_complete(void *context, struct wire_message *reply, const char *text)
     if (reply->header.verb == WIRE_SIGNED)
         netd_answer_signed(netd, netd->signed_id, reply);
     else
-        wire_put_text(reply->body.text.text, sizeof(reply->body.text.text), text);
+        text_put(reply->body.text.text, sizeof(reply->body.text.text), text);
 }

@@ -6,6 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,7 +16,7 @@
 
 /* ---- What passed the gate ---- */
 
-static enum session_refusal act(void *context, const struct command *command, const char *signer)
+static enum refusal act(void *context, const struct command *command, const char *signer)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY; /* for people on site; not sent */
     struct netd *netd = context;
@@ -102,7 +103,7 @@ enum netd_server_answer netd_challenge(struct netd *netd, const struct netd_serv
     (void)peer, (void)request;
     struct wire_challenge *body = &reply->body.challenge;
     if (netd->gate && command_gate_challenge(netd->gate)[0])
-        wire_put_text(body->challenge, sizeof(body->challenge), command_gate_challenge(netd->gate));
+        text_put(body->challenge, sizeof(body->challenge), command_gate_challenge(netd->gate));
     else
         reply->header.result = REFUSAL_NOT_PERMITTED;
     return NETD_SERVER_ANSWER_NOW;
@@ -112,12 +113,17 @@ enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_
                                     const struct wire_message *request, struct wire_message *reply)
 {
     struct command_gate_answer answer;
+    const struct wire_signed *body = &request->body.signed_text;
+    const struct command_message message = {.text = body->text,
+                                            .length = body->length,
+                                            .is_retained = body->is_retained,
+                                            .is_cut = body->is_cut};
     (void)peer;
     if (!netd->gate) { /* a gateway without a tunnel has no service */
         reply->header.result = REFUSAL_UNKNOWN_SERVICE;
         return NETD_SERVER_ANSWER_NOW;
     }
-    command_gate_command(netd->gate, &request->body.signed_text, clock_boot_ms(), &answer);
+    command_gate_command(netd->gate, &message, clock_boot_ms(), &answer);
     arm(netd);
     reply->header.result = (int32_t)answer.refusal;
     netd_answer_signed(netd, answer.id, reply);

@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "tunnel/session/tunnel_opening.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ struct session_control {
     /* What was asked for; valid unless the session is closed. */
     const struct tunnel_service *services[NETD_MAX_SERVICES];
     size_t n_services;
-    char opener[132], reason[WIRE_REASON_BYTES], id[WIRE_NAME_BYTES];
+    char opener[132], reason[SESSION_REASON_BYTES], id[SESSION_NAME_BYTES];
     char detail[160]; /* why it failed, or the last one did */
 };
 
@@ -169,9 +170,9 @@ static void arm(struct session_control *session_control)
 }
 
 /* Takes the next state; returns the refusal when the journal forbids it. */
-static enum session_refusal commit(struct session_control *session_control,
-                                   const struct session_decision *decision,
-                                   const struct session_control_asker *asker)
+static enum refusal commit(struct session_control *session_control,
+                           const struct session_decision *decision,
+                           const struct session_control_asker *asker)
 {
     if (decision->journal) {
         CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
@@ -186,7 +187,7 @@ static enum session_refusal commit(struct session_control *session_control,
 }
 
 /* How an attempt that came to an end is told to the one who asked. */
-static enum session_refusal end_refusal(enum session_end end)
+static enum refusal end_refusal(enum session_end end)
 {
     switch (end) {
     case SESSION_END_HUB_UNREACHABLE:
@@ -208,7 +209,7 @@ static enum session_refusal end_refusal(enum session_end end)
 }
 
 /* Tells the one who asked, once. */
-static void answer(struct session_control *session_control, enum session_refusal refusal)
+static void answer(struct session_control *session_control, enum refusal refusal)
 {
     if (!session_control->is_asked)
         return;
@@ -220,7 +221,7 @@ static void answer(struct session_control *session_control, enum session_refusal
 /* The event that ends the session because something could not be done. */
 static struct session_event failure(struct session_control *session_control, const char *detail)
 {
-    wire_put_text(session_control->detail, sizeof(session_control->detail), detail);
+    text_put(session_control->detail, sizeof(session_control->detail), detail);
     return (struct session_event){.input = SESSION_END, .end = SESSION_END_FAILED};
 }
 
@@ -261,16 +262,15 @@ static bool perform(struct session_control *session_control, enum session_action
  * Feeds one event, and the events that follow from it, until the session rests. Each round either
  * rests or goes one state further, so there are few. Returns what became of the first.
  */
-static enum session_refusal step(struct session_control *session_control,
-                                 struct session_event event,
-                                 const struct session_control_asker *asker, struct strbuf *problem)
+static enum refusal step(struct session_control *session_control, struct session_event event,
+                         const struct session_control_asker *asker, struct strbuf *problem)
 {
-    enum session_refusal first = REFUSAL_NONE;
+    enum refusal first = REFUSAL_NONE;
     for (bool is_first = true, goes_on = true; goes_on; is_first = false) {
         struct session_decision decision = session_decide(
             &session_control->session, &session_control->limits, &event, clock_boot_ms());
         bool is_gone = event.input == SESSION_GONE;
-        enum session_refusal refusal = decision.refusal;
+        enum refusal refusal = decision.refusal;
         if (refusal == REFUSAL_NONE)
             refusal = commit(session_control, &decision, asker);
         if (is_first)
@@ -301,7 +301,7 @@ static void on_failed(void *context, enum session_end end, const char *detail)
 {
     struct session_control *session_control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    wire_put_text(session_control->detail, sizeof(session_control->detail), detail);
+    text_put(session_control->detail, sizeof(session_control->detail), detail);
     (void)step(session_control, (struct session_event){.input = SESSION_END, .end = end}, NULL,
                &problem);
 }
@@ -343,8 +343,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
         clock_boot_ms() < session_control->session.deadline_ms)
         read_traffic(session_control);
     if (session_control->session.state == SESSION_OPENING)
-        wire_put_text(session_control->detail, sizeof(session_control->detail),
-                      tunnel_opening_obstacle(session_control->bring_up));
+        text_put(session_control->detail, sizeof(session_control->detail),
+                 tunnel_opening_obstacle(session_control->bring_up));
     (void)step(session_control, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
     return 0;
 }
@@ -352,15 +352,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 /* ---- Requests ---- */
 
 /* MORE: what else the line says. */
-static enum session_refusal refuse(struct session_control *session_control, const char *event,
-                                   const struct session_control_asker *asker,
-                                   enum session_refusal refusal, const struct strbuf *more)
+static enum refusal refuse(struct session_control *session_control, const char *event,
+                           const struct session_control_asker *asker, enum refusal refusal,
+                           const struct strbuf *more)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     if (asker->id)
         journal_add(&detail, "id", asker->id);
     journal_add(&detail, "by", asker->who);
-    journal_add(&detail, "reason", session_refusal_names[refusal]);
+    journal_add(&detail, "reason", refusal_names[refusal]);
     if (more && more->length)
         strbuf_addf(&detail, " %s", strbuf_text(more));
     (void)write_journal(session_control, event, &detail);
@@ -397,7 +397,7 @@ static bool is_tampered(const struct session_control *session_control)
            posture.state == FIREWALL_FIGHTING;
 }
 
-static const char *explain(enum session_refusal refusal)
+static const char *explain(enum refusal refusal)
 {
     static const char *const texts[] = {
         [REFUSAL_BAD_TTL] = "the time must be at least one second, more than what is left, and "
@@ -432,19 +432,19 @@ static void take_request(struct session_control *session_control,
     session_control->n_services = request->n_services;
     session_control->asked++;
     session_control->detail[0] = '\0';
-    wire_put_text(session_control->opener, sizeof(session_control->opener), request->opener);
-    wire_put_text(session_control->reason, sizeof(session_control->reason), request->reason);
-    wire_put_text(session_control->id, sizeof(session_control->id), request->id ? request->id : "");
+    text_put(session_control->opener, sizeof(session_control->opener), request->opener);
+    text_put(session_control->reason, sizeof(session_control->reason), request->reason);
+    text_put(session_control->id, sizeof(session_control->id), request->id ? request->id : "");
 }
 
-enum session_refusal session_control_open(struct session_control *session_control,
-                                          const struct session_control_request *request,
-                                          struct strbuf *problem)
+enum refusal session_control_open(struct session_control *session_control,
+                                  const struct session_control_request *request,
+                                  struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
     const struct session_control_asker asker = {request->opener, request->id};
-    enum session_refusal refusal = REFUSAL_NONE;
+    enum refusal refusal = REFUSAL_NONE;
     if (session_control->session.state != SESSION_CLOSED)
         refusal = REFUSAL_ALREADY_OPEN;
     else if (is_tampered(session_control))
@@ -464,13 +464,12 @@ enum session_refusal session_control_open(struct session_control *session_contro
     return refuse(session_control, "tunnel_refused", &asker, refusal, &detail);
 }
 
-enum session_refusal session_control_approve(struct session_control *session_control,
-                                             uint64_t asked, const char *who,
-                                             struct strbuf *problem)
+enum refusal session_control_approve(struct session_control *session_control, uint64_t asked,
+                                     const char *who, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct session_control_asker asker = {.who = who};
-    enum session_refusal refusal = REFUSAL_NONE;
+    enum refusal refusal = REFUSAL_NONE;
     if (session_control_is_waiting(session_control) && session_control->asked != asked) {
         journal_add(&detail, "detail", "another request had taken the place of the one shown");
         strbuf_add(problem, "another request waits now than the one that was shown; look again");
@@ -487,16 +486,16 @@ enum session_refusal session_control_approve(struct session_control *session_con
     return refuse(session_control, "tunnel_approval_refused", &asker, refusal, NULL);
 }
 
-enum session_refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
-                                            const struct session_control_asker *asker,
-                                            const char *reason, struct strbuf *problem)
+enum refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+                                    const struct session_control_asker *asker, const char *reason,
+                                    struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    enum session_refusal refusal = REFUSAL_TAMPERED;
+    enum refusal refusal = REFUSAL_TAMPERED;
     char before[sizeof(session_control->reason)];
     memcpy(before, session_control->reason, sizeof(before));
     if (!is_tampered(session_control)) {
-        wire_put_text(session_control->reason, sizeof(session_control->reason), reason);
+        text_put(session_control->reason, sizeof(session_control->reason), reason);
         refusal =
             step(session_control, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
                  asker, problem);
@@ -512,15 +511,14 @@ enum session_refusal session_control_extend(struct session_control *session_cont
     return refuse(session_control, "tunnel_extension_refused", asker, refusal, &detail);
 }
 
-enum session_refusal session_control_close(struct session_control *session_control,
-                                           enum session_end end,
-                                           const struct session_control_asker *asker,
-                                           struct strbuf *problem)
+enum refusal session_control_close(struct session_control *session_control, enum session_end end,
+                                   const struct session_control_asker *asker,
+                                   struct strbuf *problem)
 {
     session_control->detail[0] = '\0';
     if (session_control->session.state == SESSION_OPEN)
         read_traffic(session_control);
-    enum session_refusal refusal = step(
+    enum refusal refusal = step(
         session_control, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
@@ -555,10 +553,10 @@ void session_control_get_status(struct session_control *session_control, struct 
     status->session_state = session->state;
     status->session_end = session->last_end;
     status->journal_lines = journal_lines(session_control->journal);
-    wire_put_text(status->detail, sizeof(status->detail), session_control->detail);
+    text_put(status->detail, sizeof(status->detail), session_control->detail);
     if (session_control->config->tunnel.is_configured)
-        wire_put_text(status->gateway_address, sizeof(status->gateway_address),
-                      ip_network_format(&session_control->config->tunnel.address, text));
+        text_put(status->gateway_address, sizeof(status->gateway_address),
+                 ip_network_format(&session_control->config->tunnel.address, text));
     if (session->state == SESSION_CLOSED)
         return;
     status->asked = session_control->asked;
@@ -567,10 +565,10 @@ void session_control_get_status(struct session_control *session_control, struct 
     for (size_t i = 0; i < session_control->n_services; i++)
         memcpy(status->services[i], session_control->services[i]->name,
                sizeof(status->services[i]));
-    wire_put_text(status->opener, sizeof(status->opener), session_control->opener);
-    wire_put_text(status->reason, sizeof(status->reason), session_control->reason);
+    text_put(status->opener, sizeof(status->opener), session_control->opener);
+    text_put(status->reason, sizeof(status->reason), session_control->reason);
     if (hub->ss_family != AF_UNSPEC)
-        wire_put_text(status->hub, sizeof(status->hub), wireguard_endpoint(hub, text));
+        text_put(status->hub, sizeof(status->hub), wireguard_endpoint(hub, text));
     if (session->state != SESSION_OPEN)
         return;
     status->opened_wall_ms = session_control->opened_wall_ms;

@@ -21,7 +21,7 @@ struct session_control_hooks {
      * The request that was taken by session_control_open() or session_control_approve() has come to
      * an end: open (REFUSAL_NONE) or not; TEXT says why, for a person.
      */
-    void (*opened)(void *context, enum session_refusal refusal, const char *text);
+    void (*opened)(void *context, enum refusal refusal, const char *text);
     void *context;
 };
 
@@ -35,7 +35,7 @@ struct session_control *session_control_new(const struct netd_config *config,
 struct session_control *session_control_free(struct session_control *session_control);
 
 struct session_control_request {
-    const char (*services)[WIRE_NAME_BYTES];
+    const char (*services)[SESSION_NAME_BYTES];
     size_t n_services;
     int64_t ttl_s;
     const char *opener; /* who asks, for the journal: "root", "uid:1000", a signer's identity */
@@ -55,19 +55,17 @@ struct session_control_asker {
  * session_control_is_waiting()). PROBLEM gets one line for a person. ASKED says which request the
  * one who approves has seen (wire_status.asked): another one, that took its place, is not approved.
  */
-enum session_refusal session_control_open(struct session_control *session_control,
-                                          const struct session_control_request *request,
-                                          struct strbuf *problem);
-enum session_refusal session_control_approve(struct session_control *session_control,
-                                             uint64_t asked, const char *who,
-                                             struct strbuf *problem);
-enum session_refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
-                                            const struct session_control_asker *asker,
-                                            const char *reason, struct strbuf *problem);
-enum session_refusal session_control_close(struct session_control *session_control,
-                                           enum session_end end,
-                                           const struct session_control_asker *asker,
-                                           struct strbuf *problem);
+enum refusal session_control_open(struct session_control *session_control,
+                                  const struct session_control_request *request,
+                                  struct strbuf *problem);
+enum refusal session_control_approve(struct session_control *session_control, uint64_t asked,
+                                     const char *who, struct strbuf *problem);
+enum refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+                                    const struct session_control_asker *asker, const char *reason,
+                                    struct strbuf *problem);
+enum refusal session_control_close(struct session_control *session_control, enum session_end end,
+                                   const struct session_control_asker *asker,
+                                   struct strbuf *problem);
 
 /* Whether the session waits for somebody on site. */
 bool session_control_is_waiting(const struct session_control *session_control);

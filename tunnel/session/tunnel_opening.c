@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "tunnel/os/privileged_child.h"
 #include "tunnel/os/resolve.h"
 #include "tunnel/wire/wire.h"
@@ -59,7 +60,7 @@ static void schedule(struct tunnel_opening *bring_up, int64_t in_ms)
 static void fail(struct tunnel_opening *bring_up, enum session_end end, const char *detail)
 {
     bring_up->end = end;
-    wire_put_text(bring_up->detail, sizeof(bring_up->detail), detail);
+    text_put(bring_up->detail, sizeof(bring_up->detail), detail);
     schedule(bring_up, 0);
 }
 
@@ -103,8 +104,8 @@ static void try_hub(struct tunnel_opening *bring_up)
     (void)snprintf(bring_up->detail, sizeof(bring_up->detail), "no handshake with the hub at ");
     size_t used = strlen(bring_up->detail);
     char endpoint[WIREGUARD_ENDPOINT_BYTES];
-    wire_put_text(bring_up->detail + used, sizeof(bring_up->detail) - used,
-                  wireguard_endpoint(hub, endpoint));
+    text_put(bring_up->detail + used, sizeof(bring_up->detail) - used,
+             wireguard_endpoint(hub, endpoint));
     bring_up->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
     schedule(bring_up, POLL_MS);
 }

@@ -49,7 +49,7 @@ struct netd_client {
     unsigned under_way;          /* one of enum want, 0: none */
     uint32_t last_id, signed_id; /* signed_id 0: no signed command is under way */
     bool has_answer;             /* to a signed command; told after the challenge that follows it */
-    enum session_refusal verdict;
+    enum refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
     bool has_role;   /* netd has said what we are */
@@ -197,8 +197,7 @@ static void take_reply(struct netd_client *client, const struct wire_message *re
         break;
     case WANT_CLOSE:
         if (client->callbacks.closed)
-            client->callbacks.closed(client->callbacks.context,
-                                     (enum session_refusal)reply->header.result,
+            client->callbacks.closed(client->callbacks.context, (enum refusal)reply->header.result,
                                      reply->body.text.text);
         break;
     case WANT_STATUS:
@@ -231,7 +230,7 @@ static void take(struct netd_client *client, const struct wire_message *message)
                message->header.id == client->signed_id) {
         client->signed_id = 0;
         client->has_answer = true;
-        client->verdict = (enum session_refusal)message->header.result;
+        client->verdict = (enum refusal)message->header.result;
         client->answer = message->body.signed_reply;
         client->wants |= WANT_CHALLENGE;
     } else if (client->under_way && message->header.verb == verb &&

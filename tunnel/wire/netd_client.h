@@ -24,7 +24,7 @@ struct netd_client_callbacks {
      */
     void (*event)(void *context, const char *event, const char *line, uint64_t position);
     /* The answer to netd_client_close(). May be NULL. */
-    void (*closed)(void *context, enum session_refusal refusal, const char *text);
+    void (*closed)(void *context, enum refusal refusal, const char *text);
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
     /*
@@ -32,8 +32,7 @@ struct netd_client_callbacks {
      * `challenge`, when the command has made a new one necessary. None comes when the connection
      * is lost before: `changed` tells that. May be NULL.
      */
-    void (*answered)(void *context, enum session_refusal refusal,
-                     const struct wire_signed_reply *reply);
+    void (*answered)(void *context, enum refusal refusal, const struct wire_signed_reply *reply);
     void *context;
 };
 

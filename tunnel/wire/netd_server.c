@@ -277,8 +277,7 @@ struct netd_server *netd_server_free(struct netd_server *server)
     return NULL;
 }
 
-void netd_server_answer_waiting(struct netd_server *server, enum session_refusal refusal,
-                                const char *text)
+void netd_server_answer_waiting(struct netd_server *server, enum refusal refusal, const char *text)
 {
     for (size_t i = 0; i < MAX_PEERS; i++) {
         struct peer *peer = &server->peers[i];

@@ -46,8 +46,7 @@ int netd_server_new(const struct netd_server_settings *settings, sd_event *loop,
 struct netd_server *netd_server_free(struct netd_server *server); /* removes the socket; NULL */
 
 /* Answers every request that is to be answered later: a refusal and a text for a person. */
-void netd_server_answer_waiting(struct netd_server *server, enum session_refusal refusal,
-                                const char *text);
+void netd_server_answer_waiting(struct netd_server *server, enum refusal refusal, const char *text);
 
 /* Tells every subscriber that there is news. */
 void netd_server_notify(struct netd_server *server);

@@ -151,12 +151,12 @@ static bool text_is_fit(const char *field, size_t size, enum field_kind kind)
     return kind != FIELD_FULL || (characters >= 1 && characters <= 200);
 }
 
-static bool services_are_fit(const char (*services)[WIRE_NAME_BYTES], uint32_t n_services)
+static bool services_are_fit(const char (*services)[SESSION_NAME_BYTES], uint32_t n_services)
 {
-    if (n_services > WIRE_MAX_SERVICES)
+    if (n_services > SESSION_MAX_SERVICES)
         return false;
-    for (uint32_t i = 0; i < WIRE_MAX_SERVICES; i++) {
-        if (!text_is_fit(services[i], WIRE_NAME_BYTES, FIELD_NAME) ||
+    for (uint32_t i = 0; i < SESSION_MAX_SERVICES; i++) {
+        if (!text_is_fit(services[i], SESSION_NAME_BYTES, FIELD_NAME) ||
             (services[i][0] != '\0') != (i < n_services))
             return false;
     }
@@ -227,42 +227,24 @@ int wire_check_request(const struct wire_message *message, size_t length)
 
 static bool status_is_fit(const struct wire_status *status)
 {
-    return status->session_state <= SESSION_CLOSING &&
-           status->session_end <= SESSION_END_HUB_UNREACHABLE && status->firewall_state <= 4 &&
-           services_are_fit(status->services, status->n_services);
+    return status->session_state < SESSION_STATE_COUNT && status->session_end < SESSION_END_COUNT &&
+           status->firewall_state <= 4 && services_are_fit(status->services, status->n_services);
 }
 
 int wire_check_reply(const struct wire_message *message, size_t length)
 {
     if (!header_is_fit(message, length) || message->header.result < 0 ||
-        message->header.result > REFUSAL_NOT_PERMITTED)
+        message->header.result >= REFUSAL_COUNT)
         return -EPROTO;
     if (check(message, length, &verbs[message->header.verb].reply) < 0)
         return -EPROTO;
     if (message->header.verb == WIRE_STATUS && !status_is_fit(&message->body.status))
         return -EPROTO;
     if (message->header.verb == WIRE_SIGNED &&
-        message->body.signed_reply.session_state > SESSION_CLOSING)
+        message->body.signed_reply.session_state >= SESSION_STATE_COUNT)
         return -EPROTO;
     const struct wire_line *line = &message->body.line;
     if (message->header.verb == WIRE_JOURNAL_READ && strlen(line->line) != line->length)
         return -EPROTO;
     return 0;
-}
-
-void wire_put_text(char *field, size_t size, const char *text)
-{
-    size_t used = 0;
-    while (text[used]) {
-        size_t step = text_printable(text + used);
-        size_t take = step ? step : 1;
-        if (used + take >= size)
-            break;
-        if (step)
-            memcpy(field + used, text + used, step);
-        else
-            field[used] = '?';
-        used += take;
-    }
-    memset(field + used, 0, size - used);
 }

@@ -18,9 +18,6 @@
 
 #define WIRE_MAGIC UINT32_C(0x31545053) /* "SPT1" */
 #define WIRE_VERSION 1
-#define WIRE_MAX_SERVICES 16
-#define WIRE_NAME_BYTES 65      /* with the NUL */
-#define WIRE_REASON_BYTES 804   /* 200 characters of UTF-8, the NUL, rounded up */
 #define WIRE_LINE_BYTES 4096    /* one journal line with its NUL */
 #define WIRE_SIGNED_BYTES 8192  /* a signed command with its signature, at most */
 #define WIRE_CONNECT_BYTES 1459 /* 16 lines of 91 bytes, the NUL, rounded up */
@@ -64,22 +61,22 @@ struct wire_header {
     uint16_t version;
     uint16_t verb;  /* enum wire_verb; a reply repeats it */
     uint32_t id;    /* chosen by the client; a reply repeats it */
-    int32_t result; /* of a reply: enum session_refusal; 0 in a request */
+    int32_t result; /* of a reply: enum refusal; 0 in a request */
 };
 _Static_assert(sizeof(struct wire_header) == 16, "wire format");
 
 struct wire_open {
     uint32_t ttl_s;
     uint32_t n_services;
-    char services[WIRE_MAX_SERVICES][WIRE_NAME_BYTES];
-    char reason[WIRE_REASON_BYTES];
+    char services[SESSION_MAX_SERVICES][SESSION_NAME_BYTES];
+    char reason[SESSION_REASON_BYTES];
     uint8_t pad[4];
 };
 _Static_assert(sizeof(struct wire_open) == 8 + 16 * 65 + 804 + 4, "wire format");
 
 struct wire_extend {
     uint32_t ttl_s;
-    char reason[WIRE_REASON_BYTES];
+    char reason[SESSION_REASON_BYTES];
 };
 _Static_assert(sizeof(struct wire_extend) == 808, "wire format");
 
@@ -124,9 +121,9 @@ struct wire_status {
     int64_t limit_left_ms;  /* OPEN: the furthest that an extension may reach */
     uint64_t bytes;         /* OPEN: payload so far */
     uint32_t n_services;
-    char services[WIRE_MAX_SERVICES][WIRE_NAME_BYTES]; /* of the present session */
+    char services[SESSION_MAX_SERVICES][SESSION_NAME_BYTES]; /* of the present session */
     char opener[132]; /* who: "root", a user's name, a signer's identity */
-    char reason[WIRE_REASON_BYTES];
+    char reason[SESSION_REASON_BYTES];
     char detail[160]; /* why the last one failed, for a person */
     char hub[72];     /* "ADDRESS:PORT" in use, "" for none */
     char gateway_address[48];
@@ -177,7 +174,7 @@ _Static_assert(sizeof(struct wire_challenge) == 68, "wire format");
  */
 struct wire_signed_reply {
     uint32_t session_state;        /* enum session_state, after the command */
-    char id[WIRE_NAME_BYTES];      /* of the command, "" when it could not be read */
+    char id[SESSION_NAME_BYTES];   /* of the command, "" when it could not be read */
     char text[WIRE_CONNECT_BYTES]; /* accepted: a line for each service of the session, "NAME
                                       PROTOCOL ADDRESS:PORT", where it is reached; refused: "" */
 };
@@ -221,8 +218,5 @@ void wire_begin(struct wire_message *message, enum wire_verb verb, uint32_t id);
  */
 int wire_check_request(const struct wire_message *message, size_t length);
 int wire_check_reply(const struct wire_message *message, size_t length);
-
-/* Copies TEXT into a field of SIZE bytes, cut between characters, always terminated. */
-void wire_put_text(char *field, size_t size, const char *text);
 
 #endif

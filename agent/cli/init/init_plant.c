@@ -1,5 +1,4 @@
 /* The test of the plant: each line, and the units on it. */
-
 #include "agent/cli/init/init_plant.h"
 
 #include "agent/base/descriptor.h"
@@ -9,7 +8,6 @@
 #include "agent/cli/init/init_answers.h"
 #include "agent/cli/init/init_report.h"
 #include "agent/cli/scan.h"
-#include "tunnel/wire/wire.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* What the tests of a first configuration found. */
 #include "agent/cli/init/init_report.h"
 
-#include "tunnel/wire/wire.h"
+#include "agent/base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ void init_say(struct init_report *report, enum init_verdict verdict, const char 
     va_start(arguments, format);
     (void)vsnprintf(said, sizeof(said), format, arguments);
     va_end(arguments);
-    wire_put_text(text, sizeof(text), said);
+    text_put(text, sizeof(text), said);
     report->bad += verdict == INIT_BAD;
     if (report->steps) {
         json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",

@@ -150,7 +150,7 @@ static int run(struct operator_call *call, const struct operator_config *config)
 }
 
 /* 128 random bits, so that no two commands ever have the same. */
-static int choose_id(const struct operator_call *call, char id[WIRE_NAME_BYTES])
+static int choose_id(const struct operator_call *call, char id[SESSION_NAME_BYTES])
 {
     unsigned char bytes[16];
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))

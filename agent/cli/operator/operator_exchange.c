@@ -3,6 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static void take_challenge(struct operator_exchange *exchange,
 static void take_session(struct operator_exchange *exchange, const char *state, const char *end)
 {
     (void)snprintf(exchange->session, sizeof(exchange->session), "%s", state);
-    wire_put_text(exchange->end, sizeof(exchange->end), end);
+    text_put(exchange->end, sizeof(exchange->end), end);
     if (exchange->has_reply)
         operator_link_enough(exchange->link);
 }

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "agent/cli/cli.h"
 #include "agent/uplink/mqtt_client.h"
 #include "agent/uplink/uplink.h"
@@ -46,7 +47,7 @@ static void on_failed(void *context, const char *reason)
 {
     struct operator_link *link = context;
     char sentence[SENTENCE_BYTES]; /* a foreign certificate may have told a part of it */
-    wire_put_text(sentence, sizeof(sentence), reason);
+    text_put(sentence, sizeof(sentence), reason);
     (void)cli_fail(0, link->name, "%s%s", sentence, link->was_up ? "; trying again" : "");
     link->is_up = false;
     link->failures++;

@@ -1,6 +1,8 @@
 /* What the operator's side writes and reads, without a network. */
 #include "agent/cli/operator/operator_text.h"
 
+#include "agent/base/text.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
@@ -70,7 +72,8 @@ static bool split_services(const char *text, struct command *command)
 {
     for (;;) {
         size_t length = strcspn(text, ",");
-        if (length < 1 || length >= WIRE_NAME_BYTES || command->n_services == WIRE_MAX_SERVICES)
+        if (length < 1 || length >= SESSION_NAME_BYTES ||
+            command->n_services == SESSION_MAX_SERVICES)
             return false;
         memcpy(command->services[command->n_services++], text, length);
         if (!text[length])
@@ -100,7 +103,7 @@ const char *operator_command_fill(struct command *command, const char *services,
 static void copy_text(const json_t *object, const char *key, char *field, size_t size)
 {
     const char *text = json_string_value(json_object_get(object, key));
-    wire_put_text(field, size, text ? text : "");
+    text_put(field, size, text ? text : "");
 }
 
 static long long copy_number(const json_t *object, const char *key, long long otherwise)
@@ -145,7 +148,7 @@ static void parse_places(const json_t *connect, struct operator_reply *reply)
     json_array_foreach(connect, i, line)
     {
         const char *text = json_string_value(line);
-        if (text && reply->n_places < WIRE_MAX_SERVICES &&
+        if (text && reply->n_places < SESSION_MAX_SERVICES &&
             parse_place(text, &reply->places[reply->n_places]))
             reply->n_places++;
     }
@@ -229,7 +232,7 @@ static void join_services(const json_t *services, char *field, size_t size)
         if (json_is_string(name) && joined.length < size)
             strbuf_addf(&joined, "%s%s", i > 0 ? "," : "", json_string_value(name));
     }
-    wire_put_text(field, size, strbuf_text(&joined));
+    text_put(field, size, strbuf_text(&joined));
 }
 
 void operator_status_parse(const char *payload, size_t length, struct operator_status *ret_status)

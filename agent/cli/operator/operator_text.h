@@ -44,7 +44,7 @@ const char *operator_command_fill(struct command *command, const char *services,
 
 /* Where a service of an open session is reached. */
 struct operator_place {
-    char service[WIRE_NAME_BYTES];
+    char service[SESSION_NAME_BYTES];
     bool is_udp;
     char address[16]; /* IPv4 */
     uint16_t port;
@@ -52,10 +52,10 @@ struct operator_place {
 
 struct operator_reply {
     bool is_accepted;
-    char id[WIRE_NAME_BYTES]; /* of the command; "" when the gateway could not read it */
-    char state[16];           /* of the session; "" when refused or not told */
-    char reason[32];          /* why refused */
-    struct operator_place places[WIRE_MAX_SERVICES];
+    char id[SESSION_NAME_BYTES]; /* of the command; "" when the gateway could not read it */
+    char state[16];              /* of the session; "" when refused or not told */
+    char reason[32];             /* why refused */
+    struct operator_place places[SESSION_MAX_SERVICES];
     size_t n_places;
 };
 

@@ -6,6 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void put_value(const json_t *value, struct strbuf *out)
     char *text = json_is_string(value)
                      ? NULL
                      : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-    wire_put_text(printable, sizeof(printable), text ? text : json_string_value(value));
+    text_put(printable, sizeof(printable), text ? text : json_string_value(value));
     strbuf_add(out, printable);
 }
 
@@ -46,7 +47,7 @@ static void put_members(json_t *object, struct strbuf *out)
             skip = skip || strcmp(key, elsewhere[i]) == 0;
         if (skip)
             continue;
-        wire_put_text(printable, sizeof(printable), key);
+        text_put(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=", printable);
         put_value(value, out);
     }
@@ -57,13 +58,13 @@ static void put_data(json_t *object, const char *topic, struct strbuf *out)
     char printable[VALUE_BYTES];
     const char *key;
     json_t *error;
-    wire_put_text(printable, sizeof(printable), topic + strlen("data/"));
+    text_put(printable, sizeof(printable), topic + strlen("data/"));
     strbuf_addf(out, "%s%s", printable,
                 json_is_true(json_object_get(object, "historical")) ? " (historical)" : "");
     put_members(json_object_get(object, "values"), out);
     json_object_foreach(json_object_get(object, "errors"), key, error)
     {
-        wire_put_text(printable, sizeof(printable), key);
+        text_put(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=(", printable);
         put_value(error, out);
         strbuf_add_char(out, ')');
@@ -145,7 +146,7 @@ static void print_line(const struct operator_message *message, bool is_json)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char topic[VALUE_BYTES];
-    wire_put_text(topic, sizeof(topic), message->topic);
+    text_put(topic, sizeof(topic), message->topic);
     json_t *text = json_string(topic);
     CLEANUP(memory_free_pointer)
     char *quoted = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);

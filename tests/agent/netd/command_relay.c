@@ -87,7 +87,7 @@ static void receive(struct world *world, const char *text)
     command_relay_settle(world->command_relay);
 }
 
-static void answer(struct world *world, const char *id, enum session_refusal refusal,
+static void answer(struct world *world, const char *id, enum refusal refusal,
                    enum session_state state, const char *text)
 {
     struct wire_signed_reply reply = {.session_state = state};

@@ -10,6 +10,7 @@
 #include "tests/support/signing.h"
 #include "tests/support/test.h"
 #include "tunnel/model/challenge.h"
+#include "tunnel/wire/wire.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,10 +32,10 @@ struct world {
     unsigned acted, changed;
     struct command last;
     char signer[SIGNERS_NAME_BYTES];
-    enum session_refusal session_says;
+    enum refusal session_says;
 };
 
-static enum session_refusal act(void *context, const struct command *command, const char *signer)
+static enum refusal act(void *context, const struct command *command, const char *signer)
 {
     struct world *world = context;
     world->acted++;
@@ -127,16 +128,14 @@ enum how { PLAIN, RETAINED, CUT };
 static struct command_gate_answer send_as(struct world *world, const char *bytes, size_t length,
                                           enum how how)
 {
-    struct wire_message message;
+    char longest[WIRE_SIGNED_BYTES] = "";
     struct command_gate_answer answer;
-    wire_begin(&message, WIRE_SIGNED, 1);
-    struct wire_signed *body = &message.body.signed_text;
-    body->length = (uint32_t)(how == CUT ? WIRE_SIGNED_BYTES : length);
-    body->is_retained = how == RETAINED;
-    body->is_cut = how == CUT;
-    memcpy(body->text, bytes, length);
-    CU_ASSERT_EQUAL_FATAL(wire_check_request(&message, wire_request_size(WIRE_SIGNED)), 0);
-    command_gate_command(world->gate, body, world->now_ms, &answer);
+    memcpy(longest, bytes, length);
+    const struct command_message message = {.text = longest,
+                                            .length = how == CUT ? sizeof(longest) : length,
+                                            .is_retained = how == RETAINED,
+                                            .is_cut = how == CUT};
+    command_gate_command(world->gate, &message, world->now_ms, &answer);
     return answer;
 }
 
@@ -161,7 +160,7 @@ static void pass_minutes(struct world *world, int64_t minutes)
 }
 
 #define EXPECT(answer, wanted)                                                                     \
-    TEST_TEXT_EQUAL(session_refusal_names[(answer).refusal], session_refusal_names[wanted])
+    TEST_TEXT_EQUAL(refusal_names[(answer).refusal], refusal_names[wanted])
 
 /* ---- The journal ---- */
 
@@ -221,12 +220,12 @@ static void test_accepts(void)
 /* What is done to a good command, or how it is sent, and what becomes of it. */
 struct row {
     const char *name;
-    enum session_refusal refusal;
+    enum refusal refusal;
     void (*change)(struct world *world, struct command *command);
     const char *key; /* who signs; NULL: anna */
     enum how how;
     void (*spoil)(struct strbuf *message); /* after it was signed */
-    enum session_refusal session_says;
+    enum refusal session_says;
     const char *detail; /* a key of the journal's line, and its value */
     const char *value;
     const char *by; /* in that line; NULL: "anna@plant-7" */
@@ -471,7 +470,7 @@ static void try_row(const struct row *row)
     CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     CU_ASSERT_EQUAL(journal_lines(world.journal), lines + !row->is_journalled_by_session);
     if (!row->is_journalled_by_session) {
-        expect_journal(&world, "tunnel_refused", "reason", session_refusal_names[row->refusal]);
+        expect_journal(&world, "tunnel_refused", "reason", refusal_names[row->refusal]);
         expect_journal(&world, "tunnel_refused", "by", row->by ? row->by : "anna@plant-7");
     }
     if (row->detail)
@@ -482,7 +481,7 @@ static void try_row(const struct row *row)
 
 static void test_reasons(void)
 {
-    bool seen[REFUSAL_NOT_PERMITTED + 1] = {false};
+    bool seen[REFUSAL_COUNT] = {false};
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         unsigned before = CU_get_number_of_failures();
         try_row(&rows[i]);

@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
+#include "agent/base/text.h"
 #include "tests/support/test.h"
 #include "tunnel/wire/wire.h"
 
@@ -104,7 +105,7 @@ static void test_any_bytes(void)
     char read[WIRE_LINE_BYTES];
     journal_add(&detail, "program", "gr\xc3\xb6\xc3\x9f \xff\xc3\xe2\x80\xae\x1b");
     TEST_TEXT_EQUAL(strbuf_text(&detail), "program=\"gr\xc3\xb6\xc3\x9f ??????\"");
-    wire_put_text(read, sizeof(read), strbuf_text(&detail));
+    text_put(read, sizeof(read), strbuf_text(&detail));
     TEST_TEXT_EQUAL(read, strbuf_text(&detail));
 }
 

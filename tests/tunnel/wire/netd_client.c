@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "tests/support/test.h"
 #include "tunnel/wire/netd_server.h"
 
@@ -31,11 +32,11 @@ struct world {
     /* What the client told. */
     unsigned changed, events, closed, answered, challenges;
     unsigned challenges_before_answer;
-    char answered_id[WIRE_NAME_BYTES];
+    char answered_id[SESSION_NAME_BYTES];
     uint32_t cut, length; /* of the last signed command */
     uint64_t position;
     char last_event[64], last_line[64];
-    enum session_refusal refusal;
+    enum refusal refusal;
 };
 
 static enum netd_server_answer handle(void *context, const struct netd_server_peer *peer,
@@ -81,7 +82,7 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
 static void complete(void *context, struct wire_message *reply, const char *text)
 {
     (void)context;
-    wire_put_text(reply->body.signed_reply.id, sizeof(reply->body.signed_reply.id), text);
+    text_put(reply->body.signed_reply.id, sizeof(reply->body.signed_reply.id), text);
 }
 
 static void on_changed(void *context)
@@ -94,11 +95,11 @@ static void on_event(void *context, const char *event, const char *line, uint64_
     struct world *world = context;
     world->events++;
     world->position = position;
-    wire_put_text(world->last_event, sizeof(world->last_event), event);
-    wire_put_text(world->last_line, sizeof(world->last_line), line);
+    text_put(world->last_event, sizeof(world->last_event), event);
+    text_put(world->last_line, sizeof(world->last_line), line);
 }
 
-static void on_closed(void *context, enum session_refusal refusal, const char *text)
+static void on_closed(void *context, enum refusal refusal, const char *text)
 {
     struct world *world = context;
     (void)text;
@@ -106,8 +107,7 @@ static void on_closed(void *context, enum session_refusal refusal, const char *t
     world->refusal = refusal;
 }
 
-static void on_answered(void *context, enum session_refusal refusal,
-                        const struct wire_signed_reply *reply)
+static void on_answered(void *context, enum refusal refusal, const struct wire_signed_reply *reply)
 {
     struct world *world = context;
     memcpy(world->answered_id, reply->id, sizeof(reply->id));
