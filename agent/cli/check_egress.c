@@ -1,8 +1,8 @@
 /* Whether egress = "strict" lets the agent reach its broker or proxy. */
 #include "agent/cli/check_egress.h"
 
-#include "agent/tls/proxy_url.h"
 #include "config/load/broker_url.h"
+#include "config/load/proxy_url.h"
 #include "config/schema/option.h"
 
 #include <stdio.h>
@@ -55,7 +55,7 @@ void check_egress(const struct config *agent, const struct netd_config *netd,
                   struct findings *findings)
 {
     struct proxy_url proxy;
-    const char *ignored;
+    struct problem ignored;
     if (netd->firewall.egress != EGRESS_STRICT)
         return;
     if (agent->uplink.proxy) { /* which is all that the agent connects to then */

@@ -54,8 +54,11 @@ static bool publish(struct publisher *publisher, const struct outbox_message *me
     publisher->encoder->envelope(outbox_stream(publisher->outbox), message->seq,
                                  message->historical, message->body, message->body_length,
                                  &publisher->message);
-    return uplink_publish(publisher->uplink, publisher->topic.data, publisher->message.data,
-                          publisher->message.length, false, message->seq) == 0;
+    const struct mqtt_message outgoing = {.topic = publisher->topic.data,
+                                          .payload = publisher->message.data,
+                                          .length = publisher->message.length,
+                                          .qos = 1};
+    return uplink_publish(publisher->uplink, &outgoing, message->seq) == 0;
 }
 
 /* At most one second's worth may be saved up; a debt is paid off in full. */

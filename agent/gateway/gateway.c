@@ -48,14 +48,24 @@ void gateway_status_soon(struct gateway *gateway)
         gateway->status_due_ms = due_ms;
 }
 
+/* As the retained status, at QoS 1; nobody waits for its acknowledgement. */
+static int publish_status(struct gateway *gateway, const char *status, size_t length)
+{
+    const struct mqtt_message message = {.topic = gateway->status_topic,
+                                         .payload = status,
+                                         .length = length,
+                                         .qos = 1,
+                                         .retained = true};
+    return uplink_publish(gateway->uplink, &message, 0);
+}
+
 /* Publishes the retained status; a full window only delays it. */
 void gateway_publish_status(struct gateway *gateway)
 {
     struct status_view view = gateway_view(gateway);
     strbuf_reset(&gateway->status);
     status_write(&view, false, &gateway->status);
-    int outcome = uplink_publish(gateway->uplink, gateway->status_topic, gateway->status.data,
-                                 gateway->status.length, true, 0);
+    int outcome = publish_status(gateway, gateway->status.data, gateway->status.length);
     gateway->status_due_ms =
         gateway_now_ms() + (outcome == -EAGAIN ? STATUS_SETTLE_MS : STATUS_PERIOD_MS);
 }
@@ -257,8 +267,7 @@ static bool say_goodbye(struct gateway *gateway)
         return true;
     command_relay_netd(gateway->command_relay, false); /* nobody takes commands any more */
     command_relay_settle(gateway->command_relay);
-    (void)uplink_publish(gateway->uplink, gateway->status_topic, STATUS_OFFLINE,
-                         strlen(STATUS_OFFLINE), true, 0);
+    (void)publish_status(gateway, STATUS_OFFLINE, strlen(STATUS_OFFLINE));
     return uplink_stop(gateway->uplink, STOP_TIMEOUT_MS);
 }
 

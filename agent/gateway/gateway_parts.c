@@ -22,6 +22,21 @@ static void line_event(void *context, enum line_event event, size_t owner, int64
 
 /* --- the uplink reaches up ---------------------------------------------------------------- */
 
+static void uplink_opens(void *context, struct uplink_opening *opening)
+{
+    struct gateway *gateway = context;
+    opening->will = (struct mqtt_message){.topic = gateway->status_topic,
+                                          .payload = STATUS_OFFLINE,
+                                          .length = strlen(STATUS_OFFLINE),
+                                          .qos = 1,
+                                          .retained = true};
+    opening->subscriptions[opening->n_subscriptions++] =
+        (struct uplink_subscription){.filter = command_relay_topic(gateway->command_relay),
+                                     .qos = 1,
+                                     /* data flows where commands are not wanted */
+                                     .is_optional = true};
+}
+
 static void uplink_went_up(void *context)
 {
     struct gateway *gateway = context;
@@ -59,7 +74,9 @@ static int courier_publishes(void *context, const char *topic, const void *paylo
                              bool retained)
 {
     struct gateway *gateway = context;
-    return uplink_publish(gateway->uplink, topic, payload, length, retained, 0);
+    const struct mqtt_message message = {
+        .topic = topic, .payload = payload, .length = length, .qos = 1, .retained = retained};
+    return uplink_publish(gateway->uplink, &message, 0);
 }
 
 static int courier_delivers(void *context, const void *text, size_t length, bool is_retained)
@@ -157,19 +174,13 @@ int gateway_make_uplink(struct gateway *gateway)
     const struct command_relay_road road = {
         .publish = courier_publishes, .deliver = courier_delivers, .context = gateway};
     gateway->command_relay = command_relay_new(gateway->prefix, &road);
-    const struct uplink_identity identity = {.will_topic = gateway->status_topic,
-                                             .will_payload = STATUS_OFFLINE,
-                                             .subscribe_topic =
-                                                 command_relay_topic(gateway->command_relay),
-                                             /* data flows where commands are not wanted */
-                                             .goes_on_unsubscribed = true};
-    const struct uplink_callbacks callbacks = {.up = uplink_went_up,
+    const struct uplink_callbacks callbacks = {.open = uplink_opens,
+                                               .up = uplink_went_up,
                                                .down = uplink_went_down,
                                                .acknowledged = uplink_acknowledged,
                                                .received = uplink_received,
                                                .context = gateway};
-    int problem = uplink_new(&gateway->config->uplink, &identity, &callbacks, gateway->loop,
-                             &gateway->uplink);
+    int problem = uplink_new(&gateway->config->uplink, &callbacks, gateway->loop, &gateway->uplink);
     if (problem < 0)
         log_error("uplink", "cannot be set up: %s", strerror(-problem));
     return problem;

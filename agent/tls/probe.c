@@ -1,19 +1,19 @@
 /*
- * Why a connection to a broker failed: does by itself what Paho 1.3.12 does with the same address
- * and the same files, and keeps the reason at each step. Where the two could differ (choice of the
- * address, name in the handshake, comparison of the name), it does as Paho does. Here is the way
- * to the server: name, connection, proxy.
+ * Why a connection to a broker failed: does what Paho 1.3.12 does with the same address and the
+ * same files, and keeps the reason at each step. Where the two could differ (choice of the address,
+ * name in the handshake, comparison of the name), it does as Paho does. This file is the way to the
+ * server: name, connection, proxy.
  */
 #include "agent/tls/probe.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
-#include "agent/tls/probe_run.h"
+#include "agent/tls/probe_attempt.h"
+#include "agent/tls/probe_tls.h"
 #include "agent/tls/tls_policy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -25,34 +25,18 @@
 #include <time.h>
 #include <unistd.h>
 
-int probe_left_ms(const struct probe *probe)
-{
-    int64_t left = (probe->deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
-    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
-}
-
-bool probe_wait(const struct probe *probe, short events, int timeout_ms)
-{
-    struct pollfd wait = {.fd = probe->socket, .events = events};
-    int ready;
-    do
-        ready = poll(&wait, 1, timeout_ms);
-    while (ready < 0 && errno == EINTR);
-    return ready == 1;
-}
-
 /* Whom we open the TCP connection to. */
-static const char *peer_host(const struct probe *probe)
+static const char *peer_host(const struct probe_attempt *probe)
 {
     return probe->by_proxy ? probe->proxy.host : probe->server.host;
 }
 
-static uint16_t peer_port(const struct probe *probe)
+static uint16_t peer_port(const struct probe_attempt *probe)
 {
     return probe->by_proxy ? probe->proxy.port : probe->server.port;
 }
 
-static const char *peer_kind(const struct probe *probe)
+static const char *peer_kind(const struct probe_attempt *probe)
 {
     return probe->by_proxy ? "proxy" : "server";
 }
@@ -69,7 +53,7 @@ static const struct addrinfo *choose_address(const struct addrinfo *list)
     return list;
 }
 
-static enum probe_result not_resolved(struct probe *probe, int code, int error)
+static enum probe_result not_resolved(struct probe_attempt *probe, int code, int error)
 {
     const char *reason = code == EAI_SYSTEM ? strerror(error) : gai_strerror(code);
     if (code == EAI_AGAIN) {
@@ -84,7 +68,7 @@ static enum probe_result not_resolved(struct probe *probe, int code, int error)
     return PROBE_NAME_NOT_FOUND;
 }
 
-static enum probe_result not_connected(struct probe *probe, const char *address, int error)
+static enum probe_result not_connected(struct probe_attempt *probe, const char *address, int error)
 {
     switch (error) {
     case ECONNREFUSED:
@@ -106,7 +90,7 @@ static enum probe_result not_connected(struct probe *probe, const char *address,
 }
 
 /* Returns 0 or an errno. */
-static int open_connection(struct probe *probe, const struct addrinfo *address)
+static int open_connection(struct probe_attempt *probe, const struct addrinfo *address)
 {
     probe->socket =
         socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -116,7 +100,7 @@ static int open_connection(struct probe *probe, const struct addrinfo *address)
         return 0;
     if (errno != EINPROGRESS)
         return errno;
-    if (!probe_wait(probe, POLLOUT, probe_left_ms(probe)))
+    if (!probe_attempt_wait(probe, POLLOUT))
         return ETIMEDOUT;
     int error = 0;
     socklen_t size = sizeof(error);
@@ -129,7 +113,7 @@ static int open_connection(struct probe *probe, const struct addrinfo *address)
  * The resolver has deadlines of its own (resolv.conf: by default 5 s for each server and try) and
  * cannot be stopped from here; all other steps end with the deadline of the probe.
  */
-static enum probe_result reach_peer(struct probe *probe)
+static enum probe_result reach_peer(struct probe_attempt *probe)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
@@ -176,13 +160,13 @@ static void add_login(const char *login, struct strbuf *request)
     OPENSSL_cleanse(encoded, sizeof(encoded));
 }
 
-static bool send_all(struct probe *probe, const char *bytes, size_t length)
+static bool send_all(struct probe_attempt *probe, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t sent = send(probe->socket, bytes, length, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return false;
-        if (sent < 0 && !probe_wait(probe, POLLOUT, probe_left_ms(probe)))
+        if (sent < 0 && !probe_attempt_wait(probe, POLLOUT))
             return false;
         if (sent > 0) {
             bytes += sent;
@@ -193,7 +177,7 @@ static bool send_all(struct probe *probe, const char *bytes, size_t length)
 }
 
 /* Reads until the empty line that ends the answer; byte by byte, so that nothing of TLS is lost. */
-static bool read_answer(struct probe *probe, char *answer, size_t size)
+static bool read_answer(struct probe_attempt *probe, char *answer, size_t size)
 {
     size_t length = 0;
     answer[0] = '\0';
@@ -203,7 +187,7 @@ static bool read_answer(struct probe *probe, char *answer, size_t size)
             return false;
         if (got < 0 && errno != EAGAIN && errno != EINTR)
             return false;
-        if (got < 0 && !probe_wait(probe, POLLIN, probe_left_ms(probe)))
+        if (got < 0 && !probe_attempt_wait(probe, POLLIN))
             return false;
         if (got < 0)
             continue;
@@ -221,7 +205,7 @@ static void add_status_line(const char *answer, struct strbuf *text)
         strbuf_add_char(text, answer[i]);
 }
 
-static enum probe_result pass_proxy(struct probe *probe)
+static enum probe_result pass_proxy(struct probe_attempt *probe)
 {
     struct strbuf request CLEANUP(strbuf_free) = STRBUF_EMPTY;
     const struct broker_url *server = &probe->server;
@@ -237,7 +221,7 @@ static enum probe_result pass_proxy(struct probe *probe)
     if (!sent || (!whole && strncmp(answer, "HTTP/1.", 7) != 0)) {
         strbuf_addf(&probe->text, "the proxy %s:%u did not answer CONNECT%s", probe->proxy.host,
                     probe->proxy.port,
-                    probe_left_ms(probe) == 0 ? " in time" : ": is it an HTTP proxy?");
+                    probe_attempt_left_ms(probe) == 0 ? " in time" : ": is it an HTTP proxy?");
         return PROBE_PROXY;
     }
     bool granted = strncmp(answer, "HTTP/1.", 7) == 0 && strncmp(answer + 8, " 200", 4) == 0;
@@ -251,13 +235,12 @@ static enum probe_result pass_proxy(struct probe *probe)
 
 /* --- all together ---------------------------------------------------------------------------- */
 
-static enum probe_result read_target(struct probe *probe)
+static enum probe_result read_target(struct probe_attempt *probe)
 {
     const struct probe_target *target = probe->target;
-    struct problem unread;
-    const char *problem = NULL;
-    if (broker_url_parse(target->server, &probe->server, &unread) < 0) {
-        strbuf_add(&probe->text, unread.text);
+    struct problem problem;
+    if (broker_url_parse(target->server, &probe->server, &problem) < 0) {
+        strbuf_add(&probe->text, problem.text);
         return PROBE_OWN_FILES;
     }
     if (!target->proxy)
@@ -265,11 +248,11 @@ static enum probe_result read_target(struct probe *probe)
     probe->by_proxy = true;
     if (proxy_url_parse(target->proxy, &probe->proxy, &problem) == 0)
         return PROBE_OK;
-    strbuf_add(&probe->text, problem);
+    strbuf_add(&probe->text, problem.text);
     return PROBE_OWN_FILES;
 }
 
-static enum probe_result load_files(struct probe *probe)
+static enum probe_result load_files(struct probe_attempt *probe)
 {
     const struct probe_target *target = probe->target;
     struct tls_files files = {.ca = target->ca,
@@ -280,7 +263,7 @@ static enum probe_result load_files(struct probe *probe)
                                                                          : PROBE_OK;
 }
 
-static enum probe_result run_steps(struct probe *probe)
+static enum probe_result run_steps(struct probe_attempt *probe)
 {
     enum probe_result result = load_files(probe);
     if (result == PROBE_OK)
@@ -290,7 +273,7 @@ static enum probe_result run_steps(struct probe *probe)
     return result == PROBE_OK ? probe_tls(probe) : result;
 }
 
-static void clean_up(struct probe *probe)
+static void clean_up(struct probe_attempt *probe)
 {
     SSL_free(probe->tls); /* no close_notify: the server learns from the end of the connection */
     SSL_CTX_free(probe->context);
@@ -324,7 +307,7 @@ enum probe_result probe_run(const struct probe_target *target, char *sentence, s
 {
     sigset_t before;
     hold_back_sigpipe(&before);
-    struct probe probe = {
+    struct probe_attempt probe = {
         .target = target,
         .deadline_ns = clock_mono_ns() + target->timeout_ms * CLOCK_NS_PER_MS,
         .socket = -1,

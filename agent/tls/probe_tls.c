@@ -2,7 +2,7 @@
  * The TLS part of the probe: what is wrong with the server's certificate, or with ours in its eyes,
  * or with the handshake as a whole.
  */
-#include "agent/tls/probe_run.h"
+#include "agent/tls/probe_tls.h"
 
 #include "agent/base/clock.h"
 #include "agent/tls/tls_policy.h"
@@ -102,17 +102,17 @@ static bool name_matches(X509 *certificate, const char *host)
            X509_check_ip_asc(certificate, host, 0) == 1;
 }
 
-static enum probe_result wrong_name(struct probe *probe, const X509 *certificate)
+static enum probe_result wrong_name(struct probe_attempt *probe, const X509 *certificate)
 {
     strbuf_addf(&probe->text, "the server's certificate is not for %s but for ",
                 probe->server.host);
     add_names_of(certificate, &probe->text);
-    strbuf_add(&probe->text, ": connect by a name that it has, or have it issued anew");
+    strbuf_add(&probe->text, ": connect by a name that it has, or have it issued again");
     return PROBE_WRONG_NAME;
 }
 
-static enum probe_result wrong_chain(struct probe *probe, const X509 *certificate, int depth,
-                                     int error)
+static enum probe_result wrong_chain(struct probe_attempt *probe, const X509 *certificate,
+                                     int depth, int error)
 {
     struct strbuf *text = &probe->text;
     add_which(certificate, depth, text);
@@ -128,7 +128,7 @@ static enum probe_result wrong_chain(struct probe *probe, const X509 *certificat
         add_asn1_time(X509_get0_notBefore(certificate), text);
         strbuf_add(text, "; the clock here says ");
         add_now(text);
-        strbuf_add(text, ": set the clock of this gateway, or have the certificate issued anew");
+        strbuf_add(text, ": set the clock of this gateway, or have the certificate issued again");
         return PROBE_NOT_YET_VALID;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -152,7 +152,7 @@ static enum probe_result wrong_chain(struct probe *probe, const X509 *certificat
 static int check_certificate(int good, X509_STORE_CTX *store)
 {
     SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct probe *probe = SSL_get_app_data(tls);
+    struct probe_attempt *probe = SSL_get_app_data(tls);
     X509 *certificate = X509_STORE_CTX_get_current_cert(store);
     int depth = X509_STORE_CTX_get_error_depth(store);
     if (probe->found != PROBE_OK)
@@ -167,7 +167,7 @@ static int check_certificate(int good, X509_STORE_CTX *store)
 /* Called when the server asks for a client certificate; what we have is loaded already. */
 static int note_request(SSL *tls, void *context)
 {
-    struct probe *probe = context;
+    struct probe_attempt *probe = context;
     (void)tls;
     probe->certificate_asked = true;
     return 1;
@@ -202,7 +202,7 @@ static const char *client_verdict(int alert)
     }
 }
 
-static void add_own_validity(struct probe *probe)
+static void add_own_validity(struct probe_attempt *probe)
 {
     const X509 *own = SSL_CTX_get0_certificate(probe->context);
     if (!own) {
@@ -215,27 +215,27 @@ static void add_own_validity(struct probe *probe)
     add_asn1_time(X509_get0_notAfter(own), &probe->text);
 }
 
-static enum probe_result client_refused(struct probe *probe, const char *why)
+static enum probe_result client_refused(struct probe_attempt *probe, const char *why)
 {
     strbuf_addf(&probe->text, "the server refuses the client certificate: %s", why);
     add_own_validity(probe);
     return PROBE_CLIENT_REFUSED;
 }
 
-static enum probe_result no_common_version(struct probe *probe)
+static enum probe_result no_common_version(struct probe_attempt *probe)
 {
     strbuf_add(&probe->text, "the server and this gateway have no TLS version and cipher in "
                              "common: TLS 1.2 or later is needed, with forward secrecy");
     return PROBE_TLS_VERSION;
 }
 
-static enum probe_result not_tls(struct probe *probe, const char *what)
+static enum probe_result not_tls(struct probe_attempt *probe, const char *what)
 {
     strbuf_addf(&probe->text, "%s: is port %u a TLS port?", what, probe->server.port);
     return PROBE_NOT_TLS;
 }
 
-static enum probe_result alert_meaning(struct probe *probe, int alert)
+static enum probe_result alert_meaning(struct probe_attempt *probe, int alert)
 {
     if (client_verdict(alert))
         return client_refused(probe, client_verdict(alert));
@@ -262,7 +262,7 @@ static enum probe_result alert_meaning(struct probe *probe, int alert)
 }
 
 /* `error` is OpenSSL's oldest error of a failed handshake. */
-static enum probe_result handshake_failure(struct probe *probe, unsigned long error)
+static enum probe_result handshake_failure(struct probe_attempt *probe, unsigned long error)
 {
     int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) != ERR_LIB_SSL) {
@@ -300,7 +300,7 @@ static enum probe_result handshake_failure(struct probe *probe, unsigned long er
     }
 }
 
-static enum probe_result tls_failure(struct probe *probe, int result)
+static enum probe_result tls_failure(struct probe_attempt *probe, int result)
 {
     if (probe->found != PROBE_OK)
         return probe->found;
@@ -310,7 +310,7 @@ static enum probe_result tls_failure(struct probe *probe, int result)
     return handshake_failure(probe, ERR_peek_error());
 }
 
-static enum probe_result shake_hands(struct probe *probe)
+static enum probe_result shake_hands(struct probe_attempt *probe)
 {
     for (;;) {
         ERR_clear_error();
@@ -321,7 +321,7 @@ static enum probe_result shake_hands(struct probe *probe)
         if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE)
             return tls_failure(probe, result);
         short events = kind == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
-        if (!probe_wait(probe, events, probe_left_ms(probe))) {
+        if (!probe_attempt_wait(probe, events)) {
             strbuf_addf(&probe->text,
                         "port %u takes the connection, but does not answer the TLS handshake",
                         probe->server.port);
@@ -331,7 +331,7 @@ static enum probe_result shake_hands(struct probe *probe)
 }
 
 /* Waits for an alert after the handshake. Silence is consent; it is not our turn to speak. */
-static enum probe_result hear_verdict(struct probe *probe)
+static enum probe_result hear_verdict(struct probe_attempt *probe)
 {
     if (SSL_version(probe->tls) < TLS1_3_VERSION || !probe->certificate_asked)
         return PROBE_OK;
@@ -346,7 +346,7 @@ static enum probe_result hear_verdict(struct probe *probe)
             return PROBE_OK;
         switch (SSL_get_error(probe->tls, result)) {
         case SSL_ERROR_WANT_READ: /* session tickets end here too */
-            if (!probe_wait(probe, POLLIN, probe_left_ms(probe)))
+            if (!probe_attempt_wait(probe, POLLIN))
                 return PROBE_OK;
             break;
         case SSL_ERROR_SSL:
@@ -357,7 +357,7 @@ static enum probe_result hear_verdict(struct probe *probe)
     }
 }
 
-static bool offer_protocol(struct probe *probe)
+static bool offer_protocol(struct probe_attempt *probe)
 {
     const char *alpn = probe->target->alpn;
     size_t length = alpn ? strlen(alpn) : 0;
@@ -371,7 +371,7 @@ static bool offer_protocol(struct probe *probe)
     return SSL_set_alpn_protos(probe->tls, wire, (unsigned int)length + 1) == 0;
 }
 
-enum probe_result probe_tls(struct probe *probe)
+enum probe_result probe_tls(struct probe_attempt *probe)
 {
     probe->tls = SSL_new(probe->context);
     if (!probe->tls || SSL_set_fd(probe->tls, probe->socket) != 1 ||

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QOS 1
 /* A callback of an operation can be late by one session at most; more contexts are never alive. */
 #define CONTEXTS 8
 
@@ -61,6 +60,13 @@ static void on_subscribed(void *context, MQTTAsync_successData *data)
 static void on_denied(void *context, MQTTAsync_failureData *data)
 {
     push(context, UPLINK_EVENT_DENIED, data ? data->code : MQTTASYNC_FAILURE);
+}
+
+/* Of a message at QoS 0, which on_delivered() is not called for. */
+static void on_written(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    push(context, UPLINK_EVENT_DELIVERED, 0);
 }
 
 static void on_closed(void *context, MQTTAsync_successData *data)
@@ -351,6 +357,16 @@ static void set_version(const struct mqtt_client *client, MQTTAsync_connectOptio
     options->onFailure = on_refused;
 }
 
+static void fill_will(const struct mqtt_message *message, MQTTAsync_willOptions *will)
+{
+    assert(will->struct_version == 1 && message->length <= UINT16_MAX); /* MQTT 3.1.1, 3.1.3.3 */
+    will->topicName = message->topic;
+    will->payload.data = message->length > 0 ? message->payload : "";
+    will->payload.len = (int)message->length;
+    will->retained = message->retained;
+    will->qos = message->qos;
+}
+
 int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *attempt)
 {
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
@@ -372,17 +388,14 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     options.serverURIs = &uri; /* one: its own way through a list gets stuck at the last */
     options.serverURIcount = 1;
     options.context = begin(client, attempt->generation);
-    if (attempt->will_topic) {
-        will.topicName = attempt->will_topic;
-        will.message = attempt->will_payload;
-        will.retained = 1;
-        will.qos = QOS;
+    if (attempt->will.topic) {
+        fill_will(&attempt->will, &will);
         options.will = &will;
     }
     return to_errno(MQTTAsync_connect(client->handle, &options));
 }
 
-int mqtt_client_subscribe(struct mqtt_client *client, const char *topic)
+int mqtt_client_subscribe(struct mqtt_client *client, const char *filter, int qos)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     if (client->is_5) {
@@ -393,24 +406,26 @@ int mqtt_client_subscribe(struct mqtt_client *client, const char *topic)
         response.onFailure = on_denied;
     }
     response.context = ongoing(client);
-    return to_errno(MQTTAsync_subscribe(client->handle, topic, QOS, &response));
+    return to_errno(MQTTAsync_subscribe(client->handle, filter, qos, &response));
 }
 
-int mqtt_client_publish(struct mqtt_client *client, const char *topic, const void *payload,
-                        size_t length, bool retained, int *ret_token)
+int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_message *message,
+                        int *ret_token)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    if (length > INT_MAX)
+    if (message->length > INT_MAX || message->qos < 0 || message->qos > 1)
         return -EINVAL;
+    response.context = ongoing(client);
     if (client->is_5) {
         response.onSuccess5 = on_delivered_5;
         response.onFailure5 = on_rejected_5;
-        response.context = ongoing(client);
+    } else if (message->qos == 0) {
+        response.onSuccess = on_written;
     }
-    int code =
-        MQTTAsync_send(client->handle, topic, (int)length, payload, QOS, retained, &response);
+    int code = MQTTAsync_send(client->handle, message->topic, (int)message->length,
+                              message->payload, message->qos, message->retained, &response);
     if (code == MQTTASYNC_SUCCESS)
-        *ret_token = response.token;
+        *ret_token = message->qos == 0 ? 0 : response.token;
     return to_errno(code);
 }
 

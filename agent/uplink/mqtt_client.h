@@ -6,11 +6,12 @@
  * to proxies with its global lock held, and every call of ours would wait for that.
  *
  * A message that the broker's access control denies is acknowledged by it all the same: MQTT 3.1.1
- * has no negative PUBACK (section 3.3.5.2), so nobody on this side can see it.
+ * has no negative PUBACK (section 3.3.5.2), so this side cannot see it.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_MQTT_CLIENT_H
 #define SALLYPORT_AGENT_UPLINK_MQTT_CLIENT_H
 
+#include "agent/uplink/mqtt_message.h"
 #include "agent/uplink/uplink_ring.h"
 #include "config/load/broker_url.h"
 
@@ -36,7 +37,10 @@ int mqtt_client_new_5(const char *client_id, bool websocket, size_t max_messages
                       struct uplink_ring *ring, struct mqtt_client **ret_client);
 #define MQTT_NO_VERSION_5 0x84 /* MQTT 5, section 3.2.2.2: unsupported protocol version */
 
-/* No attempt and no session may be left. Takes up to a second. Accepts NULL, returns NULL. */
+/*
+ * No attempt and no session may be left. Takes up to a second when it is the last client of the
+ * process, since Paho ends its threads then. Accepts NULL, returns NULL.
+ */
 struct mqtt_client *mqtt_client_free(struct mqtt_client *client);
 
 /* Everything is copied during the call. NULL: unset. */
@@ -45,7 +49,7 @@ struct mqtt_attempt {
     const char *ca, *certificate, *key, *key_password; /* as struct tls_files */
     const char *username, *password;
     const char *alpn, *proxy; /* the same proxy in every attempt of a client */
-    const char *will_topic, *will_payload;
+    struct mqtt_message will; /* topic NULL: none */
     int keepalive_s, connect_timeout_s;
     uint32_t generation; /* comes back in the events */
 };
@@ -53,15 +57,17 @@ struct mqtt_attempt {
 /* Ends with UPLINK_EVENT_LOGIN or UPLINK_EVENT_REFUSED. Returns 0 or a negative errno. */
 int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *attempt);
 
-/* Ends with UPLINK_EVENT_SUBSCRIBED or UPLINK_EVENT_DENIED. QoS 1. */
-int mqtt_client_subscribe(struct mqtt_client *client, const char *topic);
+/* Ends with UPLINK_EVENT_SUBSCRIBED or UPLINK_EVENT_DENIED. One at a time. QOS: 0 or 1. */
+int mqtt_client_subscribe(struct mqtt_client *client, const char *filter, int qos);
 
 /*
- * QoS 1. UPLINK_EVENT_DELIVERED carries the token. Returns 0, -ENOTCONN, -EINVAL for a topic that
- * is not UTF-8, or -EIO when the client takes no more, which only a new session cures.
+ * UPLINK_EVENT_DELIVERED carries the token. At QoS 0 that is always 0, and the event only says that
+ * one more message was written to the connection, in the order of the calls. Returns 0, -ENOTCONN,
+ * -EINVAL for a topic that is not UTF-8 or another QoS, or -EIO when the client takes no more,
+ * which only a new session cures.
  */
-int mqtt_client_publish(struct mqtt_client *client, const char *topic, const void *payload,
-                        size_t length, bool retained, int *ret_token);
+int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_message *message,
+                        int *ret_token);
 
 /* Ends with UPLINK_EVENT_CLOSED. Returns 0, or -ENOTCONN when there is no session. */
 int mqtt_client_disconnect(struct mqtt_client *client);

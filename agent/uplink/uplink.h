@@ -1,18 +1,19 @@
 /*
- * The session to the broker: MQTT 3.1.1 over TLS, QoS 1, by Paho MQTTAsync (mqtt_client.c). It
- * connects (own loop, full jitter, one server per attempt, last good first), publishes within a
- * window of its own, hands acknowledgements back, and says why a connection failed.
+ * The session to the broker: MQTT 3.1.1 over TLS, by Paho MQTTAsync (mqtt_client.c). It connects
+ * (own loop, full jitter, one server per attempt, last good first), publishes within a window of
+ * its own, hands acknowledgements back, and says why a connection failed.
  *
  * All functions: main loop only, and none of them blocks but uplink_stop(). Paho's own threads only
  * copy what they have into a small ring and wake the loop. Nothing is ever sent over a connection
  * whose chain and name were not verified: there is no switch for it.
  *
- * A message that the broker's access control denies is acknowledged all the same: MQTT 3.1.1 knows
+ * A message that the broker's access control denies is acknowledged all the same: MQTT 3.1.1 has
  * no refusal of a message (section 3.3.5.2). Only a refused subscription is seen (section 3.9.3).
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_H
 
+#include "agent/uplink/uplink_owner.h"
 #include "agent/uplink/uplink_state.h"
 #include "config/schema/config.h"
 
@@ -20,53 +21,31 @@
 
 struct uplink; /* opaque */
 
-struct uplink_callbacks {
-    /* The session is up: everything in flight before it is forgotten. */
-    void (*up)(void *context);
-    /*
-     * It is gone, or could not be had; `reason` is one line for a person. Once per loss: at the
-     * end of a session, or when the first attempt after the start has failed. Why further attempts
-     * fail is in the health and in the log.
-     */
-    void (*down)(void *context, const char *reason);
-    /* The broker acknowledged the message that was published with this TAG. */
-    void (*acknowledged)(void *context, uint64_t tag);
-    /* There is room in the window again after uplink_publish() said -EAGAIN. */
-    void (*room)(void *context);
-    /*
-     * An attempt failed or the session broke; as `down`, but every time that a reason is known.
-     */
-    void (*failed)(void *context, const char *reason);
-    /*
-     * A message on a subscribed topic; valid during the call. Longer than 65536 bytes: cut to
-     * that. A flood is dropped beyond `max_received` messages in one turn of the loop, and logged.
-     */
-    void (*received)(void *context, const char *topic, const void *payload, size_t length,
-                     bool retained);
-    void *context;
-}; /* any of them may be NULL; all are called from the loop, never from within uplink_start() */
-
-/* What is sent with the CONNECT, and to which the session subscribes; copied. */
-struct uplink_identity {
-    const char *will_topic, *will_payload; /* retained, QoS 1; NULL: none */
-    const char *subscribe_topic;           /* a topic or a filter, QoS 1; NULL: none */
-    bool goes_on_unsubscribed; /* a refused subscription is logged, and is no failed attempt */
-    size_t max_received;       /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
-};
-/* A flood of commands must not grow our memory; one in an hour is usual. */
-#define UPLINK_RECEIVED 32
-
 /*
- * Makes the session object and attaches it to LOOP; connects on uplink_start(). CONFIG, IDENTITY
- * and CALLBACKS are copied. Reads no file yet: certificates and passwords are read anew at each
- * attempt, so that renewing is replacing files. Takes the proxy variables out of the environment
- * of the process, so call it before other threads use that. Returns 0 or a negative errno, logged.
+ * Makes the session object and attaches it to LOOP; connects on uplink_start(). CONFIG and
+ * CALLBACKS are copied. Reads no file yet: certificates and passwords are read at each attempt, so
+ * that replacing the files renews them. Takes the proxy variables out of the environment of the
+ * process, so call it before other threads use that. Returns 0 or a negative errno, logged.
  */
-int uplink_new(const struct config_uplink *config, const struct uplink_identity *identity,
-               const struct uplink_callbacks *callbacks, sd_event *loop,
-               struct uplink **ret_uplink);
+int uplink_new(const struct config_uplink *config, const struct uplink_callbacks *callbacks,
+               sd_event *loop, struct uplink **ret_uplink);
 
 void uplink_start(struct uplink *uplink);
+
+/*
+ * Other settings, all of them or none; CONFIG is copied. Once uplink_start() was called, in any
+ * phase, as often as wanted: the last settings win. Returns at once:
+ *   - A session ends: what is in flight has 3 s to be acknowledged (what the owner has published
+ *     just before, such as a last status, goes with it), nothing more is taken, then a DISCONNECT
+ *     follows, so no will is published, and `down` is called: what has not been acknowledged has
+ *     to be published again.
+ *   - An attempt to connect cannot be called off: its end is awaited.
+ *   - Then the settings take effect, `open` is called, and an attempt follows without a pause.
+ * Files of certificates and passwords are read again also when CONFIG is the same as before.
+ * Returns 0; -EINVAL, logged, when the settings cannot work: then nothing changes; -ENOTCONN
+ * before uplink_start() and after uplink_stop().
+ */
+int uplink_reconfigure(struct uplink *uplink, const struct config_uplink *config);
 
 /*
  * Handles what has come without waking the loop: acknowledgements wait up to 20 ms for it. For an
@@ -88,14 +67,12 @@ bool uplink_stop(struct uplink *uplink, int timeout_ms);
 struct uplink *uplink_free(struct uplink *uplink);
 
 /*
- * Publishes at QoS 1. TAG comes back with the acknowledgement; 0 means that nobody wants to know,
- * and such a message may use UPLINK_SPARE places beyond the window, so that a status finds room
- * where data does not. Returns 0, -EAGAIN when the window is full (`room` will be called),
- * -ENOTCONN when down (or breaking at this moment), -EINVAL for a topic that is not UTF-8.
+ * Publishes MESSAGE, which is copied. TAG comes back with the acknowledgement; 0 means that it is
+ * not needed, and such a message may use UPLINK_SPARE places beyond the window, so that a status
+ * finds room where data does not. Returns 0, -EAGAIN when the window is full, -ENOTCONN when down
+ * (or breaking at this moment), -EINVAL for a topic that is not UTF-8 or a QoS above 1.
  */
-#define UPLINK_SPARE 4
-int uplink_publish(struct uplink *uplink, const char *topic, const void *payload, size_t length,
-                   bool retained, uint64_t tag);
+int uplink_publish(struct uplink *uplink, const struct mqtt_message *message, uint64_t tag);
 
 /* How many messages the window takes now; 0 when it is full or the session is down. */
 size_t uplink_room(const struct uplink *uplink);
@@ -104,7 +81,7 @@ struct uplink_health {
     enum uplink_phase phase;
     const char *server;      /* of the session or of the last attempt; "" before the first */
     const char *reason;      /* why it is down: the last sentence; "" when up or not known yet */
-    int64_t since_wall_ms;   /* when the phase began */
+    int64_t since_wall_ms;   /* when the phase, as its name says it, began */
     int64_t next_attempt_ms; /* milliseconds from now, while waiting; else 0 */
     uint64_t connects, failures, published, acknowledged;
     size_t in_flight;

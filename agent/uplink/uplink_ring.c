@@ -35,26 +35,61 @@ static void fire(int timer, int64_t delay_ns)
     (void)timerfd_settime(timer, 0, &when, NULL);
 }
 
-struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience)
+static void set_sizes(struct uplink_ring *ring, size_t capacity, size_t max_messages,
+                      size_t patience)
 {
-    struct uplink_ring *ring = memory_zeroed(1, sizeof(*ring));
+    free(ring->events);
     ring->capacity = capacity + max_messages + RESERVED;
     ring->max_messages = max_messages;
     ring->events = memory_zeroed(ring->capacity, sizeof(*ring->events));
+    ring->head = 0;
     ring->patience = patience;
+}
+
+struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience)
+{
+    struct uplink_ring *ring = memory_zeroed(1, sizeof(*ring));
+    set_sizes(ring, capacity, max_messages, patience);
     ring->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (ring->timer < 0 || pthread_mutex_init(&ring->lock, NULL) != 0)
         abort();
     return ring;
 }
 
-struct uplink_ring *uplink_ring_free(struct uplink_ring *ring)
+/* Under the lock, or with no other thread left. */
+static bool take(struct uplink_ring *ring, struct uplink_event *ret_event)
+{
+    if (ring->used == 0)
+        return false;
+    *ret_event = ring->events[ring->head];
+    ring->head = (ring->head + 1) % ring->capacity;
+    ring->used--;
+    ring->messages -= ret_event->kind == UPLINK_EVENT_MESSAGE;
+    ring->acknowledged -= ret_event->kind == UPLINK_EVENT_DELIVERED;
+    return true;
+}
+
+static void drop_all(struct uplink_ring *ring)
 {
     struct uplink_event event;
+    while (take(ring, &event))
+        free(event.topic);
+}
+
+void uplink_ring_resize(struct uplink_ring *ring, size_t capacity, size_t max_messages,
+                        size_t patience)
+{
+    pthread_mutex_lock(&ring->lock);
+    drop_all(ring);
+    set_sizes(ring, capacity, max_messages, patience);
+    pthread_mutex_unlock(&ring->lock);
+}
+
+struct uplink_ring *uplink_ring_free(struct uplink_ring *ring)
+{
     if (!ring)
         return NULL;
-    while (uplink_ring_pop(ring, &event))
-        free(event.topic);
+    drop_all(ring);
     pthread_mutex_destroy(&ring->lock);
     descriptor_close(&ring->timer);
     free(ring->events);
@@ -103,14 +138,7 @@ void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event
 bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event)
 {
     pthread_mutex_lock(&ring->lock);
-    bool found = ring->used > 0;
-    if (found) {
-        *ret_event = ring->events[ring->head];
-        ring->head = (ring->head + 1) % ring->capacity;
-        ring->used--;
-        ring->messages -= ret_event->kind == UPLINK_EVENT_MESSAGE;
-        ring->acknowledged -= ret_event->kind == UPLINK_EVENT_DELIVERED;
-    }
+    bool found = take(ring, ret_event);
     pthread_mutex_unlock(&ring->lock);
     return found;
 }

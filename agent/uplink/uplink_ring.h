@@ -35,11 +35,15 @@ struct uplink_ring; /* opaque */
 
 /*
  * Room for CAPACITY acknowledgements, for MAX_MESSAGES, and for the few events of a session beside.
- * PATIENCE: fewer acknowledgements than this wake the loop only after UPLINK_RING_LATER_MS, for a
- * wake-up costs more than what it brings; the loop may look before. 1: each wakes at once.
+ * PATIENCE: fewer acknowledgements than this wake the loop only after UPLINK_RING_LATER_MS, since a
+ * wake-up costs more than they are worth; the loop may look before. 1: each wakes at once.
  */
 struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience);
 #define UPLINK_RING_LATER_MS 20
+
+/* Reader only. Drops what is in the ring and gives it other sizes; the descriptor stays. */
+void uplink_ring_resize(struct uplink_ring *ring, size_t capacity, size_t max_messages,
+                        size_t patience);
 
 /* Reader only. No more patience: for the end of a session. */
 void uplink_ring_hurry(struct uplink_ring *ring);
@@ -57,7 +61,7 @@ bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event);
 
 /*
  * A timerfd, readable when the reader should look; uplink_ring_acknowledge() before the reader
- * empties the ring. Who sets it to fire at once, like uplink_ring_wake(), wakes the reader too.
+ * empties the ring. Setting it to fire at once, as uplink_ring_wake() does, wakes the reader too.
  */
 int uplink_ring_descriptor(const struct uplink_ring *ring);
 void uplink_ring_acknowledge(struct uplink_ring *ring);

@@ -1,80 +1,80 @@
 /*
- * The inside of the uplink: its state, and what is done in each phase. Shared by uplink.c (the
- * public functions, the loop and the deadlines) and uplink_session.c (attempts, sessions, and what
- * is said about them) only. Main loop only.
+ * The session to the broker without the loop that drives it: attempts, sessions, and what is said
+ * about them. uplink_state.c decides which phase follows; what is done about it is here. Called by
+ * uplink.c only, in the main loop; none of these blocks.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H
 
+#include "agent/uplink/mqtt_client.h"
 #include "agent/uplink/probe_job.h"
-#include "agent/uplink/uplink.h"
+#include "agent/uplink/uplink_owner.h"
+#include "agent/uplink/uplink_reasons.h"
 #include "agent/uplink/uplink_ring.h"
 #include "agent/uplink/uplink_settings.h"
+#include "agent/uplink/uplink_state.h"
+#include "agent/uplink/uplink_window.h"
 
-/* What was logged last about a server, so that the same is not said at every attempt. */
-struct uplink_told {
-    char *sentence; /* NULL for none since the last session */
-    int64_t at_ns;
-};
-
-struct uplink {
+struct uplink_session {
     struct uplink_callbacks callbacks;
     struct uplink_settings settings;
-    struct uplink_told *told; /* one for each server */
-
-    sd_event_source *wake_source, *timer_source;
-    int64_t armed_ns; /* when the timer fires; INT64_MAX when it is off */
+    struct uplink_settings *next; /* settings that wait for their turn, or NULL */
     struct uplink_ring *ring;
     struct mqtt_client *clients[2]; /* by server.websocket; NULL when no server needs it */
 
     struct uplink_state state;
     struct uplink_window window;
     size_t window_size;  /* for messages with a tag; the array is larger by UPLINK_SPARE */
-    uint32_t generation; /* of the attempt and its session */
+    uint32_t generation; /* of the attempt and its session; 0 before the first */
     size_t server;       /* of these; after a failure state.server is the next one already */
-    bool attempting;     /* while connecting: the client has the attempt */
-    bool logged_in;      /* while connecting: waiting for the subscription */
-    bool late_told;      /* while connecting: that it takes too long */
-    bool proven;         /* while up: the session has lasted */
-    bool choked;         /* while up: the client refused a message, so the session has to end */
-    bool starved;        /* uplink_publish() said -EAGAIN */
-    bool down_told;      /* the owner knows that there is no session */
-    bool stopping;
-    int socket;      /* our duplicate of the session's socket, or -1 */
-    int64_t step_ns; /* when the phase, or the wait for the subscription, began */
-    int64_t due_ns;  /* of the next attempt, while waiting */
+    int socket;          /* our duplicate of the session's socket, or -1 */
+    struct uplink_subscription subscriptions[UPLINK_SUBSCRIPTIONS]; /* filters are ours */
+    size_t n_subscriptions, subscribed; /* so many of them have been answered */
+
+    int64_t step_ns;  /* when the phase, or the wait for an answer in it, began */
+    int64_t due_ns;   /* of the next attempt, while waiting */
+    int64_t leave_ns; /* the farewell must not wait longer for acknowledgements */
 
     struct probe_job *probe; /* under way, or NULL */
-    size_t probed;           /* which server it is about */
+    size_t probed;           /* which server it is about; SIZE_MAX: one of former settings */
 
-    char *reason; /* never NULL */
+    struct uplink_reasons reasons;
+    bool owner_knows; /* that there is no session */
     int64_t since_wall_ms;
     uint64_t connects, failures, published, acknowledged;
 };
 
-/* When the timer has to fire next, INT64_MAX for never; and sets it to that. */
-int64_t uplink_deadline_ns(const struct uplink *uplink);
-void uplink_arm(struct uplink *uplink);
-bool uplink_is_late(const struct uplink *uplink, int64_t now_ns); /* an acknowledgement */
+/* Returns 0 or a negative errno, logged; SESSION is fit for uplink_session_free() either way. */
+int uplink_session_init(struct uplink_session *session, const struct config_uplink *config,
+                        const struct uplink_callbacks *callbacks);
 
-/* Moves on in the table; false when the input does not fit the phase: it came late. */
-bool uplink_step(struct uplink *uplink, enum uplink_input input);
+/* The session must be quiet. */
+void uplink_session_free(struct uplink_session *session);
 
-/* Connects to the server whose turn it is. The phase is UPLINK_CONNECTING. */
-void uplink_attempt(struct uplink *uplink);
+/* Neither an attempt nor a session nor a probe, and there will be none. */
+bool uplink_session_is_quiet(const struct uplink_session *session);
 
-/* Takes an attempt apart that came as far as the login. */
-void uplink_break_attempt(struct uplink *uplink, const char *reason);
-
-/* Gives up a session that is broken, without a farewell, so that the broker publishes our will. */
-void uplink_break_session(struct uplink *uplink, const char *reason);
-
-/* Says farewell, so that the broker forgets our will. The phase is UPLINK_CLOSING. */
-void uplink_leave_session(struct uplink *uplink);
+/* When uplink_session_on_deadline() has to be called; INT64_MAX for never. */
+int64_t uplink_session_deadline_ns(const struct uplink_session *session);
+void uplink_session_on_deadline(struct uplink_session *session);
 
 /* Handles everything that waits in the ring, and the result of a probe. */
-void uplink_drain(struct uplink *uplink);
+void uplink_session_drain(struct uplink_session *session);
 
-struct mqtt_client *uplink_client(const struct uplink *uplink); /* of the present server */
+void uplink_session_start(struct uplink_session *session);
+
+/* See uplink_reconfigure(). */
+int uplink_session_reconfigure(struct uplink_session *session, const struct config_uplink *config);
+
+/* The session ends; what is in flight has until LEAVE_NS to be acknowledged. */
+void uplink_session_stop(struct uplink_session *session, int64_t leave_ns);
+
+/* See uplink_publish() and uplink_room(). */
+int uplink_session_publish(struct uplink_session *session, const struct mqtt_message *message,
+                           uint64_t tag);
+size_t uplink_session_room(const struct uplink_session *session);
+
+/* The address of the server of the session or of the last attempt; "" before the first. */
+const char *uplink_session_server(const struct uplink_session *session);
 
 #endif

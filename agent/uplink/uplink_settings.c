@@ -1,11 +1,12 @@
-/* What the uplink was told to do, and its secrets. */
+/* One set of settings of the uplink, and its secrets. */
 #include "agent/uplink/uplink_settings.h"
 
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "agent/tls/proxy_url.h"
 #include "agent/tls/tls_policy.h"
 #include "config/load/files.h"
+#include "config/load/proxy_url.h"
+#include "config/schema/value.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,9 +48,6 @@ void uplink_settings_free(struct uplink_settings *settings)
 {
     free_config(&settings->config);
     free(settings->servers);
-    free(settings->will_topic);
-    free(settings->will_payload);
-    free(settings->subscribe_topic);
     *settings = (struct uplink_settings){0};
 }
 
@@ -77,11 +75,11 @@ static int read_servers(struct uplink_settings *settings)
 static int read_proxy(struct uplink_settings *settings)
 {
     struct proxy_url url;
-    const char *problem = NULL;
+    struct problem problem;
     if (!settings->config.proxy)
         return 0;
     if (proxy_url_parse(settings->config.proxy, &url, &problem) < 0) {
-        log_error("uplink", "proxy: %s", problem); /* without its text: it may hold a password */
+        log_error("uplink", "proxy: %s", problem.text); /* which quotes nothing of a password */
         return -EINVAL;
     }
     settings->proxy_port = url.port;
@@ -89,43 +87,27 @@ static int read_proxy(struct uplink_settings *settings)
     return 0;
 }
 
-/* The loader has checked all this; but a limit that is missing here would be a limit of zero. */
-static int check_limits(const struct config_uplink *config)
+/* The loader has checked the same; but a number that nobody set would be a limit of zero here. */
+static int check_bounds(const struct config_uplink *config)
 {
-    size_t alpn = config->alpn ? strlen(config->alpn) : 1;
-    const char *problem = NULL;
-    if (config->servers.length == 0)
-        problem = "servers is empty";
-    else if (!config->ca)
-        problem = "ca is missing: name a file, or \"system\"";
-    else if (alpn == 0 || alpn > 255)
-        problem = "alpn must have 1 to 255 bytes";
-    else if (config->window < 1 || config->window > 65000) /* packet ids have 16 bits */
-        problem = "window must be 1 to 65000";
-    else if (config->keepalive_s < 1 || config->keepalive_s > UINT16_MAX)
-        problem = "keepalive_s must be 1 to 65535";
-    else if (config->ack_timeout_s < 1 || config->ack_timeout_s > 86400 ||
-             config->connect_timeout_s < 1 || config->connect_timeout_s > 86400)
-        problem = "ack_timeout_s and connect_timeout_s must be 1 to 86400";
-    else if (config->reconnect_min_ms < 1)
-        problem = "reconnect_min_ms must be at least 1";
-    if (problem)
-        log_error("uplink", "%s", problem);
-    return problem ? -EINVAL : 0;
+    for (size_t i = 0; i < config_uplink_table.n_rows; i++) {
+        const struct option *row = &config_uplink_table.rows[i];
+        bool is_needed = row->type == OPTION_INT || (row->flags & OPTION_REQUIRED);
+        if (is_needed && !value_is_set(row, config)) {
+            log_error("uplink", "%s is missing or out of range", row->key);
+            return -EINVAL;
+        }
+    }
+    return 0;
 }
 
-int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config,
-                         const struct uplink_identity *identity)
+int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config)
 {
-    int result = check_limits(config);
+    int result = check_bounds(config);
     *settings = (struct uplink_settings){0};
     if (result < 0)
         return result;
     copy_config(&settings->config, config);
-    settings->will_topic = copy_text(identity->will_topic);
-    settings->will_payload = copy_text(identity->will_payload);
-    settings->subscribe_topic = copy_text(identity->subscribe_topic);
-    settings->goes_on_unsubscribed = identity->goes_on_unsubscribed;
     result = read_servers(settings);
     if (result == 0)
         result = read_proxy(settings);
@@ -212,8 +194,6 @@ struct mqtt_attempt uplink_settings_attempt(const struct uplink_settings *settin
         .password = config->password_file ? strbuf_text(&secrets->password) : NULL,
         .alpn = config->alpn,
         .proxy = config->proxy,
-        .will_topic = settings->will_topic,
-        .will_payload = settings->will_payload,
         .keepalive_s = (int)config->keepalive_s,
         .connect_timeout_s = (int)config->connect_timeout_s,
     };

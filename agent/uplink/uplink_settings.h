@@ -1,6 +1,6 @@
 /*
- * What the uplink was told to do: its copy of the configuration, the servers taken apart, and the
- * secrets, which are read from their files anew for each use and wiped after it. One owner, the
+ * One set of settings of the uplink: its copy of the configuration, the servers taken apart, and
+ * the secrets, which are read from their files for each use and wiped after it. One owner, the
  * uplink; immutable after it is made. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_SETTINGS_H
@@ -8,19 +8,19 @@
 
 #include "agent/tls/probe.h"
 #include "agent/uplink/mqtt_client.h"
-#include "agent/uplink/uplink.h"
+#include "config/schema/config.h"
 
 struct uplink_settings {
     struct config_uplink config; /* its texts and lists are ours */
-    char *will_topic, *will_payload, *subscribe_topic;
-    bool goes_on_unsubscribed;
-    struct broker_url *servers; /* as many as config.servers, in the same order */
-    uint16_t proxy_port;        /* 0: no proxy */
+    struct broker_url *servers;  /* as many as config.servers, in the same order */
+    uint16_t proxy_port;         /* 0: no proxy */
 };
 
-/* Copies and checks. Returns 0, or -EINVAL after logging what is wrong; settings empty then. */
-int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config,
-                         const struct uplink_identity *identity);
+/*
+ * Copies and checks: the bounds are those of config_uplink_table. Returns 0, or -EINVAL after
+ * logging what is wrong; settings empty then.
+ */
+int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config);
 void uplink_settings_free(struct uplink_settings *settings); /* accepts empty ones */
 
 /* The contents of the password files, "" where none is configured; and what is wrong. */
@@ -35,7 +35,10 @@ void uplink_secrets_wipe(struct uplink_secrets *secrets); /* fit for CLEANUP() *
  */
 int uplink_secrets_read(const struct uplink_settings *settings, struct uplink_secrets *secrets);
 
-/* What is needed to connect to a server, or to probe it; valid as long as both arguments. */
+/*
+ * What is needed to connect to a server (without will and generation), or to probe it; valid as
+ * long as both arguments.
+ */
 struct mqtt_attempt uplink_settings_attempt(const struct uplink_settings *settings, size_t server,
                                             const struct uplink_secrets *secrets);
 struct probe_target uplink_settings_probe(const struct uplink_settings *settings, size_t server,

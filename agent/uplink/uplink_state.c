@@ -1,36 +1,169 @@
-/* The transition table of the session to the broker, its back-off and its window. */
+/* The transition table of the session to the broker, and its back-off. */
 #include "agent/uplink/uplink_state.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 const char *uplink_phase_name(enum uplink_phase phase)
 {
     switch (phase) {
     case UPLINK_IDLE:
         return "idle";
+    case UPLINK_WAITING:
+    case UPLINK_CHANGING:
+        return "waiting";
     case UPLINK_CONNECTING:
+    case UPLINK_OVERDUE:
+    case UPLINK_SUBSCRIBING:
         return "connecting";
     case UPLINK_UP:
+    case UPLINK_PROVEN:
+    case UPLINK_CHOKED:
         return "up";
+    case UPLINK_LEAVING:
     case UPLINK_CLOSING:
         return "closing";
-    case UPLINK_WAITING:
-        return "waiting";
     }
     return "?";
 }
 
+bool uplink_phase_is_up(enum uplink_phase phase)
+{
+    return phase == UPLINK_UP || phase == UPLINK_PROVEN;
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+/* Where a rule leads. */
+enum course {
+    IMPOSSIBLE, /* the input does not fit the phase; 0, so that the table names what is possible */
+    STAY,
+    TO,    /* the phase of the rule */
+    OPENS, /* the same; but when the owner wants something else meanwhile, UPLINK_CLOSING */
+    REST,  /* neither attempt nor session: what follows is the owner's goal */
+};
+
+/* What a rule means for the choice of the server and for the back-off. */
+enum score {
+    NOTHING,
+    FAILURE, /* of a server: the next one */
+    LOSS,    /* of a session */
+    SUCCESS, /* of a server */
+    PROOF,   /* of a session */
+};
+
+struct rule {
+    enum course course;
+    enum uplink_phase phase; /* of TO and OPENS */
+    enum score score;
+};
+
+static const struct rule rules[UPLINK_PHASES][UPLINK_INPUTS] =
+    {
+        [UPLINK_IDLE] =
+            {
+                [UPLINK_START] = {TO, UPLINK_WAITING, NOTHING},
+                [UPLINK_STOP] = {.course = STAY},
+            },
+        [UPLINK_WAITING] =
+            {
+                [UPLINK_TIMER] = {TO, UPLINK_CONNECTING, NOTHING},
+                [UPLINK_CHANGE] = {.course = REST},
+                [UPLINK_STOP] = {.course = REST},
+            },
+        [UPLINK_CONNECTING] =
+            {
+                [UPLINK_TIMER] = {TO, UPLINK_OVERDUE, NOTHING},
+                [UPLINK_LOGGED_IN] = {OPENS, UPLINK_SUBSCRIBING, NOTHING},
+                [UPLINK_CONNECTED] = {OPENS, UPLINK_UP, SUCCESS},
+                [UPLINK_FAILED] = {.course = REST, .score = FAILURE},
+                [UPLINK_LOST] = {.course = REST, .score = FAILURE},
+                [UPLINK_CHANGE] = {.course = STAY},
+                [UPLINK_STOP] = {.course = STAY},
+            },
+        [UPLINK_OVERDUE] =
+            {
+                [UPLINK_LOGGED_IN] = {OPENS, UPLINK_SUBSCRIBING, NOTHING},
+                [UPLINK_CONNECTED] = {OPENS, UPLINK_UP, SUCCESS},
+                [UPLINK_FAILED] = {.course = REST, .score = FAILURE},
+                [UPLINK_LOST] = {.course = REST, .score = FAILURE},
+                [UPLINK_CHANGE] = {.course = STAY},
+                [UPLINK_STOP] = {.course = STAY},
+            },
+        [UPLINK_SUBSCRIBING] =
+            {
+                [UPLINK_CONNECTED] = {TO, UPLINK_UP, SUCCESS},
+                [UPLINK_LOST] = {.course = REST, .score = FAILURE},
+                [UPLINK_BROKEN] = {TO, UPLINK_CLOSING, FAILURE},
+                [UPLINK_CHANGE] = {TO, UPLINK_CLOSING, NOTHING},
+                [UPLINK_STOP] = {TO, UPLINK_CLOSING, NOTHING},
+            },
+        [UPLINK_UP] =
+            {
+                [UPLINK_LOST] = {.course = REST, .score = LOSS},
+                [UPLINK_BROKEN] = {TO, UPLINK_CLOSING, LOSS},
+                [UPLINK_LASTED] = {TO, UPLINK_PROVEN, PROOF},
+                [UPLINK_REFUSED] = {TO, UPLINK_CHOKED, NOTHING},
+                [UPLINK_CHANGE] = {TO, UPLINK_LEAVING, NOTHING},
+                [UPLINK_STOP] = {TO, UPLINK_LEAVING, NOTHING},
+            },
+        [UPLINK_PROVEN] =
+            {
+                [UPLINK_LOST] = {.course = REST, .score = LOSS},
+                [UPLINK_BROKEN] = {TO, UPLINK_CLOSING, LOSS},
+                [UPLINK_REFUSED] = {TO, UPLINK_CHOKED, NOTHING},
+                [UPLINK_CHANGE] = {TO, UPLINK_LEAVING, NOTHING},
+                [UPLINK_STOP] = {TO, UPLINK_LEAVING, NOTHING},
+            },
+        [UPLINK_CHOKED] =
+            {
+                [UPLINK_LOST] = {.course = REST, .score = LOSS},
+                [UPLINK_BROKEN] = {TO, UPLINK_CLOSING, LOSS},
+                [UPLINK_CHANGE] = {TO, UPLINK_LEAVING, NOTHING},
+                [UPLINK_STOP] = {TO, UPLINK_LEAVING, NOTHING},
+            },
+        [UPLINK_LEAVING] =
+            {
+                [UPLINK_TIMER] = {TO, UPLINK_CLOSING, NOTHING},
+                [UPLINK_LOST] = {.course = REST},
+                [UPLINK_DRAINED] = {TO, UPLINK_CLOSING, NOTHING},
+                [UPLINK_CHANGE] = {.course = STAY},
+                [UPLINK_STOP] = {.course = STAY},
+            },
+        [UPLINK_CLOSING] =
+            {
+                [UPLINK_TIMER] = {.course = STAY}, /* Paho is asked again */
+                [UPLINK_LOST] = {.course = REST},
+                [UPLINK_CLOSED] = {.course = REST},
+                [UPLINK_CHANGE] = {.course = STAY},
+                [UPLINK_STOP] = {.course = STAY},
+            },
+        [UPLINK_CHANGING] =
+            {
+                [UPLINK_CHANGE] = {.course = STAY}, /* other settings again */
+                [UPLINK_CHANGED] = {TO, UPLINK_WAITING, NOTHING},
+                [UPLINK_STOP] = {.course = REST},
+            },
+};
+
+/* --- servers and back-off --------------------------------------------------------------------- */
+
 void uplink_state_init(struct uplink_state *state, size_t n_servers, int64_t min_ms, int64_t max_ms)
 {
+    *state = (struct uplink_state){.phase = UPLINK_IDLE, .goal = UPLINK_GOAL_SESSION};
+    uplink_state_set_servers(state, n_servers, min_ms, max_ms);
+}
+
+void uplink_state_set_servers(struct uplink_state *state, size_t n_servers, int64_t min_ms,
+                              int64_t max_ms)
+{
     assert(n_servers > 0 && min_ms > 0);
-    *state = (struct uplink_state){
-        .phase = UPLINK_IDLE,
-        .n_servers = n_servers,
-        .min_ms = min_ms,
-        .max_ms = max_ms > min_ms ? max_ms : min_ms,
-    };
+    state->n_servers = n_servers;
+    state->server = 0;
+    state->tried = 0;
+    state->backoff_round = 0;
+    state->min_ms = min_ms;
+    state->max_ms = max_ms > min_ms ? max_ms : min_ms;
 }
 
 static int64_t ceiling_ms(const struct uplink_state *state)
@@ -64,182 +197,80 @@ static void count_failure(struct uplink_state *state)
         count_round(state);
 }
 
-/* There is neither an attempt nor a session any more. */
-static void rest(struct uplink_state *state, uint32_t random, int64_t *ret_wait_ms)
+static void keep_score(struct uplink_state *state, enum score score)
 {
-    if (state->stopping) {
-        state->phase = UPLINK_IDLE;
-        return;
-    }
-    state->phase = UPLINK_WAITING;
-    *ret_wait_ms = wait_ms(state, random);
-}
-
-static int step_idle(struct uplink_state *state, enum uplink_input input)
-{
-    if (input == UPLINK_STOP)
-        return 0;
-    if (input != UPLINK_START || state->stopping)
-        return -EPROTO;
-    state->phase = UPLINK_CONNECTING;
-    return 0;
-}
-
-static int step_connecting(struct uplink_state *state, enum uplink_input input, uint32_t random,
-                           int64_t *ret_wait_ms)
-{
-    switch (input) {
-    case UPLINK_CONNECTED:
+    switch (score) {
+    case NOTHING:
+        break;
+    case FAILURE:
+        count_failure(state);
+        break;
+    case LOSS:
+        count_round(state);
+        break;
+    case SUCCESS:
         state->tried = 0;
-        state->phase = state->stopping ? UPLINK_CLOSING : UPLINK_UP;
-        return 0;
-    case UPLINK_FAILED:
-    case UPLINK_LOST: /* between the login and the subscription */
-        count_failure(state);
-        rest(state, random, ret_wait_ms);
-        return 0;
-    case UPLINK_BROKEN: /* logged in, but the subscription was refused or not answered */
-        count_failure(state);
-        state->phase = UPLINK_CLOSING;
-        return 0;
-    case UPLINK_STOP: /* an attempt cannot be called off: wait for its end */
-        state->stopping = true;
-        return 0;
-    case UPLINK_START:
-    case UPLINK_TIMER:
-    case UPLINK_CLOSED:
-    case UPLINK_PROVEN:
-        return -EPROTO;
-    }
-    return -EPROTO;
-}
-
-static int step_up(struct uplink_state *state, enum uplink_input input, uint32_t random,
-                   int64_t *ret_wait_ms)
-{
-    switch (input) {
-    case UPLINK_LOST:
-        count_round(state);
-        rest(state, random, ret_wait_ms);
-        return 0;
-    case UPLINK_BROKEN:
-        count_round(state);
-        state->phase = UPLINK_CLOSING;
-        return 0;
-    case UPLINK_PROVEN:
+        break;
+    case PROOF:
         state->backoff_round = 0;
-        return 0;
-    case UPLINK_STOP:
-        state->stopping = true;
-        state->phase = UPLINK_CLOSING;
-        return 0;
-    case UPLINK_START:
-    case UPLINK_TIMER:
-    case UPLINK_CONNECTED:
-    case UPLINK_FAILED:
-    case UPLINK_CLOSED:
-        return -EPROTO;
+        break;
     }
-    return -EPROTO;
 }
 
-static int step_closing(struct uplink_state *state, enum uplink_input input, uint32_t random,
-                        int64_t *ret_wait_ms)
+/* --- a step ----------------------------------------------------------------------------------- */
+
+/* Returns false for what is not possible any more. */
+static bool set_goal(struct uplink_state *state, enum uplink_input input)
 {
-    if (input == UPLINK_STOP) {
-        state->stopping = true;
-        return 0;
-    }
-    if (input != UPLINK_CLOSED && input != UPLINK_LOST)
-        return -EPROTO;
-    rest(state, random, ret_wait_ms);
-    return 0;
+    if (state->goal == UPLINK_GOAL_END && (input == UPLINK_START || input == UPLINK_CHANGE))
+        return false;
+    if (input == UPLINK_STOP)
+        state->goal = UPLINK_GOAL_END;
+    else if (input == UPLINK_CHANGE)
+        state->goal = UPLINK_GOAL_CHANGE;
+    else if (input == UPLINK_CHANGED)
+        state->goal = UPLINK_GOAL_SESSION;
+    return true;
 }
 
-static int step_waiting(struct uplink_state *state, enum uplink_input input)
+static enum uplink_phase phase_of_rest(const struct uplink_state *state)
 {
-    if (input == UPLINK_TIMER) {
-        state->phase = UPLINK_CONNECTING;
-        return 0;
+    switch (state->goal) {
+    case UPLINK_GOAL_SESSION:
+        return UPLINK_WAITING;
+    case UPLINK_GOAL_CHANGE:
+        return UPLINK_CHANGING;
+    case UPLINK_GOAL_END:
+        break;
     }
-    if (input != UPLINK_STOP)
-        return -EPROTO;
-    state->stopping = true;
-    state->phase = UPLINK_IDLE;
-    return 0;
+    return UPLINK_IDLE;
+}
+
+static enum uplink_phase next_phase(const struct uplink_state *state, const struct rule *rule)
+{
+    switch (rule->course) {
+    case IMPOSSIBLE:
+    case STAY:
+        break;
+    case TO:
+        return rule->phase;
+    case OPENS:
+        return state->goal == UPLINK_GOAL_SESSION ? rule->phase : UPLINK_CLOSING;
+    case REST:
+        return phase_of_rest(state);
+    }
+    return state->phase;
 }
 
 int uplink_state_step(struct uplink_state *state, enum uplink_input input, uint32_t random,
                       int64_t *ret_wait_ms)
 {
-    switch (state->phase) {
-    case UPLINK_IDLE:
-        return step_idle(state, input);
-    case UPLINK_CONNECTING:
-        return step_connecting(state, input, random, ret_wait_ms);
-    case UPLINK_UP:
-        return step_up(state, input, random, ret_wait_ms);
-    case UPLINK_CLOSING:
-        return step_closing(state, input, random, ret_wait_ms);
-    case UPLINK_WAITING:
-        return step_waiting(state, input);
-    }
-    return -EPROTO;
-}
-
-void uplink_window_init(struct uplink_window *window, struct uplink_flight *flights,
-                        size_t capacity)
-{
-    assert(capacity > 0);
-    *window = (struct uplink_window){.flights = flights, .capacity = capacity};
-}
-
-void uplink_window_clear(struct uplink_window *window)
-{
-    window->head = 0;
-    window->span = 0;
-    window->in_flight = 0;
-}
-
-bool uplink_window_is_full(const struct uplink_window *window)
-{
-    return window->span == window->capacity;
-}
-
-static struct uplink_flight *flight_at(const struct uplink_window *window, size_t index)
-{
-    return &window->flights[(window->head + index) % window->capacity];
-}
-
-void uplink_window_add(struct uplink_window *window, int token, uint64_t tag, int64_t now_ns)
-{
-    assert(!uplink_window_is_full(window));
-    *flight_at(window, window->span) =
-        (struct uplink_flight){.token = token, .tag = tag, .sent_ns = now_ns};
-    window->span++;
-    window->in_flight++;
-}
-
-bool uplink_window_acknowledge(struct uplink_window *window, int token, uint64_t *ret_tag)
-{
-    size_t at = 0; /* brokers acknowledge in order, so the first is nearly always the one */
-    while (at < window->span &&
-           (flight_at(window, at)->done || flight_at(window, at)->token != token))
-        at++;
-    if (at == window->span)
-        return false;
-    struct uplink_flight *flight = flight_at(window, at);
-    *ret_tag = flight->tag;
-    flight->done = true;
-    window->in_flight--;
-    while (window->span > 0 && flight_at(window, 0)->done) {
-        window->head = (window->head + 1) % window->capacity;
-        window->span--;
-    }
-    return true;
-}
-
-int64_t uplink_window_oldest_ns(const struct uplink_window *window)
-{
-    return window->span > 0 ? flight_at(window, 0)->sent_ns : INT64_MAX;
+    const struct rule *rule = &rules[state->phase][input];
+    if (rule->course == IMPOSSIBLE || !set_goal(state, input))
+        return -EPROTO;
+    keep_score(state, rule->score);
+    state->phase = next_phase(state, rule);
+    if (state->phase == UPLINK_WAITING)
+        *ret_wait_ms = rule->course == REST ? wait_ms(state, random) : 0;
+    return 0;
 }

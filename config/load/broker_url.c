@@ -1,4 +1,4 @@
-/* Taking the addresses of brokers and proxies apart. */
+/* Taking the addresses of brokers apart. */
 #include "config/load/broker_url.h"
 
 #include <arpa/inet.h>
@@ -141,22 +141,5 @@ int broker_url_parse(const char *text, struct broker_url *ret_server, struct pro
         take_path(text, &server, ret_problem) < 0)
         return -EINVAL;
     *ret_server = server;
-    return 0;
-}
-
-int proxy_check(const char *text, struct problem *ret_problem)
-{
-    static const char form[] = "expected http://[USER:PASSWORD@]HOST:PORT";
-    struct problem hidden; /* its sentence could quote a password */
-    char host[256];
-    uint16_t port = 0;
-    if (strncmp(text, "http://", 7) != 0)
-        return problem_say(ret_problem, "%s", form);
-    const char *at = strrchr(text, '@');
-    text = at ? at + 1 : text + 7;
-    if (take_host(&text, host, &hidden) < 0 || take_port(&text, &port, &hidden) < 0 || port == 0)
-        return problem_say(ret_problem, "%s", form);
-    if (strcmp(text, "") != 0 && strcmp(text, "/") != 0)
-        return problem_say(ret_problem, "%s, and nothing behind the port", form);
     return 0;
 }

@@ -20,7 +20,4 @@ struct broker_url {
  */
 int broker_url_parse(const char *text, struct broker_url *ret_server, struct problem *ret_problem);
 
-/* Checks http://[USER:PASSWORD@]HOST:PORT; the sentence quotes nothing of it. */
-int proxy_check(const char *text, struct problem *ret_problem);
-
 #endif

@@ -2,6 +2,7 @@
 #include "config/load/check_uplink.h"
 
 #include "config/load/broker_url.h"
+#include "config/load/proxy_url.h"
 
 #include <string.h>
 
@@ -57,6 +58,7 @@ void config_check_uplink(const struct section *section, const struct part *part)
     const struct group *uplink = &(struct group){section, part};
     const struct config_uplink *values = part->values;
     struct problem problem;
+    struct proxy_url proxy;
     check_servers(uplink, &values->servers);
     check_needs(uplink, "certificate", "key");
     check_needs(uplink, "key", "certificate");
@@ -70,7 +72,7 @@ void config_check_uplink(const struct section *section, const struct part *part)
     if (values->format == FORMAT_SPARKPLUG)
         section_report(uplink->section, FINDING_ERROR, "format",
                        "this build has no Sparkplug encoder; use \"json\"");
-    if (values->proxy && proxy_check(values->proxy, &problem) < 0)
+    if (values->proxy && proxy_url_parse(values->proxy, &proxy, &problem) < 0)
         section_report(uplink->section, FINDING_ERROR, "proxy", "%s", problem.text);
     if (values->reconnect_min_ms > values->reconnect_max_ms)
         section_report(uplink->section, FINDING_ERROR,

@@ -43,8 +43,9 @@ static void send_more(struct bench *bench)
             return;
         bench->next_ns += bench->interval_ns;
         bench->sent_ns[bench->sent] = now_ns;
-        if (uplink_publish(bench->uplink, "bench/data", bench->payload, bench->bytes, false,
-                           bench->sent + 1) < 0)
+        const struct mqtt_message message = {
+            .topic = "bench/data", .payload = bench->payload, .length = bench->bytes, .qos = 1};
+        if (uplink_publish(bench->uplink, &message, bench->sent + 1) < 0)
             abort();
         bench->sent++;
     }
@@ -134,8 +135,8 @@ int main(int count, char **arguments)
     bench.payload = memory_zeroed(bench.bytes, 1);
     bench.sent_ns = memory_zeroed(bench.messages, sizeof(*bench.sent_ns));
     bench.delay_ns = memory_zeroed(bench.messages, sizeof(*bench.delay_ns));
-    if (sd_event_new(&bench.loop) < 0 || uplink_new(&config, &(struct uplink_identity){0},
-                                                    &callbacks, bench.loop, &bench.uplink) < 0)
+    if (sd_event_new(&bench.loop) < 0 ||
+        uplink_new(&config, &callbacks, bench.loop, &bench.uplink) < 0)
         return 1;
     uplink_start(bench.uplink);
     run(&bench);

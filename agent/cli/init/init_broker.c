@@ -143,8 +143,12 @@ static int write_once(struct session *session, const char *topic, const char *pa
                       bool retained)
 {
     int token, code = 0;
-    if (mqtt_client_publish(session->client, topic, payload, strlen(payload), retained, &token) <
-        0) {
+    const struct mqtt_message message = {.topic = topic,
+                                         .payload = payload,
+                                         .length = strlen(payload),
+                                         .qos = 1,
+                                         .retained = retained};
+    if (mqtt_client_publish(session->client, &message, &token) < 0) {
         session->is_over = true;
         return -1;
     }
@@ -165,7 +169,7 @@ static int try_to_write(struct session *session, const char *topic, const char *
 static int read_once(struct session *session, const char *topic)
 {
     int code = 0;
-    if (mqtt_client_subscribe(session->client, topic) < 0) {
+    if (mqtt_client_subscribe(session->client, topic, 1) < 0) {
         session->is_over = true;
         return -1;
     }
@@ -339,11 +343,10 @@ static void test_servers(const struct config *config, const struct uplink_settin
 
 void init_test_broker(const struct config *config, struct init_report *report)
 {
-    const struct uplink_identity nobody = {.will_topic = NULL};
     CLEANUP(uplink_secrets_wipe)
     struct uplink_secrets secrets = {STRBUF_EMPTY, STRBUF_EMPTY, STRBUF_EMPTY};
     struct uplink_settings settings;
-    if (uplink_settings_init(&settings, &config->uplink, &nobody) < 0) {
+    if (uplink_settings_init(&settings, &config->uplink) < 0) {
         init_say(report, INIT_BAD, "broker-tls", "the settings cannot be used: see above");
         return;
     }

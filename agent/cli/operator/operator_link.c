@@ -25,6 +25,7 @@
 struct operator_link {
     const char *name;
     char *prefix; /* with its slash */
+    char *filter; /* what is subscribed to */
     struct operator_ear ear;
     sd_event *loop;
     struct uplink *uplink;
@@ -34,6 +35,13 @@ struct operator_link {
 };
 
 /* --- what the uplink tells -------------------------------------------------------------------- */
+
+static void on_open(void *context, struct uplink_opening *opening)
+{
+    const struct operator_link *link = context;
+    opening->subscriptions[opening->n_subscriptions++] =
+        (struct uplink_subscription){.filter = link->filter, .qos = 1};
+}
 
 static void on_up(void *context)
 {
@@ -117,7 +125,9 @@ int operator_link_publish(struct operator_link *link, const char *topic, const v
                           size_t length)
 {
     CLEANUP(memory_free_pointer) char *whole = memory_printf("%s%s", link->prefix, topic);
-    int result = uplink_publish(link->uplink, whole, payload, length, false, 1);
+    const struct mqtt_message message = {
+        .topic = whole, .payload = payload, .length = length, .qos = 1};
+    int result = uplink_publish(link->uplink, &message, 1);
     if (result == 0)
         link->is_publishing = true;
     return result;
@@ -130,19 +140,18 @@ bool operator_link_is_delivered(const struct operator_link *link)
 
 /* --- making and ending ------------------------------------------------------------------------ */
 
-static int make(struct operator_link *link, const struct config_uplink *config, const char *filter)
+static int make(struct operator_link *link, const struct config_uplink *config)
 {
-    CLEANUP(memory_free_pointer) char *topic = memory_printf("%s%s", link->prefix, filter);
-    const struct uplink_identity identity = {.subscribe_topic = topic,
-                                             .max_received = MAX_RECEIVED};
-    const struct uplink_callbacks callbacks = {.up = on_up,
+    const struct uplink_callbacks callbacks = {.open = on_open,
+                                               .up = on_up,
+                                               .max_received = MAX_RECEIVED,
                                                .failed = on_failed,
                                                .acknowledged = on_acknowledged,
                                                .received = on_received,
                                                .context = link};
     int result = sd_event_new(&link->loop);
     if (result >= 0)
-        result = uplink_new(config, &identity, &callbacks, link->loop, &link->uplink);
+        result = uplink_new(config, &callbacks, link->loop, &link->uplink);
     return result < 0 ? result : 0;
 }
 
@@ -169,9 +178,10 @@ int operator_link_new(const struct operator_config *config, const char *name, co
     log_open(LOG_LEVEL_ERROR); /* what has to be said, is said here */
     link->name = name;
     link->prefix = memory_printf("%s/", config->uplink.prefix);
+    link->filter = memory_printf("%s%s", link->prefix, filter);
     link->ear = *ear;
     *ret_link = link; /* messages may come before this ends */
-    int result = make(link, &config->uplink, filter);
+    int result = make(link, &config->uplink);
     if (result < 0)
         (void)cli_fail(0, name, "the MQTT client cannot be made: %s", strerror(-result));
     if (result < 0 || !connect_once(link, &config->uplink)) {
@@ -191,6 +201,7 @@ struct operator_link *operator_link_free(struct operator_link *link, int code)
     }
     uplink_free(link->uplink);
     sd_event_unref(link->loop);
+    free(link->filter);
     free(link->prefix);
     free(link);
     return NULL;

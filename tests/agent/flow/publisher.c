@@ -55,17 +55,18 @@ size_t uplink_room(const struct uplink *uplink)
     return fake.broken ? 0 : fake.window - fake.in_flight;
 }
 
-int uplink_publish(struct uplink *uplink, const char *topic, const void *payload, size_t length,
-                   bool retained, uint64_t tag)
+int uplink_publish(struct uplink *uplink, const struct mqtt_message *message, uint64_t tag)
 {
-    (void)uplink, (void)retained;
+    (void)uplink;
+    CU_ASSERT_EQUAL(message->qos, 1); /* custody ends with the broker's acknowledgement */
+    CU_ASSERT_FALSE(message->retained);
     CU_ASSERT(fake.in_flight < fake.window);
     fake.in_flight++;
     size_t used = strlen(fake.log);
     (void)snprintf(fake.log + used, sizeof(fake.log) - used, "%llu ", (unsigned long long)tag);
-    (void)snprintf(fake.last_topic, sizeof(fake.last_topic), "%s", topic);
-    (void)snprintf(fake.last_message, sizeof(fake.last_message), "%.*s", (int)length,
-                   (const char *)payload);
+    (void)snprintf(fake.last_topic, sizeof(fake.last_topic), "%s", message->topic);
+    (void)snprintf(fake.last_message, sizeof(fake.last_message), "%.*s", (int)message->length,
+                   (const char *)message->payload);
     return 0;
 }
 

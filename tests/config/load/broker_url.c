@@ -66,18 +66,4 @@ static void test_bad(void)
     }
 }
 
-static void test_proxy(void)
-{
-    static const char *const good[] = {"http://p:3128", "http://u:p@w@proxy.example:80/",
-                                       "http://[::1]:8080"};
-    static const char *const bad[] = {"p:3128",         "https://p:3128", "http://p", "http://p:0",
-                                      "http://u:pw@:1", "http://p:1/x",   ""};
-    struct problem problem;
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        CU_ASSERT_EQUAL(proxy_check(good[i], &problem), 0);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CU_ASSERT_EQUAL(proxy_check(bad[i], &problem), -EINVAL);
-}
-
-TEST_MAIN("server", {"addresses come apart", test_good}, {"wrong ones say why", test_bad},
-          {"a proxy needs host and port", test_proxy})
+TEST_MAIN("server", {"addresses come apart", test_good}, {"wrong ones say why", test_bad})

@@ -73,7 +73,7 @@ static void test_uplink(void)
                                       "is above reconnect_max_ms (60000)\n"},
         {"proxy = \"http://u:secret@p:3128\";", ""},
         {"proxy = \"http://u:secret@p\";",
-         "c.conf:3: uplink.proxy: expected http://[USER:PASSWORD@]HOST:PORT\n"},
+         "c.conf:3: uplink.proxy: the port of the proxy is missing\n"},
         {"window = 1025;",
          "c.conf:3: uplink.window: 1025 is out of range; allowed is 1 to 1024 messages\n"},
     };

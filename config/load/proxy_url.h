@@ -1,9 +1,8 @@
-/*
- * The address of a proxy, taken apart, as config/load/broker_url.h does it for a broker. Pure. Any
- * thread.
- */
-#ifndef SALLYPORT_AGENT_TLS_PROXY_URL_H
-#define SALLYPORT_AGENT_TLS_PROXY_URL_H
+/* The address of a proxy as the configuration writes it. Pure. Any thread. */
+#ifndef SALLYPORT_CONFIG_LOAD_PROXY_URL_H
+#define SALLYPORT_CONFIG_LOAD_PROXY_URL_H
+
+#include "config/schema/value.h"
 
 #include <stdint.h>
 
@@ -18,8 +17,8 @@ struct proxy_url {
 
 /*
  * Reads http://[USER:PASSWORD@]HOST:PORT. HOST is a name or an IPv4 address. Returns 0, or -EINVAL
- * with *RET_PROBLEM a static text for a person, which quotes nothing of the address.
+ * with a sentence that quotes nothing of the address: it may hold a password.
  */
-int proxy_url_parse(const char *text, struct proxy_url *ret_url, const char **ret_problem);
+int proxy_url_parse(const char *text, struct proxy_url *ret_url, struct problem *ret_problem);
 
 #endif

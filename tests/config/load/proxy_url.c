@@ -1,5 +1,5 @@
 /* The address of a proxy. */
-#include "agent/tls/proxy_url.h"
+#include "config/load/proxy_url.h"
 
 #include "tests/support/test.h"
 
@@ -8,7 +8,7 @@
 static void test_proxy(void)
 {
     struct proxy_url url = {0};
-    const char *problem = NULL;
+    struct problem problem;
     CU_ASSERT_EQUAL(proxy_url_parse("http://proxy.example:3128", &url, &problem), 0);
     TEST_TEXT_EQUAL(url.host, "proxy.example");
     CU_ASSERT_EQUAL(url.port, 3128);
@@ -22,9 +22,9 @@ static void test_proxy(void)
 static void proxy_refused(const char *text, const char *why)
 {
     struct proxy_url url = {.port = 7};
-    const char *problem = NULL;
+    struct problem problem;
     CU_ASSERT_EQUAL(proxy_url_parse(text, &url, &problem), -EINVAL);
-    TEST_CONTAINS(problem, why);
+    TEST_CONTAINS(problem.text, why);
     CU_ASSERT_EQUAL(url.port, 7);
 }
 
@@ -43,6 +43,7 @@ static void test_proxy_refusals(void)
     proxy_refused("http://me@proxy:3128", "USER:PASSWORD");
     proxy_refused("http://me:a@b@proxy:3128", "%XX");
     proxy_refused("http://me:a b@proxy:3128", "%XX");
+    proxy_refused("", "http://HOST:PORT");
 }
 
 TEST_MAIN("proxy_url", {"with and without a login", test_proxy},

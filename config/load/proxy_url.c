@@ -1,5 +1,5 @@
 /* The address of a proxy, taken apart. */
-#include "agent/tls/proxy_url.h"
+#include "config/load/proxy_url.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -64,14 +64,12 @@ static const char *take_apart(const char *text, struct proxy_url *url)
     return problem ? problem : take_host(at ? at + 1 : text, url);
 }
 
-int proxy_url_parse(const char *text, struct proxy_url *ret_url, const char **ret_problem)
+int proxy_url_parse(const char *text, struct proxy_url *ret_url, struct problem *ret_problem)
 {
     struct proxy_url url = {0};
     const char *problem = take_apart(text, &url);
-    if (problem) {
-        *ret_problem = problem;
-        return -EINVAL;
-    }
+    if (problem)
+        return problem_say(ret_problem, "%s", problem);
     *ret_url = url;
     return 0;
 }
