@@ -33,7 +33,7 @@ struct scanner {
     struct seen_key keys[(SYNTAX_MAX_DEPTH + 1) * LEXER_MAX_KEYS];
     size_t n_keys, first_key[SYNTAX_MAX_DEPTH + 1]; /* where the keys of each depth begin */
     struct seen_key word; /* the last name; a key if an equals sign follows */
-    size_t word_end;      /* where OUT stood behind it */
+    size_t word_end;      /* length of OUT after it */
     size_t problems, doubles;
     bool broken; /* libconfig could not make sense of it either */
 };
@@ -52,7 +52,7 @@ static void complain(struct scanner *scanner, unsigned line, const char *key, co
     scanner->problems++;
 }
 
-/* Reports what nothing behind it can be understood after. */
+/* Reports a mistake after which nothing can be understood. */
 static void give_up(struct scanner *scanner, unsigned line, const char *text)
 {
     complain(scanner, line, "", "%s", text);
@@ -98,7 +98,7 @@ static void skip_comment(struct scanner *scanner)
         return;
     }
     if (left < 2 || scanner->at[1] != '*') {
-        give_up(scanner, scanner->line, "unexpected \"/\"; texts and file names stand in quotes");
+        give_up(scanner, scanner->line, "unexpected \"/\"; texts and file names need quotes");
         return;
     }
     const char *close = memmem(scanner->at + 2, left - 2, "*/", 2);

@@ -19,7 +19,7 @@
 #define TEXT_MAX_BYTES 1024 /* of a text without bounds, and of an element of a list */
 #define SHOWN_BYTES 60      /* of a refused text in a message */
 
-/* libconfig's escapes: what stands behind the backslash, and what it means. */
+/* libconfig's escapes: what follows the backslash, and what it means. */
 static const char escape_letters[] = "\"\\nrtf", escape_plain[] = "\"\\\n\r\t\f";
 
 static void *member(const struct option *row, void *values)
@@ -55,27 +55,19 @@ int problem_say(struct problem *problem, const char *format, ...)
     return -EINVAL;
 }
 
-static const char *type_name(enum option_type type)
-{
-    switch (type) {
-    case OPTION_BOOL:
-        return "true or false";
-    case OPTION_INT:
-        return "a whole number";
-    case OPTION_FLOAT:
-        return "a number";
-    case OPTION_ENUM:
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_ID:
-    case OPTION_PATH:
-    case OPTION_BYTES:
-        return "a text in quotes";
-    case OPTION_TEXT_LIST:
-        return "a list of texts: [ \"...\", \"...\" ]";
-    }
-    return "";
-}
+/* What a person is told to write for a value of each type. */
+static const char *const expected[] = {
+    [OPTION_BOOL] = "true or false",
+    [OPTION_INT] = "a whole number",
+    [OPTION_FLOAT] = "a number",
+    [OPTION_ENUM] = "a text in quotes",
+    [OPTION_TEXT] = "a text in quotes",
+    [OPTION_NAME] = "a text in quotes",
+    [OPTION_ID] = "a text in quotes",
+    [OPTION_PATH] = "a text in quotes",
+    [OPTION_TEXT_LIST] = "a list of texts: [ \"...\", \"...\" ]",
+    [OPTION_BYTES] = "a text in quotes",
+};
 
 static const char *given_name(const struct given *given)
 {
@@ -98,7 +90,7 @@ static const char *given_name(const struct given *given)
 
 static int wrong_type(const struct option *row, const struct given *given, struct problem *problem)
 {
-    return problem_say(problem, "expected %s, found %s", type_name(row->type), given_name(given));
+    return problem_say(problem, "expected %s, found %s", expected[row->type], given_name(given));
 }
 
 static int out_of_range(const struct option *row, double number, struct problem *problem)
@@ -110,18 +102,20 @@ static int out_of_range(const struct option *row, double number, struct problem 
     return problem_say(problem, "%s", strbuf_text(&text));
 }
 
-static int store_bool(const struct option *row, const struct given *given, void *values,
-                      struct problem *problem)
+static int store_bool(const struct option *row, const struct given *given, const char *folder,
+                      void *values, struct problem *problem)
 {
+    (void)folder;
     if (given->kind != GIVEN_BOOL)
         return wrong_type(row, given, problem);
     memcpy(member(row, values), &given->truth, sizeof(bool));
     return 0;
 }
 
-static int store_int(const struct option *row, const struct given *given, void *values,
-                     struct problem *problem)
+static int store_int(const struct option *row, const struct given *given, const char *folder,
+                     void *values, struct problem *problem)
 {
+    (void)folder;
     if (given->kind == GIVEN_FLOAT && fabs(given->real) >= 0x1p63)
         return out_of_range(row, given->real, problem); /* it was written without a point */
     if (given->kind != GIVEN_INT)
@@ -132,9 +126,10 @@ static int store_int(const struct option *row, const struct given *given, void *
     return 0;
 }
 
-static int store_float(const struct option *row, const struct given *given, void *values,
-                       struct problem *problem)
+static int store_float(const struct option *row, const struct given *given, const char *folder,
+                       void *values, struct problem *problem)
 {
+    (void)folder;
     if (given->kind != GIVEN_INT && given->kind != GIVEN_FLOAT)
         return wrong_type(row, given, problem);
     double real = given->kind == GIVEN_INT ? (double)given->integer : given->real;
@@ -161,9 +156,10 @@ static int unknown_name(const struct option *row, const char *text, struct probl
                        strbuf_text(&all));
 }
 
-static int store_enum(const struct option *row, const struct given *given, void *values,
-                      struct problem *problem)
+static int store_enum(const struct option *row, const struct given *given, const char *folder,
+                      void *values, struct problem *problem)
 {
+    (void)folder;
     if (given->kind != GIVEN_TEXT)
         return wrong_type(row, given, problem);
     for (int i = 0; row->names[i]; i++) {
@@ -252,9 +248,20 @@ static int store_text(const struct option *row, const struct given *given, const
     return 0;
 }
 
-static int store_list(const struct option *row, const struct given *given, void *values,
-                      struct problem *problem)
+static void free_list(const struct option *row, void *values)
 {
+    struct text_list list;
+    memcpy(&list, member(row, values), sizeof(list));
+    for (size_t i = 0; i < list.length; i++)
+        free(list.items[i]);
+    free(list.items);
+    memset(member(row, values), 0, sizeof(list));
+}
+
+static int store_list(const struct option *row, const struct given *given, const char *folder,
+                      void *values, struct problem *problem)
+{
+    (void)folder;
     static const struct option element = {.type = OPTION_TEXT, .min = 1, .max = TEXT_MAX_BYTES};
     if (given->kind == GIVEN_TEXT)
         return problem_say(problem, "expected a list; write it as [ \"%.*s\" ]", SHOWN_BYTES,
@@ -269,7 +276,7 @@ static int store_list(const struct option *row, const struct given *given, void 
         if (check_text(&element, given->texts[i], problem) < 0)
             return -EINVAL;
     }
-    value_free(row, values);
+    free_list(row, values);
     struct text_list list = {.items = memory_zeroed(given->n_texts, sizeof(char *)),
                              .length = given->n_texts};
     for (size_t i = 0; i < given->n_texts; i++)
@@ -278,28 +285,98 @@ static int store_list(const struct option *row, const struct given *given, void 
     return 0;
 }
 
+static void free_text(const struct option *row, void *values)
+{
+    put_text(row, values, NULL);
+}
+
+static void free_nothing(const struct option *row, void *values)
+{
+    (void)row, (void)values;
+}
+
+static void load_bool(const struct option *row, const void *from, struct given *ret_given)
+{
+    (void)row;
+    ret_given->kind = GIVEN_BOOL;
+    memcpy(&ret_given->truth, from, sizeof(bool));
+}
+
+static void load_int(const struct option *row, const void *from, struct given *ret_given)
+{
+    (void)row;
+    ret_given->kind = GIVEN_INT;
+    memcpy(&ret_given->integer, from, sizeof(int64_t));
+}
+
+static void load_float(const struct option *row, const void *from, struct given *ret_given)
+{
+    (void)row;
+    ret_given->kind = GIVEN_FLOAT;
+    memcpy(&ret_given->real, from, sizeof(double));
+}
+
+static void load_enum(const struct option *row, const void *from, struct given *ret_given)
+{
+    int index;
+    memcpy(&index, from, sizeof(index));
+    ret_given->kind = GIVEN_TEXT;
+    ret_given->text = row->names[index];
+}
+
+static void load_text(const struct option *row, const void *from, struct given *ret_given)
+{
+    (void)row;
+    ret_given->kind = GIVEN_TEXT;
+    memcpy(&ret_given->text, from, sizeof(ret_given->text));
+}
+
+static void load_list(const struct option *row, const void *from, struct given *ret_given)
+{
+    struct text_list list;
+    (void)row;
+    memcpy(&list, from, sizeof(list));
+    ret_given->kind = GIVEN_TEXTS;
+    ret_given->texts = (const char *const *)list.items;
+    ret_given->n_texts = list.length;
+}
+
+/* How the member of a type is filled, emptied and read: the one place where types differ. */
+static const struct {
+    int (*store)(const struct option *row, const struct given *given, const char *folder,
+                 void *values, struct problem *problem);
+    void (*free)(const struct option *row, void *values);
+    void (*load)(const struct option *row, const void *from, struct given *ret_given);
+} types[] = {
+    [OPTION_BOOL] = {store_bool, free_nothing, load_bool},
+    [OPTION_INT] = {store_int, free_nothing, load_int},
+    [OPTION_FLOAT] = {store_float, free_nothing, load_float},
+    [OPTION_ENUM] = {store_enum, free_nothing, load_enum},
+    [OPTION_TEXT] = {store_text, free_text, load_text},
+    [OPTION_NAME] = {store_text, free_text, load_text},
+    [OPTION_ID] = {store_text, free_text, load_text},
+    [OPTION_PATH] = {store_text, free_text, load_text},
+    [OPTION_TEXT_LIST] = {store_list, free_list, load_list},
+    [OPTION_BYTES] = {store_text, free_text, load_text},
+};
+
 int value_store(const struct option *row, const struct given *given, const char *folder,
                 void *values, struct problem *ret_problem)
 {
-    switch (row->type) {
-    case OPTION_BOOL:
-        return store_bool(row, given, values, ret_problem);
-    case OPTION_INT:
-        return store_int(row, given, values, ret_problem);
-    case OPTION_FLOAT:
-        return store_float(row, given, values, ret_problem);
-    case OPTION_ENUM:
-        return store_enum(row, given, values, ret_problem);
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_ID:
-    case OPTION_PATH:
-    case OPTION_BYTES:
-        return store_text(row, given, folder, values, ret_problem);
-    case OPTION_TEXT_LIST:
-        return store_list(row, given, values, ret_problem);
-    }
-    return -EINVAL;
+    return types[row->type].store(row, given, folder, values, ret_problem);
+}
+
+void value_free(const struct option *row, void *values)
+{
+    types[row->type].free(row, values);
+}
+
+/* The member as a struct given, the one form that the readers below share. */
+static struct given load(const struct option *row, const void *values)
+{
+    struct given given = {.kind = GIVEN_OTHER, .text = NULL};
+    types[row->type].load(row, member_const(row, values), &given);
+    return given;
 }
 
 static bool parse_bool(const char *text, bool *ret_truth)
@@ -356,12 +433,12 @@ int value_store_text(const struct option *row, const char *text, const char *fol
     struct given given = read_text(row, text);
     bool number = row->type == OPTION_INT || row->type == OPTION_FLOAT;
     if (given.kind == GIVEN_TEXT && (number || row->type == OPTION_BOOL))
-        return problem_say(ret_problem, "expected %s, found \"%.*s\"", type_name(row->type),
+        return problem_say(ret_problem, "expected %s, found \"%.*s\"", expected[row->type],
                            SHOWN_BYTES, text);
     return value_store(row, &given, folder, values, ret_problem);
 }
 
-/* Resolves the escape behind the backslash at AT into *RET; returns how many bytes it takes. */
+/* Resolves the escape after the backslash at AT into *RET; returns how many bytes it takes. */
 static size_t resolve_escape(const char *at, char *ret)
 {
     const char *letter = at[1] ? strchr(escape_letters, at[1]) : NULL;
@@ -415,75 +492,6 @@ void value_set_default(const struct option *row, void *values)
                                    "", values, &problem)
                      : value_store_text(&boundless, text, "", values, &problem);
     assert(result == 0); /* a wrong row is our own mistake */
-}
-
-void value_free(const struct option *row, void *values)
-{
-    switch (row->type) {
-    case OPTION_BOOL:
-    case OPTION_INT:
-    case OPTION_FLOAT:
-    case OPTION_ENUM:
-        return;
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_ID:
-    case OPTION_PATH:
-    case OPTION_BYTES:
-        put_text(row, values, NULL);
-        return;
-    case OPTION_TEXT_LIST:
-        break;
-    }
-    struct text_list list;
-    memcpy(&list, member(row, values), sizeof(list));
-    for (size_t i = 0; i < list.length; i++)
-        free(list.items[i]);
-    free(list.items);
-    memset(member(row, values), 0, sizeof(list));
-}
-
-/* The member as a struct given, the one form that the readers below share. */
-static struct given load(const struct option *row, const void *values)
-{
-    struct given given = {.kind = GIVEN_OTHER, .text = NULL};
-    const void *from = member_const(row, values);
-    int index = 0;
-    struct text_list list;
-    switch (row->type) {
-    case OPTION_BOOL:
-        given.kind = GIVEN_BOOL;
-        memcpy(&given.truth, from, sizeof(bool));
-        break;
-    case OPTION_INT:
-        given.kind = GIVEN_INT;
-        memcpy(&given.integer, from, sizeof(int64_t));
-        break;
-    case OPTION_FLOAT:
-        given.kind = GIVEN_FLOAT;
-        memcpy(&given.real, from, sizeof(double));
-        break;
-    case OPTION_ENUM:
-        memcpy(&index, from, sizeof(int));
-        given.kind = GIVEN_TEXT;
-        given.text = row->names[index];
-        break;
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_ID:
-    case OPTION_PATH:
-    case OPTION_BYTES:
-        given.kind = GIVEN_TEXT;
-        given.text = get_text(row, values);
-        break;
-    case OPTION_TEXT_LIST:
-        memcpy(&list, from, sizeof(list));
-        given.kind = GIVEN_TEXTS;
-        given.texts = (const char *const *)list.items;
-        given.n_texts = list.length;
-        break;
-    }
-    return given;
 }
 
 bool value_is_set(const struct option *row, const void *values)
