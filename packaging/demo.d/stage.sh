@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# The stage of the demo: a system of its own around this machine's programs, five networks, and who
-# lives in them before sallyport comes. Sourced by demo.d/story, in mount and PID namespaces made for
-# it: whatever is mounted, written to /etc, /run and /var/lib, or started here ends with the demo.
+# The stage of the demo: a separate system around this machine's programs, five networks, and what runs
+# in them before sallyport. demo.d/story sources it in mount and PID namespaces made for it: whatever is
+# mounted, written to /etc, /run and /var/lib, or started here ends with the demo.
 
 GATEWAY=plant-7/gw-0042
 P=sallyport/$GATEWAY
 
-# --- telling the story ----------------------------------------------------------------------------
+# --- output and waiting ---------------------------------------------------------------------------
 
 title() { printf '\n== %s\n' "$*"; }
 pause() { $check || sleep "$1"; }
@@ -25,14 +25,14 @@ wait_for() {
   local end=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || fail "$what did not happen in time"
+    ((SECONDS < end)) || fail "timeout: $what"
     sleep 0.1
   done
 }
 
 at() { ip netns exec "$@"; } # in the background, $! would be a shell: not for what gets signals
 
-# show PLACE COMMAND...: the command as one would type it there, and what it prints. It has to succeed.
+# show PLACE COMMAND...: prints the command as typed there, and its output. It has to succeed.
 show() {
   local word line=
   for word in "${@:2}"; do
@@ -40,7 +40,7 @@ show() {
     line+=" $word"
   done
   printf '%s#%s\n' "$1" "$line"
-  at "$@" 2>&1 | sed 's/^/  /' || fail "it did not work"
+  at "$@" 2>&1 | sed 's/^/  /' || fail "the command failed"
 }
 
 stop() { # PID: asks, waits, insists
@@ -54,7 +54,7 @@ stop() { # PID: asks, waits, insists
 
 # --- a system of its own --------------------------------------------------------------------------
 
-# The paths, users and modes are those of the packages.
+# Paths, users and modes are as in the packages.
 make_system() {
   mount -t tmpfs -o mode=755 tmpfs /run
   mount -t tmpfs -o mode=755 tmpfs /var/lib
@@ -66,7 +66,7 @@ make_system() {
   for user in sallyport sallyport-netd; do
     id -u "$user" >/dev/null 2>&1 || useradd --system --no-log-init --user-group "$user"
   done
-  # Where the technician logs in by SSH; without a password, and not locked.
+  # The technician logs in by SSH as this user, who has no password but is not locked.
   useradd --no-log-init --no-create-home --home-dir /run/service --shell /bin/sh --password '*' \
     --groups sallyport-admin service
   install -d -o sallyport -g sallyport-admin -m 2750 /run/sallyport
@@ -74,7 +74,7 @@ make_system() {
   install -d -o sallyport-netd -g sallyport-netd -m 750 /var/lib/sallyport-netd
   install -d -o sallyport-netd -g sallyport-netd -m 755 /run/sallyport-netd
   install -d -o mosquitto -g mosquitto -m 750 /var/lib/mosquitto
-  # wireguard-go, where the kernel has no WireGuard: its sockets, and its device as Debian has it.
+  # For wireguard-go, if the kernel has no WireGuard: its sockets, and its device as in Debian.
   install -d -m 777 /run/wireguard
   mknod -m 666 /run/tun c 10 200
   [[ ! -e /dev/net/tun ]] || mount --bind /run/tun /dev/net/tun
@@ -112,7 +112,7 @@ make_networks() {
   echo "                                                       '-- 203.0.113.9 office"
 }
 
-# --- who lives there ------------------------------------------------------------------------------
+# --- what runs there ------------------------------------------------------------------------------
 
 start_plant() {
   at plant "$build/tests/plant/plant" -S /run/plant/control \
@@ -123,7 +123,7 @@ start_plant() {
   chown sallyport "$(readlink -f /run/plant/ttyS1)"
 }
 
-# As the drop-in of the kit has it: never root.
+# As with the drop-in of sallyport-hub: never root.
 start_broker() {
   local caps=-all,+net_bind_service
   printf 'persistence true\npersistence_location /var/lib/mosquitto/\ninclude_dir /etc/mosquitto/conf.d\n' \
@@ -138,12 +138,12 @@ start_broker() {
   wait_for 10 "start of the broker" grep -q running /run/broker.log
 }
 
-start_wireguard() { # PLACE FILE: what it takes from wg-quick
+start_wireguard() { # PLACE FILE
   at "$1" wg-quick up "$2" </dev/null >"/run/wg-$1.log" 2>&1 ||
     fail "WireGuard did not come up: $(tail -n 1 "/run/wg-$1.log")"
 }
 
-# As its unit does: a user whose only privilege is CAP_NET_ADMIN.
+# As its unit: a user whose only privilege is CAP_NET_ADMIN.
 start_netd() {
   local caps=-all,+net_admin
   ip netns exec gateway setpriv --reuid=sallyport-netd --regid=sallyport-netd --clear-groups --inh-caps="$caps" \
@@ -158,7 +158,7 @@ start_agent() {
   agent=$!
 }
 
-# Everything that is sent about the gateway, to a user who may only read: one line each.
+# Records everything that is published about the gateway, with a read-only login: one line each.
 start_historian() {
   cd /run/desk/historian-operator
   at office mosquitto_sub -h hub.example.com -p 8883 --cafile ca.pem --cert operator.pem \
@@ -167,7 +167,7 @@ start_historian() {
   cd /run/desk
 }
 
-# sshd of the gateway, on every address; the technician's key is known to it.
+# The gateway's sshd, on every address; it knows the technician's key.
 start_sshd() {
   install -d -o service -g service -m 700 /run/service /run/service/.ssh
   install -o service -g service -m 600 /run/alice/.ssh/id_sallyport.pub /run/service/.ssh/authorized_keys

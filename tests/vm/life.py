@@ -77,7 +77,7 @@ def install(gateway):
     code, said = session.do("cd /media && DEBIAN_FRONTEND=noninteractive apt-get -y install ./now/sallyport_*.deb",
                             400)
     lib.check(code == 0, "apt install ./sallyport_*.deb, offline%s" % ("" if code == 0 else said))
-    lib.check("sallyport init" in said and "Nothing was opened, shut or started" in said,
+    lib.check("sallyport init" in said and "Nothing was opened, closed or started" in said,
               "it says what will happen")
     brought = machine.say("dpkg-query -W -f '${Package}\\n' | sort | comm -13 /root/before -").split()
     lib.check("sallyport" in brought and not [p for p in brought if re.match(TOOLS, p)],
@@ -350,14 +350,14 @@ def remove(gateway):
     machine = gateway.machine
     scan = Scan()
     code, out, err = machine.shell("DEBIAN_FRONTEND=noninteractive apt-get -y remove sallyport", 400)
-    lib.check(code == 0 and "STAYS SHUT" in out and "nft delete table inet sallyport" in out,
+    lib.check(code == 0 and "STAYS CLOSED" in out and "nft delete table inet sallyport" in out,
               "removed; it says that it stays shut, and how to open it%s" % (
                   "" if code == 0 else ": " + (out + err)[-1000:]))
     machine.reboot()
     power_on_scanned(gateway, scan).judge("removed: from before that until after a reboot")
     lib.check("/var/lib/sallyport-netd" in machine.say(LEFT).split(), "its files are there")
     code, out, err = machine.shell("DEBIAN_FRONTEND=noninteractive apt-get -y purge sallyport", 400)
-    lib.check(code == 0 and "stays shut until" in out, "purged; it says what is left in the kernel%s"
+    lib.check(code == 0 and "stays closed until" in out, "purged; it says what is left in the kernel%s"
               % ("" if code == 0 else ": " + (out + err)[-1000:]))
     lib.check(not gateway.stranger_reaches_ssh(), "still shut")
     machine.must("opened as it says", "nft delete table inet sallyport")

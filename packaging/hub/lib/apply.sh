@@ -1,13 +1,12 @@
 # shellcheck shell=bash
-# Makes broker, WireGuard and kernel follow the files, and asks whether they do. On a server with
-# systemd by its units; ROOT/reload-broker, an executable, takes systemd's place where there is one
-# (a broker in a container, tests).
+# Loads the files into broker, WireGuard and kernel, and checks that they are in use: through systemd's
+# units, or, if it exists, through the executable ROOT/reload-broker (a broker in a container, tests).
 
 has_systemd() {
   [[ -d /run/systemd/system && $root == /etc/sallyport-hub ]]
 }
 
-# What the three read is found where they look for it.
+# Links the files to where mosquitto, WireGuard and systemd look for them.
 install_links() {
   has_systemd || return 0
   mkdir -p /etc/mosquitto/conf.d /etc/wireguard /etc/systemd/system/mosquitto.service.d
@@ -26,13 +25,13 @@ install_links() {
 
 apply_firewall() {
   nft -f "$root/nftables.conf" || {
-    say "the firewall kept its old rules: nft refused $root/nftables.conf"
+    say "the firewall keeps its old rules: nft refused $root/nftables.conf"
     return 1
   }
 }
 
-# Routes of networks behind gateways: wg-quick adds them when it brings the interface up, and
-# nobody but us does when peers come and go. The network of the tunnel itself is none of them.
+# Routes of plant networks: wg-quick adds them when it brings the interface up; when peers come and go,
+# only this function does. The route of the tunnel's own network stays.
 apply_routes() {
   local wg=${settings[interface]} route failed=0
   declare -A wanted=()
@@ -52,12 +51,12 @@ apply_wireguard() {
   elif has_systemd; then
     systemctl start "wg-quick@$wg.service" && return
   fi
-  say "WireGuard: $wg is not up, or did not take its peers: wg-quick up $root/wireguard/$wg.conf"
+  say "WireGuard: $wg is down, or did not accept its peers: run wg-quick up $root/wireguard/$wg.conf"
   return 1
 }
 
-# A broker that is told to read its files again ends the sessions of users who are no longer there,
-# or whose password is another one.
+# When mosquitto reads its files again, it ends the connections of removed users and of users with a new
+# password.
 apply_broker() {
   if [[ -x $root/reload-broker ]]; then
     "$root/reload-broker" {lock}>&- && return
@@ -68,29 +67,29 @@ apply_broker() {
       systemctl reload-or-restart mosquitto.service && return
     fi
   fi
-  say "the broker was not told to read its files again: systemctl reload mosquitto"
+  say "the broker has not read its files again: run systemctl reload mosquitto"
   return 1
 }
 
-# Removals come first: tunnel and firewall follow even where the broker does not.
+# Firewall and tunnel first, so that a removal takes effect there even if the broker cannot be reloaded.
 apply_now() { # first or again
   local failed=
   apply_firewall || failed+=' firewall'
   apply_wireguard || failed+=' WireGuard'
   apply_broker "$1" || failed+=' broker'
   [[ -z $failed ]] ||
-    fail "the files are as they should be, but this does not follow them yet:$failed. Mend it, then: sallyport-hub apply"
+    fail "the files are written, but not in use yet by:$failed. Repair that, then run sallyport-hub apply"
 }
 
 # After every change.
 follow() {
-  halfway="the change is entered, but NOT in effect: what broker, tunnel and firewall read could not be written. Mend that, then: sallyport-hub apply"
+  halfway="the change is in the registry, but NOT in effect: the files of broker, tunnel and firewall could not be written. Repair that, then run sallyport-hub apply"
   write_files
   halfway=
   if [[ -f $root/active ]]; then
     apply_now again
   else
-    say "Nothing is running by these files yet: sallyport-hub apply"
+    say "The files have not been applied yet: run sallyport-hub apply"
   fi
 }
 
@@ -98,15 +97,15 @@ broker_tool() { # mosquitto_sub|mosquitto_pub OPTION...: the broker on this mach
   XDG_CONFIG_HOME="$root/broker-login" timeout 10 "$1" "${@:2}" 2>"$work/broker.log"
 }
 
-# What a removed gateway left at the broker: its last status would say "online" for ever.
+# Deletes what a removed gateway left at the broker: its last status would say "online" for ever.
 forget_retained() { # SITE/ID
   [[ -f $root/active ]] || return 0
   local code=0
-  # It ends by the timeout, with 27: nothing says that no more retained messages come.
+  # It ends by the timeout, with 27, because MQTT does not say when the last retained message has come.
   broker_tool mosquitto_sub -t "${settings[prefix]}/$1/#" --retained-only --remove-retained -W 1 \
     >/dev/null || code=$?
   [[ $code -eq 0 || $code -eq 27 ]] ||
-    say "what $1 left retained at the broker is still there: $(tail -n 1 "$work/broker.log")"
+    say "the retained messages of $1 are still at the broker: $(tail -n 1 "$work/broker.log")"
 }
 
 # --- check ----------------------------------------------------------------------------------------
@@ -122,33 +121,33 @@ check_files() {
   regenerate "$work/made"
   for file in "$work"/made/*/* "$work"/made/nftables.conf; do
     cmp -s "$file" "$root/${file#"$work"/made/}" ||
-      finding "${file#"$work"/made/} is not what the registry says: sallyport-hub apply"
+      finding "${file#"$work"/made/} differs from the registry: run sallyport-hub apply"
   done
   openssl crl -in "$root/broker/crl.pem" -noout 2>/dev/null ||
-    finding "broker/crl.pem is damaged, nobody gets in: sallyport-hub apply"
+    finding "broker/crl.pem is damaged, so nobody can connect: run sallyport-hub apply"
 }
 
-check_ends() { # certificates that end within 30 days, or have
+check_ends() { # certificates that have expired or will within 30 days
   local soon file until
   soon=$(date -u -d '+30 days' +%F)
   for file in "$root"/gateways/*/*/until "$root"/operators/*/until; do
     read -r until <"$file"
     file=${file#"$root"/}
-    [[ $until > $soon ]] || finding "${file%/until}: the certificate ends on $until: renew it"
+    [[ $until > $soon ]] || finding "${file%/until}: the certificate expires on $until: renew it"
   done
   for file in broker/server.pem ca/ca.pem; do
     until=$(end_of "$root/$file")
-    [[ $until > $soon ]] || finding "$file ends on $until: sallyport-hub renew"
+    [[ $until > $soon ]] || finding "$file expires on $until: run sallyport-hub renew"
   done
 }
 
 check_running() {
   local wg=${settings[interface]}
   nft list table inet sallyport_hub >/dev/null 2>&1 ||
-    finding "the firewall is not loaded: sallyport-hub apply"
+    finding "the firewall is not loaded: run sallyport-hub apply"
   [[ $(wg show "$wg" peers 2>/dev/null | sort) == \
   $(sed -n 's/^PublicKey = //p' "$root/wireguard/peers" | sort) ]] ||
-    finding "WireGuard: $wg is down or has other peers: sallyport-hub apply"
+    finding "WireGuard: $wg is down or has other peers: run sallyport-hub apply"
   broker_tool mosquitto_pub -t "${settings[prefix]}/hub" -q 1 -n ||
-    finding "the broker does not take a login on port 8883: $(tail -n 1 "$work/broker.log")"
+    finding "the broker does not accept a login on port 8883: $(tail -n 1 "$work/broker.log")"
 }

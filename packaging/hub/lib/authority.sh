@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # The private authority: EC P-256 keys, certificates for the server, gateways and operators, and the
-# list of the revoked. Knows nothing of gateways; names are checked by the callers.
+# revocation list. Knows nothing of gateways; the callers check names.
 
 ca_days=7300
-crl_days=3650   # renewed with every change; when it runs out nobody gets in any more
+crl_days=3650   # every change renews it; when it expires nobody can connect
 server_days=825 # renewed without touching a gateway
 
 new_key() { # FILE
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>"$work/openssl.log" ||
-    fail "openssl made no key: $(tail -n 1 "$work/openssl.log")"
+    fail "openssl could not make a key: $(tail -n 1 "$work/openssl.log")"
 }
 
 make_authority() { # FOLDER NAME
@@ -20,7 +20,7 @@ make_authority() { # FOLDER NAME
       "sallyport hub ${2:0:40}"
     printf '[e]\nbasicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n'
     printf 'subjectKeyIdentifier=hash\n') 2>"$work/openssl.log" ||
-    fail "openssl made no authority: $(tail -n 1 "$work/openssl.log")"
+    fail "openssl could not make an authority: $(tail -n 1 "$work/openssl.log")"
 }
 
 request() { # NAME KEY
@@ -36,18 +36,18 @@ sign() { # AUTHORITY PURPOSE ALTERNATIVE DAYS: a request on stdin
     printf 'subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n')
 }
 
-# CERTIFICATE for the public half of KEY, made where there is none. ALTERNATIVE: its names.
+# Issues CERTIFICATE for KEY, and makes KEY if it does not exist. ALTERNATIVE: its names.
 issue() { # AUTHORITY PURPOSE NAME ALTERNATIVE DAYS KEY CERTIFICATE
   [[ -f $6 ]] || new_key "$6"
   request "${3:0:64}" "$6" 2>"$work/openssl.log" |
     sign "$1" "$2" "$4" "$5" >"$7" 2>>"$work/openssl.log" ||
-    fail "openssl issued no certificate: $(tail -n 1 "$work/openssl.log")"
+    fail "openssl could not issue a certificate: $(tail -n 1 "$work/openssl.log")"
 }
 
-# From now on CERTIFICATE is on the list; the list itself is written by revoked_list.
+# Puts CERTIFICATE on the revocation list; revoked_list writes the list itself.
 revoke() { # AUTHORITY CERTIFICATE
   local serial
-  serial=$(openssl x509 -in "$2" -noout -serial) || fail "$2 cannot be read, so not revoked"
+  serial=$(openssl x509 -in "$2" -noout -serial) || fail "$2 cannot be read, so it was not revoked"
   replace "$1/revoked/${serial#serial=}" 600 root date -u +%y%m%d%H%M%SZ
 }
 
@@ -62,7 +62,7 @@ revoked_list() { # AUTHORITY -> the list, PEM
     "$work/index.txt" "$work/number" >"$work/ca.conf"
   openssl ca -config "$work/ca.conf" -gencrl -crldays "$crl_days" -cert "$1/ca.pem" \
     -keyfile "$1/ca.key" 2>"$work/openssl.log" ||
-    fail "openssl made no list of the revoked: $(tail -n 1 "$work/openssl.log")"
+    fail "openssl could not make the revocation list: $(tail -n 1 "$work/openssl.log")"
 }
 
 # When CERTIFICATE ends: 2031-05-04.
@@ -72,7 +72,7 @@ end_of() {
   date -u -d "${end#notAfter=}" +%F
 }
 
-# The certificate of the broker: of our own authority, for the names in hub.conf.
+# The broker's certificate: from our own authority, for the names in hub.conf.
 issue_server() { # AUTHORITY KEY CERTIFICATE NAME[,ADDRESS...]
   local names=() name
   IFS=, read -ra names <<<"$4"
@@ -84,15 +84,15 @@ issue_server() { # AUTHORITY KEY CERTIFICATE NAME[,ADDRESS...]
   issue "$1" serverAuth "${names[0]}" "$alternative" "$server_days" "$2" "$3"
 }
 
-# Whether a server's identity that was made elsewhere will do.
+# Checks a server certificate that another authority issued.
 need_identity() { # CA CERTIFICATE KEY NAME
   local check=-verify_hostname
   is_ipv4 "$4" && check=-verify_ip
   openssl pkey -in "$3" -passin pass: -noout 2>"$work/openssl.log" ||
-    fail "$3 is not a private key without a password"
+    fail "$3 is not a private key, or has a password"
   [[ $(openssl x509 -in "$2" -noout -pubkey 2>/dev/null) == \
   $(openssl pkey -in "$3" -pubout 2>/dev/null) ]] || fail "$2 is not the certificate of $3"
   openssl verify -CAfile "$1" -untrusted "$2" -purpose sslserver "$check" "$4" "$2" \
     >"$work/openssl.log" 2>&1 ||
-    fail "$2 is not valid for $4 by $1: $(grep -m 1 error "$work/openssl.log")"
+    fail "$1 does not confirm $2 for $4: $(grep -m 1 error "$work/openssl.log")"
 }

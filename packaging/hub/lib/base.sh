@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every part of sallyport-hub stands on: failing, checking what was typed, writing files whole,
-# text for libconfig and JSON. Sourced by sallyport-hub; changes nothing by itself.
+# What every part of sallyport-hub uses: failing, checking arguments, writing files as a whole, text for
+# libconfig and JSON. sallyport-hub sources it; sourcing changes nothing.
 
 fail() {
   printf 'sallyport-hub: %s\n' "$*" >&2
@@ -59,7 +59,7 @@ set_range() { # IPV4[/BITS]
   ((range_first % (1 << (32 - bits)) == 0)) # else there are bits beyond the mask
 }
 
-# Writes what COMMAND prints to FILE, as a whole or not at all; a file that is the same already stays.
+# Writes what COMMAND prints to FILE, as a whole or not at all; an equal file stays untouched.
 replace() { # FILE MODE GROUP COMMAND...
   local file=$1 mode=$2 group=$3 new
   new=$(mktemp "$work/new.XXXXXX") # the same file system: $work is below the root
@@ -73,7 +73,7 @@ replace() { # FILE MODE GROUP COMMAND...
   mv -f "$new" "$file"
 }
 
-# The first line of FOLDER/FILE into the variable NAME; empty where there is none.
+# Reads the first line of FOLDER/FILE into the variable NAME; empty if there is no file.
 get() { # NAME FOLDER FILE
   local line=
   [[ ! -f $2/$3 ]] || read -r line <"$2/$3" || true
@@ -96,26 +96,26 @@ json_list() { # WORDS of harmless characters -> ["a","b"]
   printf ']'
 }
 
-# Leaves the folder of work in $work; it goes when the program ends, however it ends. What is in
-# $halfway is said then.
+# Makes a working folder, $work, which is removed however the program ends. If $halfway is not empty, it
+# is printed at that time.
 make_work() {
   halfway=
   work=$(mktemp -d "$root/.work.XXXXXX")
   trap 'rm -rf "$work"; [[ -z $halfway ]] || say "sallyport-hub: $halfway"' EXIT
 }
 
-# One change at a time, on a root that is set up.
+# Takes the lock on a hub that is set up: one change at a time.
 enter_root() {
-  [[ -f $root/hub.conf ]] || fail "$root is not set up: sallyport-hub init"
-  (umask 077 && : >>"$root/.lock") # who may read it could hold it, and nobody could be removed
+  [[ -f $root/hub.conf ]] || fail "$root is not set up: run sallyport-hub init"
+  (umask 077 && : >>"$root/.lock") # anyone who can read it could hold the lock and so prevent a removal
   exec {lock}>"$root/.lock"
-  flock -w 30 "$lock" || fail "another sallyport-hub has been at work for 30 s"
+  flock -w 30 "$lock" || fail "another sallyport-hub has been running for 30 s"
   read_settings
-  rm -rf "$root"/.work.* # what a killed one left; the lock says that nobody needs it
+  rm -rf "$root"/.work.* # left by a killed program; we hold the lock, so nobody uses it
   make_work
 }
 
-# hub.conf: KEY=VALUE lines that init wrote; nothing of it is ever run.
+# hub.conf: KEY=VALUE lines that init wrote; they are never executed.
 read_settings() {
   local line
   declare -gA settings=()

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# Makes what the broker, WireGuard and the kernel read from the registry. Each function writes one
-# file's content to stdout; regenerate puts them in place, each whole.
+# Makes the files of broker, WireGuard and kernel from the registry. Each function writes the content of
+# one file to stdout; regenerate puts each in place as a whole.
 
 broker_user=/hub # the hub's own login; no gateway and no operator can have this name
 
 mosquitto_conf() {
   local port
   cat <<E
-# Written by sallyport-hub: do not edit, the next change writes it anew.
+# Written by sallyport-hub: do not edit, the next change overwrites it.
 # One policy for all listeners; an option that 2.0 keeps per listener is repeated in each.
 allow_anonymous false
 password_file $root/broker/passwords
 acl_file $root/broker/acl
 set_tcp_nodelay true
-# The largest message of a gateway has 1 MiB, and a topic.
+# The largest message of a gateway is 1 MiB plus its topic.
 max_packet_size 1100000
 max_queued_messages 10000
 E
@@ -36,11 +36,11 @@ passwords() {
   cat "$root/broker-login/password" "$root"/gateways/*/*/password "$root"/operators/*/password
 }
 
-# A section for each user and no pattern: a pattern would hold for operators too, and a name with a
-# slash, + or # in it could make it mean another topic.
+# A section for each user and no pattern: a pattern would apply to operators too, and a name with a
+# slash, + or # could make it match another topic.
 acl() {
   local p=${settings[prefix]} folder who site topic
-  printf '# Written by sallyport-hub: do not edit, the next change writes it anew.\n'
+  printf '# Written by sallyport-hub: do not edit, the next change overwrites it.\n'
   printf 'user %s\ntopic readwrite %s/#\n' "$broker_user" "$p"
   for folder in "$root"/gateways/*/*/; do
     who=${folder%/}
@@ -80,7 +80,7 @@ wireguard_quick() {
   local key
   read -r key <"$root/wireguard/private.key"
   cat <<E
-# Written by sallyport-hub: do not edit, the next change writes it anew.
+# Written by sallyport-hub: do not edit, the next change overwrites it.
 [Interface]
 Address = $pool.0.1/16
 ListenPort = 443
@@ -92,7 +92,7 @@ E
   wireguard_peers
 }
 
-# For wg syncconf: the same peers, without what only wg-quick knows.
+# For wg syncconf: the same peers, without the keys that only wg-quick knows.
 wireguard_sync() {
   local key
   read -r key <"$root/wireguard/private.key"
@@ -145,15 +145,15 @@ ssh_rules() {
   done
 }
 
-# Whoever comes out of the tunnel is looked at first, packet by packet: what a technician may no
-# longer reach stops at once, also within a connection that exists.
+# Packets from the tunnel are checked first, one by one: what a technician may no longer reach stops at
+# once, even within an existing connection.
 nftables() {
   local wg=${settings[interface]} technicians gateways bound
-  technicians=$(free_technicians | elements) # a failure in here must end it all
+  technicians=$(free_technicians | elements) # a failure in here must end the program
   gateways=$(gateway_networks | elements)
   bound=$(bound_technicians | elements)
   cat <<E
-# Written by sallyport-hub: do not edit, the next change writes it anew.
+# Written by sallyport-hub: do not edit, the next change overwrites it.
 table inet sallyport_hub
 delete table inet sallyport_hub
 table inet sallyport_hub {
@@ -223,7 +223,7 @@ regenerate() { # FOLDER
   replace "$1/nftables.conf" 600 root nftables
 }
 
-# All of them, and the list of the revoked, in place.
+# Writes all of them, and the revocation list, in place.
 write_files() {
   replace "$root/broker/crl.pem" 640 "$(broker_group)" revoked_list "$root/ca"
   regenerate "$root"

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# What people take away from the hub: the enrolment of a gateway, the folder of an operator, the
-# WireGuard configuration of a technician. Secrets are in files of mode 0600, or on stdout when asked.
+# What people take away from the hub: a gateway's enrolment, an operator's folder, a technician's
+# WireGuard configuration. Secrets go into files of mode 0600, or to stdout on request.
 
 servers() {
   printf '[ "mqtts://%s:8883", "mqtts://%s:443" ]' "${settings[name]}" "${settings[name]}"
 }
 
-# A file that a private key goes into: ours alone from the first byte, nothing overwritten. What the
-# shell of the caller has opened for stdout is made so.
+# Writes a file with a private key: mode 0600 from the first byte, never overwriting a file. If the
+# caller's shell has redirected stdout to a file, that file gets mode 0600 too.
 hand_out() { # FILE or -
   if [[ $1 == - ]]; then
     [[ ! -f /dev/stdout ]] || chmod 600 /dev/stdout
     cat
   else
-    (umask 077 && set -o noclobber && exec >"$1") || fail "$1 could not be made"
+    (umask 077 && set -o noclobber && exec >"$1") || fail "$1 could not be made, or already exists"
     cat >>"$1" || { rm -f "$1" && fail "$1 could not be written"; }
   fi
 }
@@ -28,9 +28,9 @@ enrolment() { # SITE ID
   certificate=$(<"$entry/certificate.pem")
   key=$(<"$work/client.key")
   signers=$(signers_of "$1")
-  id=$1-$2-$(openssl rand -hex 8) # whoever knows it could end the session: nobody guesses it
+  id=$1-$2-$(openssl rand -hex 8) # anyone who knows it could end the connection, so it cannot be guessed
   cat <<E
-# The enrolment of $1/$2: holds secrets. Take it to the gateway, run
+# The enrolment of $1/$2. It holds secrets: take it to the gateway, run
 #   sallyport init --from FILE
 # there, and delete every copy.
 enrolment = 1;
@@ -59,9 +59,9 @@ E
 # The folder of an operator, for ~/.config/sallyport on the technician's computer.
 operator_folder() { # NAME FOLDER FILE.PUB-OR-NOTHING
   local key=${3##*/}
-  mkdir -m 700 "$2" 2>/dev/null || fail "$2 could not be made, or exists already"
+  mkdir -m 700 "$2" 2>/dev/null || fail "$2 could not be made, or already exists"
   hand_out "$2/operator.conf" <<E
-# For ~/.config/sallyport/operator.conf; the files beside it go with it.
+# Copy this to ~/.config/sallyport/operator.conf, together with the files beside it.
 servers = $(servers);
 ca = "ca.pem";
 certificate = "operator.pem";
@@ -69,7 +69,7 @@ key = "operator.key";
 username = "$1";
 password_file = "password";
 prefix = "${settings[prefix]}";
-${key:+ssh_key = \"~/.ssh/${key%.pub}\"; # wherever the private key is}
+${key:+ssh_key = \"~/.ssh/${key%.pub}\"; # the path of your private key}
 E
   hand_out "$2/password" <<<"$password"
   hand_out "$2/ca.pem" <"$root/broker/ca.pem"
@@ -90,7 +90,7 @@ technician_config() { # NAME -> for wg-quick on the technician's computer
     fi | sed 's/^/, /' | tr -d '\n'
   )
   cat <<E
-# $1 at the hub ${settings[name]}: holds secrets.
+# $1 at the hub ${settings[name]}. Holds secrets.
 [Interface]
 Address = $address/32
 PrivateKey = ${private_key:-(the private key that belongs to the public key you gave)}

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# sallyport-hub init: checks what it was told, builds the whole root beside its place and puts it there
-# by one rename. Starts and loads nothing.
+# sallyport-hub init: checks its options, builds the whole folder beside its final place and moves it
+# there with one rename. Starts and loads nothing.
 
-need_setting() { # what init was told, checked
+need_setting() { # checks the options of init
   local value
-  [[ -n ${option[name]:-} ]] || misuse "--name NAME: by which gateways and technicians reach this server"
+  [[ -n ${option[name]:-} ]] || misuse "--name NAME is missing: the name that gateways and technicians connect to"
   is_ipv4 "${option[name]}" || is_host_name "${option[name]}" ||
     misuse "\"${option[name]}\" is neither a host name nor an IPv4 address"
   many address
@@ -26,8 +26,8 @@ need_setting() { # what init was told, checked
       misuse "--ssh-from \"$value\" is not a network such as 192.0.2.0/24"
   done
   [[ -n ${option[ssh-from]:-} || -n ${option[no-ssh]:-} ]] ||
-    misuse "apply will close every port but 8883/tcp, 443/tcp and 443/udp: say who may still come in by SSH, --ssh-from NETWORK, or that nobody may, --no-ssh"
-  [[ -z ${option[ssh-from]:-} || -z ${option[no-ssh]:-} ]] || misuse "either --ssh-from or --no-ssh"
+    misuse "apply will close every port but 8883/tcp, 443/tcp and 443/udp: give --ssh-from NETWORK for each network that may still use SSH, or --no-ssh"
+  [[ -z ${option[ssh-from]:-} || -z ${option[no-ssh]:-} ]] || misuse "give either --ssh-from or --no-ssh"
   value=${option[ca]:+1}${option[certificate]:+1}${option[key]:+1}
   [[ -z $value || $value == 111 ]] || misuse "--ca, --certificate and --key go together"
 }
@@ -35,7 +35,7 @@ need_setting() { # what init was told, checked
 save_settings() {
   local list
   cat <<E
-# Written by sallyport-hub init. After a change: sallyport-hub apply, for names: renew.
+# Written by sallyport-hub init. After a change run sallyport-hub apply; after a change of names, renew.
 name=${option[name]}
 E
   many address
@@ -57,7 +57,7 @@ make_login() { # FOLDER
   issue_client hub "$broker_user"
   mv "$work/client.key" "$entry/key.pem"
   for tool in mosquitto_sub mosquitto_pub; do
-    # The name is not checked: this is this machine, and the authority is checked all the same.
+    # The name is not checked, because this is the same machine; the authority is checked.
     printf '%s\n' '-h 127.0.0.1' '-p 8883' "-u $broker_user" "-P $password" '--insecure' \
       "--cafile $final/broker/ca.pem" "--cert $final/broker-login/certificate.pem" \
       "--key $final/broker-login/key.pem" >"$entry/$tool"
@@ -84,18 +84,18 @@ make_identity() { # FOLDER
 }
 
 announce() {
-  say "The hub is set up in $root; nothing runs by it yet. What \"sallyport-hub apply\" will do:
+  say "The hub is set up in $root; nothing has been started. \"sallyport-hub apply\" will do this:
   - mosquitto listens on 8883/tcp and 443/tcp, with TLS, client certificates and passwords
   - WireGuard (${settings[interface]}, $pool.0.1) listens on 443/udp
-  - nftables closes every other port of this server at once, to new connections and perhaps to
-    those that exist, and lets it forward nothing but technicians to gateways"
+  - nftables closes every other port of this server at once, for new and perhaps for existing
+    connections, and lets it forward packets from technicians to gateways only"
   if [[ -n ${settings[ssh_from]} ]]; then
-    say "  - SSH (${settings[ssh_port]}/tcp) stays open to ${settings[ssh_from]//,/, }, and to nobody else"
+    say "  - SSH (${settings[ssh_port]}/tcp) stays open to ${settings[ssh_from]//,/, } only"
   else
-    say "  - SSH IS CLOSED TOO: from then on this server is reached at its console only"
+    say "  - SSH IS CLOSED TOO: after that you reach this server at its console only"
   fi
   [[ -z ${SSH_CONNECTION:-} ]] ||
-    say "  You are here by SSH from ${SSH_CONNECTION%% *}: is that among them?"
+    say "  You are connected by SSH from ${SSH_CONNECTION%% *}: is that in one of these networks?"
 }
 
 run_init() {
@@ -103,7 +103,7 @@ run_init() {
     network= days= -- "$@"
   need_words 0
   need_setting
-  [[ ! -e $root/hub.conf ]] || fail "$root is set up already"
+  [[ ! -e $root/hub.conf ]] || fail "$root is already set up"
   [[ -d ${root%/*} ]] || fail "${root%/*} is not a folder"
   local final=$root new
   new=$(mktemp -d "$root.new.XXXXXX")
@@ -119,10 +119,10 @@ run_init() {
   make_identity "$new"
   (umask 077 && wg genkey >"$new/wireguard/private.key")
   wg pubkey <"$new/wireguard/private.key" >"$new/wireguard/public.key"
-  settings[days]=$ca_days # its own login lasts as long as the authority
+  settings[days]=$ca_days # the hub's own login lasts as long as the authority
   make_login "$new"
   rm -rf "$work"
-  [[ ! -d $final ]] || rmdir "$final" 2>/dev/null || fail "$final is there, and not empty"
+  [[ ! -d $final ]] || rmdir "$final" 2>/dev/null || fail "$final exists and is not empty"
   sync -f "$new"
   mv -T "$new" "$final"
   root=$final

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Who belongs to the hub: one folder for each gateway, operator and technician, made and removed by
-# one rename. Everything that broker, tunnel and firewall read is made from these folders.
+# The registry: one folder for each gateway, operator and technician, made and removed by one rename.
+# All files of broker, tunnel and firewall are made from these folders.
 #
 #   gateways/SITE/ID   address behind wireguard-key preshared-key password certificate.pem until
 #   operators/NAME     sites read-only signer password certificate.pem until
 #   technicians/NAME   address sites wireguard-key preshared-key
 #
-# `password` is the line of mosquitto's password file, a salted hash; no private key of anybody stays.
+# `password` is a line of mosquitto's password file, a salted hash. No private key is kept.
 
-# The lowest address of the network's part FROM..TO (third number) that nobody has, into $address.
+# Sets $address to the lowest free address whose third number is in FROM..TO.
 free_address() { # FROM TO
   local file taken third fourth
   declare -A used=(["$pool.0.0"]=1 ["$pool.0.1"]=1) # the network, and the hub itself
@@ -22,11 +22,11 @@ free_address() { # FROM TO
       [[ -n ${used[$address]:-} ]] || return 0
     done
   done
-  fail "no address is left in $pool.$1.0 to $pool.$2.254"
+  fail "no free address is left in $pool.$1.0 to $pool.$2.254"
 }
 
-# Refuses a network behind a gateway that something else has already, or that overlaps one of OTHERs:
-# nft would refuse the whole of the rules then, and no removal would reach the firewall any more.
+# Refuses a plant network that another gateway has already, or that overlaps one of OTHERs: nft would
+# refuse the whole ruleset, and no removal would reach the firewall any more.
 need_free_network() { # NETWORK OTHER...
   local first last file other
   set_range "$1" || misuse "\"$1\" is not an IPv4 network such as 192.168.10.0/24"
@@ -43,32 +43,32 @@ need_free_network() { # NETWORK OTHER...
       set_range "$other"
       ((last < range_first || first > range_last)) || {
         other=${file#"$root"/gateways/}
-        fail "$1 is behind ${other%/behind} already: one network can be behind one gateway only"
+        fail "$1 already belongs to ${other%/behind}: a network can belong to only one gateway"
       }
     done <"$file"
   done
 }
 
-# A password for USER: in the clear into $password, as mosquitto's line into FILE.
+# Makes a password for USER: in the clear in $password, as a line for mosquitto in FILE.
 new_password() { # USER FILE
   password=$(openssl rand -base64 30 | tr '+/' '-_')
   (umask 077 && printf '%s:%s\n' "$1" "$password" >"$2")
   mosquitto_passwd -U "$2" || fail "mosquitto_passwd failed"
-  [[ $(<"$2") == "$1":\$7\$* ]] || fail "mosquitto_passwd made something unexpected of a password"
+  [[ $(<"$2") == "$1":\$7\$* ]] || fail "mosquitto_passwd printed something unexpected"
 }
 
-new_entry() { # -> the folder in $entry, not yet part of anything
+new_entry() { # makes a folder, $entry, that is not part of the registry yet
   entry=$(mktemp -d "$work/entry.XXXXXX")
 }
 
 enter() { # FOLDER: $entry becomes FOLDER
-  [[ ! -e $1 ]] || fail "${1#"$root"/} exists already"
+  [[ ! -e $1 ]] || fail "${1#"$root"/} already exists"
   mkdir -p "${1%/*}"
   sync "$entry"/* "$entry"
   mv -T "$entry" "$1"
 }
 
-strike() { # FOLDER: it is gone at once
+strike() { # FOLDER: removes it in one step and revokes its certificate
   [[ ! -f $1/certificate.pem ]] || revoke "$root/ca" "$1/certificate.pem"
   mv -T "$1" "$work/struck.$RANDOM$RANDOM"
   rmdir --ignore-fail-on-non-empty "${1%/*}" 2>/dev/null || true
@@ -81,7 +81,7 @@ issue_client() { # KIND NAME: a certificate into $entry, its key into $work/clie
   end_of "$entry/certificate.pem" >"$entry/until"
 }
 
-# A WireGuard peer: the public key given, or a new one whose private half is left in $private_key.
+# A WireGuard peer: PUBLIC, or a new key pair, whose private key is left in $private_key.
 new_peer() { # PUBLIC-OR-NOTHING
   private_key=
   if [[ -z $1 ]]; then
