@@ -4,8 +4,8 @@
 #include "agent/cli/options.h"
 
 #include "agent/base/macros.h"
-#include "agent/base/strbuf.h"
-#include "tunnel/journal/journal.h"
+#include "tunnel/journal/journal_chain.h"
+#include "tunnel/model/event_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,28 +23,33 @@ struct reading {
     bool is_verifying;
 };
 
-/* SEQ TIME EVENT KEY=VALUE ... hash=HEX as one object; values are texts. */
-static json_t *line_json(const char *line)
+/* A member is a text whatever its type; of two with one name, the first counts. */
+static void put_member(json_t *entry, const struct event *event, const struct event_member *member)
+{
+    const char *name = event_member_name(event, member);
+    if (json_object_get(entry, name))
+        return;
+    json_object_set_new(entry, name,
+                        member->is_number ? json_sprintf("%lld", (long long)member->number)
+                                          : json_string(event_member_text(event, member)));
+}
+
+/* One line as an object; what is no line, as it is. */
+static json_t *line_json(const struct wire_line *line)
 {
     json_t *entry = json_object();
-    char seq[24], when[40];
-    CLEANUP(strbuf_free) struct strbuf event = STRBUF_EMPTY;
-    if (sscanf(line, "%23s %39s", seq, when) == 2) {
-        json_object_set_new(entry, "number", json_string(seq));
-        json_object_set_new(entry, "time", json_string(when));
+    struct event event;
+    uint64_t seq;
+    if (event_text_read(line->line, line->length, &seq, &event) < 0) {
+        json_object_set_new(entry, "damaged", json_string(line->line));
+        return entry;
     }
-    if (journal_line_event(line, &event))
-        json_object_set_new(entry, "event", json_string(strbuf_text(&event)));
-    for (const char *at = strchr(line, '='); at; at = strchr(at + 1, '=')) {
-        const char *begin = at;
-        while (begin > line && begin[-1] != ' ')
-            begin--;
-        CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY, value = STRBUF_EMPTY;
-        strbuf_append(&key, begin, (size_t)(at - begin));
-        if (!strpbrk(strbuf_text(&key), "\"\\") &&
-            journal_line_value(line, strbuf_text(&key), &value))
-            json_object_set_new(entry, strbuf_text(&key), json_string(strbuf_text(&value)));
-    }
+    const char *time = strchr(line->line, ' ') + 1;
+    json_object_set_new(entry, "number", json_sprintf("%llu", (unsigned long long)seq));
+    json_object_set_new(entry, "time", json_stringn(time, strcspn(time, " ")));
+    json_object_set_new(entry, "event", json_string(event_name(&event)));
+    for (size_t i = 0; i < event.n_members; i++)
+        put_member(entry, &event, &event.members[i]);
     return entry;
 }
 
@@ -60,7 +65,7 @@ static void take(struct reading *reading, const struct wire_line *line)
         return;
     }
     if (reading->entries)
-        json_array_append_new(reading->entries, line_json(line->line));
+        json_array_append_new(reading->entries, line_json(line));
     else
         (void)puts(line->line);
 }

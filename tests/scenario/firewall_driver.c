@@ -9,6 +9,7 @@
  */
 #include "agent/base/macros.h"
 #include "tunnel/firewall/firewall.h"
+#include "tunnel/model/event_text.h"
 #include "tunnel/os/privilege.h"
 
 #include <arpa/inet.h>
@@ -213,16 +214,23 @@ static int on_input(sd_event_source *source, int descriptor, uint32_t revents, v
     return 0;
 }
 
-static void on_tampered(void *context, const char *detail)
+static void print_event(const char *name, const struct event *event)
 {
-    (void)context;
-    printf("event tampered %s\n", detail);
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    printf("event %s %s\n", name, strbuf_text(&members));
 }
 
-static void on_repaired(void *context, const char *detail)
+static void on_tampered(void *context, const struct event *event)
 {
     (void)context;
-    printf("event repaired %s\n", detail);
+    print_event("tampered", event);
+}
+
+static void on_repaired(void *context, const struct event *event)
+{
+    (void)context;
+    print_event("repaired", event);
 }
 
 int main(int argc, char **argv)

@@ -9,9 +9,10 @@
 #include "agent/base/log.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "tunnel/command/journal_quota.h"
 #include "tunnel/command/used_commands.h"
+#include "tunnel/journal/journal_quota.h"
 #include "tunnel/model/challenge.h"
+#include "tunnel/model/event_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,52 +43,54 @@ struct attempt {
     bool is_acted;    /* what is refused from here on, the session refuses and journals */
     struct signature_result signature;
     struct command command;
-    struct strbuf detail; /* for the journal: keys and values */
+    struct event detail; /* what an auditor should know, for the line in the journal */
 };
 
 /* ---- The journal ---- */
 
-static void write_line(struct command_gate *gate, const char *event, const struct strbuf *detail)
+static void log_event(const struct event *event, const char *note)
 {
-    int problem =
-        journal_write(gate->settings.journal, event, strbuf_text(detail), clock_wall_ms());
-    if (problem < 0)
-        log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
-                  event, strerror(-problem));
-    log_info("gate", "event=%s %s", event, strbuf_text(detail));
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    log_info("gate", "event=%s %s%s", event_name(event), strbuf_text(&members), note);
+}
+
+static void write_line(struct command_gate *gate, const struct event *event)
+{
+    (void)journal_write(gate->settings.journal, event);
+    log_event(event, "");
     gate->settings.changed(gate->settings.context);
 }
 
 /* What anybody who may publish can cause, again and again. Returns whether it was written. */
-static bool write_strangers_line(struct command_gate *gate, const char *event,
-                                 struct strbuf *detail, int64_t now_ms)
+static bool write_strangers_line(struct command_gate *gate, struct event *event, int64_t now_ms)
 {
-    if (!journal_quota_take(&gate->strangers, now_ms, detail)) {
-        log_info("gate", "event=%s %s unrecorded", event, strbuf_text(detail));
+    if (!journal_quota_take(&gate->strangers, now_ms, event)) {
+        log_event(event, " unrecorded");
         return false;
     }
-    write_line(gate, event, detail);
+    write_line(gate, event);
     return true;
 }
 
 static void journal_refusal(struct command_gate *gate, const struct attempt *attempt,
                             enum refusal refusal)
 {
-    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+    struct event line;
+    event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
     if (attempt->is_read) {
-        journal_add(&line, "id", attempt->command.id);
-        journal_add(&line, "action", command_action_names[attempt->command.action]);
+        event_add_text(&line, MEMBER_ID, attempt->command.id);
+        event_add_text(&line, MEMBER_ACTION, command_action_names[attempt->command.action]);
     }
-    journal_add(&line, "by", attempt->is_verified ? attempt->signature.signer : "unknown");
-    journal_add(&line, "reason", refusal_names[refusal]);
+    event_add_text(&line, MEMBER_BY, attempt->is_verified ? attempt->signature.signer : "unknown");
+    event_add_text(&line, MEMBER_REASON, refusal_names[refusal]);
     if (attempt->signature.key[0])
-        journal_add(&line, "key", attempt->signature.key);
-    if (attempt->detail.length)
-        strbuf_addf(&line, " %s", strbuf_text(&attempt->detail));
+        event_add_text(&line, MEMBER_KEY, attempt->signature.key);
+    event_add_members(&line, &attempt->detail);
     if (attempt->is_fresh)
-        write_line(gate, "tunnel_refused", &line);
+        write_line(gate, &line);
     else
-        (void)write_strangers_line(gate, "tunnel_refused", &line, attempt->now_ms);
+        (void)write_strangers_line(gate, &line, attempt->now_ms);
 }
 
 /* ---- The rate limit ---- */
@@ -109,25 +112,27 @@ static void count_failure(struct command_gate *gate, int64_t now_ms)
 /* While it is shut: counts, and journals the first only. */
 static void turn_away(struct command_gate *gate, int64_t now_ms)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    struct event line;
     if (gate->turned_away++ > 0)
         return;
-    journal_add(&detail, "by", "unknown");
-    journal_add(&detail, "reason", refusal_names[REFUSAL_RATE_LIMITED]);
-    journal_add_i64(&detail, "failures", COMMAND_GATE_MAX_FAILURES);
-    journal_add(&detail, "detail", "more of them are counted, not journalled");
-    (void)write_strangers_line(gate, "tunnel_refused", &detail, now_ms);
+    event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
+    event_add_text(&line, MEMBER_BY, "unknown");
+    event_add_text(&line, MEMBER_REASON, refusal_names[REFUSAL_RATE_LIMITED]);
+    event_add_number(&line, MEMBER_FAILURES, COMMAND_GATE_MAX_FAILURES);
+    event_add_text(&line, MEMBER_DETAIL, "more of them are counted, not journalled");
+    (void)write_strangers_line(gate, &line, now_ms);
 }
 
 static void reopen(struct command_gate *gate, int64_t now_ms)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    struct event line;
     gate->shut_until_ms = 0;
     gate->n_failures = 0;
     if (gate->turned_away == 0)
         return;
-    journal_add_i64(&detail, "refused", (int64_t)gate->turned_away);
-    if (write_strangers_line(gate, "rate_limit_ended", &detail, now_ms))
+    event_init(&line, EVENT_RATE_LIMIT_ENDED, clock_wall_ms());
+    event_add_number(&line, MEMBER_REFUSED, (int64_t)gate->turned_away);
+    if (write_strangers_line(gate, &line, now_ms))
         gate->turned_away = 0;
 }
 
@@ -190,7 +195,7 @@ static enum refusal check_parts(struct command_gate *gate, struct attempt *attem
     (void)gate;
     if (attempt->split == 0)
         return REFUSAL_NONE;
-    journal_add(&attempt->detail, "detail", "there is no text followed by one signature");
+    event_add_text(&attempt->detail, MEMBER_DETAIL, "there is no text followed by one signature");
     return REFUSAL_MALFORMED;
 }
 
@@ -221,10 +226,10 @@ static enum refusal check_signature(struct command_gate *gate, struct attempt *a
     attempt->is_verified = result->verdict == SIGNATURE_GOOD;
     if (refusal == REFUSAL_NONE)
         return refusal;
-    journal_add(&attempt->detail, "signature", signature_verdict_names[result->verdict]);
+    event_add_text(&attempt->detail, MEMBER_SIGNATURE, signature_verdict_names[result->verdict]);
     if (result->signer[0]) /* whose key it is, though it does not count */
-        journal_add(&attempt->detail, "key_of", result->signer);
-    journal_add(&attempt->detail, "detail", result->detail);
+        event_add_text(&attempt->detail, MEMBER_KEY_OF, result->signer);
+    event_add_text(&attempt->detail, MEMBER_DETAIL, result->detail);
     return refusal;
 }
 
@@ -241,7 +246,7 @@ static enum refusal check_gateway(struct command_gate *gate, struct attempt *att
 {
     if (strcmp(attempt->command.gateway, gate->settings.config->tunnel.gateway) == 0)
         return REFUSAL_NONE;
-    journal_add(&attempt->detail, "gateway", attempt->command.gateway);
+    event_add_text(&attempt->detail, MEMBER_GATEWAY, attempt->command.gateway);
     return REFUSAL_WRONG_GATEWAY;
 }
 
@@ -265,8 +270,8 @@ static enum refusal check_ttl(struct command_gate *gate, struct attempt *attempt
     int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
     if (attempt->command.action == COMMAND_CLOSE || (ttl_s >= 1 && ttl_s <= max_ttl_s))
         return REFUSAL_NONE;
-    journal_add_i64(&attempt->detail, "ttl_s", ttl_s);
-    journal_add_i64(&attempt->detail, "max_ttl_s", max_ttl_s);
+    event_add_number(&attempt->detail, MEMBER_TTL_S, ttl_s);
+    event_add_number(&attempt->detail, MEMBER_MAX_TTL_S, max_ttl_s);
     return REFUSAL_BAD_TTL;
 }
 
@@ -280,7 +285,7 @@ static enum refusal check_services(struct command_gate *gate, struct attempt *at
             is_known = is_known && strcmp(command->services[j], command->services[i]) != 0;
         if (is_known)
             continue;
-        journal_add(&attempt->detail, "service", command->services[i]);
+        event_add_text(&attempt->detail, MEMBER_SERVICE, command->services[i]);
         return REFUSAL_UNKNOWN_SERVICE;
     }
     return REFUSAL_NONE;
@@ -296,8 +301,8 @@ static enum refusal use_up(struct command_gate *gate, struct attempt *attempt)
     const char *why = used_commands_problem(gate->used);
     log_error("gate", "the list of used commands cannot be written: %s; nothing is opened",
               why ? why : strerror(-problem));
-    journal_add(&attempt->detail, "detail",
-                why ? why : "the list of used commands cannot be written");
+    event_add_text(&attempt->detail, MEMBER_DETAIL,
+                   why ? why : "the list of used commands cannot be written");
     return REFUSAL_FAILED;
 }
 
@@ -331,6 +336,7 @@ void command_gate_command(struct command_gate *gate, const struct command_messag
 {
     struct attempt attempt = {.message = message, .now_ms = now_ms};
     enum refusal refusal = REFUSAL_NONE;
+    event_init(&attempt.detail, EVENT_TUNNEL_REFUSED, 0);
     command_gate_tick(gate, now_ms);
     attempt.split = command_split(message->text, message->length, &attempt.parts);
     for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)
@@ -347,7 +353,6 @@ void command_gate_command(struct command_gate *gate, const struct command_messag
         }
         renew(gate, now_ms);
     }
-    strbuf_free(&attempt.detail);
 }
 
 /* ---- Time ---- */

@@ -6,10 +6,10 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/min_max.h"
-#include "tunnel/command/journal_quota.h"
 #include "tunnel/egress/egress_names.h"
 #include "tunnel/egress/egress_policy.h"
-#include "tunnel/journal/journal.h"
+#include "tunnel/journal/journal_quota.h"
+#include "tunnel/model/event_text.h"
 #include "tunnel/os/privileged_child.h"
 #include "tunnel/os/resolv_conf.h"
 #include "tunnel/os/resolve.h"
@@ -58,35 +58,39 @@ struct egress_resolver {
 
 /* Whoever answers for a name can make it change all the time: that must not push the rest of the
  * journal out. */
-static void record(struct egress_resolver *lookup, const char *event, struct strbuf *detail,
-                   int64_t now_ns)
+static void record(struct egress_resolver *lookup, struct event *event, int64_t now_ns)
 {
-    log_info("egress", "event=%s %s", event, strbuf_text(detail));
-    if (journal_quota_take(&lookup->strangers, now_ns / CLOCK_NS_PER_MS, detail))
-        lookup->hooks.journal(lookup->hooks.context, event, strbuf_text(detail));
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    log_info("egress", "event=%s %s", event_name(event), strbuf_text(&members));
+    if (journal_quota_take(&lookup->strangers, now_ns / CLOCK_NS_PER_MS, event))
+        lookup->hooks.journal(lookup->hooks.context, event);
 }
 
 static void record_change(struct egress_resolver *lookup, const char *name,
                           const struct ip_network *hosts, size_t n, int64_t now_ns)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, addresses = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf addresses = STRBUF_EMPTY;
     char text[IP_NETWORK_TEXT_BYTES];
+    struct event event;
     for (size_t i = 0; i < n; i++)
         strbuf_addf(&addresses, "%s%s", i > 0 ? " " : "", ip_network_format(&hosts[i], text));
-    journal_add(&detail, "name", name);
-    journal_add(&detail, "addresses", strbuf_text(&addresses));
-    record(lookup, "egress_changed", &detail, now_ns);
+    event_init(&event, EVENT_EGRESS_CHANGED, clock_wall_ms());
+    event_add_text(&event, MEMBER_NAME, name);
+    event_add_text(&event, MEMBER_ADDRESSES, strbuf_text(&addresses));
+    record(lookup, &event, now_ns);
 }
 
 static void record_refusal(struct egress_resolver *lookup, const char *name,
                            const struct ip_network *host, const char *why, int64_t now_ns)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     char text[IP_NETWORK_TEXT_BYTES];
-    journal_add(&detail, "name", name);
-    journal_add(&detail, "address", ip_network_format(host, text));
-    journal_add(&detail, "why", why);
-    record(lookup, "egress_refused", &detail, now_ns);
+    struct event event;
+    event_init(&event, EVENT_EGRESS_REFUSED, clock_wall_ms());
+    event_add_text(&event, MEMBER_NAME, name);
+    event_add_text(&event, MEMBER_ADDRESS, ip_network_format(host, text));
+    event_add_text(&event, MEMBER_WHY, why);
+    record(lookup, &event, now_ns);
 }
 
 /* ---- What may be reached ---- */

@@ -9,6 +9,7 @@
 #define SALLYPORT_TUNNEL_EGRESS_EGRESS_RESOLVER_H
 
 #include "tunnel/firewall/firewall.h"
+#include "tunnel/model/event.h"
 
 #include <systemd/sd-event.h>
 
@@ -16,7 +17,7 @@ struct egress_resolver; /* opaque */
 
 struct egress_resolver_hooks {
     /* Worth a line of the journal; a few at once and then one in five minutes at most. */
-    void (*journal)(void *context, const char *event, const char *detail);
+    void (*journal)(void *context, const struct event *event);
     void *context;
 };
 

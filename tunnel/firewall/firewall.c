@@ -19,7 +19,6 @@
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_state.h"
 #include "tunnel/firewall/tamper.h"
-#include "tunnel/journal/journal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -126,15 +125,15 @@ static void note_repair(struct firewall *firewall, int64_t now_ns)
         firewall->is_fighting = true;
 }
 
-static void name_culprit(struct firewall *firewall, struct strbuf *detail)
+static void name_culprit(struct firewall *firewall, struct event *event)
 {
     const struct nft_change *culprit = tamper_culprit(firewall->tamper);
     firewall->changed_by_pid = culprit ? culprit->pid : 0;
     (void)snprintf(firewall->changed_by, sizeof(firewall->changed_by), "%s",
                    culprit ? culprit->program : "");
     if (culprit) {
-        journal_add_i64(detail, "pid", culprit->pid);
-        journal_add(detail, "program", culprit->program);
+        event_add_number(event, MEMBER_PID, culprit->pid);
+        event_add_text(event, MEMBER_PROGRAM, culprit->program);
     }
     tamper_forget(firewall->tamper);
 }
@@ -162,7 +161,7 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
 }
 
 /* Loads ours again; returns 0 or a negative errno. */
-static int repair(struct firewall *firewall, struct strbuf *detail)
+static int repair(struct firewall *firewall, struct event *event)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     int64_t before_ns = clock_mono_ns();
@@ -173,26 +172,26 @@ static int repair(struct firewall *firewall, struct strbuf *detail)
         note_repair(firewall, clock_mono_ns());
     } else {
         set_problem(firewall, strbuf_text(&problem));
-        journal_add(detail, "problem", firewall->problem);
+        event_add_text(event, MEMBER_PROBLEM, firewall->problem);
     }
     return result;
 }
 
-static void tell(const struct firewall *firewall, void (*hook)(void *context, const char *detail),
-                 const struct strbuf *detail)
+static void tell(const struct firewall *firewall, firewall_hook *hook, struct event *event)
 {
+    event->time_ms = clock_wall_ms();
     if (hook)
-        hook(firewall->hooks.context, strbuf_text(detail));
+        hook(firewall->hooks.context, event);
 }
 
-/* DETAIL tells what was found. Returns 0 when ours is loaded again, or a negative errno. */
-static int react(struct firewall *firewall, struct strbuf *detail)
+/* EVENT has what was found. Returns 0 when ours is loaded again, or a negative errno. */
+static int react(struct firewall *firewall, struct event *event)
 {
     bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
-    name_culprit(firewall, detail);
+    name_culprit(firewall, event);
     firewall->is_tampered = true;
     set_problem(firewall, "rules, hooks, switches or tunnels were changed from outside");
-    int result = repair(firewall, detail);
+    int result = repair(firewall, event);
     if (firewall->is_fighting && result == 0)
         set_problem(firewall, "another program keeps changing the rules; each change is undone");
     int64_t now_ns = clock_mono_ns();
@@ -200,26 +199,27 @@ static int react(struct firewall *firewall, struct strbuf *detail)
         (was_unrepaired && result < 0))
         return result; /* told before */
     firewall->told_ns = now_ns;
-    journal_add_i64(detail, "repairs", firewall->repairs);
-    tell(firewall, firewall->hooks.tampered, detail);
+    event_add_number(event, MEMBER_REPAIRS, firewall->repairs);
+    tell(firewall, firewall->hooks.tampered, event);
     if (result == 0) {
-        CLEANUP(strbuf_free) struct strbuf hash = STRBUF_EMPTY;
-        journal_add(&hash, "ruleset", nft_state_hash(firewall->rules));
-        tell(firewall, firewall->hooks.repaired, &hash);
+        struct event repaired;
+        event_init(&repaired, EVENT_FIREWALL_REPAIRED, 0);
+        event_add_text(&repaired, MEMBER_RULESET, nft_state_hash(firewall->rules));
+        tell(firewall, firewall->hooks.repaired, &repaired);
     }
     return result;
 }
 
 /* Our table against what it must be, and hooks at devices. Returns whether something was found. */
-static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struct strbuf *problem)
+static int look_at_rules(struct firewall *firewall, struct event *event, struct strbuf *problem)
 {
     enum nft_state_verdict verdict;
     int result = nft_state_check(firewall->rules, &verdict, problem);
     if (result < 0)
         return result;
     if (verdict != NFT_STATE_AS_LOADED)
-        journal_add(detail, "table", rules_verdict_names[verdict]);
-    result = tamper_look_at_hooks(firewall->tamper, detail, problem);
+        event_add_text(event, MEMBER_TABLE, rules_verdict_names[verdict]);
+    result = tamper_look_at_hooks(firewall->tamper, event, problem);
     if (result < 0)
         nft_state_doubt(firewall->rules); /* looked at again with every tick */
     if (verdict != NFT_STATE_AS_LOADED)
@@ -230,19 +230,21 @@ static int look_at_rules(struct firewall *firewall, struct strbuf *detail, struc
 /* Returns 1 when something was not as it should be and now is, 0, or a negative errno. */
 static int look(struct firewall *firewall, bool thorough)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    struct event event;
     int found = 0;
+    event_init(&event, EVENT_FIREWALL_TAMPERED, 0);
     (void)tamper_take_events(firewall->tamper, firewall->rules);
     if (thorough || !nft_state_is_current(firewall->rules))
-        found = look_at_rules(firewall, &detail, &problem);
+        found = look_at_rules(firewall, &event, &problem);
     if (found < 0) {
         set_problem(firewall, strbuf_text(&problem));
         return found;
     }
-    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &detail) > 0)
+    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &event) > 0)
         found = 1;
     if (found) {
-        int result = react(firewall, &detail);
+        int result = react(firewall, &event);
         return result < 0 ? result : 1;
     }
     tamper_forget(firewall->tamper); /* changes that are no business of ours */

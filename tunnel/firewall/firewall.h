@@ -12,6 +12,7 @@
 
 #include "agent/base/strbuf.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/model/event.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -110,14 +111,16 @@ int firewall_lockdown(const char *path, struct strbuf *problem);
 
 struct firewall; /* opaque */
 
+/* Takes EVENT, which is gone afterwards. */
+typedef void firewall_hook(void *context, const struct event *event);
+
 struct firewall_hooks {
     /* Somebody changed our rules (also: removed them, added a hook at a device, set a switch of
-     * the kernel looser, made a tunnel). `detail` is "key=value key=value", made for a journal
-     * line. netd closes an open session. Called after ours was loaded again where that was
-     * possible. */
-    void (*tampered)(void *context, const char *detail);
-    /* Ours is loaded and verified again. */
-    void (*repaired)(void *context, const char *detail);
+     * the kernel looser, made a tunnel): EVENT_FIREWALL_TAMPERED. netd closes an open session.
+     * Called after ours was loaded again where that was possible. */
+    firewall_hook *tampered;
+    /* Ours is loaded and verified again: EVENT_FIREWALL_REPAIRED. */
+    firewall_hook *repaired;
     void *context;
 };
 

@@ -4,7 +4,6 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "tunnel/journal/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #define PATH_BYTES 128 /* below PROC_FOLDER */
-#define DETAIL_BYTES 1000
 
 enum kind {
     KIND_OFF,   /* 0 is tight */
@@ -82,7 +80,7 @@ static int looseness(enum kind kind, char digit)
 
 /* Looks at one switch that was *RIGHT; returns whether it was looser. */
 static bool look(const struct sysctl_watch *switches, const char *path, enum kind kind, char *right,
-                 struct strbuf *detail)
+                 struct event *event)
 {
     char now = read_switch(switches, path);
     int before = looseness(kind, *right), after = looseness(kind, now);
@@ -91,10 +89,10 @@ static bool look(const struct sysctl_watch *switches, const char *path, enum kin
         return false;
     }
     int problem = write_switch(switches, path, *right);
-    if (detail->length < DETAIL_BYTES) { /* many at once must not make an endless line */
-        journal_add(detail, "loosened", path);
-        journal_add_i64(detail, "to", now - '0');
-        journal_add(detail, "set_back", problem ? strerror(-problem) : "yes");
+    if (event->n_members < EVENT_MANY) { /* many at once must not make an endless line */
+        event_add_text(event, MEMBER_LOOSENED, path);
+        event_add_number(event, MEMBER_TO, now - '0');
+        event_add_text(event, MEMBER_SET_BACK, problem ? strerror(-problem) : "yes");
     }
     if (problem)
         *right = now; /* told once; our rules do not depend on it */
@@ -126,11 +124,11 @@ struct sysctl_watch *sysctl_watch_free(struct sysctl_watch *switches)
     return NULL;
 }
 
-size_t sysctl_watch_look(struct sysctl_watch *switches, struct strbuf *detail)
+size_t sysctl_watch_look(struct sysctl_watch *switches, struct event *event)
 {
     size_t found = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
-        found += look(switches, table[i].path, table[i].kind, &switches->right[i], detail);
+        found += look(switches, table[i].path, table[i].kind, &switches->right[i], event);
     return found;
 }
 
@@ -160,7 +158,7 @@ static void remember(struct sysctl_watch *switches, const struct rtnl_link_info 
 }
 
 size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
-                            struct strbuf *detail)
+                            struct event *event)
 {
     char path[PATH_BYTES];
     if (strcmp(link->name, "lo") == 0 || strchr(link->name, '/'))
@@ -172,7 +170,7 @@ size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_lin
         return 0;
     }
     interface->is_seen = true;
-    return look(switches, path, KIND_FILTER, &interface->filter, detail);
+    return look(switches, path, KIND_FILTER, &interface->filter, event);
 }
 
 void sysctl_watch_end_look(struct sysctl_watch *switches)

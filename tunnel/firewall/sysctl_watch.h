@@ -21,7 +21,7 @@
 #ifndef SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
 #define SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
 
-#include "agent/base/strbuf.h"
+#include "tunnel/model/event.h"
 #include "tunnel/os/rtnl_links.h"
 
 #include <stddef.h>
@@ -37,14 +37,15 @@ sysctl_watch_free(struct sysctl_watch *switches); /* accepts NULL, returns NULL 
 void sysctl_watch_accept(struct sysctl_watch *switches);
 
 /*
- * The switches of the whole machine: each that is looser than it was is set back and told in DETAIL
- * ("key=value key=value"). Returns how many. One that cannot be set back is told once.
+ * The switches of the whole machine: each that is looser than it was is set back, which EVENT, an
+ * EVENT_FIREWALL_TAMPERED, gets as members. Returns how many. One that cannot be set back is told
+ * once.
  */
-size_t sysctl_watch_look(struct sysctl_watch *switches, struct strbuf *detail);
+size_t sysctl_watch_look(struct sysctl_watch *switches, struct event *event);
 
 /* The same for one interface; it is right as it was when it was first seen. */
 size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
-                            struct strbuf *detail);
+                            struct event *event);
 
 /* After each interface was looked at: forgets those that are gone. */
 void sysctl_watch_end_look(struct sysctl_watch *switches);

@@ -4,7 +4,6 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tunnel/firewall/sysctl_watch.h"
-#include "tunnel/journal/journal.h"
 #include "tunnel/os/netlink.h"
 #include "tunnel/os/rtnl_links.h"
 
@@ -16,8 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define DETAIL_BYTES 1000 /* many at once must not make an endless line */
 
 struct tamper {
     int events, routes;
@@ -106,7 +103,7 @@ static bool has_line(const char *text, const char *line, size_t length)
     return false;
 }
 
-int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem)
+int tamper_look_at_hooks(struct tamper *tamper, struct event *event, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf now = STRBUF_EMPTY;
     int result = nft_run_list_device_hooks(&now, problem);
@@ -119,7 +116,7 @@ int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct st
             continue;
         if (found++ == 0) { /* a flood of them must not make an endless line */
             CLEANUP(memory_free_pointer) char *line = memory_text_n(at, length);
-            journal_add(detail, "new_hook", line);
+            event_add_text(event, MEMBER_NEW_HOOK, line);
         }
     }
     strbuf_reset(&tamper->hooks);
@@ -143,7 +140,8 @@ static bool is_tunnel(const struct tamper *tamper, const struct rtnl_link_info *
  */
 static void note_present(struct tamper *tamper)
 {
-    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
+    struct event ignored;
+    event_init(&ignored, EVENT_FIREWALL_TAMPERED, 0);
     if (rtnl_links_list(tamper->routes, &tamper->links) < 0)
         return; /* all of them are new at the next look */
     for (size_t i = 0; i < tamper->links.length; i++) {
@@ -157,34 +155,34 @@ static void note_present(struct tamper *tamper)
 
 /* Adds a tunnel that is not ours to NOW; returns 1 when it was not there at the last look. */
 static size_t look_at_tunnel(struct tamper *tamper, const struct rtnl_link_info *link,
-                             struct strbuf *now, struct strbuf *detail)
+                             struct strbuf *now, struct event *event)
 {
     size_t before = now->length;
     strbuf_addf(now, "%u %s\n", link->index, link->name);
     if (has_line(strbuf_text(&tamper->foreign), now->data + before, now->length - before - 1))
         return 0;
     int removed = is_pretender(link) ? rtnl_link_delete(tamper->routes, link->index) : 1;
-    if (detail->length < DETAIL_BYTES) {
-        journal_add(detail, "foreign_tunnel", link->name);
-        journal_add(detail, "kind", link->kind);
+    if (event->n_members < EVENT_MANY) { /* many at once must not make an endless line */
+        event_add_text(event, MEMBER_FOREIGN_TUNNEL_NAME, link->name);
+        event_add_text(event, MEMBER_LINK_KIND, link->kind);
         if (removed <= 0)
-            journal_add(detail, "removed", removed ? strerror(-removed) : "yes");
+            event_add_text(event, MEMBER_REMOVED, removed ? strerror(-removed) : "yes");
     }
     return 1;
 }
 
-size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail)
+size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct event *event)
 {
-    size_t found = sysctl_watch_look(tamper->switches, detail);
+    size_t found = sysctl_watch_look(tamper->switches, event);
     struct strbuf now = STRBUF_EMPTY;
     if (rtnl_links_list(tamper->routes, &tamper->links) < 0)
         return found; /* looked at again in a second */
     for (size_t i = 0; i < tamper->links.length; i++) {
         const struct rtnl_link_info *link = &tamper->links.items[i];
         if (!is_tunnel(tamper, link))
-            found += sysctl_watch_look_at(tamper->switches, link, detail);
+            found += sysctl_watch_look_at(tamper->switches, link, event);
         else if (link->index != own_index)
-            found += look_at_tunnel(tamper, link, &now, detail);
+            found += look_at_tunnel(tamper, link, &now, event);
     }
     sysctl_watch_end_look(tamper->switches);
     strbuf_free(&tamper->foreign);

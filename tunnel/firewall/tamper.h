@@ -9,6 +9,7 @@
 #include "agent/base/strbuf.h"
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_state.h"
+#include "tunnel/model/event.h"
 
 #include <stdbool.h>
 
@@ -45,18 +46,19 @@ void tamper_forget(struct tamper *tamper);
  * for WireGuard interfaces, and for interfaces with a name of ours ("spt..."), that were not there
  * at the last look; OWN_INDEX is the one that we made ourselves, 0 for none. Whoever takes our name
  * is removed. The others stay, for they may be how this machine is looked after; what comes
- * out of them meets our rules like all else. All in DETAIL ("key=value key=value"). Returns how
- * many.
+ * out of them meets our rules like all else. All are members of
+ * EVENT, an EVENT_FIREWALL_TAMPERED. Returns how many.
  */
-size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct strbuf *detail);
+size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct event *event);
 
 /* Appends the names of the tunnels of others at the last look: "wg0,wg1", or nothing. */
 void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names);
 
 /*
- * Looks for hooks at devices and flowtables that were not there at the last look; they are told in
- * DETAIL and known from then on. Returns how many, or a negative errno with the reason in PROBLEM.
+ * Looks for hooks at devices and flowtables that were not there at the last look; the first of them
+ * is a member of EVENT, all are known from then on. Returns how many, or a negative errno with the
+ * reason in PROBLEM.
  */
-int tamper_look_at_hooks(struct tamper *tamper, struct strbuf *detail, struct strbuf *problem);
+int tamper_look_at_hooks(struct tamper *tamper, struct event *event, struct strbuf *problem);
 
 #endif

@@ -6,10 +6,10 @@
 #include "tunnel/journal/journal.h"
 
 #include "agent/base/descriptor.h"
-#include "agent/base/macros.h"
+#include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "agent/base/text.h"
-#include "tunnel/wire/wire.h"
+#include "tunnel/journal/journal_chain.h"
+#include "tunnel/model/event_text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,8 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HASH_MARK " hash="
-#define HASH_BYTES (sizeof(HASH_MARK) - 1 + SHA256_HEX_BYTES - 1)
 #define NO_HASH "0000000000000000000000000000000000000000000000000000000000000000"
 #define NAME_FORMAT "journal-%08" PRIu32 ".log"
 
@@ -38,114 +36,6 @@ struct journal {
     struct journal_chain chain;
     uint64_t written, lost;
 };
-
-/* ---- One line ---- */
-
-static void put_time(struct strbuf *line, int64_t wall_ms)
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    strbuf_addf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(wall_ms % 1000));
-}
-
-static void hash_line(const char *previous, const char *line, size_t length,
-                      char ret_hex[SHA256_HEX_BYTES])
-{
-    struct sha256 hash;
-    sha256_init(&hash);
-    sha256_update(&hash, previous, strlen(previous));
-    sha256_update(&hash, "\n", 1);
-    sha256_update(&hash, line, length);
-    sha256_final(&hash, ret_hex);
-}
-
-void journal_add_i64(struct strbuf *detail, const char *key, int64_t value)
-{
-    strbuf_addf(detail, "%s%s=%" PRId64, detail->length ? " " : "", key, value);
-}
-
-void journal_add(struct strbuf *detail, const char *key, const char *value)
-{
-    bool is_number = strspn(value, "-0123456789") == strlen(value);
-    bool is_plain = !is_number && !strpbrk(value, " \"\\="); /* a quoted number stays a text */
-    strbuf_addf(detail, "%s%s=%s", detail->length ? " " : "", key, is_plain ? "" : "\"");
-    for (const char *at = value; *at;) {
-        size_t step = text_printable(at);
-        if (*at == '"' || *at == '\\')
-            strbuf_add_char(detail, '\\');
-        if (step > 0)
-            strbuf_append(detail, at, step);
-        else
-            strbuf_add_char(detail, '?'); /* nobody forges a line, and no reader alters one */
-        at += step ? step : 1;
-    }
-    if (!is_plain)
-        strbuf_add_char(detail, '"');
-}
-
-/* ---- The chain ---- */
-
-void journal_chain_init(struct journal_chain *chain)
-{
-    *chain = (struct journal_chain){.seq = 0};
-}
-
-/* The number at the start of a line, 0 when there is none. */
-static uint64_t line_seq(const char *line, size_t length)
-{
-    uint64_t seq = 0;
-    size_t at = 0;
-    for (; at < length && at < 18 && line[at] >= '0' && line[at] <= '9'; at++)
-        seq = seq * 10 + (uint64_t)(line[at] - '0');
-    return at > 0 && at < length && line[at] == ' ' && line[0] != '0' ? seq : 0;
-}
-
-/* The hash that a `chain` line says the file before ended with; false for another event. */
-static bool chain_previous(const char *line, size_t length, char ret_hex[SHA256_HEX_BYTES])
-{
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    CLEANUP(strbuf_free) struct strbuf value = STRBUF_EMPTY;
-    strbuf_append(&text, line, length);
-    if (!journal_line_event(strbuf_text(&text), &value) ||
-        strcmp(strbuf_text(&value), "chain") != 0)
-        return false;
-    strbuf_reset(&value);
-    if (!journal_line_value(strbuf_text(&text), "previous", &value) ||
-        value.length != SHA256_HEX_BYTES - 1)
-        return false;
-    memcpy(ret_hex, value.data, SHA256_HEX_BYTES);
-    return true;
-}
-
-const char *journal_chain_check(struct journal_chain *chain, const char *line, size_t length)
-{
-    uint64_t seq = line_seq(line, length);
-    if (seq == 0 || length < HASH_BYTES + 2)
-        return "is not a line of this journal";
-    size_t content = length - HASH_BYTES;
-    if (memcmp(line + content, HASH_MARK, sizeof(HASH_MARK) - 1) != 0)
-        return "carries no hash";
-    char previous[SHA256_HEX_BYTES], actual[SHA256_HEX_BYTES];
-    if (chain_previous(line, length, previous)) {
-        if (chain->hash[0] && strcmp(previous, chain->hash) != 0)
-            return "does not continue the file before it";
-    } else if (!chain->hash[0]) {
-        return "is not the first line of a file";
-    } else {
-        memcpy(previous, chain->hash, sizeof(previous));
-    }
-    if (chain->lines > 0 && seq != chain->seq + 1)
-        return "has the wrong number: lines are missing";
-    hash_line(previous, line, content, actual);
-    if (memcmp(actual, line + content + sizeof(HASH_MARK) - 1, SHA256_HEX_BYTES - 1) != 0)
-        return "was changed, or the line before it was";
-    memcpy(chain->hash, actual, sizeof(actual));
-    chain->seq = seq;
-    chain->lines++;
-    return NULL;
-}
 
 /* ---- Files ---- */
 
@@ -199,18 +89,15 @@ static int write_all(int file, const char *bytes, size_t length)
 }
 
 /* Appends one line and makes it durable, or leaves the file as it was. */
-static int append(struct journal *journal, const char *event, const char *detail, int64_t wall_ms)
+static int append(struct journal *journal, const struct event *event)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char hash[SHA256_HEX_BYTES];
-    strbuf_add_u64(&line, journal->chain.seq + 1);
-    strbuf_add_char(&line, ' ');
-    put_time(&line, wall_ms);
-    strbuf_addf(&line, " %s%s%s", event, detail[0] ? " " : "", detail);
-    hash_line(journal->chain.hash, line.data, line.length, hash);
-    strbuf_addf(&line, HASH_MARK "%s\n", hash);
-    if (line.length > JOURNAL_LINE_BYTES + 1)
+    event_text_write(event, journal->chain.seq + 1, &line);
+    journal_chain_seal(&journal->chain, &line, hash);
+    if (event->is_cut || line.length > JOURNAL_LINE_BYTES)
         return -E2BIG;
+    strbuf_add_char(&line, '\n');
     int problem = write_all(journal->file, line.data, line.length);
     if (!problem && fsync(journal->file) < 0)
         problem = -errno;
@@ -220,9 +107,7 @@ static int append(struct journal *journal, const char *event, const char *detail
         return problem;
     }
     journal->size += (off_t)line.length;
-    memcpy(journal->chain.hash, hash, sizeof(hash));
-    journal->chain.seq++;
-    journal->chain.lines++;
+    journal_chain_advance(&journal->chain, hash);
     journal->written++;
     return 0;
 }
@@ -242,18 +127,20 @@ static void drop_old_files(const struct journal *journal)
 /* Begins file NUMBER with a `chain` line; the journal is unchanged when that fails. */
 static int begin_file(struct journal *journal, uint32_t number, int64_t wall_ms)
 {
-    char name[32], detail[96];
+    struct event event;
+    char name[32];
     file_name(number, name);
     int file = openat(journal->folder_file, name,
                       O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
     if (file < 0)
         return -errno;
     struct journal before = *journal;
-    (void)snprintf(detail, sizeof(detail), "previous=%s", journal->chain.hash);
+    event_init(&event, EVENT_CHAIN, wall_ms);
+    event_add_text(&event, MEMBER_PREVIOUS, journal->chain.hash);
     journal->file = file;
     journal->size = 0;
     journal->number = number;
-    int problem = append(journal, "chain", detail, wall_ms);
+    int problem = append(journal, &event);
     if (!problem && fsync(journal->folder_file) < 0)
         problem = -errno;
     if (problem) {
@@ -310,9 +197,10 @@ static int open_newest(struct journal *journal, const char *name, size_t whole, 
 
 static int report_damage(struct journal *journal, const char *name, int64_t wall_ms)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    journal_add(&detail, "file", name);
-    return journal_write(journal, "journal_damaged", strbuf_text(&detail), wall_ms);
+    struct event event;
+    event_init(&event, EVENT_JOURNAL_DAMAGED, wall_ms);
+    event_add_text(&event, MEMBER_FILE, name);
+    return journal_write(journal, &event);
 }
 
 /* A file that does not even hold its first line was never used: the one before is the newest. */
@@ -340,9 +228,10 @@ static int take_up(struct journal *journal, uint32_t number, int64_t wall_ms)
     }
     if (tail.whole == content.length)
         return 0;
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    journal_add_i64(&detail, "bytes_cut", (int64_t)(content.length - tail.whole));
-    return journal_write(journal, "journal_repaired", strbuf_text(&detail), wall_ms);
+    struct event event;
+    event_init(&event, EVENT_JOURNAL_REPAIRED, wall_ms);
+    event_add_number(&event, MEMBER_BYTES_CUT, (int64_t)(content.length - tail.whole));
+    return journal_write(journal, &event);
 }
 
 static int open_files(struct journal *journal, int64_t wall_ms)
@@ -402,31 +291,41 @@ struct journal *journal_close(struct journal *journal)
 
 /* ---- Writing ---- */
 
-static int write_line(struct journal *journal, const char *event, const char *detail,
-                      int64_t wall_ms)
+static int write_line(struct journal *journal, const struct event *event)
 {
     if ((uint64_t)journal->size >= journal->file_bytes) {
-        int problem = begin_file(journal, journal->number + 1, wall_ms);
+        int problem = begin_file(journal, journal->number + 1, event->time_ms);
         if (problem < 0)
             return problem;
     }
-    return append(journal, event, detail, wall_ms);
+    return append(journal, event);
 }
 
-int journal_write(struct journal *journal, const char *event, const char *detail, int64_t wall_ms)
+/* Says first how many lines are missing, if any are. */
+static int write_gap(struct journal *journal, int64_t wall_ms)
 {
-    int problem = 0;
-    if (journal->lost > 0) {
-        char text[40];
-        (void)snprintf(text, sizeof(text), "lines=%" PRIu64, journal->lost);
-        problem = write_line(journal, "journal_gap", text, wall_ms);
-        if (!problem)
-            journal->lost = 0;
-    }
+    struct event gap;
+    if (journal->lost == 0)
+        return 0;
+    event_init(&gap, EVENT_JOURNAL_GAP, wall_ms);
+    event_add_number(&gap, MEMBER_LINES, (int64_t)journal->lost);
+    int problem = write_line(journal, &gap);
     if (!problem)
-        problem = write_line(journal, event, detail, wall_ms);
-    if (problem < 0)
+        journal->lost = 0;
+    return problem;
+}
+
+int journal_write(struct journal *journal, const struct event *event)
+{
+    int problem = journal ? write_gap(journal, event->time_ms) : -ENODEV;
+    if (!problem)
+        problem = write_line(journal, event);
+    if (!problem)
+        return 0;
+    if (journal)
         journal->lost++;
+    log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
+              event_name(event), strerror(-problem));
     return problem;
 }
 
@@ -502,55 +401,4 @@ int journal_read(struct journal *journal, uint64_t cursor, struct strbuf *line, 
         return 1;
     }
     return 0;
-}
-
-/* ---- The parts of a line ---- */
-
-/* The place behind the COUNTth space of LINE, or its end. */
-static const char *skip_words(const char *line, int count)
-{
-    for (; count > 0; count--) {
-        line += strcspn(line, " ");
-        line += *line == ' ';
-    }
-    return line;
-}
-
-bool journal_line_event(const char *line, struct strbuf *out)
-{
-    const char *event = skip_words(line, 2);
-    size_t length = strcspn(event, " ");
-    strbuf_append(out, event, length);
-    return length > 0;
-}
-
-/* Copies the value at TEXT to OUT unless that is NULL; returns what stands behind it. */
-static const char *take_value(const char *text, struct strbuf *out)
-{
-    bool is_quoted = *text == '"';
-    for (text += is_quoted; *text && *text != (is_quoted ? '"' : ' '); text++) {
-        if (is_quoted && text[0] == '\\' && text[1])
-            text++;
-        if (out)
-            strbuf_add_char(out, *text);
-    }
-    return text + (is_quoted && *text == '"');
-}
-
-bool journal_line_value(const char *line, const char *key, struct strbuf *out)
-{
-    const char *at = skip_words(line, 3);
-    while (*at) {
-        size_t length = strcspn(at, "= ");
-        if (at[length] != '=') {
-            at += length + (at[length] == ' ');
-            continue;
-        }
-        bool is_wanted = strlen(key) == length && memcmp(at, key, length) == 0;
-        at = take_value(at + length + 1, is_wanted ? out : NULL);
-        if (is_wanted)
-            return true;
-        at += *at == ' ';
-    }
-    return false;
 }

@@ -1,19 +1,14 @@
 /*
  * The audit trail: one text line per event, append-only, each line chained to the one before by
  * SHA-256, on disk (fsync) before anything is done. Files of bounded size in one folder; the chain
- * goes on from file to file. netd writes; main thread only. journal_chain_* is pure.
- *
- * A line:  SEQ TIME EVENT KEY=VALUE ... hash=HEX
- * TIME is UTC with milliseconds; a value with a space, a quote or a backslash is quoted. HEX is the
- * SHA-256 of the previous line's HEX, a newline, and this line up to " hash=". The first line of
- * each file is the event `chain` with previous=HEX, so that a file can be checked by itself after
- * older ones were dropped.
+ * goes on from file to file (journal_chain.h); the text of a line is event_text.h's. netd writes;
+ * main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_JOURNAL_JOURNAL_H
 #define SALLYPORT_TUNNEL_JOURNAL_JOURNAL_H
 
 #include "agent/base/strbuf.h"
-#include "tunnel/journal/sha256.h"
+#include "tunnel/model/event.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,14 +33,11 @@ int journal_open(const struct journal_settings *settings, int64_t wall_ms, struc
 struct journal *journal_close(struct journal *journal); /* accepts NULL, returns NULL */
 
 /*
- * Writes one line and makes it durable. DETAIL is "" or "key=value key=value", made with
- * journal_add(). Returns 0, or a negative errno: nothing was written then (a part is cut off).
+ * Writes the line of EVENT and makes it durable. Returns 0, or a negative errno: nothing was
+ * written then (a part is cut off), which is in the log, and the next line that can be written says
+ * how many are missing. Without a JOURNAL, while netd starts: -ENODEV.
  */
-int journal_write(struct journal *journal, const char *event, const char *detail, int64_t wall_ms);
-
-/* Appends " KEY=VALUE" (without the space at the start), quoted where needed. */
-void journal_add(struct strbuf *detail, const char *key, const char *value);
-void journal_add_i64(struct strbuf *detail, const char *key, int64_t value);
+int journal_write(struct journal *journal, const struct event *event);
 
 /* Lines written since the start. */
 uint64_t journal_lines(const struct journal *journal);
@@ -57,24 +49,5 @@ uint64_t journal_lines(const struct journal *journal);
  */
 int journal_read(struct journal *journal, uint64_t cursor, struct strbuf *line, uint64_t *ret_next,
                  bool *ret_starts_file);
-
-/* ---- Checking a chain, line by line, oldest first ---- */
-
-struct journal_chain {
-    char hash[SHA256_HEX_BYTES]; /* of the line before; "" before the first */
-    uint64_t seq;                /* of the line before */
-    uint64_t lines;
-};
-
-void journal_chain_init(struct journal_chain *chain);
-
-/* Returns NULL when LINE follows, else what is wrong with it. */
-const char *journal_chain_check(struct journal_chain *chain, const char *line, size_t length);
-
-/* ---- Reading a line ---- */
-
-/* The line's event and, by key, a value (unquoted) appended to OUT; false when it has none. */
-bool journal_line_event(const char *line, struct strbuf *out);
-bool journal_line_value(const char *line, const char *key, struct strbuf *out);
 
 #endif

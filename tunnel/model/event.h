@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define EVENT_MAX_MEMBERS 64
+#define EVENT_MANY 48         /* what comes in any number stops here: the rest must fit as well */
 #define EVENT_TEXT_BYTES 4096 /* of all texts together, their NULs included */
 
 enum event_kind {

@@ -46,7 +46,7 @@ static void begin_opening(int64_t now_ms, struct session_decision *decision)
     decision->next.state = SESSION_OPENING;
     decision->next.deadline_ms = now_ms + SESSION_OPENING_MS;
     decision->action = SESSION_ACT_BRING_UP;
-    decision->journal = "tunnel_opening";
+    decision->journal = EVENT_TUNNEL_OPENING;
     decision->widens = true;
 }
 
@@ -56,7 +56,7 @@ static void begin_closing(enum session_end end, int64_t now_ms, struct session_d
     decision->next.last_end = end;
     decision->next.deadline_ms = now_ms + RETRY_MS;
     decision->action = SESSION_ACT_REMOVE;
-    decision->journal = "tunnel_closing";
+    decision->journal = EVENT_TUNNEL_CLOSING;
 }
 
 static void ask(const struct session_limits *limits, const struct session_event *event,
@@ -73,7 +73,7 @@ static void ask(const struct session_limits *limits, const struct session_event 
     }
     decision->next.state = SESSION_WAIT_APPROVAL;
     decision->next.deadline_ms = now_ms + SESSION_APPROVAL_MS;
-    decision->journal = "tunnel_waiting";
+    decision->journal = EVENT_TUNNEL_WAITING;
     decision->widens = true;
 }
 
@@ -121,7 +121,7 @@ static void ready(const struct session_limits *limits, const struct session_even
     decision->next.deadline_ms = now_ms + decision->next.ttl_s * 1000;
     decision->next.limit_ms = now_ms + limits->max_ttl_s * 1000;
     decision->action = SESSION_ACT_LEASE;
-    decision->journal = "tunnel_opened";
+    decision->journal = EVENT_TUNNEL_OPENED;
     decision->widens = true;
 }
 
@@ -144,7 +144,7 @@ static void extend(const struct session_limits *limits, const struct session_eve
         decision->next.ttl_s = event->ttl_s;
         decision->next.deadline_ms = deadline_ms;
         decision->action = SESSION_ACT_RELEASE;
-        decision->journal = "tunnel_extended";
+        decision->journal = EVENT_TUNNEL_EXTENDED;
         decision->widens = true;
     }
 }
@@ -207,7 +207,7 @@ static void gone(const struct session_limits *limits, const struct session_event
                  int64_t now_ms, struct session_decision *decision)
 {
     (void)limits, (void)event, (void)now_ms;
-    decision->journal = decision->next.opened_ms ? "tunnel_closed" : "tunnel_refused";
+    decision->journal = decision->next.opened_ms ? EVENT_TUNNEL_CLOSED : EVENT_TUNNEL_REFUSED;
     decision->next = (struct session){.last_end = decision->next.last_end};
 }
 

@@ -7,6 +7,7 @@
 #ifndef SALLYPORT_TUNNEL_MODEL_SESSION_H
 #define SALLYPORT_TUNNEL_MODEL_SESSION_H
 
+#include "tunnel/model/event.h"
 #include "tunnel/model/refusal.h"
 
 #include <stdbool.h>
@@ -92,9 +93,9 @@ enum session_action {
 struct session_decision {
     enum refusal refusal; /* not REFUSAL_NONE: nothing changes */
     enum session_action action;
-    bool widens;         /* must not be committed unless the journal line is safe on disk */
-    const char *journal; /* the journal's event: "tunnel_asked", ...; NULL: nothing to write */
-    struct session next; /* what the session becomes */
+    bool widens;             /* must not be committed unless the journal line is safe on disk */
+    enum event_kind journal; /* what goes to the journal; EVENT_OTHER: nothing */
+    struct session next;     /* what the session becomes */
 };
 
 void session_init(struct session *session);

@@ -59,8 +59,8 @@ enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_
 /* Fills the answer to the signed command ID; its result is set. */
 void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *reply);
 
-/* Writes one line; failures go to the log. DETAIL may be "". */
-void netd_journal(struct netd *netd, const char *event, const char *detail);
+/* Writes the line of EVENT, and tells the subscribers; failures go to the log. */
+void netd_journal(struct netd *netd, const struct event *event);
 
 /* Undoes a trial that nobody confirmed. */
 void netd_end_trial(struct netd *netd);

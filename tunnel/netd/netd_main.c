@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/model/event_text.h"
 #include "tunnel/netd/config_trial.h"
 #include "tunnel/netd/netd.h"
 #include "tunnel/os/privilege.h"
@@ -134,16 +135,20 @@ static int lockdown(const char *boot_file)
 
 /* ---- The parts of the running netd ---- */
 
-void netd_journal(struct netd *netd, const char *event, const char *detail)
+/* What closes does not wait for the journal: it may come before that is open, while starting. */
+void netd_journal(struct netd *netd, const struct event *event)
 {
-    int problem = netd->journal
-                      ? journal_write(netd->journal, event, detail, clock_wall_ms())
-                      : -ENODEV; /* while starting: what closes does not wait for the journal */
-    if (problem < 0)
-        log_error("journal", "event=%s cannot be written: %s; nothing will be opened until it can",
-                  event, strerror(-problem));
+    (void)journal_write(netd->journal, event);
     if (netd->server)
         netd_server_notify(netd->server);
+}
+
+/* An event that is all said by its kind. */
+static void note(struct netd *netd, enum event_kind kind)
+{
+    struct event event;
+    event_init(&event, kind, clock_wall_ms());
+    netd_journal(netd, &event);
 }
 
 static char *boot_file_of(const struct netd_config *config)
@@ -183,33 +188,36 @@ void netd_end_trial(struct netd *netd)
     egress_resolver_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd->trial = netd_config_free(netd->trial);
-    netd_journal(netd, "firewall_rolled_back", "");
+    note(netd, EVENT_FIREWALL_ROLLED_BACK);
 }
 
-static void on_tampered(void *context, const char *detail)
+static void on_tampered(void *context, const struct event *event)
 {
     struct netd *netd = context;
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
     log_error("firewall",
               "event=tampered %s; an open session is closed, none is opened until "
               "`sallyport firewall verify`",
-              detail);
-    netd_journal(netd, "firewall_tampered", detail);
+              strbuf_text(&members));
+    netd_journal(netd, event);
     if (netd->session_control)
         (void)session_control_close(netd->session_control, SESSION_END_TAMPERED,
                                     &(struct session_control_asker){.who = "sallyport-netd"},
                                     &problem);
 }
 
-static void on_repaired(void *context, const char *detail)
+static void on_repaired(void *context, const struct event *event)
 {
-    log_warning("firewall", "event=repaired %s", detail);
-    netd_journal(context, "firewall_repaired", detail);
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    log_warning("firewall", "event=repaired %s", strbuf_text(&members));
+    netd_journal(context, event);
 }
 
-static void on_egress(void *context, const char *event, const char *detail)
+static void on_egress(void *context, const struct event *event)
 {
-    netd_journal(context, event, detail);
+    netd_journal(context, event);
 }
 
 static void on_changed(void *context)
@@ -294,25 +302,36 @@ static int settle_trial(struct netd *netd)
 
 static void note_leftovers(struct netd *netd, const struct leftovers *left)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    struct event event;
     if (left->leases <= 0 && left->interfaces <= 0)
         return;
-    journal_add_i64(&detail, "leases", left->leases);
-    journal_add_i64(&detail, "interfaces", left->interfaces);
-    netd_journal(netd, "leftovers_removed", strbuf_text(&detail));
+    event_init(&event, EVENT_LEFTOVERS_REMOVED, clock_wall_ms());
+    event_add_number(&event, MEMBER_LEASES, left->leases);
+    event_add_number(&event, MEMBER_INTERFACES, left->interfaces);
+    netd_journal(netd, &event);
 }
 
 /* A tunnel that was there first may be how this machine is looked after: told, and let be. */
 static void note_foreign_tunnels(struct netd *netd)
 {
-    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY, detail = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
+    struct event event;
     firewall_foreign_tunnels(netd->firewall, &names);
     if (names.length == 0)
         return;
-    journal_add(&detail, "interfaces", names.data);
-    log_warning("firewall", "event=foreign_tunnel %s; WireGuard that is not sallyport's",
-                strbuf_text(&detail));
-    netd_journal(netd, "foreign_tunnel", strbuf_text(&detail));
+    event_init(&event, EVENT_FOREIGN_TUNNEL, clock_wall_ms());
+    event_add_text(&event, MEMBER_INTERFACE_NAMES, names.data);
+    log_warning("firewall", "event=foreign_tunnel interfaces=%s; WireGuard that is not sallyport's",
+                names.data);
+    netd_journal(netd, &event);
+}
+
+static void note_start(struct netd *netd)
+{
+    struct event event;
+    event_init(&event, EVENT_NETD_STARTED, clock_wall_ms());
+    event_add_text(&event, MEMBER_VERSION, SALLYPORT_VERSION);
+    netd_journal(netd, &event);
 }
 
 static void show_key(const struct tunnel_config *tunnel)
@@ -463,7 +482,7 @@ static int start(struct netd *netd)
         return problem;
     note_leftovers(netd, &left);
     if (netd->is_unconfirmed)
-        netd_journal(netd, "firewall_unconfirmed", "");
+        note(netd, EVENT_FIREWALL_UNCONFIRMED);
     note_foreign_tunnels(netd);
     netd_write_boot_file(netd);
     problem = firewall_watch(netd->firewall, netd->loop);
@@ -472,7 +491,7 @@ static int start(struct netd *netd)
     show_key(&netd->config->tunnel);
     netd->session_control =
         session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
-    netd_journal(netd, "netd_started", "version=" SALLYPORT_VERSION);
+    note_start(netd);
     problem = netd_open_gate(netd);
     if (problem < 0)
         return problem;
@@ -492,7 +511,7 @@ static void stop(struct netd *netd)
     netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
     netd_end_trial(netd);
     if (netd->journal)
-        netd_journal(netd, "netd_stopped", "");
+        note(netd, EVENT_NETD_STOPPED);
     firewall_free(netd->firewall);
     journal_close(netd->journal);
     sd_event_unref(netd->loop);

@@ -169,11 +169,12 @@ static enum netd_server_answer verify_firewall(struct netd *netd,
     return NETD_SERVER_ANSWER_NOW;
 }
 
-static void journal_by(struct netd *netd, const char *event, const char *who)
+static void journal_by(struct netd *netd, enum event_kind kind, const char *who)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-    journal_add(&detail, "by", who);
-    netd_journal(netd, event, strbuf_text(&detail));
+    struct event event;
+    event_init(&event, kind, clock_wall_ms());
+    event_add_text(&event, MEMBER_BY, who);
+    netd_journal(netd, &event);
 }
 
 static enum netd_server_answer acknowledge(struct netd *netd, const struct netd_server_peer *peer,
@@ -184,7 +185,7 @@ static enum netd_server_answer acknowledge(struct netd *netd, const struct netd_
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (firewall_acknowledge(netd->firewall, &text) < 0)
         return answer(reply, REFUSAL_FAILED, &text);
-    journal_by(netd, "firewall_acknowledged", peer->name);
+    journal_by(netd, EVENT_FIREWALL_ACKNOWLEDGED, peer->name);
     return answer(reply, REFUSAL_NONE, &text);
 }
 
@@ -250,20 +251,22 @@ static enum netd_server_answer try_firewall(struct netd *netd, const struct netd
                                             const struct wire_message *request,
                                             struct wire_message *reply)
 {
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, detail = STRBUF_EMPTY;
-    journal_add(&detail, "by", peer->name);
-    journal_add_i64(&detail, "confirm_s", request->body.try.confirm_s);
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    struct event event;
     if (netd->trial) {
         strbuf_add(&text, "other rules are being tried already");
         return answer(reply, REFUSAL_ALREADY_OPEN, &text);
     }
-    if (journal_write(netd->journal, "firewall_trial", strbuf_text(&detail), clock_wall_ms()) < 0) {
+    event_init(&event, EVENT_FIREWALL_TRIAL, clock_wall_ms());
+    event_add_text(&event, MEMBER_BY, peer->name);
+    event_add_number(&event, MEMBER_CONFIRM_S, request->body.try.confirm_s);
+    if (journal_write(netd->journal, &event) < 0) {
         strbuf_add(&text, "the journal cannot be written, so nothing was done");
         return answer(reply, REFUSAL_JOURNAL, &text);
     }
     if (begin_trial(netd, request->body.try.confirm_s, &text) == 0)
         return answer(reply, REFUSAL_NONE, &text);
-    journal_by(netd, "firewall_trial_refused", peer->name);
+    journal_by(netd, EVENT_FIREWALL_TRIAL_REFUSED, peer->name);
     return answer(reply, REFUSAL_FAILED, &text);
 }
 
@@ -291,7 +294,7 @@ static enum netd_server_answer keep_firewall(struct netd *netd, const struct net
     netd_config_free(netd->rules);
     netd->rules = TAKE_POINTER(netd->trial);
     netd_write_boot_file(netd);
-    journal_by(netd, "firewall_kept", peer->name);
+    journal_by(netd, EVENT_FIREWALL_KEPT, peer->name);
     return answer(reply, REFUSAL_NONE, &text);
 }
 

@@ -8,6 +8,7 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
+#include "tunnel/model/event_text.h"
 #include "tunnel/session/tunnel_opening.h"
 
 #include <errno.h>
@@ -41,48 +42,38 @@ struct session_control {
 
 /* ---- The journal ---- */
 
-static void add_services(const struct session_control *session_control, struct strbuf *detail)
+static void log_event(const struct event *event)
 {
-    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
-    for (size_t i = 0; i < session_control->n_services; i++)
-        strbuf_addf(&names, "%s%s", i ? "," : "", session_control->services[i]->name);
-    journal_add(detail, "services", strbuf_text(&names));
-}
-
-static int write_journal(struct session_control *session_control, const char *event,
-                         const struct strbuf *detail)
-{
-    int problem =
-        journal_write(session_control->journal, event, strbuf_text(detail), clock_wall_ms());
-    if (problem < 0)
-        log_error("journal", "event=%s cannot be written: %s; %s", event, strerror(-problem),
-                  "nothing will be opened until it can");
-    return problem;
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    log_info("tunnel", "event=%s %s", event_name(event), strbuf_text(&members));
 }
 
 /* What a line says about a session that becomes NEXT. `id` is that of the command that opened it,
  * `command_id` that of another one. */
 static void describe(const struct session_control *session_control, const struct session *next,
-                     const struct session_control_asker *asker, struct strbuf *detail)
+                     const struct session_control_asker *asker, struct event *event)
 {
     if (session_control->id[0])
-        journal_add(detail, "id", session_control->id);
+        event_add_text(event, MEMBER_ID, session_control->id);
     if (asker && asker->id && strcmp(asker->id, session_control->id) != 0)
-        journal_add(detail, "command_id", asker->id);
-    journal_add(detail, "by", asker ? asker->who : session_control->opener);
-    add_services(session_control, detail);
+        event_add_text(event, MEMBER_COMMAND_ID, asker->id);
+    event_add_text(event, MEMBER_BY, asker ? asker->who : session_control->opener);
+    for (size_t i = 0; i < session_control->n_services; i++)
+        event_add_item(event, MEMBER_SERVICES, session_control->services[i]->name);
     if (next->state == SESSION_CLOSING || next->state == SESSION_CLOSED) {
-        journal_add(detail, "reason", session_end_names[next->last_end]);
+        event_add_text(event, MEMBER_REASON, session_end_names[next->last_end]);
         if (session_control->session.opened_ms)
-            journal_add_i64(detail, "bytes", (int64_t)session_control->session.bytes);
+            event_add_number(event, MEMBER_BYTES, (int64_t)session_control->session.bytes);
         if (session_control->detail[0])
-            journal_add(detail, "detail", session_control->detail);
+            event_add_text(event, MEMBER_DETAIL, session_control->detail);
         return;
     }
-    journal_add_i64(detail, "ttl_s", next->ttl_s);
+    event_add_number(event, MEMBER_TTL_S, next->ttl_s);
     if (next->state == SESSION_OPEN)
-        journal_add_i64(detail, "expires_in_s", (next->deadline_ms - clock_boot_ms() + 500) / 1000);
-    journal_add(detail, "purpose", session_control->reason);
+        event_add_number(event, MEMBER_EXPIRES_IN_S,
+                         (next->deadline_ms - clock_boot_ms() + 500) / 1000);
+    event_add_text(event, MEMBER_PURPOSE, session_control->reason);
 }
 
 /* ---- Doing it ---- */
@@ -174,13 +165,14 @@ static enum refusal commit(struct session_control *session_control,
                            const struct session_decision *decision,
                            const struct session_control_asker *asker)
 {
-    if (decision->journal) {
-        CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
-        describe(session_control, &decision->next, asker, &detail);
-        int problem = write_journal(session_control, decision->journal, &detail);
+    if (decision->journal != EVENT_OTHER) {
+        struct event event;
+        event_init(&event, decision->journal, clock_wall_ms());
+        describe(session_control, &decision->next, asker, &event);
+        int problem = journal_write(session_control->journal, &event);
         if (problem < 0 && decision->widens)
             return REFUSAL_JOURNAL;
-        log_info("tunnel", "event=%s %s", decision->journal, strbuf_text(&detail));
+        log_event(&event);
     }
     session_control->session = decision->next;
     return REFUSAL_NONE;
@@ -351,22 +343,22 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- Requests ---- */
 
-/* MORE: what else the line says. */
-static enum refusal refuse(struct session_control *session_control, const char *event,
-                           const struct session_control_asker *asker, enum refusal refusal,
-                           const struct strbuf *more)
+/* Begins the line about a refused request; what else it says may be added to it. */
+static void begin_refusal(struct event *event, enum event_kind kind,
+                          const struct session_control_asker *asker, enum refusal refusal)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    event_init(event, kind, clock_wall_ms());
     if (asker->id)
-        journal_add(&detail, "id", asker->id);
-    journal_add(&detail, "by", asker->who);
-    journal_add(&detail, "reason", refusal_names[refusal]);
-    if (more && more->length)
-        strbuf_addf(&detail, " %s", strbuf_text(more));
-    (void)write_journal(session_control, event, &detail);
-    log_info("tunnel", "event=%s %s", event, strbuf_text(&detail));
+        event_add_text(event, MEMBER_ID, asker->id);
+    event_add_text(event, MEMBER_BY, asker->who);
+    event_add_text(event, MEMBER_REASON, refusal_names[refusal]);
+}
+
+static void journal_refusal(struct session_control *session_control, const struct event *event)
+{
+    (void)journal_write(session_control->journal, event);
+    log_event(event);
     session_control->hooks.changed(session_control->hooks.context);
-    return refusal;
 }
 
 /* Looks the names up; each may stand once. */
@@ -414,14 +406,12 @@ static const char *explain(enum refusal refusal)
 }
 
 /* What a refused request was for. */
-static void describe_request(const struct session_control_request *request, struct strbuf *detail)
+static void describe_request(const struct session_control_request *request, struct event *event)
 {
-    CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
     for (size_t i = 0; i < request->n_services; i++)
-        strbuf_addf(&names, "%s%s", i ? "," : "", request->services[i]);
-    journal_add(detail, "services", strbuf_text(&names));
-    journal_add_i64(detail, "ttl_s", request->ttl_s);
-    journal_add(detail, "purpose", request->reason);
+        event_add_item(event, MEMBER_SERVICES, request->services[i]);
+    event_add_number(event, MEMBER_TTL_S, request->ttl_s);
+    event_add_text(event, MEMBER_PURPOSE, request->reason);
 }
 
 static void take_request(struct session_control *session_control,
@@ -441,7 +431,7 @@ enum refusal session_control_open(struct session_control *session_control,
                                   const struct session_control_request *request,
                                   struct strbuf *problem)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    struct event event;
     const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
     const struct session_control_asker asker = {request->opener, request->id};
     enum refusal refusal = REFUSAL_NONE;
@@ -460,37 +450,43 @@ enum refusal session_control_open(struct session_control *session_control,
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    describe_request(request, &detail);
-    return refuse(session_control, "tunnel_refused", &asker, refusal, &detail);
+    begin_refusal(&event, EVENT_TUNNEL_REFUSED, &asker, refusal);
+    describe_request(request, &event);
+    journal_refusal(session_control, &event);
+    return refusal;
 }
 
 enum refusal session_control_approve(struct session_control *session_control, uint64_t asked,
                                      const char *who, struct strbuf *problem)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     const struct session_control_asker asker = {.who = who};
-    enum refusal refusal = REFUSAL_NONE;
-    if (session_control_is_waiting(session_control) && session_control->asked != asked) {
-        journal_add(&detail, "detail", "another request had taken the place of the one shown");
-        strbuf_add(problem, "another request waits now than the one that was shown; look again");
-        return refuse(session_control, "tunnel_approval_refused", &asker, REFUSAL_NOT_APPROVED,
-                      &detail);
-    }
-    refusal = is_tampered(session_control)
-                  ? REFUSAL_TAMPERED
-                  : step(session_control, (struct session_event){.input = SESSION_APPROVE}, &asker,
-                         problem);
+    bool is_another =
+        session_control_is_waiting(session_control) && session_control->asked != asked;
+    enum refusal refusal = REFUSAL_NOT_APPROVED;
+    struct event event;
+    if (!is_another)
+        refusal = is_tampered(session_control)
+                      ? REFUSAL_TAMPERED
+                      : step(session_control, (struct session_event){.input = SESSION_APPROVE},
+                             &asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
-    strbuf_add(problem, explain(refusal));
-    return refuse(session_control, "tunnel_approval_refused", &asker, refusal, NULL);
+    begin_refusal(&event, EVENT_TUNNEL_APPROVAL_REFUSED, &asker, refusal);
+    if (is_another)
+        event_add_text(&event, MEMBER_DETAIL,
+                       "another request had taken the place of the one shown");
+    journal_refusal(session_control, &event);
+    strbuf_add(problem, is_another
+                            ? "the request that was shown has been replaced by another; look again"
+                            : explain(refusal));
+    return refusal;
 }
 
 enum refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
                                     const struct session_control_asker *asker, const char *reason,
                                     struct strbuf *problem)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    struct event event;
     enum refusal refusal = REFUSAL_TAMPERED;
     char before[sizeof(session_control->reason)];
     memcpy(before, session_control->reason, sizeof(before));
@@ -506,9 +502,11 @@ enum refusal session_control_extend(struct session_control *session_control, int
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    journal_add_i64(&detail, "ttl_s", ttl_s);
-    journal_add(&detail, "purpose", reason);
-    return refuse(session_control, "tunnel_extension_refused", asker, refusal, &detail);
+    begin_refusal(&event, EVENT_TUNNEL_EXTENSION_REFUSED, asker, refusal);
+    event_add_number(&event, MEMBER_TTL_S, ttl_s);
+    event_add_text(&event, MEMBER_PURPOSE, reason);
+    journal_refusal(session_control, &event);
+    return refusal;
 }
 
 enum refusal session_control_close(struct session_control *session_control, enum session_end end,
@@ -523,8 +521,11 @@ enum refusal session_control_close(struct session_control *session_control, enum
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, explain(refusal));
-    if (asker->id) /* each signed command is accounted for */
-        (void)refuse(session_control, "tunnel_refused", asker, refusal, NULL);
+    if (asker->id) { /* each signed command is accounted for */
+        struct event event;
+        begin_refusal(&event, EVENT_TUNNEL_REFUSED, asker, refusal);
+        journal_refusal(session_control, &event);
+    }
     return refusal;
 }
 

@@ -11,7 +11,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/strbuf.h"
 #include "agent/base/unix_socket.h"
-#include "tunnel/journal/journal.h"
+#include "tunnel/model/event_text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -143,14 +143,15 @@ static void go_on(struct netd_client *client)
 
 static void take_line(struct netd_client *client, const struct wire_line *line)
 {
-    CLEANUP(strbuf_free) struct strbuf event = STRBUF_EMPTY;
+    struct event event;
+    uint64_t seq;
     if (line->length == 0)
         return;
     client->position = line->next;
     client->wants |= WANT_LINE; /* until there is none */
-    if (journal_line_event(line->line, &event))
-        client->callbacks.event(client->callbacks.context, strbuf_text(&event), line->line,
-                                client->position);
+    bool is_event = event_text_read(line->line, line->length, &seq, &event) == 0;
+    client->callbacks.event(client->callbacks.context, is_event ? event_name(&event) : "",
+                            line->line, client->position);
 }
 
 static void take_challenge(struct netd_client *client, const struct wire_message *reply)

@@ -18,8 +18,8 @@ struct netd_client_callbacks {
     /* The snapshot changed, or the connection came or went. May be NULL. */
     void (*changed)(void *context);
     /*
-     * One journal line: its event ("tunnel_opened") and the whole line for
-     * journal_line_value(). POSITION is what to give netd_client_new() after a restart so that
+     * One journal line: its event ("tunnel_opened", "" for what is no such line) and the whole
+     * line. POSITION is what to give netd_client_new() after a restart so that
      * nothing comes twice and nothing is lost: the caller stores it with the event.
      */
     void (*event)(void *context, const char *event, const char *line, uint64_t position);

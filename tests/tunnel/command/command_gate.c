@@ -10,6 +10,7 @@
 #include "tests/support/signing.h"
 #include "tests/support/test.h"
 #include "tunnel/model/challenge.h"
+#include "tunnel/model/event_text.h"
 #include "tunnel/wire/wire.h"
 
 #include <fcntl.h>
@@ -164,23 +165,35 @@ static void pass_minutes(struct world *world, int64_t minutes)
 
 /* ---- The journal ---- */
 
-/* Appends the value of KEY in the last line that is an EVENT, which it must have. */
-static void last_value(struct world *world, const char *event, const char *key, struct strbuf *out)
+static void find_value(const struct event *event, const char *key, struct strbuf *out)
 {
-    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY, found = STRBUF_EMPTY;
-    uint64_t cursor = 0;
+    for (size_t i = 0; i < event->n_members; i++) {
+        const struct event_member *member = &event->members[i];
+        if (strcmp(event_member_name(event, member), key) != 0)
+            continue;
+        if (member->is_number)
+            strbuf_add_i64(out, member->number);
+        else
+            strbuf_add(out, event_member_text(event, member));
+        return;
+    }
+    strbuf_add(out, "(none)");
+}
+
+/* Appends the value of KEY in the last line that is an EVENT, which it must have. */
+static void last_value(struct world *world, const char *name, const char *key, struct strbuf *out)
+{
+    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+    struct event event, found = {.n_members = 0};
+    uint64_t cursor = 0, seq;
     bool starts_file;
     while (journal_read(world->journal, cursor, &line, &cursor, &starts_file) == 1) {
-        CLEANUP(strbuf_free) struct strbuf name = STRBUF_EMPTY;
-        if (journal_line_event(strbuf_text(&line), &name) &&
-            strcmp(strbuf_text(&name), event) == 0) {
-            strbuf_reset(&found);
-            strbuf_add(&found, strbuf_text(&line));
-        }
+        CU_ASSERT_EQUAL_FATAL(event_text_read(line.data, line.length, &seq, &event), 0);
+        if (strcmp(event_name(&event), name) == 0)
+            found = event;
         strbuf_reset(&line);
     }
-    if (!journal_line_value(strbuf_text(&found), key, out))
-        strbuf_add(out, "(none)");
+    find_value(&found, key, out);
 }
 
 static void expect_journal(struct world *world, const char *event, const char *key,

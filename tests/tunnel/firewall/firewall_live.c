@@ -9,6 +9,7 @@
 #include "tests/support/test.h"
 #include "tunnel/firewall/firewall.h"
 #include "tunnel/firewall/nft_run.h"
+#include "tunnel/model/event_text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,17 +26,20 @@ struct seen {
     char detail[512]; /* of the last tampering */
 };
 
-static void on_tampered(void *context, const char *detail)
+static void on_tampered(void *context, const struct event *event)
 {
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
     struct seen *seen = context;
     seen->tampered++;
-    (void)snprintf(seen->detail, sizeof(seen->detail), "%s", detail);
+    event_text_write_members(event, &members);
+    (void)snprintf(seen->detail, sizeof(seen->detail), "%s", strbuf_text(&members));
 }
 
-static void on_repaired(void *context, const char *detail)
+static void on_repaired(void *context, const struct event *event)
 {
     struct seen *seen = context;
-    (void)detail;
+    CU_ASSERT_EQUAL(event->kind, EVENT_FIREWALL_REPAIRED);
+    CU_ASSERT_EQUAL(strlen(event_text(event, MEMBER_RULESET)), 64);
     seen->repaired++;
 }
 

@@ -8,6 +8,7 @@
 #include "agent/base/macros.h"
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
+#include "tunnel/model/event_text.h"
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -27,8 +28,12 @@ static struct tamper *start(const char *proc_folder)
 
 static size_t look(struct tamper *tamper, unsigned own_index, struct strbuf *detail)
 {
+    struct event event;
+    event_init(&event, EVENT_FIREWALL_TAMPERED, 0);
+    size_t found = tamper_look_at_switches(tamper, own_index, &event);
     strbuf_reset(detail);
-    return tamper_look_at_switches(tamper, own_index, detail);
+    event_text_write_members(&event, detail);
+    return found;
 }
 
 /* ---- Switches ---- */
@@ -189,19 +194,21 @@ static void test_listing(void)
 
 static void test_hooks(void)
 {
-    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct tamper *tamper = start("/proc/sys");
-    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &detail, &problem), 0);
+    struct event event;
+    event_init(&event, EVENT_FIREWALL_TAMPERED, 0);
+    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &event, &problem), 0);
     CU_ASSERT_EQUAL_FATAL(test_nft("table netdev other {\nchain in {\n"
                                    "type filter hook ingress device lo priority 0;\n}\n"
                                    "chain out {\n"
                                    "type filter hook egress device lo priority 0;\n}\n}\n"),
                           0);
-    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &detail, &problem), 2);
-    TEST_CONTAINS(strbuf_text(&detail), "new_hook=\"table netdev other");
-    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &detail, &problem), 0);
+    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &event, &problem), 2);
+    TEST_CONTAINS(event_text(&event, MEMBER_NEW_HOOK), "table netdev other");
+    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &event, &problem), 0);
     CU_ASSERT_EQUAL(test_nft("delete table netdev other\n"), 0);
-    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &detail, &problem), 0);
+    CU_ASSERT_EQUAL(tamper_look_at_hooks(tamper, &event, &problem), 0);
     tamper_free(tamper);
 }
 

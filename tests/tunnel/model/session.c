@@ -37,11 +37,11 @@ static void test_opens(void)
         decide(&session, &limits, (struct session_event){.input = SESSION_ASK, .ttl_s = 5}, 1000);
     CU_ASSERT_EQUAL(decision.action, SESSION_ACT_BRING_UP);
     CU_ASSERT_TRUE(decision.widens);
-    TEST_TEXT_EQUAL(decision.journal, "tunnel_opening");
+    CU_ASSERT_EQUAL(decision.journal, EVENT_TUNNEL_OPENING);
     decision = decide(&session, &limits, (struct session_event){.input = SESSION_READY}, 3000);
     CU_ASSERT_EQUAL(decision.action, SESSION_ACT_LEASE);
     CU_ASSERT_TRUE(decision.widens);
-    TEST_TEXT_EQUAL(decision.journal, "tunnel_opened");
+    CU_ASSERT_EQUAL(decision.journal, EVENT_TUNNEL_OPENED);
     CU_ASSERT_EQUAL(session.deadline_ms, 8000); /* the time begins with the lease */
     decision = decide(&session, &limits, (struct session_event){.input = SESSION_TICK}, 6999);
     CU_ASSERT_EQUAL(session.state, SESSION_OPEN);
@@ -51,7 +51,7 @@ static void test_opens(void)
     CU_ASSERT_EQUAL(decision.action, SESSION_ACT_REMOVE);
     CU_ASSERT_EQUAL(session.last_end, SESSION_END_EXPIRED);
     decision = decide(&session, &limits, (struct session_event){.input = SESSION_GONE}, 8100);
-    TEST_TEXT_EQUAL(decision.journal, "tunnel_closed");
+    CU_ASSERT_EQUAL(decision.journal, EVENT_TUNNEL_CLOSED);
     CU_ASSERT_EQUAL(session.state, SESSION_CLOSED);
     CU_ASSERT_EQUAL(session.last_end, SESSION_END_EXPIRED);
 }
@@ -131,7 +131,7 @@ static void test_approval(void)
     CU_ASSERT_EQUAL(late.last_end, SESSION_END_NOT_APPROVED);
     decision = decide(&late, &with_approval, (struct session_event){.input = SESSION_GONE},
                       SESSION_APPROVAL_MS);
-    TEST_TEXT_EQUAL(decision.journal, "tunnel_refused");
+    CU_ASSERT_EQUAL(decision.journal, EVENT_TUNNEL_REFUSED);
 }
 
 static void test_unreachable(void)

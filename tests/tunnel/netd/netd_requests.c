@@ -17,10 +17,10 @@
 static const char *last_event = "";
 static char last_text[512]; /* of an answer */
 
-void netd_journal(struct netd *netd, const char *event, const char *detail)
+void netd_journal(struct netd *netd, const struct event *event)
 {
-    (void)netd, (void)detail;
-    last_event = event;
+    (void)netd;
+    last_event = event_kind_name(event->kind);
 }
 
 void netd_write_boot_file(const struct netd *netd)

@@ -19,6 +19,8 @@
 
 #define LINES 5
 
+#define TIME "2026-11-22T10:39:47.123Z"
+
 /* netd with a journal of LINES lines; this process, which must not be root, is its agent. */
 struct world {
     sd_event *loop;
@@ -58,7 +60,7 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
         if (cursor >= world->lines)
             break;
         line->next = cursor + 1;
-        (void)snprintf(line->line, sizeof(line->line), "%u T event_%u number=%u", (unsigned)cursor,
+        (void)snprintf(line->line, sizeof(line->line), "%u " TIME " tunnel_closed bytes=%u",
                        (unsigned)cursor, (unsigned)cursor);
         line->length = (uint32_t)strlen(line->line);
         break;
@@ -184,8 +186,8 @@ static void test_snapshot(void)
     RUN_UNTIL(&world, netd_client_is_connected(world.client));
     CU_ASSERT_EQUAL(netd_client_status(world.client)->session_state, SESSION_OPEN);
     RUN_UNTIL(&world, world.events == LINES);
-    TEST_TEXT_EQUAL(world.last_event, "event_4");
-    TEST_TEXT_EQUAL(world.last_line, "4 T event_4 number=4");
+    TEST_TEXT_EQUAL(world.last_event, "tunnel_closed");
+    TEST_TEXT_EQUAL(world.last_line, "4 " TIME " tunnel_closed bytes=4");
     RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1); /* the last thing that it wants to know */
     unsigned before = world.changed;
     world.status.session_state = SESSION_CLOSED;

@@ -4,10 +4,10 @@
  * What was left out is counted. A value; pure; the time in ms, of any clock that never goes back,
  * is given by the caller.
  */
-#ifndef SALLYPORT_TUNNEL_COMMAND_JOURNAL_QUOTA_H
-#define SALLYPORT_TUNNEL_COMMAND_JOURNAL_QUOTA_H
+#ifndef SALLYPORT_TUNNEL_JOURNAL_JOURNAL_QUOTA_H
+#define SALLYPORT_TUNNEL_JOURNAL_JOURNAL_QUOTA_H
 
-#include "agent/base/strbuf.h"
+#include "tunnel/model/event.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,12 +21,12 @@ struct journal_quota {
     uint64_t left_out;
 };
 
-void journal_quota_init(struct journal_quota *allowance, int64_t now_ms);
+void journal_quota_init(struct journal_quota *quota, int64_t now_ms);
 
 /*
- * Whether one more line may be written; if not, it is counted. A line that may be is told in DETAIL
- * how many were left out before it: "unrecorded=N".
+ * Whether EVENT may be written as one more line; if not, it is counted. A line that may be written
+ * says how many were left out before it: `unrecorded`.
  */
-bool journal_quota_take(struct journal_quota *allowance, int64_t now_ms, struct strbuf *detail);
+bool journal_quota_take(struct journal_quota *quota, int64_t now_ms, struct event *event);
 
 #endif
