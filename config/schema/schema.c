@@ -62,7 +62,7 @@ static const struct option uplink_rows[] = {
      .help = "The file with the password of an encrypted `key`."},
     {MEMBER(config_uplink, username), .type = OPTION_TEXT, .flags = OPTION_SHOWN, .min = 1,
      .max = 256, .reload = RELOAD_UPLINK, .example = "\"gw-0042\"",
-     .help = "The name this gateway logs in with."},
+     .help = "The user name with which this gateway logs in."},
     {MEMBER(config_uplink, password_file), .type = OPTION_PATH, .flags = OPTION_SHOWN,
      .reload = RELOAD_UPLINK, .example = "\"/etc/sallyport/tls/mqtt-password\"",
      .help = "The file with the password that belongs to `username`."},
@@ -76,7 +76,7 @@ static const struct option uplink_rows[] = {
      .help = "The first level of all topics of the JSON format."},
     {MEMBER(config_uplink, keepalive_s), .type = OPTION_INT, .unit = "s", .min = 5, .max = 3600,
      .fallback = "30", .reload = RELOAD_UPLINK,
-     .help = "After so much silence the broker is asked whether it is still there."},
+     .help = "After this time without traffic the agent sends a PINGREQ to the broker."},
     {MEMBER(config_uplink, connect_timeout_s), .type = OPTION_INT, .unit = "s", .min = 1,
      .max = 300, .fallback = "10", .reload = RELOAD_UPLINK,
      .help = "How long one attempt to connect may take."},
@@ -88,23 +88,26 @@ static const struct option uplink_rows[] = {
      .help = "How many messages may be on their way without an acknowledgement."},
     {MEMBER(config_uplink, alpn), .type = OPTION_TEXT, .min = 1, .max = 255,
      .reload = RELOAD_UPLINK, .example = "\"mqtt\"",
-     .help = "The protocol name offered in the TLS handshake (ALPN), for brokers behind port 443."},
+     .help =
+         "The protocol name offered in the TLS handshake (ALPN), for brokers that share port 443."},
     {MEMBER(config_uplink, proxy), .type = OPTION_TEXT, .flags = OPTION_SECRET, .min = 1,
      .max = 512, .reload = RELOAD_UPLINK, .example = "\"http://proxy.example:3128\"",
      .help = "The HTTP proxy to go through, http://[USER:PASSWORD@]HOST:PORT."},
     {MEMBER(config_uplink, reconnect_min_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
      .max = 3600000, .fallback = "1000", .reload = RELOAD_UPLINK,
-     .help = "The longest wait before the first new attempt; it doubles with each failure."},
+     .help =
+         "The upper limit of the wait before the first new attempt; it doubles with each failure."},
     {MEMBER(config_uplink, reconnect_max_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
      .max = 3600000, .fallback = "60000", .reload = RELOAD_UPLINK,
-     .help = "Where the doubling ends; the wait itself is drawn at random up to the limit."},
+     .help = "The highest value of that limit; the wait itself is a random time up to the limit."},
 };
 
 static const struct option outbox_rows[] = {
     {MEMBER(config_outbox, max_mib), .type = OPTION_INT, .unit = "MiB", .min = 1, .max = 1048576,
      .fallback = "256", .reload = RELOAD_RESTART,
-     .help = "The size of the store on disk; when it is full the oldest messages go, and a gap is "
-             "reported."},
+     .help =
+         "The size of the store on disk; when it is full, the oldest messages are dropped and a "
+         "gap is reported."},
     {MEMBER(config_outbox, spill_after_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
      .max = 600000, .fallback = "2000", .reload = RELOAD_RESTART,
      .help = "A message that is not acknowledged after this time goes from memory to disk."},
@@ -127,7 +130,7 @@ static const struct option bus_rows[] = {
      .min = 1,
      .max = 64,
      .reload = RELOAD_LINE,
-     .help = "How the line is spoken to; the driver adds keys of its own."},
+     .help = "The driver that talks to the line; it adds keys of its own."},
 };
 
 static const struct option device_rows[] = {
@@ -165,12 +168,13 @@ static const struct option tag_rows[] = {
              "bit."},
     {MEMBER(config_tag, scale), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
      .fallback = "1", .reload = RELOAD_LINE,
-     .help = "The value sent is the raw one times this, plus `offset`."},
+     .help = "The value that is sent is the raw value times this, plus `offset`."},
     {MEMBER(config_tag, offset), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
      .fallback = "0", .reload = RELOAD_LINE, .help = "What is added after scaling."},
     {MEMBER(config_tag, decimals), .type = OPTION_INT, .min = 0, .max = 15, .fallback = "-1",
      .reload = RELOAD_LINE, .example = "2",
-     .help = "How many places behind the point are kept; not rounded unless given."},
+     .help =
+         "How many digits after the decimal point are kept; without it the value is not rounded."},
     {MEMBER(config_tag, unit), .type = OPTION_TEXT, .min = 1, .max = 32, .reload = RELOAD_LINE,
      .example = "\"degC\"", .help = "The unit of the value, for people."},
     {MEMBER(config_tag, deadband), .type = OPTION_FLOAT, .min = 0, .max = INFINITY, .fallback = "0",
@@ -184,13 +188,14 @@ static const struct option tag_rows[] = {
      .help = "The size of a string, which must be given for type = \"string\" and only there; a "
              "register holds two bytes."},
     {MEMBER(config_tag, writable), .type = OPTION_BOOL, .fallback = "false", .reload = RELOAD_LINE,
-     .help = "Whether `sallyport write` may change the value in the device."},
+     .help =
+         "Whether the value may be written to the device. It is checked, and has no effect yet."},
     {MEMBER(config_tag, min), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
      .reload = RELOAD_LINE, .example = "10.0",
-     .help = "The smallest value that may be written, after scaling."},
+     .help = "The smallest value that may be written, in the unit of the tag."},
     {MEMBER(config_tag, max), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
      .reload = RELOAD_LINE, .example = "80.0",
-     .help = "The largest value that may be written, after scaling."},
+     .help = "The largest value that may be written, in the unit of the tag."},
 };
 
 const struct option_table config_gateway_table = {
@@ -205,7 +210,7 @@ const struct option_table config_outbox_table = {
     TABLE(outbox_rows, config_outbox)};
 const struct option_table config_bus_table = {
     .path = "buses",
-    .help = "The lines: TCP endpoints and serial ports with the devices behind them.",
+    .help = "The lines: a TCP connection or a serial port each, with the devices on it.",
     TABLE(bus_rows, config_bus)};
 const struct option_table config_device_table = {
     .path = "devices", .help = "What is read, and how often.", TABLE(device_rows, config_device)};

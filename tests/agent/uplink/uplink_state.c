@@ -74,7 +74,7 @@ enum {
 #define PROV UPLINK_PROVEN
 #define CHOK UPLINK_CHOKED
 #define LEAV UPLINK_LEAVING
-#define CLOS UPLINK_CLOSING
+#define CLSE UPLINK_CLOSING
 #define CHAN UPLINK_CHANGING
 static const int expected[UPLINK_PHASES][UPLINK_INPUTS] = {
             /* START TIMER LOGIN CONNE FAILD LOST  BROKN LASTD REFUS DRAIN CLOSD CHANG CHGED STOP */
@@ -82,12 +82,12 @@ static const int expected[UPLINK_PHASES][UPLINK_INPUTS] = {
     [WAIT] = { NO,   CONN, NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   REST, NO,   REST },
     [CONN] = { NO,   OVER, MORE, OPEN, REST, REST, NO,   NO,   NO,   NO,   NO,   CONN, NO,   CONN },
     [OVER] = { NO,   NO,   MORE, OPEN, REST, REST, NO,   NO,   NO,   NO,   NO,   OVER, NO,   OVER },
-    [SUBS] = { NO,   NO,   NO,   UP,   NO,   REST, CLOS, NO,   NO,   NO,   NO,   CLOS, NO,   CLOS },
-    [UP]   = { NO,   NO,   NO,   NO,   NO,   REST, CLOS, PROV, CHOK, NO,   NO,   LEAV, NO,   LEAV },
-    [PROV] = { NO,   NO,   NO,   NO,   NO,   REST, CLOS, NO,   CHOK, NO,   NO,   LEAV, NO,   LEAV },
-    [CHOK] = { NO,   NO,   NO,   NO,   NO,   REST, CLOS, NO,   NO,   NO,   NO,   LEAV, NO,   LEAV },
-    [LEAV] = { NO,   CLOS, NO,   NO,   NO,   REST, NO,   NO,   NO,   CLOS, NO,   LEAV, NO,   LEAV },
-    [CLOS] = { NO,   CLOS, NO,   NO,   NO,   REST, NO,   NO,   NO,   NO,   REST, CLOS, NO,   CLOS },
+    [SUBS] = { NO,   NO,   NO,   UP,   NO,   REST, CLSE, NO,   NO,   NO,   NO,   CLSE, NO,   CLSE },
+    [UP]   = { NO,   NO,   NO,   NO,   NO,   REST, CLSE, PROV, CHOK, NO,   NO,   LEAV, NO,   LEAV },
+    [PROV] = { NO,   NO,   NO,   NO,   NO,   REST, CLSE, NO,   CHOK, NO,   NO,   LEAV, NO,   LEAV },
+    [CHOK] = { NO,   NO,   NO,   NO,   NO,   REST, CLSE, NO,   NO,   NO,   NO,   LEAV, NO,   LEAV },
+    [LEAV] = { NO,   CLSE, NO,   NO,   NO,   REST, NO,   NO,   NO,   CLSE, NO,   LEAV, NO,   LEAV },
+    [CLSE] = { NO,   CLSE, NO,   NO,   NO,   REST, NO,   NO,   NO,   NO,   REST, CLSE, NO,   CLSE },
     [CHAN] = { NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   CHAN, WAIT, REST },
 };
 /* clang-format on */
