@@ -1,6 +1,6 @@
 /*
  * Every general key of sallyport.conf, one row each: the single declaration that everything else
- * is derived from. The keys of a driver stand with the driver.
+ * is derived from. The keys of a driver are declared with the driver.
  */
 #include "config/schema/config.h"
 
@@ -26,31 +26,30 @@ static const struct option gateway_rows[] = {
      .help = "The name of this gateway, unique within its site; a level of every topic."},
     {MEMBER(config_gateway, site), .type = OPTION_ID, .flags = OPTION_REQUIRED,
      .reload = RELOAD_RESTART, .example = "\"plant-7\"",
-     .help = "The name of the site it stands at; a level of every topic."},
+     .help = "The name of the site where it is installed; a level of every topic."},
     {MEMBER(config_gateway, state_dir), .type = OPTION_PATH, .fallback = "\"/var/lib/sallyport\"",
-     .reload = RELOAD_RESTART, .help = "The folder of what must survive a power cut."},
+     .reload = RELOAD_RESTART, .help = "The folder for what must survive a power cut."},
     {MEMBER(config_gateway, runtime_dir), .type = OPTION_PATH, .fallback = "\"/run/sallyport\"",
      .reload = RELOAD_RESTART,
-     .help = "The folder in memory, with the live store and the socket of the command line."},
+     .help = "The folder in memory for the live store and the local socket."},
     {MEMBER(config_gateway, netd_socket), .type = OPTION_PATH,
      .fallback = "\"/run/sallyport-netd/netd.sock\"", .reload = RELOAD_RESTART,
-     .help = "The socket of netd, sallyport-netd."},
+     .help = "The socket of sallyport-netd."},
     {MEMBER(config_gateway, log_level), .type = OPTION_ENUM, .names = log_level_names,
      .fallback = "\"info\"", .reload = RELOAD_LIVE,
-     .help = "The chattiest kind of message that is still logged."},
+     .help = "The most detailed level that is logged."},
 };
 
 static const struct option uplink_rows[] = {
     {MEMBER(config_uplink, servers), .type = OPTION_TEXT_LIST, .flags = OPTION_REQUIRED, .min = 1,
      .max = 16, .reload = RELOAD_UPLINK,
      .example = "[ \"mqtts://broker.example.com:8883\", \"mqtts://broker.example.com:443\" ]",
-     .help = "The brokers, mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH; tried in order, the last "
-             "good one first."},
+     .help = "The brokers, mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH; tried in order, "
+             "beginning with the last one that worked."},
     {MEMBER(config_uplink, ca), .type = OPTION_PATH, .names = ca_words, .flags = OPTION_REQUIRED,
      .reload = RELOAD_UPLINK, .example = "\"/etc/sallyport/tls/ca.pem\"",
-     .help =
-         "The file of the authorities that may sign the broker's certificate, or \"system\" for "
-         "those of the machine; the check itself cannot be switched off."},
+     .help = "The file with the authorities that may sign the broker's certificate, or \"system\" "
+             "for those of the machine; verification cannot be switched off."},
     {MEMBER(config_uplink, certificate), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
      .example = "\"/etc/sallyport/tls/gateway.pem\"",
      .help = "The certificate that this gateway shows to the broker; goes with `key`."},
