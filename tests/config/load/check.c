@@ -93,13 +93,14 @@ static void test_uplink(void)
 
 static void test_sections(void)
 {
-    TEST_TEXT_EQUAL(config_text_check("gateway: { };\nuplink = 1;\nuplin: { };\n"),
-                    "c.conf:1: gateway.id: missing; it is required: The name of this gateway, "
-                    "unique within its site; a level of every topic.\n"
-                    "c.conf:1: gateway.site: missing; it is required: The name of the site it "
-                    "stands at; a level of every topic.\n"
-                    "c.conf:2: uplink: expected a group { ... }, found a number\n"
-                    "c.conf:3: uplin: unknown key \"uplin\"; did you mean \"uplink\"?\n");
+    TEST_TEXT_EQUAL(
+        config_text_check("gateway: { };\nuplink = 1;\nuplin: { };\n"),
+        "c.conf:1: gateway.id: missing; it is required: The name of this gateway, "
+        "unique within its site; a level of every topic.\n"
+        "c.conf:1: gateway.site: missing; it is required: The name of the site where it "
+        "is installed; a level of every topic.\n"
+        "c.conf:2: uplink: expected a group { ... }, found a number\n"
+        "c.conf:3: uplin: unknown key \"uplin\"; did you mean \"uplink\"?\n");
     TEST_TEXT_EQUAL(config_text_check(CONFIG_TEXT_HEAD "buses: { };\ndevices: ( 1 );\n"),
                     "c.conf:3: buses: expected a list of groups ( { ... }, { ... } ), found a "
                     "group { }\n"
@@ -121,7 +122,7 @@ static void test_buses(void)
                           "   port = 666; hosts = \"x\"; } );\n"),
         "c.conf:3: buses.a.host: missing; it is required: Who answers.\n"
         "c.conf:4: buses.a.baudrate: unknown key \"baudrate\"\n"
-        "c.conf:4: buses.a.driver: missing; it is required: How the line is spoken to; the driver "
+        "c.conf:4: buses.a.driver: missing; it is required: The driver that talks to the line; it "
         "adds keys of its own.\n"
         "c.conf:4: buses.a.name: there is another bus of this name at c.conf:3\n"
         "c.conf:6: buses.c.hosts: unknown key \"hosts\"; did you mean \"host\"?\n"
