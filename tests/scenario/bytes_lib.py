@@ -12,23 +12,25 @@ import struct
 import threading
 
 import lib
-import mqtt_wire as m
 import tunnel_lib as t
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bytes.d")
 
 # Members of JSON whose number depends on when one looks.
 COUNTING = ("seq", "uptime_s", "polls_ok", "polls_failed", "polls_skipped", "last_ms",
-            "messages", "bytes", "next_seq", "failures", "next_attempt_ms", "published",
+            "messages", "bytes", "next_seq", "backlog", "next_attempt_ms", "published",
             "acknowledged", "in_flight", "pid", "changed_by_pid", "dropped_in", "dropped_forward",
             "dropped_out", "spoofed", "in", "forward", "out", "remaining_s", "remaining_ms",
             "idle_left_ms", "limit_left_ms", "undone_in_s")
 NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 FORMS = [(re.compile(pattern), form) for pattern, form in (
     (r'("stream": ?)"[0-9a-f]{8}"', r'\1"STREAM"'),
-    (r'("(?:timestamp|since|from|to|opened)": ?)1[0-9]{12}\b', r"\1TIME"),
+    (r'("(?:timestamp|since|from|to|opened|last_seen)": ?)1[0-9]{12}\b', r"\1TIME"),
     (r"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\.[0-9]{3}Z", "TIME"),
     (r"\b[0-9a-f]{64}\b", "HEX64"),
+    (r"\b[0-9a-f]{32}\b", "HEX32"),
+    (r"(?<=client=tech-)[0-9a-f]{16}\b", "HEX16"),
+    (r'("connects": ?[0-9]+,\s*"failures": ?)[0-9]+', r"\1N"),
     (r"SHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])", "SHA256:KEY"),
     (r'("(?:%s)": ?)%s(?=[,}\n ])' % ("|".join(COUNTING), NUMBER), r"\1N"),
     (r'("runway_h": ?)(?:null|%s)' % NUMBER, r"\1N"),
@@ -40,9 +42,15 @@ FORMS = [(re.compile(pattern), form) for pattern, form in (
 SAME_LENGTH = [(re.compile(pattern), form) for pattern, form in (
     (rb"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\.[0-9]{3}Z", b"T"),
     (rb"\b[0-9a-f]{64}\b", b"h"),
+    (rb"\b[0-9a-f]{32}\b", b"i"),
     (rb"(?<=SHA256:)[A-Za-z0-9+/]{43}", b"k"),
-    (rb"(?<=-----BEGIN SSH SIGNATURE-----\n)[A-Za-z0-9+/=\n]+?(?=\n-----END)", b"s"),
 )]
+SIGNATURE = re.compile(r"(?<=-----BEGIN SSH SIGNATURE-----\n)[A-Za-z0-9+/=\n]+(?=-----END)")
+
+
+def hide_signature(text):
+    """Its lines keep their lengths."""
+    return SIGNATURE.sub(lambda found: re.sub("[^\n]", "s", found.group()), text)
 
 
 class Forms:
@@ -54,6 +62,7 @@ class Forms:
         text = re.sub(r'(version"?[:=] ?"?)%s\b' % re.escape(self.version), r"\1VERSION", text)
         for pattern, form in FORMS:
             text = pattern.sub(form, text)
+        text = hide_signature(text)
         return "".join(c if c.isprintable() or c == "\n" else "<U+%04X>" % ord(c) for c in text)
 
     def data(self, data):
@@ -61,132 +70,33 @@ class Forms:
         data = data.replace(self.version.encode(), b"V" * len(self.version))
         for pattern, form in SAME_LENGTH:
             data = pattern.sub(lambda found, f=form: f * len(found.group()), data)
-        return data
+        return hide_signature(data.decode("latin-1")).encode("latin-1")
+
+
+def command_lines(forms, words, done):
+    """A command's exit code and what it says, as lines of the form."""
+    lines = ["$ sallyport %s -> %d" % (" ".join(words), done.returncode)]
+    for name, text in (("out", done.stdout), ("err", done.stderr)):
+        lines += ["%s| %s" % (name, line) for line in forms.text(text).split("\n") if line]
+    return lines
 
 
 def dump(data):
-    """Lines of sixteen bytes, in hex and as characters; runs of zeros become one line."""
-    lines, zeros = [], False
+    """Lines of sixteen bytes, in hex and as characters; a line like the one before is a star."""
+    lines, before = [], None
     for at in range(0, len(data), 16):
         part = data[at:at + 16]
-        if not any(part) and 0 < at < len(data) - 16:
-            if not zeros:
-                lines.append("      *")
-            zeros = True
+        if part == before and at + 16 < len(data):
+            if lines[-1] != "  *":
+                lines.append("  *")
             continue
-        zeros = False
+        before = part
         lines.append("  %04x  %-47s  |%s|" % (
             at, part.hex(" "), "".join(chr(b) if 0x20 <= b < 0x7f else "." for b in part)))
     return lines
 
 
-# --- MQTT -----------------------------------------------------------------------------------------
-
-class MqttTap:
-    """Ends the TLS of clients and hands their packets to the broker's plain port and back."""
-
-    def __init__(self, authority, port):
-        self.changed = threading.Condition()
-        self.port = port
-        self.sessions = []  # of packets of the clients, each (first byte, body)
-        self.connections = []
-        self.listening = None
-        self.context = m.ssl.SSLContext(m.ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*authority.issue("localhost", "DNS:localhost,IP:127.0.0.1"))
-        self.heal()
-
-    def heal(self):
-        self.listening = socket.create_server((lib.HOST, self.port), backlog=16)
-        threading.Thread(target=self.accept, args=(self.listening,), daemon=True).start()
-
-    def cut(self):
-        """Ends what is connected, and takes nobody until heal()."""
-        with self.changed:
-            listening, self.listening = self.listening, None
-        end_socket(listening)
-        for pair in list(self.connections):
-            self.drop(pair)
-
-    def drop(self, pair):
-        """What is read from a connection after its end is not part of it: Python hands out bytes that
-        are still encrypted. So it is taken off the list first."""
-        with self.changed:
-            if pair in self.connections:
-                self.connections.remove(pair)
-        pair[0].close()
-        end_socket(pair[1])
-
-    def accept(self, listening):
-        while True:
-            try:
-                raw = listening.accept()[0]
-            except OSError:
-                listening.close()
-                return
-            try:
-                connection = m.Connection(raw, self.context)
-                plain = socket.create_connection((lib.HOST, lib.PLAIN_PORT))
-            except OSError:
-                raw.close()
-                continue
-            pair, packets = (connection, plain), []
-            with self.changed:
-                is_open = listening is self.listening  # not cut in the meantime
-                if is_open:
-                    self.sessions.append(packets)
-                    self.connections.append(pair)
-            if is_open:
-                threading.Thread(target=self.upwards, args=(pair, packets), daemon=True).start()
-                threading.Thread(target=self.downwards, args=(pair,), daemon=True).start()
-            else:
-                self.drop(pair)
-
-    def upwards(self, pair, packets):
-        stream = b""
-        try:
-            while (got := pair[0].read()) and pair in self.connections:
-                stream = self.take(stream + got, packets)
-                pair[1].sendall(got)
-        except (OSError, ValueError):
-            pass
-        end_socket(pair[1])
-
-    def downwards(self, pair):
-        try:
-            while got := pair[1].recv(65536):
-                pair[0].write(got)
-        except (OSError, ValueError):
-            pass
-        self.drop(pair)
-
-    def take(self, stream, packets):
-        while True:
-            length, at = 0, 1
-            while True:
-                if at >= len(stream):
-                    return stream
-                length |= (stream[at] & 0x7F) << 7 * (at - 1)
-                at += 1
-                if not stream[at - 1] & 0x80:
-                    break
-            if len(stream) < at + length:
-                return stream
-            with self.changed:
-                packets.append((stream[0], stream[at:at + length]))
-                self.changed.notify_all()
-            stream = stream[at + length:]
-
-    def published(self, topic):
-        """The payloads under P/TOPIC, in the order in which they came."""
-        with self.changed:
-            packets = [p for session in self.sessions for p in session]
-        return [payload for name, _, payload in map(publication, packets)
-                if name == lib.PREFIX + "/" + topic]
-
-    def wait(self, what, predicate, deadline_s=lib.DEADLINE_S):
-        if not lib.wait_for(what, predicate, deadline_s):
-            lib.finish()
-
+# --- the warden's socket --------------------------------------------------------------------------
 
 def end_socket(ended):
     """Wakes whoever waits for it; the descriptor stays his."""
@@ -195,62 +105,6 @@ def end_socket(ended):
     except OSError:
         pass
 
-
-def string(body, at):
-    size = struct.unpack_from(">H", body, at)[0]
-    return body[at + 2:at + 2 + size], at + 2 + size
-
-
-def publication(packet):
-    """(topic, flags as text, payload) of a PUBLISH; (None, ...) of another packet."""
-    first, body = packet
-    if first >> 4 != m.PUBLISH:
-        return None, None, None
-    topic, at = string(body, 0)
-    qos = first >> 1 & 3
-    return topic.decode(), "qos=%d retain=%d" % (qos, first & 1), \
-        body[at + (2 if qos else 0):].decode("utf-8", "backslashreplace")
-
-
-def connect_text(body):
-    protocol, at = string(body, 0)
-    level, flags, keepalive = struct.unpack_from(">BBH", body, at)
-    fields, at = [], at + 4
-    for name, wanted in (("client", True), ("will-topic", flags & 4), ("will", flags & 4),
-                         ("user", flags & 0x80), ("password", flags & 0x40)):
-        if wanted:
-            value, at = string(body, at)
-            fields.append("%s=%s" % (name, value.decode()))
-    if at != len(body):
-        fields.append("and %d bytes more" % (len(body) - at))
-    return "CONNECT %s level=%d flags=%02x keepalive=%d %s" % (protocol.decode(), level, flags,
-                                                              keepalive, " ".join(fields))
-
-
-def packet_text(first, body):
-    """A packet that is not PUBLISH; the identifiers of packets are free. None: not part of the form."""
-    kind = first >> 4
-    if kind == m.CONNECT:
-        return connect_text(body)
-    if kind in (m.SUBSCRIBE, m.UNSUBSCRIBE):
-        topics, at = [], 2
-        while at < len(body):
-            topic, at = string(body, at)
-            topics.append(topic.decode())
-            if kind == m.SUBSCRIBE:
-                topics[-1] += " qos=%d" % body[at]
-                at += 1
-        return "%s %s" % ("SUBSCRIBE" if kind == m.SUBSCRIBE else "UNSUBSCRIBE", ", ".join(topics))
-    if kind == m.PUBACK:
-        return "PUBACK, %d bytes" % len(body)
-    if kind == m.PINGREQ:
-        return None  # depends on the clock
-    if kind == m.DISCONNECT and not body:
-        return "DISCONNECT"
-    return "packet %02x %s" % (first, body.hex())
-
-
-# --- the warden's socket --------------------------------------------------------------------------
 
 class SocketTap:
     """Listens where the warden would, hands all messages on as user UID, and writes them down."""
@@ -292,10 +146,11 @@ class SocketTap:
 
 VERBS = ("none", "hello", "status", "counters", "open", "extend", "close", "approve", "verify",
          "acknowledge", "try", "keep", "journal", "subscribe", "changed", "challenge", "signed")
-# Fields of replies that are overwritten unless they are zero: (offset in the body, bytes).
+# Fields of replies that are overwritten: (offset in the body, bytes, also when they are zero).
 FREE = {
-    t.STATUS: [(8, 8), (16, 8), (24, 8), (32, 8), (40, 8), (2320, 4), (2516, 4)],  # times, bytes, pid
-    t.COUNTERS: [(0, 8), (8, 8), (16, 8), (24, 8), (32, 8)],  # what was dropped, what passed
+    t.STATUS: [(8, 8, False), (16, 8, False), (24, 8, False), (32, 8, False),  # times
+               (40, 8, True), (2320, 4, False), (2516, 4, False)],  # bytes, a process, seconds
+    t.COUNTERS: [(at, 8, True) for at in range(0, 40, 8)],  # what was dropped, what passed
 }
 
 
@@ -303,8 +158,8 @@ def warden_lines(forms, from_client, message):
     """A message on the warden's socket, as lines of the form."""
     verb = struct.unpack_from("<H", message, 6)[0] if len(message) >= 8 else 0
     data = bytearray(forms.data(message))
-    for at, size in FREE.get(verb, ()) if not from_client and len(data) > 16 else ():
-        if any(data[16 + at:16 + at + size]):
+    for at, size, always in FREE.get(verb, ()) if not from_client else ():
+        if always or any(data[16 + at:16 + at + size]):
             data[16 + at:16 + at + size] = b"\xee" * size
     return ["%s %s, %d bytes" % ("->" if from_client else "<-",
                                  VERBS[verb] if verb < len(VERBS) else verb, len(data)),

@@ -12,6 +12,7 @@ import time
 import tty
 
 import bytes_lib as b
+import bytes_mqtt as mqtt
 import lib
 
 TAP_PORT = 8884
@@ -143,74 +144,6 @@ def buses(place):
             {"name": "sim", "driver": "sim", "timeout_ms": 50}]
 
 
-# --- what came to the broker ----------------------------------------------------------------------
-
-def numbered(tap, topic):
-    """Payloads by rising number, each once: a message may be repeated, never with another content."""
-    found = {}
-    for payload in tap.published(topic):
-        number = json.loads(payload)["seq"]
-        if found.setdefault(number, payload) != payload:
-            lib.check(False, "number %d came with two contents" % number)
-    return [payload for _, payload in sorted(found.items())]
-
-
-def owner_of(payload):
-    """Events of different owners come in any order, those of one in theirs."""
-    event = json.loads(payload)
-    if "line" in event:
-        return "event, %s" % " of ".join(event[k] for k in ("device", "line") if k in event)
-    return "event, of the journal" if "hash" in event else "event, of the agent"
-
-
-def write_topics(book, file, forms, tap):
-    """Every topic with all that was published to it, apart from `status`."""
-    packets = [p for session in tap.sessions for p in session]
-    kinds = {}
-    for packet in packets:
-        topic, flags, _ = b.publication(packet)
-        if topic:
-            kinds.setdefault(topic, set()).add(flags)
-    for number, session in enumerate(s for s in tap.sessions if s):
-        lines = [b.packet_text(*p) for p in session if b.publication(p)[0] is None]
-        book.add(file, "session %d" % (number + 1), once_only(forms, lines))
-    for topic in sorted(kinds):
-        short = topic[len(lib.PREFIX) + 1:]
-        title = "%s, %s" % (topic, " and ".join(sorted(kinds[topic])))
-        if short == "status":
-            book.add(file, title, sorted({forms.text(p) for p in tap.published(short)
-                                          if "online" not in p}))
-        elif short == "event":
-            events = numbered(tap, short)
-            for owner in sorted(set(map(owner_of, events))):
-                book.add(file, "%s, %s" % (title, owner),
-                         [forms.text(e) for e in events if owner_of(e) == owner])
-        elif short.startswith("data/"):
-            book.add(file, title, data_lines(short, [forms.text(p) for p in numbered(tap, short)]))
-        else:
-            book.add(file, title, [forms.text(p) or "(empty)" for p in tap.published(short)])
-
-
-def once_only(forms, lines):
-    return b.once_each([forms.text(line) for line in lines if line])
-
-
-def data_lines(topic, lines):
-    if topic == "data/wave":
-        return lines[:TURNS]  # a function of how often it was read
-    if topic in ("data/mute", "data/noise", "data/silent"):
-        return sorted(set(lines))  # how often a dead unit is tried depends on chance
-    return b.once_each(lines)
-
-
-def write_status(book, file, forms, tap, title, predicate):
-    """The first status from now on of which PREDICATE is true."""
-    def fitting():
-        return [p for p in tap.published("status")[-1:] if "lines" in p and predicate(json.loads(p))]
-    tap.wait("status, " + title, fitting)
-    book.add(file, "status, " + title, [forms.text(fitting()[0])])
-
-
 # --- local questions ------------------------------------------------------------------------------
 
 READS = [{"bus": "plc", "unit": 1, "table": "holding", "address": 0, "count": 4},
@@ -272,18 +205,10 @@ COMMANDS = [("status",), ("watch", "change", "--count", "1"), ("watch", "odd", "
             ("explain", "nothing"), ("frobnicate",), ("status", "too", "much")]
 
 
-def command_lines(forms, words, done):
-    """A command's exit code and what it says, as lines of the form."""
-    lines = ["$ sallyport %s -> %d" % (" ".join(words), done.returncode)]
-    for name, text in (("out", done.stdout), ("err", done.stderr)):
-        lines += ["%s| %s" % (name, line) for line in forms.text(text).split("\n") if line]
-    return lines
-
-
 def give_commands(book, forms, agent, title, commands):
     for words in commands:
         book.add("commands.txt", title + ": " + " ".join(words),
-                 command_lines(forms, ("--json", *words), agent.cli("--json", *words)))
+                 b.command_lines(forms, ("--json", *words), agent.cli("--json", *words)))
 
 
 def is_settled(status, dead, polls=1):
@@ -292,6 +217,15 @@ def is_settled(status, dead, polls=1):
     return status["lines"]["nobody"]["state"] == "down" and all(
         unit["state"] == "tripped" if name in dead else name == "nobody" or (
             unit["state"] == "ok" and unit["polls_ok"] >= polls) for name, unit in units.items())
+
+
+def chosen(name, lines):
+    """Of the data of a device, what does not depend on chance."""
+    if name == "wave":
+        return lines[:TURNS]  # a function of how often it was read
+    if name in DEAD:
+        return sorted(set(lines))  # how often a dead unit is tried is a matter of luck
+    return b.once_each(lines)
 
 
 # --- the act --------------------------------------------------------------------------------------
@@ -305,7 +239,7 @@ class Act:
             Instrument(place.path(name), question)
         self.authority = lib.Authority(place)
         self.broker = lib.Broker(place, self.authority).start()
-        self.tap = b.MqttTap(self.authority, TAP_PORT)
+        self.tap = mqtt.MqttTap(self.authority, TAP_PORT)
         self.agent = self.make_agent("agent", buses(place), devices())
 
     def make_agent(self, name, lines, plant):
@@ -314,14 +248,14 @@ class Act:
                          gateway={"netd_socket": self.place.path("no-netd.sock")})
 
     def data(self, name):
-        return [json.loads(p) for p in numbered(self.tap, "data/" + name)]
+        return [json.loads(p) for p in mqtt.by_number(self.tap.published("data/" + name))]
 
     def wait_data(self, name, count):
         self.tap.wait("%d messages of %s" % (count, name), lambda: len(self.data(name)) >= count)
 
     def wait_event(self, name, count=1, **members):
         def found():
-            events = map(json.loads, numbered(self.tap, "event"))
+            events = map(json.loads, mqtt.by_number(self.tap.published("event")))
             return len([e for e in events if e["event"] == name and members.items() <= e.items()])
         self.tap.wait("event %s %s" % (name, members or ""), lambda: found() >= count)
 
@@ -339,7 +273,7 @@ class Act:
             self.wait_data(name, count + 1)
 
     def look(self):
-        write_status(self.book, "mqtt.txt", self.forms, self.tap, "with dead units",
+        mqtt.write_status(self.book, "mqtt.txt", self.forms, self.tap, "with dead units",
                      lambda status: is_settled(status, DEAD))
         for name in DEAD:
             self.tap.wait("notice for " + name, lambda n=name: any(
@@ -375,6 +309,9 @@ class Act:
         for name in ("mute", "noise"):
             self.wait_event("unit_recovered", device=name)
 
+    def wait_live(self):
+        self.tap.wait("the end of the backlog", lambda: not self.data("always")[-1].get("historical"))
+
     def outage(self):
         before = len(self.data("change"))
         self.tap.cut()
@@ -383,7 +320,7 @@ class Act:
             self.agent.cli("--json", "status").stdout)["outbox"]["messages"] > 20)
         self.tap.heal()
         self.wait_data("change", before + 1)
-        self.tap.wait("the end of the backlog", lambda: not self.data("always")[-1].get("historical"))
+        self.wait_live()
         self.plant.tell("unit plc/2 set holding 0 306 65436 16831 0 0")
         self.wait_data("change", before + 2)
 
@@ -396,8 +333,9 @@ class Act:
             os.unlink(os.path.join(folder, name))
         self.start(DEAD[2:])
         self.wait_event("gap")
-        self.wait_event("unit_tripped", 2, device="silent")  # the end of the backlog
-        write_status(self.book, "mqtt.txt", self.forms, self.tap, "after a power loss",
+        self.wait_event("unit_tripped", 2, device="silent")
+        self.wait_live()
+        mqtt.write_status(self.book, "mqtt.txt", self.forms, self.tap, "after a power loss",
                      lambda status: is_settled(status, DEAD[2:]))
 
     def stop(self):
@@ -427,7 +365,8 @@ class Act:
         self.power_loss()
         self.stop()
         self.requests()
-        write_topics(self.book, "mqtt.txt", self.forms, self.tap)
+        mqtt.write_sessions(self.book, "mqtt.txt", self.forms, self.tap)
+        mqtt.write_topics(self.book, "mqtt.txt", self.forms, self.tap, chosen)
 
 
 def reload(act):
@@ -448,10 +387,11 @@ def reload(act):
         agent.process.send_signal(signal.SIGHUP)
         act.wait_event(event)
     act.wait_data("d", 2)
-    act.book.add("commands.txt", "a file with a mistake", command_lines(
+    act.book.add("commands.txt", "a file with a mistake", b.command_lines(
         act.forms, ("--json", "check"), agent.cli("--json", "check")))
     lib.check(agent.stop() == 0, "a clean stop")
-    write_topics(act.book, "mqtt-reload.txt", act.forms, tap)
+    mqtt.write_sessions(act.book, "mqtt-reload.txt", act.forms, tap)
+    mqtt.write_topics(act.book, "mqtt-reload.txt", act.forms, tap, chosen)
 
 
 def play(place, book, version):
