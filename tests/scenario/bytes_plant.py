@@ -398,3 +398,4 @@ def play(place, book, version):
     act = Act(place, book, version)
     act.play()
     reload(act)
+    act.tap.cut()

@@ -346,6 +346,7 @@ class Act:
         self.send(b"is anybody there")
         lib.check(self.agent.stop() == 0, "a clean stop")
         self.tap.wait("offline", lambda: "offline" in self.tap.published("status")[-1])
+        self.desk.loop_stop()
 
     def damage(self):
         """What the warden says of a journal that ends in the midst of a line, and of an altered one."""
