@@ -166,9 +166,9 @@ def warden_lines(forms, from_client, message):
             *dump(bytes(data))]
 
 
-def with_number(message, number=0xeeeeeeee):
-    """MESSAGE with another number of the request: the agent's depend on how often it has asked."""
-    return message[:8] + struct.pack("<I", number) + message[12:]
+def without_number(message):
+    """MESSAGE with most of its request's number overwritten: the agent's depend on how often it asked."""
+    return message[:8] + b"\xee\xee\xee" + bytes([message[11] & 0xc0]) + message[12:]
 
 
 # --- the comparison -------------------------------------------------------------------------------

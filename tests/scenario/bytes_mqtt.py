@@ -221,7 +221,7 @@ def write_topics(book, file, forms, tap, choose):
 
 
 def write_status(book, file, forms, tap, title, predicate):
-    """The first status from now on of which PREDICATE is true."""
+    """The latest status, once PREDICATE is true of it."""
     def fitting():
         return [p for p in tap.published("status")[-1:] if "online" in p and predicate(json.loads(p))]
     tap.wait("status, " + title, fitting)

@@ -235,7 +235,7 @@ class Act:
         self.send(self.fresh(self.anna, "job-5", action="close"))
         self.world.wait_state("closed")
         mqtt.write_status(self.book, "mqtt-signed.txt", self.forms, self.tap, "after a session",
-                          lambda status: status["tunnel"].get("last_end"))
+                          lambda status: status["tunnel"].get("last_end") == "closed-by-operator")
         return signed
 
     def refusals(self, signed):
@@ -266,6 +266,8 @@ class Act:
         self.restart()
         replies, before = len(self.tap.published("reply")), len(self.challenges())
         signed = self.fresh(self.anna, "kept")
+        self.wait_events()
+        lib.wait_for("an empty store", lambda: self.agent.status()["outbox"]["messages"] == 0)
         self.tap.cut()
         self.desk.publish(lib.PREFIX + "/command", signed, 1, True).wait_for_publish()
         self.tap.heal()
@@ -320,7 +322,7 @@ class Act:
         before = len(self.challenges())
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", REASON, "--yes")
         mqtt.write_status(self.book, "mqtt-signed.txt", self.forms, self.tap, "opened by the client",
-                          lambda status: status["tunnel"]["state"] == "open")
+                          lambda status: status["tunnel"].get("opener") == "tech")
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", "x", "--yes")
         operator("list")
         operator("close", c.GATEWAY, "--print", "--challenge", "0" * 64)
@@ -337,10 +339,13 @@ class Act:
         self.send(self.fresh(self.anna, "no-hub"))
         self.on_site(*OPEN)
 
-    def end(self):
-        lines = self.lines()
+    def wait_events(self):
+        lines = len(self.lines())
         self.tap.wait("all lines as events", lambda: len(mqtt.by_number(
-            e for e in self.tap.published("event") if '"hash"' in e)) >= len(lines))
+            e for e in self.tap.published("event") if '"hash"' in e)) >= lines)
+
+    def end(self):
+        self.wait_events()
         lib.end(self.world.process)
         self.tap.wait("removal of the challenge", lambda: not self.challenges()[-1])
         self.send(b"is anybody there")
@@ -377,7 +382,7 @@ class Act:
             verb = struct.unpack_from("<H", message, 6)[0]
             if not from_client:
                 continue
-            lines = b.warden_lines(self.forms, True, b.with_number(message))
+            lines = b.warden_lines(self.forms, True, b.without_number(message))
             if verb == t.JOURNAL:
                 lines = lines[:2]  # the cursor depends on how long the lines were
             if verb == t.SIGNED:
