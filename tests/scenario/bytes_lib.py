@@ -96,7 +96,7 @@ def dump(data):
     return lines
 
 
-# --- the warden's socket --------------------------------------------------------------------------
+# --- netd's socket --------------------------------------------------------------------------
 
 def end_socket(ended):
     """Wakes whoever waits for it; the descriptor stays his."""
@@ -107,7 +107,7 @@ def end_socket(ended):
 
 
 class SocketTap:
-    """Listens where the warden would, hands all messages on as user UID, and writes them down."""
+    """Listens where netd would, hands all messages on as user UID, and writes them down."""
 
     def __init__(self, path, world, uid):
         self.world, self.uid = world, uid
@@ -121,12 +121,12 @@ class SocketTap:
     def accept(self):
         while True:
             client = self.listening.accept()[0]
-            warden = t.Peer(self.world, self.uid, greet=False).socket
-            if warden is None:
+            netd = t.Peer(self.world, self.uid, greet=False).socket
+            if netd is None:
                 client.close()
                 continue
-            warden.settimeout(None)
-            for ends in ((client, warden, True), (warden, client, False)):
+            netd.settimeout(None)
+            for ends in ((client, netd, True), (netd, client, False)):
                 threading.Thread(target=self.pass_on, args=ends, daemon=True).start()
 
     def pass_on(self, source, sink, from_client):
@@ -154,8 +154,8 @@ FREE = {
 }
 
 
-def warden_lines(forms, from_client, message):
-    """A message on the warden's socket, as lines of the form."""
+def netd_lines(forms, from_client, message):
+    """A message on netd's socket, as lines of the form."""
     verb = struct.unpack_from("<H", message, 6)[0] if len(message) >= 8 else 0
     data = bytearray(forms.data(message))
     for at, size, always in FREE.get(verb, ()) if not from_client else ():

@@ -1,4 +1,4 @@
-"""The second act of `bytes`: a warden, a hub, an agent that couriers signed commands, somebody on site
+"""The second act of `bytes`: netd, a hub, an agent that couriers signed commands, somebody on site
 and somebody far away. Requests by hand, commands of the command line, signed commands good and bad,
 rules on trial, tampering, a journal that was damaged."""
 import glob
@@ -48,7 +48,7 @@ BY_HAND = [  # (who, what, message), in this order
     ("agent", "another magic", t.header(t.HELLO, magic=0x32545053)),
     ("agent", "another version", t.header(t.HELLO, version=2)),
     ("agent", "an unknown verb", t.header(99)),
-    ("agent", "a message that is the warden's", t.header(t.CHANGED)),
+    ("agent", "a message that is netd's", t.header(t.CHANGED)),
     ("agent", "a result in a request", t.header(t.HELLO, result=1)),
     ("agent", "a body too many", t.header(t.STATUS) + b"x"),
     ("stranger", "hello", t.header(t.HELLO)),
@@ -92,7 +92,7 @@ def by_hand(book, forms, world):
             greets = message[6:8] != struct.pack("<H", t.HELLO) and "before hello" not in what
             peers[who] = t.Peer(world, USERS[who], greet=greets).socket
             peers[who].settimeout(lib.DEADLINE_S)
-        lines, answer = b.warden_lines(forms, True, message), b""
+        lines, answer = b.netd_lines(forms, True, message), b""
         try:
             peers[who].send(message)
             answer = peers[who].recv(16384)
@@ -100,7 +100,7 @@ def by_hand(book, forms, world):
                 answer = peers[who].recv(16384)
         except ConnectionError:
             pass
-        lines += b.warden_lines(forms, False, answer) if answer else ["<- end of the connection"]
+        lines += b.netd_lines(forms, False, answer) if answer else ["<- end of the connection"]
         if not answer:
             peers.pop(who).close()
         book.add("netd-socket.txt", "%s: %s" % (who, what), lines)
@@ -147,7 +147,7 @@ class Act:
     # --- on site ---
 
     def on_site(self, *words):
-        """A command of the command line, and what it says to the warden."""
+        """A command of the command line, and what it says to netd."""
         with open(self.world.config, encoding="utf-8") as file:
             config = self.place.write("site.conf", file.read().replace(
                 self.place.path("runtime"), self.place.path("site")))
@@ -158,7 +158,7 @@ class Act:
         lines = b.command_lines(self.forms, ("--json", *words), done)
         messages = self.site.take()
         for message in messages[:4] if words[0] == "journal" else messages:  # the rest is more of it
-            lines += b.warden_lines(self.forms, *message)
+            lines += b.netd_lines(self.forms, *message)
         self.book.add("on-site.txt", " ".join(words), lines)
 
     def trial_ends(self):
@@ -197,7 +197,7 @@ class Act:
         self.tap.wait("a challenge", lambda: len(self.challenges()) > before and self.challenges()[-1])
 
     def restart(self):
-        """The warden forgets how many commands have failed."""
+        """netd forgets how many commands have failed."""
         before = len(self.challenges())
         self.world.restart()
         self.wait_challenge(before + 1)  # after one that is empty
@@ -303,7 +303,7 @@ class Act:
         self.on_site(*OPEN)
         peer = t.Peer(self.world, 0)
         peer.socket.send(t.header(t.APPROVE) + struct.pack("<Q", 99))
-        self.book.add("netd-socket.txt", "root: approve another request", b.warden_lines(
+        self.book.add("netd-socket.txt", "root: approve another request", b.netd_lines(
             self.forms, False, peer.socket.recv(16384)))
         self.on_site("tunnel", "close")
 
@@ -354,7 +354,7 @@ class Act:
         self.desk.loop_stop()
 
     def damage(self):
-        """What the warden says of a journal that ends in the midst of a line, and of an altered one."""
+        """What netd says of a journal that ends in the midst of a line, and of an altered one."""
         name = glob.glob(self.place.path("state", "journal", "journal-*.log"))[-1]
         with open(name, "ab") as file:
             file.write(b"99 torn")
@@ -382,7 +382,7 @@ class Act:
             verb = struct.unpack_from("<H", message, 6)[0]
             if not from_client:
                 continue
-            lines = b.warden_lines(self.forms, True, b.without_number(message))
+            lines = b.netd_lines(self.forms, True, b.without_number(message))
             if verb == t.JOURNAL:
                 lines = lines[:2]  # the cursor depends on how long the lines were
             if verb == t.SIGNED:
