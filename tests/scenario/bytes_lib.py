@@ -154,16 +154,36 @@ FREE = {
 }
 
 
+# Fields of replies that are sentences for people: (offset in the body, bytes).
+SENTENCES = {verb: [(0, 512)] for verb in (t.OPEN_LOCAL, t.EXTEND, t.CLOSE, t.APPROVE, t.ACKNOWLEDGE,
+                                           t.TRY, t.KEEP)}
+SENTENCES.update({t.VERIFY: [(8, 512)], t.STATUS: [(2028, 160), (2356, 160)]})
+
+
+def take_sentences(verb, data):
+    """Clears the sentences in DATA and returns them as lines, so that a change of words is a change of
+    one line. What follows the NUL has to be zero, or the field stays in the dump."""
+    lines = []
+    for at, size in SENTENCES.get(verb, ()):
+        text, _, rest = bytes(data[16 + at:16 + at + size]).partition(b"\0")
+        if text and not any(rest):
+            lines.append('  text at %04x: "%s"' % (16 + at, text.decode()))
+            data[16 + at:16 + at + size] = bytes(size)
+    return lines
+
+
 def netd_lines(forms, from_client, message):
     """A message on netd's socket, as lines of the form."""
     verb = struct.unpack_from("<H", message, 6)[0] if len(message) >= 8 else 0
-    data = bytearray(forms.data(message))
-    for at, size, always in FREE.get(verb, ()) if not from_client else ():
-        if always or any(data[16 + at:16 + at + size]):
-            data[16 + at:16 + at + size] = b"\xee" * size
+    data, sentences = bytearray(forms.data(message)), []
+    if not from_client:
+        for at, size, always in FREE.get(verb, ()):
+            if always or any(data[16 + at:16 + at + size]):
+                data[16 + at:16 + at + size] = b"\xee" * size
+        sentences = take_sentences(verb, data)
     return ["%s %s, %d bytes" % ("->" if from_client else "<-",
                                  VERBS[verb] if verb < len(VERBS) else verb, len(data)),
-            *dump(bytes(data))]
+            *sentences, *dump(bytes(data))]
 
 
 def without_number(message):
@@ -203,6 +223,8 @@ class Book:
         if not lib.check(before == text, "%s is as it was, %d lines" % (file, text.count("\n"))):
             lib.say("\n".join(difflib.unified_diff(before.split("\n"), text.split("\n"),
                                                    "bytes.d/" + file, "now", lineterm="", n=2)))
+            lib.say("If that is what the change was for: tests/scenario/bytes --record BUILD, and look at "
+                    "the difference before you commit it.")
 
 
 def once_each(lines):

@@ -122,7 +122,8 @@ def string(body, at):
 
 
 def publication(packet):
-    """(topic, flags as text, payload) of a PUBLISH; (None, ...) of another packet."""
+    """(topic, flags as text, payload) of a PUBLISH; (None, ...) of another packet. Whether it is a
+    repetition, and the packet's identifier, are free."""
     first, body = packet
     if first >> 4 != m.PUBLISH:
         return None, None, None

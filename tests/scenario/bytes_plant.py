@@ -124,7 +124,9 @@ def devices():
             {"name": "weight", "match": "^ST,GS,([+-][0-9. ]+)kg", "decimals": 2, "unit": "kg"},
             {"name": "mode", "match": "^(ST|US)", "type": "string"},
             {"name": "other", "match": "^XX"}], unit=None),
-        device("talker", "talker", [{"name": "weight", "match": "([+-][0-9.]+) kg"}], unit=None),
+        device("talker", "talker", [
+            {"name": "weight", "match": "([+-][0-9.]+) kg"},
+            {"name": "small", "match": "([+-][0-9.]+) kg", "type": "uint16"}], unit=None),
         device("wave", "sim", [{"name": wave, "waveform": wave,
                                 **({"text": "a text"} if wave == "text" else {})} for wave in WAVES],
                unit=None, report="always"),
@@ -242,9 +244,10 @@ class Act:
         self.tap = mqtt.MqttTap(self.authority, TAP_PORT)
         self.agent = self.make_agent("agent", buses(place), devices())
 
-    def make_agent(self, name, lines, plant):
+    def make_agent(self, name, lines, plant, **uplink):
         return lib.Agent(self.place, self.authority, lines, plant, name=name,
-                         uplink={"servers": ["mqtts://localhost:%d" % TAP_PORT], "ack_timeout_s": 60},
+                         uplink={"servers": ["mqtts://localhost:%d" % TAP_PORT], "ack_timeout_s": 60,
+                                 **uplink},
                          gateway={"netd_socket": self.place.path("no-netd.sock")})
 
     def data(self, name):
@@ -370,19 +373,21 @@ class Act:
 
 
 def reload(act):
-    """A small agent of its own, so that what a reload says does not depend on how much it touches."""
+    """A small agent of its own, so that what a reload says does not depend on how much it touches; its
+    certificate expires soon."""
     tap, name = act.tap, "small"
     line, tag = {"name": "try", "driver": "sim"}, {"name": "c", "waveform": "constant"}
     first = device("d", "try", [tag], unit=None)
     tap.sessions.clear()
     tap.cut()
-    agent = act.make_agent(name, [line], [first]).start()
+    pair = dict(zip(("certificate", "key"), act.authority.issue("gw-1", "DNS:gw-1", to_days=10.5)))
+    agent = act.make_agent(name, [line], [first], **pair).start()
     lib.wait_for("values", lambda: "100" in agent.cli("--json", "watch", "--count", "1").stdout)
     tap.heal()
     act.wait_data("d", 1)
     for plant, event in (([{**first, "tags": [{**tag, "amplitude": 7.5}]}], "config_reloaded"),
                          ([{**first, "frobnicate": 1}], "config_rejected")):
-        fresh = act.make_agent(name, [line], plant)
+        fresh = act.make_agent(name, [line], plant, **pair)
         lib.check(fresh.config == agent.config, "the file is replaced")
         agent.process.send_signal(signal.SIGHUP)
         act.wait_event(event)

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import signal
 import struct
 import subprocess
 
@@ -161,10 +162,33 @@ class Act:
             lines += b.netd_lines(self.forms, *message)
         self.book.add("on-site.txt", " ".join(words), lines)
 
-    def trial_ends(self):
+    def trials(self):
+        """Rules that are kept, rules that are undone, and a file whose trial is refused."""
+        self.world.write_config(firewall={"exceptions": [
+            {"interface": "plant0", "source": "192.168.10.20/32", "protocol": "tcp", "port": 22}]})
+        self.on_site("firewall", "apply", "--confirm", "60")
+        self.on_site("firewall", "status")
+        self.on_site("firewall", "confirm")
+        self.on_site("firewall", "verify")
+        self.world.write_config(firewall={})
         lines = len(self.lines())
         self.on_site("firewall", "apply", "--confirm", "1")
         lib.wait_for("the end of the trial", lambda: len(self.lines()) >= lines + 2)
+        self.on_site("firewall", "status")
+        self.world.write_config(max_ttl_s=500)
+        self.on_site("firewall", "apply", "--confirm", "60")
+        self.world.write_config(max_ttl_s=600)
+        self.world.restart()  # comes back with what was confirmed
+        self.on_site("firewall", "status")
+        self.on_site("firewall", "apply", "--confirm", "60")
+        self.on_site("firewall", "confirm")
+
+    def killed(self):
+        """With a session open; netd finds what is left of it."""
+        self.on_site(*OPEN)
+        lib.end(self.world.process, signal.SIGKILL)
+        self.world.start()
+        self.on_site("tunnel", "status")
 
     # --- the journal ---
 
@@ -282,15 +306,22 @@ class Act:
         self.send(self.fresh(self.anna, "late"))
         self.send(self.fresh(self.anna, "later"))
 
+    def wait_line(self, event, since):
+        lib.wait_for(event, lambda: any(" %s " % event in line for line in self.lines()[since:]))
+
     def tampering(self):
         self.restart()
         lines = len(self.lines())
         t.run("nft", "flush", "table", "inet", "sallyport")
-        lib.wait_for("the repair", lambda: any("firewall_repaired" in l for l in self.lines()[lines:]))
+        self.wait_line("firewall_repaired", lines)
         self.send(self.fresh(self.anna, "tampered"))
         self.on_site(*OPEN)
         self.on_site("firewall", "status")
         self.on_site("firewall", "verify")
+        self.on_site("firewall", "verify")
+        lines = len(self.lines())
+        t.run("ip", "link", "add", "spt1", "type", "veth", "peer", "name", "stranger")
+        self.wait_line("firewall_tampered", lines)
         self.on_site("firewall", "verify")
 
     def approval(self):
@@ -313,6 +344,13 @@ class Act:
         self.on_site("tunnel", "open", "plc1", "--ttl", "1", "--reason", "short")
         self.world.wait_state("closed")
         self.on_site("tunnel", "status")
+        self.world.write_config(idle_close_s=2)
+        self.restart()
+        self.on_site(*OPEN)
+        self.world.wait_state("closed")
+        self.on_site("tunnel", "status")
+        self.world.write_config(idle_close_s=30)
+        self.restart()
 
     def by_client(self):
         def operator(*words):
@@ -396,7 +434,8 @@ class Act:
         by_hand(self.book, self.forms, self.world)
         for words in ON_SITE:
             self.on_site(*words)
-        self.trial_ends()
+        self.trials()
+        self.killed()
         self.start_agent()
         signed = self.sessions()
         self.refusals(signed)
