@@ -52,24 +52,26 @@ static void change_live(struct gateway *gateway, struct config *fresh)
 
 int gateway_reload(struct gateway *gateway, struct config *fresh)
 {
-    CLEANUP(strbuf_free) struct strbuf changes = STRBUF_EMPTY, summary = STRBUF_EMPTY;
-    enum reload_class class = config_diff(gateway->config, fresh, NULL, &changes);
-    if (class >= RELOAD_UPLINK) {
+    CLEANUP(strbuf_free) struct strbuf summary = STRBUF_EMPTY;
+    CLEANUP(config_diff_free) struct config_diff diff;
+    config_diff(gateway->config, fresh, &diff);
+    if (diff.changes[RELOAD_UPLINK] || diff.changes[RELOAD_RESTART]) {
         CLEANUP(memory_free_pointer)
-        char *why = memory_printf("restart the agent for these changes: %s", strbuf_text(&changes));
+        char *why =
+            memory_printf("restart the agent for these changes: %s", strbuf_text(&diff.text));
         gateway_reject(gateway, why);
         config_free(fresh);
         return 0;
     }
     int problem = 0;
-    if (class == RELOAD_LIVE)
+    if (!diff.changes[RELOAD_LINE])
         change_live(gateway, fresh);
     else
         problem = change_plant(gateway, fresh);
     if (problem < 0)
         return problem;
     log_set_level((enum log_level)gateway->config->gateway.log_level);
-    gateway_events_summary(changes.length ? changes.data : "nothing has changed", &summary);
+    gateway_events_summary(diff.text.length ? diff.text.data : "nothing has changed", &summary);
     gateway_events_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&summary));
     log_info("gateway", "configuration reloaded buses=%zu devices=%zu: %s",
              gateway->config->n_buses, gateway->config->n_devices, strbuf_text(&summary));

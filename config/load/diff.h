@@ -2,16 +2,25 @@
 #ifndef SALLYPORT_CONFIG_LOAD_DIFF_H
 #define SALLYPORT_CONFIG_LOAD_DIFF_H
 
+#include "agent/base/strbuf.h"
 #include "config/schema/config.h"
 
+#include <stdbool.h>
+
+struct config_diff {
+    bool changes[RELOAD_CLASSES]; /* whether a key of that class changed; lines: or was added */
+    bool *lines;                  /* of each bus of the fresh generation: its line must restart */
+    struct strbuf text;           /* "key: old -> new\n" for each change; secrets redacted */
+};
+
 /*
- * What a change from OLD to FRESH asks for: the highest reload_class of the changed keys, and a
- * line "key: old -> new" per change appended to OUT (secrets redacted). Buses, devices and tags are
- * told apart by name. LINES, when not NULL, is an array of FRESH->n_buses flags: set where the
- * line's worker has to be made anew, because a key of the line changed, or the index of the bus, of
- * a device on it, or of a tag, by which running lines and their samples go.
+ * Compares OLD and FRESH. Lines, devices and tags are told apart by name. A line must restart when
+ * a key of it changed or was added, or a device on it, or a tag of that device; the place of a line
+ * or device in its list does not matter, that of a tag among the tags of its device does. The
+ * caller frees the result.
  */
-enum reload_class config_diff(const struct config *old, const struct config *fresh, bool *lines,
-                              struct strbuf *out);
+void config_diff(const struct config *old, const struct config *fresh,
+                 struct config_diff *ret_diff);
+void config_diff_free(struct config_diff *diff); /* fit for CLEANUP() */
 
 #endif

@@ -36,6 +36,7 @@ enum reload_class {
     RELOAD_UPLINK,  /* the session to the broker */
     RELOAD_RESTART, /* the process; a reload that changes it is refused with that advice */
 };
+#define RELOAD_CLASSES (RELOAD_RESTART + 1)
 
 /* A list of texts owned by the configuration. */
 struct text_list {

@@ -147,11 +147,10 @@ static void print_or_unset(const struct option *row, const void *values, struct 
         strbuf_add(out, "(unset)");
 }
 
-enum reload_class table_compare(const struct option_table *table, const void *old,
-                                const void *fresh, const char *prefix, struct strbuf *out,
-                                size_t *ret_changes)
+size_t table_compare(const struct option_table *table, const void *old, const void *fresh,
+                     const char *prefix, struct strbuf *out, bool *classes)
 {
-    enum reload_class highest = RELOAD_LIVE;
+    size_t changes = 0;
     for (size_t i = 0; i < table->n_rows; i++) {
         const struct option *row = &table->rows[i];
         char key[FULL_KEY_BYTES];
@@ -162,12 +161,10 @@ enum reload_class table_compare(const struct option_table *table, const void *ol
         strbuf_add(out, " -> ");
         print_or_unset(row, fresh, out);
         strbuf_add_char(out, '\n');
-        if (row->reload > highest)
-            highest = row->reload;
-        if (ret_changes)
-            (*ret_changes)++;
+        classes[row->reload] = true;
+        changes++;
     }
-    return highest;
+    return changes;
 }
 
 const char *full_key(const char *prefix, const char *key, char *buffer, size_t size)

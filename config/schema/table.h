@@ -59,13 +59,11 @@ void table_print(const struct option_table *table, const void *values, const cha
                  const char *const *skipped, struct strbuf *out);
 
 /*
- * Appends "PREFIX.key: old -> new\n" for each difference (secrets redacted). Returns the highest
- * reload class of the changed keys, RELOAD_LIVE when there is none; *RET_CHANGES, when not NULL,
- * is raised by the number of changes.
+ * Appends "PREFIX.key: old -> new\n" for each difference (secrets redacted), and sets the flag of
+ * its class in CLASSES, an array of RELOAD_CLASSES. Returns the number of differences.
  */
-enum reload_class table_compare(const struct option_table *table, const void *old,
-                                const void *fresh, const char *prefix, struct strbuf *out,
-                                size_t *ret_changes);
+size_t table_compare(const struct option_table *table, const void *old, const void *fresh,
+                     const char *prefix, struct strbuf *out, bool *classes);
 
 /* "PREFIX.KEY", or KEY when the prefix is empty, into BUFFER of SIZE bytes; returns BUFFER. */
 const char *full_key(const char *prefix, const char *key, char *buffer, size_t size);

@@ -59,10 +59,9 @@ static void check_dump(const struct config *config)
     config_dump(reloaded, &again);
     if (strcmp(strbuf_text(&dump), strbuf_text(&again)) != 0)
         abort();
-    strbuf_reset(&again);
-    bool *lines = calloc(config->n_buses + 1, sizeof(*lines));
-    (void)config_diff(config, reloaded, lines, &again);
-    free(lines);
+    struct config_diff diff;
+    config_diff(config, reloaded, &diff);
+    config_diff_free(&diff);
     config_free(reloaded);
 }
 
