@@ -1,13 +1,9 @@
 /* The list of drivers, and the way from a loaded bus to its driver. Constants only; any thread. */
 #include "drivers/driver.h"
 
-#include "drivers/driver_table.h"
-
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-const char *const driver_table_names[] = {"coil", "discrete", "input", "holding", NULL};
 
 const struct config_driver *const *drivers_for_config(void)
 {

@@ -44,20 +44,30 @@ struct driver_host {
     const atomic_bool *stop; /* a wait longer than 100 ms looks at it and gives up early */
 };
 
-/* Addresses as on the wire: zero-based. What `sallyport read` and `write` ask for. */
-enum driver_table { DRIVER_COIL, DRIVER_DISCRETE, DRIVER_INPUT, DRIVER_HOLDING };
-extern const char *const driver_table_names[]; /* NULL-terminated, same order */
-
-struct driver_request {
-    uint8_t unit;
-    uint8_t table; /* enum driver_table */
-    uint16_t address;
-    uint16_t count; /* 1..2000 bits or 1..125 registers */
+/* A kind of request that some drivers carry out outside the schedule; told apart by address. */
+struct driver_service {
+    const char *name; /* "reading registers", for messages */
 };
 
-struct driver_reply {
-    uint16_t values[2000]; /* registers, or bits as 0 and 1; `count` of the request */
-    uint8_t exception;     /* 0, or the code the unit refused with */
+struct driver_request {
+    const struct driver_service *service;
+    void *body;      /* as the service defines it: what is asked, and room for the reply */
+    bool may_repeat; /* carrying it out twice does no harm */
+};
+
+/* What the worker of a line has to know of its connection; constant for the life of an instance. */
+struct driver_link {
+    int64_t timeout_us; /* what a poll costs when its unit is silent */
+    /*
+     * A timeout leaves the connection as it is. Where false, it closes the connection and the next
+     * poll dials again, so that a late answer cannot meet the next question (Modbus TCP).
+     */
+    bool outlives_timeout;
+    /*
+     * A connection that breaks is worth dialling again at once (a server closes idle ones). Where
+     * false, the device itself is gone when it breaks, and with it the whole line (a serial port).
+     */
+    bool redials;
 };
 
 struct driver {
@@ -81,30 +91,34 @@ struct driver {
 
     /*
      * Reads one poll while connected and puts exactly one sample for each of its tags into BATCH,
-     * which has been begun and has room. Fills ERROR unless the outcome is OUTCOME_OK. After a
-     * timeout the rest of the poll is not tried: its tags get QUALITY_TIMEOUT.
+     * which has been begun and has room. Reading may be repeated: it changes nothing in a unit.
+     * Fills ERROR unless the outcome is OUTCOME_OK. After a timeout the rest of the poll is not
+     * tried: its tags get QUALITY_TIMEOUT.
      */
     enum outcome (*read)(void *line, void *poll, struct batch *batch, struct driver_error *error);
 
-    /* One request outside the schedule; NULL when the driver has no registers. */
-    enum outcome (*request)(void *line, const struct driver_request *request,
-                            struct driver_reply *reply, struct driver_error *error);
+    /*
+     * One request outside the schedule. BODY is that of a driver_request of this SERVICE, which
+     * decides whether the request may be repeated. Both NULL when the driver takes none.
+     */
+    enum outcome (*request)(void *line, void *body, struct driver_error *error);
+    const struct driver_service *service;
 
     /* Wire time of one poll in microseconds when all goes well; 0 when unknown. May be NULL. */
     int64_t (*cost_us)(void *line, const void *poll);
 
     /*
-     * Several units share one wire, so one unit's failure never ends the connection (serial).
-     * Where 0, a timeout closes the connection and the next poll dials again (TCP). A driver that
-     * closes by itself after a timeout or a bad reply also dials by itself when it is asked next.
+     * A driver that closes by itself after a timeout or a bad reply also dials by itself when it
+     * is asked next.
      */
-    bool shared_wire;
+    struct driver_link (*link)(const void *line);
 };
 
 /* Every driver of this build, NULL-terminated; generated from drivers/CMakeLists.txt. */
 extern const struct driver *const drivers_all[];
 
-/* The same list as the configuration loader takes it. */
+/* The `config` member of each, same order, NULL-terminated; and as the loader takes it. */
+extern const struct config_driver *const drivers_all_config[];
 const struct config_driver *const *drivers_for_config(void);
 
 /* The driver that declared CONFIG, found through the list above. Never NULL for a loaded bus. */

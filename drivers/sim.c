@@ -266,6 +266,14 @@ static int64_t cost_us(void *line, const void *poll)
     return ((const struct sim_line *)line)->options->delay_ms * 1000;
 }
 
+/* A silent device is no reason to connect again. */
+static struct driver_link link_of(const void *line)
+{
+    const struct sim_bus *options = ((const struct sim_line *)line)->options;
+    return (struct driver_link){
+        .timeout_us = options->timeout_ms * 1000, .outlives_timeout = true, .redials = false};
+}
+
 extern const struct driver sim_driver;
 const struct driver sim_driver = {
     .config =
@@ -296,7 +304,7 @@ const struct driver sim_driver = {
     .connect = connect_line,
     .disconnect = disconnect_line,
     .read = read_poll,
-    .request = NULL, /* no registers to ask for */
+    .request = NULL, /* nothing to ask for */
     .cost_us = cost_us,
-    .shared_wire = true, /* a silent device is no reason to connect anew */
+    .link = link_of,
 };

@@ -29,7 +29,7 @@ int plant_open(const char *name, const struct config *config, const struct confi
         .name = name, .bus = bus, .driver = driver_of(bus->driver), .agent = agent_connect(config)};
     if (line->agent < 0 && line->agent != -ENOENT && line->agent != -ECONNREFUSED)
         return agent_unreachable(name, config, line->agent);
-    if (!line->driver->request)
+    if (line->driver->service != &modbus_service)
         return cli_fail(CLI_FAILED, name, "bus %s: driver %s has no registers", bus->name,
                         bus->driver->name);
     return CLI_DONE;
@@ -51,8 +51,8 @@ bool plant_is_shared(const struct plant_line *line)
 
 /* ---- without the agent ---- */
 
-static enum outcome ask_directly(struct plant_line *line, const struct driver_request *request,
-                                 struct driver_reply *reply, struct driver_error *error)
+static enum outcome ask_directly(struct plant_line *line, struct modbus_call *call,
+                                 struct driver_error *error)
 {
     line->host = (struct driver_host){.bus = line->bus, .stop = &line->stop};
     int problem = line->instance ? 0 : line->driver->create(&line->host, &line->instance);
@@ -67,9 +67,10 @@ static enum outcome ask_directly(struct plant_line *line, const struct driver_re
         if (problem < 0)
             return OUTCOME_DISCONNECTED;
     }
-    enum outcome outcome = line->driver->request(line->instance, request, reply, error);
-    bool lost = outcome == OUTCOME_DISCONNECTED ||
-                (outcome == OUTCOME_TIMEOUT && !line->driver->shared_wire);
+    enum outcome outcome = line->driver->request(line->instance, call, error);
+    bool lost =
+        outcome == OUTCOME_DISCONNECTED ||
+        (outcome == OUTCOME_TIMEOUT && !line->driver->link(line->instance).outlives_timeout);
     if (lost) /* the late answer must not meet the next question */
         line->driver->disconnect(line->instance);
     line->connected = !lost;
@@ -88,9 +89,11 @@ static enum outcome outcome_of(const json_t *answer)
     return OUTCOME_UNSUPPORTED; /* what an agent of another version may say */
 }
 
-static enum outcome read_answer(const json_t *answer, const struct driver_request *request,
-                                struct driver_reply *reply, struct driver_error *error)
+static enum outcome read_answer(const json_t *answer, struct modbus_call *call,
+                                struct driver_error *error)
 {
+    struct modbus_values *reply = &call->reply;
+    size_t count = call->request.count;
     const json_t *values = json_object_get(answer, "values");
     long long exception = agent_ask_number(answer, "exception");
     if (exception > 0 && exception < 256) {
@@ -98,8 +101,8 @@ static enum outcome read_answer(const json_t *answer, const struct driver_reques
         return OUTCOME_OK;
     }
     if (strcmp(agent_ask_text(answer, "result", ""), "ok") == 0 &&
-        json_array_size(values) == request->count) {
-        for (size_t i = 0; i < request->count; i++)
+        json_array_size(values) == count) {
+        for (size_t i = 0; i < count; i++)
             reply->values[i] = (uint16_t)json_integer_value(json_array_get(values, i));
         reply->exception = 0;
         return OUTCOME_OK;
@@ -110,45 +113,45 @@ static enum outcome read_answer(const json_t *answer, const struct driver_reques
     return outcome == OUTCOME_OK ? OUTCOME_BAD_REPLY : outcome;
 }
 
-static json_t *ask_agent(const struct plant_line *line, const struct driver_request *request)
+static json_t *ask_agent(const struct plant_line *line, const struct modbus_call *call)
 {
+    const struct modbus_request *request = &call->request;
     return agent_ask(line->agent, line->name,
                      json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "command", "read", "bus",
                                line->bus->name, "unit", request->unit, "table",
-                               driver_table_names[request->table], "address", request->address,
-                               "count", request->count),
+                               modbus_table_names[modbus_request_table(request)], "address",
+                               request->address, "count", request->count),
                      TIMEOUT_MS);
 }
 
 /* Somebody else's request is served first. */
-static json_t *ask_in_turn(const struct plant_line *line, const struct driver_request *request)
+static json_t *ask_in_turn(const struct plant_line *line, const struct modbus_call *call)
 {
-    json_t *answer = ask_agent(line, request);
+    json_t *answer = ask_agent(line, call);
     for (int i = 0; i < BUSY_TRIES && json_is_true(json_object_get(answer, "busy")); i++) {
         json_decref(answer);
         clock_sleep_until(clock_mono_ns() + BUSY_PAUSE_MS * CLOCK_NS_PER_MS);
-        answer = ask_agent(line, request);
+        answer = ask_agent(line, call);
     }
     return answer;
 }
 
-enum outcome plant_ask(struct plant_line *line, const struct driver_request *request,
-                       struct driver_reply *reply, struct driver_error *error)
+enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
+                       struct driver_error *error)
 {
     *error = (struct driver_error){""};
     if (line->agent < 0)
-        return ask_directly(line, request, reply, error);
-    json_t *answer = ask_in_turn(line, request);
+        return ask_directly(line, call, error);
+    json_t *answer = ask_in_turn(line, call);
     if (!answer) {
         driver_explain(error, "the agent gave no answer");
         return OUTCOME_UNSUPPORTED;
     }
     bool absent = json_is_true(json_object_get(answer, "absent"));
-    enum outcome outcome =
-        absent ? OUTCOME_UNSUPPORTED : read_answer(answer, request, reply, error);
+    enum outcome outcome = absent ? OUTCOME_UNSUPPORTED : read_answer(answer, call, error);
     json_decref(answer);
     if (!absent)
         return outcome;
     descriptor_close(&line->agent); /* the agent has no such line: it is ours */
-    return ask_directly(line, request, reply, error);
+    return ask_directly(line, call, error);
 }

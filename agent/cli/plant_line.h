@@ -7,6 +7,7 @@
 
 #include "config/schema/config.h"
 #include "drivers/driver.h"
+#include "drivers/modbus/modbus_request.h"
 
 struct plant_line {
     const char *name; /* of the subcommand, for messages */
@@ -31,12 +32,13 @@ int plant_open(const char *name, const struct config *config, const struct confi
 void plant_close(struct plant_line *line); /* fit for CLEANUP(); LINE was opened, or is zeroed */
 
 /*
- * Asks one unit, and dials first where that is needed. Blocks for about the bus's timeout; through
- * the agent also for what the line does meanwhile, 70 s at most. An exception is OUTCOME_OK with
- * REPLY->exception. ERROR is filled unless the outcome is OUTCOME_OK.
+ * Asks one unit for what CALL says, a read, and dials first where that is needed. Blocks for about
+ * the bus's timeout; through the agent also for what the line does meanwhile, 70 s at most. An
+ * exception is OUTCOME_OK with CALL->reply.exception. ERROR is filled unless the outcome is
+ * OUTCOME_OK.
  */
-enum outcome plant_ask(struct plant_line *line, const struct driver_request *request,
-                       struct driver_reply *reply, struct driver_error *error);
+enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
+                       struct driver_error *error);
 
 /* Whether the agent polls on this line too. */
 bool plant_is_shared(const struct plant_line *line);

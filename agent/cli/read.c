@@ -8,7 +8,7 @@
 #include "agent/cli/options.h"
 #include "agent/cli/plant_line.h"
 #include "agent/payload/encode.h"
-#include "drivers/driver.h"
+#include "drivers/modbus/modbus_request.h"
 #include "drivers/modbus/tag.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@
 struct reading {
     const char *bus;
     long long unit, address, count;
-    size_t table, type, order; /* of driver_table, value_type, tag_order */
-    struct driver_request request;
+    size_t table, type, order; /* of modbus_table, value_type, tag_order */
+    struct modbus_call call;
 };
 
 /* The index of TEXT in the NULL-terminated NAMES; false after a message that lists them. */
@@ -39,7 +39,7 @@ static bool choose(const char *option, const char *text, const char *const *name
 
 static bool is_bits(const struct reading *reading)
 {
-    return reading->table == DRIVER_COIL || reading->table == DRIVER_DISCRETE;
+    return modbus_table_is_bits((uint8_t)reading->table);
 }
 
 /* Registers of one value; a text has `count` registers and is one value. */
@@ -54,12 +54,12 @@ static bool make_request(struct reading *reading)
 {
     if (is_bits(reading) != (reading->type == VALUE_BOOL)) {
         (void)cli_fail(CLI_USAGE, "read", "--type: a %s holds %s",
-                       driver_table_names[reading->table],
+                       modbus_table_names[reading->table],
                        is_bits(reading) ? "bool, nothing else" : "registers, not bool");
         return false;
     }
     long long total = reading->count * width_of(reading);
-    long long most = is_bits(reading) ? 2000 : 125;
+    long long most = is_bits(reading) ? MODBUS_READ_BITS_MAX : MODBUS_READ_REGISTERS_MAX;
     if (total > most || reading->address + total > 65536) {
         (void)cli_fail(CLI_USAGE, "read",
                        "--count: %lld %s from address %lld are too many: at most "
@@ -67,10 +67,9 @@ static bool make_request(struct reading *reading)
                        total, is_bits(reading) ? "bits" : "registers", reading->address, most);
         return false;
     }
-    reading->request = (struct driver_request){.unit = (uint8_t)reading->unit,
-                                               .table = (uint8_t)reading->table,
-                                               .address = (uint16_t)reading->address,
-                                               .count = (uint16_t)total};
+    reading->call.request =
+        modbus_read_request((uint8_t)reading->unit, (enum modbus_table)reading->table,
+                            (uint16_t)reading->address, (uint16_t)total);
     return true;
 }
 
@@ -92,7 +91,7 @@ static bool parse(const struct cli_context *context, int argc, char **argv, stru
         return false;
     }
     reading->bus = argv[1];
-    if (!choose("--table", table, driver_table_names, &reading->table))
+    if (!choose("--table", table, modbus_table_names, &reading->table))
         return false;
     if (!type)
         type = value_type_names[is_bits(reading) ? VALUE_BOOL : VALUE_UINT16];
@@ -101,14 +100,13 @@ static bool parse(const struct cli_context *context, int argc, char **argv, stru
 }
 
 /* Returns an enum cli_exit after a message on failure. */
-static int read_now(struct plant_line *line, const struct reading *reading,
-                    struct driver_reply *reply)
+static int read_now(struct plant_line *line, struct reading *reading)
 {
     struct driver_error error;
-    enum outcome outcome = plant_ask(line, &reading->request, reply, &error);
-    if (outcome == OUTCOME_OK && reply->exception)
+    enum outcome outcome = plant_ask(line, &reading->call, &error);
+    if (outcome == OUTCOME_OK && reading->call.reply.exception)
         return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: exception-%u", reading->bus,
-                        reading->unit, reply->exception);
+                        reading->unit, reading->call.reply.exception);
     if (outcome != OUTCOME_OK)
         return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: %s", reading->bus, reading->unit,
                         error.text);
@@ -116,21 +114,22 @@ static int read_now(struct plant_line *line, const struct reading *reading,
 }
 
 /* Decodes value number INDEX as JSON text. */
-static void add_value(const struct reading *reading, const struct driver_reply *reply, size_t index,
-                      struct strbuf *out)
+static void add_value(const struct reading *reading, size_t index, struct strbuf *out)
 {
+    const uint16_t *values = reading->call.reply.values;
     if (is_bits(reading)) {
-        strbuf_add(out, reply->values[index] ? "true" : "false");
+        strbuf_add(out, values[index] ? "true" : "false");
         return;
     }
     uint8_t wire[250];
     union slot slots[40];
     char name[24];
     struct batch batch = {.slots = slots, .capacity = ARRAY_LENGTH(slots)};
-    unsigned width = reading->type == VALUE_STRING ? reading->request.count : width_of(reading);
+    unsigned width =
+        reading->type == VALUE_STRING ? reading->call.request.count : width_of(reading);
     for (size_t i = 0; i < width; i++) {
-        wire[2 * i] = (uint8_t)(reply->values[index * width + i] >> 8);
-        wire[2 * i + 1] = (uint8_t)reply->values[index * width + i];
+        wire[2 * i] = (uint8_t)(values[index * width + i] >> 8);
+        wire[2 * i + 1] = (uint8_t)values[index * width + i];
     }
     const struct config_tag tag = {
         .type = (int)reading->type, .scale = 1, .decimals = -1, .length = 2 * (int64_t)width};
@@ -145,8 +144,7 @@ static void add_value(const struct reading *reading, const struct driver_reply *
             quality_name((enum quality)slots[1].sample.quality, slots[1].sample.code, name));
 }
 
-static void print(const struct cli_context *context, const struct reading *reading,
-                  const struct driver_reply *reply)
+static void print(const struct cli_context *context, const struct reading *reading)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     size_t n_values = reading->type == VALUE_STRING ? 1 : (size_t)reading->count;
@@ -154,14 +152,14 @@ static void print(const struct cli_context *context, const struct reading *readi
         strbuf_addf(&out,
                     "{\"bus\":\"%s\",\"unit\":%lld,\"table\":\"%s\",\"address\":%lld,"
                     "\"type\":\"%s\",\"values\":[",
-                    reading->bus, reading->unit, driver_table_names[reading->table],
+                    reading->bus, reading->unit, modbus_table_names[reading->table],
                     reading->address, value_type_names[reading->type]);
     for (size_t i = 0; i < n_values; i++) {
         if (context->json)
             strbuf_add(&out, i > 0 ? "," : "");
         else
             strbuf_addf(&out, "%-6lld ", reading->address + (long long)(i * width_of(reading)));
-        add_value(reading, reply, i, &out);
+        add_value(reading, i, &out);
         if (!context->json)
             strbuf_add_char(&out, '\n');
     }
@@ -170,9 +168,8 @@ static void print(const struct cli_context *context, const struct reading *readi
 }
 
 static int run(const struct cli_context *context, const struct config *config,
-               const struct reading *reading)
+               struct reading *reading)
 {
-    struct driver_reply reply = {.exception = 0};
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
     const struct config_bus *bus = plant_bus(config, reading->bus);
     if (!bus)
@@ -180,9 +177,9 @@ static int run(const struct cli_context *context, const struct config *config,
                         reading->bus);
     int code = plant_open("read", config, bus, &line);
     if (code == CLI_DONE)
-        code = read_now(&line, reading, &reply);
+        code = read_now(&line, reading);
     if (code == CLI_DONE)
-        print(context, reading, &reply);
+        print(context, reading);
     return code;
 }
 

@@ -42,16 +42,13 @@ bool scan_parse_units(const char *text, unsigned *ret_first, unsigned *ret_last)
 enum scan_verdict scan_unit(struct plant_line *line, unsigned unit, unsigned *ret_exception,
                             struct driver_error *error)
 {
-    const struct driver_request request = {
-        .unit = (uint8_t)unit, .table = DRIVER_HOLDING, .address = 0, .count = 1};
-    struct driver_reply reply = {.exception = 0};
+    struct modbus_call call = {.request = modbus_read_request((uint8_t)unit, MODBUS_HOLDING, 0, 1)};
     *ret_exception = 0;
-    switch (plant_ask(line, &request, &reply, error)) {
+    switch (plant_ask(line, &call, error)) {
     case OUTCOME_OK:
-        *ret_exception = reply.exception;
-        return reply.exception == PATH_UNAVAILABLE || reply.exception == TARGET_SILENT
-                   ? SCAN_SILENT
-                   : SCAN_ANSWERS;
+        *ret_exception = call.reply.exception;
+        return *ret_exception == PATH_UNAVAILABLE || *ret_exception == TARGET_SILENT ? SCAN_SILENT
+                                                                                     : SCAN_ANSWERS;
     case OUTCOME_TIMEOUT:
         return SCAN_SILENT;
     case OUTCOME_BAD_REPLY:
@@ -155,10 +152,10 @@ static int conclude(const struct scan *scan, bool finished, const struct driver_
     if (!finished)
         return cli_fail(CLI_FAILED, "scan", "bus %s: %s", bus, error->text);
     if (scan->answered + scan->garbled == 0)
-        return cli_fail(
-            CLI_FAILED, "scan", "bus %s: no unit from %u to %u answers; is it the right %s?", bus,
-            scan->first, scan->last,
-            scan->line->driver->shared_wire ? "speed, parity and wiring" : "address and port");
+        return cli_fail(CLI_FAILED, "scan",
+                        "bus %s: no unit from %u to %u answers; check its host and port, or its "
+                        "speed, parity and wiring",
+                        bus, scan->first, scan->last);
     return CLI_DONE;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
 #include "agent/payload/encode.h"
+#include "drivers/modbus/modbus_request.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -26,10 +27,9 @@
 /* A read on a line, answered by its worker thread. Outlives a client that hangs up. */
 struct pending {
     struct local_socket *control;
-    struct client *client; /* NULL: it hung up; main loop only */
-    struct driver_request request;
-    enum outcome outcome; /* these three by the worker, before it is done */
-    struct driver_reply reply;
+    struct client *client;   /* NULL: it hung up; main loop only */
+    struct modbus_call call; /* the worker's, with the next two, until it is done */
+    enum outcome outcome;
     struct driver_error error;
     struct pending *next; /* in control->done */
 };
@@ -137,30 +137,27 @@ static void answer_read(struct client *client, const struct pending *pending)
                     pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
         return;
     }
-    if (pending->reply.exception) {
+    if (pending->call.reply.exception) {
         strbuf_addf(&client->out,
                     "{\"result\":\"failed\",\"reason\":\"exception-%u\",\"exception\":%u}\n",
-                    pending->reply.exception, pending->reply.exception);
+                    pending->call.reply.exception, pending->call.reply.exception);
         return;
     }
     strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
-    for (size_t i = 0; i < pending->request.count; i++) {
+    for (size_t i = 0; i < pending->call.request.count; i++) {
         if (i > 0)
             strbuf_add_char(&client->out, ',');
-        strbuf_add_u64(&client->out, pending->reply.values[i]);
+        strbuf_add_u64(&client->out, pending->call.reply.values[i]);
     }
     strbuf_add(&client->out, "]}\n");
 }
 
 /* A worker thread of a line: hands the result to the main loop. */
-static void read_done(void *context, enum outcome outcome, const struct driver_reply *reply,
-                      const struct driver_error *error)
+static void read_done(void *context, enum outcome outcome, const struct driver_error *error)
 {
     struct pending *pending = context;
     struct local_socket *control = pending->control;
     pending->outcome = outcome;
-    if (reply)
-        pending->reply = *reply;
     if (error)
         pending->error = *error;
     pthread_mutex_lock(&control->lock);
@@ -182,33 +179,32 @@ static bool take_number(const json_t *request, const char *key, long long min, l
 }
 
 /* Returns NULL, or what is wrong. */
-static const char *parse_read(const json_t *object, struct driver_request *request)
+static const char *parse_read(const json_t *object, struct modbus_request *request)
 {
     long long unit, address, count;
     const char *table = json_string_value(json_object_get(object, "table"));
     size_t index = 0;
-    while (table && driver_table_names[index] && strcmp(driver_table_names[index], table) != 0)
+    while (table && modbus_table_names[index] && strcmp(modbus_table_names[index], table) != 0)
         index++;
-    if (!table || !driver_table_names[index])
+    if (!table || !modbus_table_names[index])
         return "table: coil, discrete, input or holding";
     if (!take_number(object, "unit", 0, 255, &unit))
         return "unit: 0 to 255";
     if (!take_number(object, "address", 0, 65535, &address))
         return "address: 0 to 65535, as on the wire";
-    bool bits = index == DRIVER_COIL || index == DRIVER_DISCRETE;
-    if (!take_number(object, "count", 1, bits ? 2000 : 125, &count) || address + count > 65536)
+    long long most =
+        modbus_table_is_bits((uint8_t)index) ? MODBUS_READ_BITS_MAX : MODBUS_READ_REGISTERS_MAX;
+    if (!take_number(object, "count", 1, most, &count) || address + count > 65536)
         return "count: 1 to 125 registers or 1 to 2000 bits, not beyond address 65535";
-    *request = (struct driver_request){.unit = (uint8_t)unit,
-                                       .table = (uint8_t)index,
-                                       .address = (uint16_t)address,
-                                       .count = (uint16_t)count};
+    *request = modbus_read_request((uint8_t)unit, (enum modbus_table)index, (uint16_t)address,
+                                   (uint16_t)count);
     return NULL;
 }
 
 static void start_read(struct client *client, const json_t *object)
 {
     struct local_socket *control = client->control;
-    struct driver_request request;
+    struct modbus_request request;
     const char *bus = json_string_value(json_object_get(object, "bus"));
     const char *problem = bus ? parse_read(object, &request) : "bus: its name";
     if (problem) {
@@ -218,9 +214,10 @@ static void start_read(struct client *client, const json_t *object)
     struct pending *pending = memory_zeroed(1, sizeof(*pending));
     pending->control = control;
     pending->client = client;
-    pending->request = request;
+    pending->call.request = request;
+    const struct driver_request asked = modbus_call_request(&pending->call);
     int outcome =
-        control->callbacks.read(control->callbacks.context, bus, &request, read_done, pending);
+        control->callbacks.read(control->callbacks.context, bus, &asked, read_done, pending);
     if (outcome == -ENOENT) {
         free(pending);
         refuse_with(client, ",\"absent\":true", "the agent has no such line");

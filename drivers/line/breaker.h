@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_DRIVERS_LINE_BREAKER_H
 #define SALLYPORT_DRIVERS_LINE_BREAKER_H
 
-#include "drivers/line/line.h"
+#include "drivers/line/line_state.h"
 
 #include <stdbool.h>
 #include <stdint.h>

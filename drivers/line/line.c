@@ -6,6 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "drivers/line/line_worker.h"
 
 #include <assert.h>
@@ -91,7 +92,7 @@ static int add_group(struct line *line, const struct config_device *device, cons
     if (line->driver->cost_us)
         group->cost_us = line->driver->cost_us(line->instance, group->poll);
     size_t slots = slots_of(device, group);
-    line->batch.capacity = slots > line->batch.capacity ? slots : line->batch.capacity;
+    line->batch.capacity = max_size(line->batch.capacity, slots);
     return 0;
 }
 
@@ -131,6 +132,8 @@ static int plan(struct line *line)
     line->units = memory_zeroed(n_units, sizeof(*line->units));
     line->devices = memory_zeroed(n_units, sizeof(*line->devices));
     int result = line->driver->create(&line->host, &line->instance);
+    if (result >= 0)
+        line->link = line->driver->link(line->instance);
     for (size_t i = 0; i < line->config->n_devices && result >= 0; i++) {
         if (line->config->devices[i].bus == line->bus)
             result = add_unit(line, i);
@@ -282,18 +285,6 @@ int line_request(struct line *line, const struct driver_request *request, line_r
     return result;
 }
 
-/* By convention a driver calls the key of its response timeout so. */
-static int64_t timeout_us(const struct line *line)
-{
-    const struct option *row = option_find(&line->driver->config.bus, "timeout_ms");
-    if (!row || row->type != OPTION_INT)
-        return 0;
-    const char *options = line->config->buses[line->bus].options;
-    int64_t timeout_ms;
-    memcpy(&timeout_ms, options + row->offset, sizeof(timeout_ms));
-    return timeout_ms * 1000;
-}
-
 void line_get_budget(struct line *line, struct line_budget *ret_budget)
 {
     double cycle_us = 0, load = 0, worst_us = 0;
@@ -306,7 +297,7 @@ void line_get_budget(struct line *line, struct line_budget *ret_budget)
                     (double)line->schedule.groups[k].interval_ns;
         }
         cycle_us += unit_us;
-        double silent_us = (double)timeout_us(line) * (double)unit->n_groups - unit_us;
+        double silent_us = (double)line->link.timeout_us * (double)unit->n_groups - unit_us;
         worst_us = silent_us > worst_us ? silent_us : worst_us;
     }
     *ret_budget = (struct line_budget){cycle_us / 1e6, load, (cycle_us + worst_us) / 1e6};

@@ -10,31 +10,13 @@
 #define SALLYPORT_DRIVERS_LINE_LINE_H
 
 #include "drivers/driver.h"
+#include "drivers/line/line_callbacks.h"
+#include "drivers/line/line_state.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct line; /* opaque */
-
-/* How a line reaches up. Called by the worker thread; must not block. */
-struct line_callbacks {
-    /* Takes a finished batch as a copy. Returns false when there is no room. */
-    bool (*deliver)(void *context, const union slot *slots, size_t n_slots);
-    void *context;
-};
-
-enum line_state {
-    LINE_CONNECTING, /* not connected yet since the start */
-    LINE_UP,
-    LINE_DOWN, /* lost or refused; trying again with back-off */
-};
-
-enum device_state {
-    UNIT_UNKNOWN, /* never asked */
-    UNIT_OK,
-    UNIT_FAILING, /* failed, but fewer times in a row than trip the breaker */
-    UNIT_TRIPPED,
-};
 
 /* A snapshot for the status; plain numbers, taken without stopping the worker. */
 struct line_health {
@@ -79,13 +61,12 @@ void line_get_device_health(struct line *line, size_t device, struct device_heal
 
 /*
  * Puts a request into the line's mailbox; DONE is called by the worker thread when it ended. It is
- * served before the next poll, and dials when the line is not connected. Returns 0, -EBUSY while
- * another request is waiting or being served, or -ENOTCONN when the line does not run. When the
- * line stops first, DONE is called with OUTCOME_DISCONNECTED.
+ * served before the next poll, and dials when the line is not connected. What it asks for and its
+ * reply stay the caller's, and belong to the worker until DONE. A request whose connection broke is
+ * repeated once, if it may be. Returns 0, -EBUSY while another request is waiting or being served,
+ * or -ENOTCONN when the line does not run. When the line stops first, DONE is called with
+ * OUTCOME_DISCONNECTED.
  */
-typedef void (*line_request_done)(void *context, enum outcome outcome,
-                                  const struct driver_reply *reply,
-                                  const struct driver_error *error);
 int line_request(struct line *line, const struct driver_request *request, line_request_done done,
                  void *context);
 

@@ -16,6 +16,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/min_max.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -106,7 +107,7 @@ static int64_t redial_delay(struct line *line)
     int64_t limit = REDIAL_FIRST_NS;
     for (unsigned i = 1; i < line->failed_dials && limit < REDIAL_MAX_NS; i++)
         limit *= 2;
-    limit = limit < REDIAL_MAX_NS ? limit : REDIAL_MAX_NS;
+    limit = min_i64(limit, REDIAL_MAX_NS);
     double share = (double)draw(line) / (double)UINT32_MAX;
     return REDIAL_MIN_NS + (int64_t)((double)(limit - REDIAL_MIN_NS) * share);
 }
@@ -165,14 +166,14 @@ static void settle_connection(struct line *line, enum outcome outcome,
         break;
     case OUTCOME_TIMEOUT:
         line->failed_dials = 0;
-        if (!line->driver->shared_wire)
-            hang_up(line); /* the late answer must not meet the next question */
+        if (!line->link.outlives_timeout)
+            hang_up(line);
         break;
     case OUTCOME_DISCONNECTED:
-        if (line->driver->shared_wire)
-            go_down(line, error);
-        else
+        if (line->link.redials)
             hang_up(line);
+        else
+            go_down(line, error);
         break;
     }
 }
@@ -180,7 +181,7 @@ static void settle_connection(struct line *line, enum outcome outcome,
 /* Whether a broken connection is worth one more try: see the decisions above. */
 static bool reconnect_after(struct line *line, enum outcome outcome)
 {
-    if (outcome != OUTCOME_DISCONNECTED || line->driver->shared_wire || atomic_load(&line->stop))
+    if (outcome != OUTCOME_DISCONNECTED || !line->link.redials || atomic_load(&line->stop))
         return false;
     hang_up(line);
     dial(line);
@@ -272,7 +273,7 @@ static void poll_group(struct line *line, size_t index)
         note_success(line, index, started, ended);
     else if (atomic_load(&line->stop))
         return; /* the driver gave up because we asked it to */
-    else if (outcome == OUTCOME_DISCONNECTED && (line->driver->shared_wire || !line->connected))
+    else if (outcome == OUTCOME_DISCONNECTED && (!line->link.redials || !line->connected))
         note_loss(line, index, &error);
     else
         note_failure(line, index, started, ended, &error);
@@ -283,11 +284,11 @@ static void poll_group(struct line *line, size_t index)
 /* ---- the mailbox ---- */
 
 static enum outcome ask(struct line *line, const struct driver_request *request,
-                        struct driver_reply *reply, struct driver_error *error)
+                        struct driver_error *error)
 {
-    if (!line->driver->request) {
-        driver_explain(error, "the driver %s has no registers to ask for",
-                       line->driver->config.name);
+    if (line->driver->service != request->service) {
+        driver_explain(error, "the driver %s does not offer %s", line->driver->config.name,
+                       request->service->name);
         return OUTCOME_UNSUPPORTED;
     }
     if (!line->connected)
@@ -298,11 +299,11 @@ static enum outcome ask(struct line *line, const struct driver_request *request,
         pthread_mutex_unlock(&line->lock);
         return OUTCOME_DISCONNECTED;
     }
-    enum outcome outcome = line->driver->request(line->instance, request, reply, error);
+    enum outcome outcome = line->driver->request(line->instance, request->body, error);
     beat(line);
-    if (reconnect_after(line, outcome)) {
+    if (request->may_repeat && reconnect_after(line, outcome)) {
         error->text[0] = 0;
-        outcome = line->driver->request(line->instance, request, reply, error);
+        outcome = line->driver->request(line->instance, request->body, error);
     }
     if (line->connected)
         settle_connection(line, outcome, error);
@@ -321,13 +322,13 @@ static bool read_mail(struct line *line, struct mailbox *ret_mail)
 }
 
 static void answer_mail(struct line *line, const struct mailbox *mail, enum outcome outcome,
-                        const struct driver_reply *reply, const struct driver_error *error)
+                        const struct driver_error *error)
 {
     pthread_mutex_lock(&line->lock);
     line->mailbox.full = false;
     atomic_store(&line->mail, false);
     pthread_mutex_unlock(&line->lock);
-    mail->done(mail->context, outcome, reply, error);
+    mail->done(mail->context, outcome, error);
 }
 
 static void serve_request(struct line *line)
@@ -335,19 +336,17 @@ static void serve_request(struct line *line)
     struct mailbox mail;
     if (!read_mail(line, &mail))
         return;
-    struct driver_reply reply = {.exception = 0};
     struct driver_error error = {""};
-    enum outcome outcome = ask(line, &mail.request, &reply, &error);
-    answer_mail(line, &mail, outcome, &reply, &error);
+    enum outcome outcome = ask(line, &mail.request, &error);
+    answer_mail(line, &mail, outcome, &error);
 }
 
 static void refuse_request(struct line *line)
 {
     struct mailbox mail;
-    const struct driver_reply reply = {.exception = 0};
     const struct driver_error error = {"the line is being stopped"};
     if (read_mail(line, &mail))
-        answer_mail(line, &mail, OUTCOME_DISCONNECTED, &reply, &error);
+        answer_mail(line, &mail, OUTCOME_DISCONNECTED, &error);
 }
 
 /* ---- the worker ---- */
@@ -383,7 +382,7 @@ static void take_turn(struct line *line)
     case TURN_WAIT:
         if (wanted && !line->connected && line->dial_at_ns < turn.at_ns)
             turn.at_ns = line->dial_at_ns;
-        wait_until(line, turn.at_ns < now + IDLE_MAX_NS ? turn.at_ns : now + IDLE_MAX_NS);
+        wait_until(line, min_i64(turn.at_ns, now + IDLE_MAX_NS));
         break;
     }
 }

@@ -7,7 +7,8 @@
 #ifndef SALLYPORT_DRIVERS_LINE_LINE_WORKER_H
 #define SALLYPORT_DRIVERS_LINE_LINE_WORKER_H
 
-#include "drivers/line/line.h"
+#include "drivers/line/line_callbacks.h"
+#include "drivers/line/line_state.h"
 #include "drivers/line/schedule.h"
 
 #include <pthread.h>
@@ -40,6 +41,7 @@ struct line {
     const struct driver *driver;
     void *instance;
     struct driver_host host;
+    struct driver_link link;
     struct line_callbacks callbacks;
     size_t phase, total;
 

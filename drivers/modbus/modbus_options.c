@@ -1,7 +1,7 @@
 /* The configuration keys that all Modbus drivers share, and what can be wrong with them. */
 #include "drivers/modbus/modbus_options.h"
 
-#include "drivers/modbus/modbus_pdu.h"
+#include "drivers/modbus/modbus_request.h"
 #include "drivers/modbus/tag.h"
 
 #include <assert.h>
@@ -30,7 +30,7 @@
              .type = OPTION_INT,                                                                   \
              .unit = "registers",                                                                  \
              .min = 0,                                                                             \
-             .max = PDU_MAX_REGISTERS,                                                             \
+             .max = MODBUS_READ_REGISTERS_MAX,                                                     \
              .fallback = "8",                                                                      \
              .reload = RELOAD_LINE,                                                                \
              .offset = offsetof(struct modbus_device, max_gap),                                    \
@@ -40,7 +40,7 @@
              .type = OPTION_INT,                                                                   \
              .unit = "registers",                                                                  \
              .min = 1,                                                                             \
-             .max = PDU_MAX_REGISTERS,                                                             \
+             .max = MODBUS_READ_REGISTERS_MAX,                                                     \
              .fallback = "120",                                                                    \
              .reload = RELOAD_LINE,                                                                \
              .offset = offsetof(struct modbus_device, max_registers),                              \
@@ -152,11 +152,11 @@ static bool check_place(const struct check *check, uint8_t *ret_table, uint16_t 
 static void check_type(const struct check *check, uint8_t table)
 {
     struct config_tag *tag = check->tag;
-    bool is_bit = pdu_is_bits(table) || check->where->bit >= 0;
+    bool is_bit = modbus_table_is_bits(table) || check->where->bit >= 0;
     if (!config_tag_has(tag, "type"))
         tag->type = is_bit ? VALUE_BOOL : VALUE_UINT16;
-    if (pdu_is_bits(table) && check->where->bit >= 0)
-        refuse(check, "bit", "a %s is one bit already; leave out `bit`", driver_table_names[table]);
+    if (modbus_table_is_bits(table) && check->where->bit >= 0)
+        refuse(check, "bit", "a %s is one bit already; leave out `bit`", modbus_table_names[table]);
     else if (is_bit && tag->type != VALUE_BOOL)
         refuse(check, "type", "%s: a single bit can only be a bool; leave out `type`",
                value_type_names[tag->type]);
@@ -169,7 +169,7 @@ static void check_extent(const struct check *check, uint8_t table, uint16_t addr
 {
     const struct config_tag *tag = check->tag;
     unsigned registers = tag_registers((enum value_type)tag->type, tag->length);
-    if (pdu_is_bits(table))
+    if (modbus_table_is_bits(table))
         return;
     if (address + registers > 65536)
         refuse(check, "address", "the value takes %u registers and ends behind the last address",
@@ -188,8 +188,8 @@ static void check_tag(const struct check *check)
         return;
     check_type(check, table);
     check_extent(check, table, address);
-    if (check->tag->writable && (table == DRIVER_DISCRETE || table == DRIVER_INPUT))
-        refuse(check, "writable", "the %s table can only be read", driver_table_names[table]);
+    if (check->tag->writable && (table == MODBUS_DISCRETE || table == MODBUS_INPUT))
+        refuse(check, "writable", "the %s table can only be read", modbus_table_names[table]);
 }
 
 void modbus_check_device(const struct config_bus *bus, struct config_device *device,
@@ -209,7 +209,7 @@ struct read_plan_limits modbus_limits(const struct modbus_device *device)
     return (struct read_plan_limits){
         .max_gap = (uint16_t)device->max_gap,
         .max_registers = (uint16_t)device->max_registers,
-        .max_bits = (uint16_t)(16 * device->max_registers), /* at most PDU_MAX_BITS */
+        .max_bits = (uint16_t)(16 * device->max_registers), /* at most MODBUS_READ_BITS_MAX */
     };
 }
 
@@ -222,7 +222,7 @@ struct read_plan_item modbus_item(const struct modbus_device *device, const stru
         tag_locate((enum tag_addressing)device->addressing, (enum tag_table)where->table,
                    where->address, &item.table, &item.address);
     assert(problem == TAG_PLACE_FINE); /* checked */
-    if (!pdu_is_bits(item.table))
+    if (!modbus_table_is_bits(item.table))
         item.count = (uint16_t)tag_registers((enum value_type)tag->type, tag->length);
     return item;
 }

@@ -6,6 +6,7 @@
 #define SALLYPORT_DRIVERS_MODBUS_MODBUS_OPTIONS_H
 
 #include "config/schema/config.h"
+#include "drivers/modbus/framing.h"
 #include "drivers/modbus/read_plan.h"
 
 /* A device on a Modbus bus. */
@@ -30,6 +31,16 @@ struct modbus_tag {
 extern const struct option modbus_tcp_device_rows[MODBUS_DEVICE_ROWS];
 extern const struct option modbus_rtu_device_rows[MODBUS_DEVICE_ROWS];
 extern const struct option modbus_tag_rows[MODBUS_TAG_ROWS];
+
+/* The row of the key `framing`, whose value, an index into framings_all, is MEMBER of TABLE. */
+#define MODBUS_FRAMING_ROW(table, member, framing_default)                                         \
+    {                                                                                              \
+        .key = "framing", .type = OPTION_ENUM, .names = framing_names,                             \
+        .fallback = (framing_default), .reload = RELOAD_LINE, .offset = offsetof(table, member),   \
+        .help = "How requests are packed: tcp (Modbus TCP: a header with a number), rtu (binary "  \
+                "with a checksum), or ascii (text). Over the network rtu and ascii are what "      \
+                "serial servers in transparent mode pass on."                                      \
+    }
 
 /* config_driver.check_device, as far as it is the same for all kinds of wire. */
 void modbus_check_device(const struct config_bus *bus, struct config_device *device,

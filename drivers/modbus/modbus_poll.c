@@ -100,17 +100,15 @@ struct modbus_poll *modbus_poll_free(struct modbus_poll *poll)
     return NULL;
 }
 
-static struct driver_request request_for(const struct modbus_poll *poll,
+static struct modbus_request request_for(const struct modbus_poll *poll,
                                          const struct read_plan_block *block)
 {
-    return (struct driver_request){.unit = poll->unit,
-                                   .table = block->table,
-                                   .address = block->address,
-                                   .count = block->count};
+    return modbus_read_request(poll->unit, (enum modbus_table)block->table, block->address,
+                               block->count);
 }
 
 bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
-                         struct driver_request *ret_request)
+                         struct modbus_request *ret_request)
 {
     if (i >= poll->n_blocks)
         return false;
@@ -127,7 +125,7 @@ static void put_bad(struct run *run, size_t first, size_t n_items, enum quality 
 
 static void put_values(struct run *run, const struct read_plan_block *block, const uint8_t *data)
 {
-    bool bits = pdu_is_bits(block->table);
+    bool bits = modbus_table_is_bits(block->table);
     for (size_t i = block->first; i < block->first + block->n_items; i++) {
         const struct read_plan_item *item = &run->poll->items[i];
         size_t at = (size_t)(item->address - block->address);
@@ -182,7 +180,7 @@ static void take_back(struct run *run, struct point *point)
 /* One request for BLOCK. Returns whether the unit answered; its tags have no samples yet. */
 static bool ask(struct run *run, const struct read_plan_block *block, struct pdu_reply *ret_reply)
 {
-    struct driver_request request = request_for(run->poll, block);
+    struct modbus_request request = request_for(run->poll, block);
     enum outcome outcome = run->exchange(run->line, &request, ret_reply, run->error);
     if (outcome == OUTCOME_OK) {
         run->bad_in_row = 0;
@@ -221,7 +219,7 @@ static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t re
     run->extra -= refused ? 1 : 0;
     struct read_plan_block block = read_plan_cover(run->poll->items, first, n_items);
     struct point *point = &run->poll->points[first];
-    struct pdu_reply reply = {0};
+    struct pdu_reply reply = {.exception = 0};
     if (!ask(run, &block, &reply))
         return false;
     if (!reply.exception) {
@@ -285,21 +283,23 @@ enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange
     return run.outcome;
 }
 
-enum outcome modbus_request_once(modbus_exchange exchange, void *line,
-                                 const struct driver_request *request, struct driver_reply *reply,
+enum outcome modbus_request_once(modbus_exchange exchange, void *line, struct modbus_call *call,
                                  struct driver_error *error)
 {
-    if (!pdu_valid(request)) {
+    const struct modbus_request *request = &call->request;
+    if (!modbus_request_is_valid(request)) {
         driver_explain(error, "ask for 1 to %u values that end at address 65535 or before",
-                       pdu_is_bits(request->table) ? PDU_MAX_BITS : PDU_MAX_REGISTERS);
+                       modbus_request_most(request->function));
         return OUTCOME_UNSUPPORTED;
     }
-    struct pdu_reply got = {0};
+    struct pdu_reply got = {.exception = 0};
     enum outcome outcome = exchange(line, request, &got, error);
     if (outcome != OUTCOME_OK)
         return outcome;
-    reply->exception = got.exception;
-    for (size_t i = 0; !got.exception && i < request->count; i++)
-        reply->values[i] = pdu_value(request, got.data, i);
+    call->reply.exception = got.exception;
+    if (got.exception || modbus_request_is_write(request))
+        return OUTCOME_OK;
+    for (size_t i = 0; i < request->count; i++)
+        call->reply.values[i] = pdu_value(request, got.data, i);
     return OUTCOME_OK;
 }

@@ -17,7 +17,7 @@
 struct modbus_poll; /* opaque */
 
 /* How a request is carried out: OUTCOME_OK with REPLY filled, else with ERROR filled. */
-typedef enum outcome (*modbus_exchange)(void *line, const struct driver_request *request,
+typedef enum outcome (*modbus_exchange)(void *line, const struct modbus_request *request,
                                         struct pdu_reply *reply, struct driver_error *error);
 
 /* Plans the tags TAGS[0..N_TAGS-1] of DEVICE, whose options are the Modbus ones, checked. */
@@ -27,7 +27,7 @@ struct modbus_poll *modbus_poll_free(struct modbus_poll *poll); /* accepts NULL,
 
 /* Request I of the plan as it stands. Returns false when there are no more. */
 bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
-                         struct driver_request *ret_request);
+                         struct modbus_request *ret_request);
 
 /*
  * Does what driver->read() promises. NOW_NS is clock_mono_ns(). One bad reply costs the tags of
@@ -36,9 +36,8 @@ bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
 enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange, void *line,
                               int64_t now_ns, struct batch *batch, struct driver_error *error);
 
-/* Does what driver->request() promises. */
-enum outcome modbus_request_once(modbus_exchange exchange, void *line,
-                                 const struct driver_request *request, struct driver_reply *reply,
+/* Does what driver->request() promises for the modbus_service: carries out CALL. */
+enum outcome modbus_request_once(modbus_exchange exchange, void *line, struct modbus_call *call,
                                  struct driver_error *error);
 
 #endif

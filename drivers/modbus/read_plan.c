@@ -1,7 +1,7 @@
 /* Tags to a minimal list of requests. Pure. */
 #include "drivers/modbus/read_plan.h"
 
-#include "drivers/modbus/modbus_pdu.h"
+#include "drivers/modbus/modbus_request.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static bool fits(const struct read_plan_block *block, const struct read_plan_ite
         return false;
     if (item->address > end_of(block->address, block->count) + limits->max_gap)
         return false;
-    uint16_t cap = pdu_is_bits(item->table) ? limits->max_bits : limits->max_registers;
+    uint16_t cap = modbus_table_is_bits(item->table) ? limits->max_bits : limits->max_registers;
     return end_of(item->address, item->count) - block->address <= cap;
 }
 

@@ -15,7 +15,7 @@
 struct read_plan_item {
     uint16_t address, count; /* count: at least 1 */
     uint16_t tag;            /* the caller's; not looked at */
-    uint8_t table;           /* enum driver_table */
+    uint8_t table;           /* enum modbus_table */
     bool apart; /* a block must begin here: the one before must not be merged with it */
 };
 

@@ -1,7 +1,7 @@
 /* Address notations, and registers to values. Pure. */
 #include "drivers/modbus/tag.h"
 
-#include "drivers/driver.h"
+#include "drivers/modbus/modbus_request.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,13 +18,13 @@ static const struct {
     int32_t first, last;
     uint8_t table;
 } modicon_ranges[] = {
-    {1, 9999, DRIVER_COIL},
-    {10001, 19999, DRIVER_DISCRETE},
-    {100001, 165536, DRIVER_DISCRETE},
-    {30001, 39999, DRIVER_INPUT},
-    {300001, 365536, DRIVER_INPUT},
-    {40001, 49999, DRIVER_HOLDING},
-    {400001, 465536, DRIVER_HOLDING},
+    {1, 9999, MODBUS_COIL},
+    {10001, 19999, MODBUS_DISCRETE},
+    {100001, 165536, MODBUS_DISCRETE},
+    {30001, 39999, MODBUS_INPUT},
+    {300001, 365536, MODBUS_INPUT},
+    {40001, 49999, MODBUS_HOLDING},
+    {400001, 465536, MODBUS_HOLDING},
 };
 
 static enum tag_place_problem locate_modicon(enum tag_table table, int64_t number,
@@ -53,7 +53,7 @@ enum tag_place_problem tag_locate(enum tag_addressing addressing, enum tag_table
         return TAG_PLACE_BELOW;
     if (address > UINT16_MAX)
         return TAG_PLACE_BEYOND;
-    *ret_table = table == TAG_TABLE_AUTO ? DRIVER_HOLDING : (uint8_t)(table - 1);
+    *ret_table = table == TAG_TABLE_AUTO ? MODBUS_HOLDING : (uint8_t)(table - 1);
     *ret_address = (uint16_t)address;
     return TAG_PLACE_FINE;
 }

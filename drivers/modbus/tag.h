@@ -18,7 +18,7 @@ enum tag_addressing {
 };
 extern const char *const tag_addressing_names[]; /* NULL-terminated, same order */
 
-/* The table as configured; TAG_TABLE_AUTO + 1 onwards are in the order of enum driver_table. */
+/* The table as configured; TAG_TABLE_AUTO + 1 onwards are in the order of enum modbus_table. */
 enum tag_table {
     TAG_TABLE_AUTO,
     TAG_TABLE_COIL,

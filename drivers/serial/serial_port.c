@@ -6,43 +6,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/serial.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
-const char *const serial_parity_names[] = {"none", "even", "odd", NULL};
-
-static const struct {
-    int64_t baud;
-    speed_t code;
-} speeds[] = {
-    {300, B300},       {600, B600},       {1200, B1200},     {2400, B2400},     {4800, B4800},
-    {9600, B9600},     {19200, B19200},   {38400, B38400},   {57600, B57600},   {115200, B115200},
-    {230400, B230400}, {460800, B460800}, {500000, B500000}, {921600, B921600}, {1000000, B1000000},
-};
-
-static const speed_t *find_speed(int64_t baud)
+/* Whether PORT took over the rate: setting it reports success even when it did not. */
+static bool baud_is_set(int port, int64_t baud)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(speeds); i++) {
-        if (speeds[i].baud == baud)
-            return &speeds[i].code;
-    }
-    return NULL;
-}
-
-bool serial_baud_is_known(int64_t baud)
-{
-    return find_speed(baud) != NULL;
-}
-
-bool serial_baud_is_set(int port, int64_t baud)
-{
-    const speed_t *speed = find_speed(baud);
     struct termios settings;
-    return speed && tcgetattr(port, &settings) == 0 && cfgetospeed(&settings) == *speed;
+    speed_t code;
+    return serial_baud_code(baud, &code) && tcgetattr(port, &settings) == 0 &&
+           cfgetospeed(&settings) == code;
 }
 
 static const struct {
@@ -52,7 +32,8 @@ static const struct {
     {ENOENT, "there is no such device: is the adapter plugged in?"},
     {ENODEV, "there is no such device: is the adapter plugged in?"},
     {ENXIO, "there is no such device: is the adapter plugged in?"},
-    {EACCES, "not allowed: the service's user has to be a member of the device's group (dialout)"},
+    {EACCES, "not allowed: the agent's user must be in the group that owns the device (dialout)"},
+    {EPERM, "not allowed: the agent's user must be in the group that owns the device (dialout)"},
     {EBUSY, "another program uses it: stop that one, or give it another port"},
     {EWOULDBLOCK, "another program uses it: stop that one, or give it another port"},
     {ENOTTY, "this is no serial port: check the key `device`"},
@@ -70,51 +51,103 @@ static int explain(const char *device, int error, char *problem, size_t room)
     return -error;
 }
 
-static tcflag_t character_flags(const struct serial_settings *settings)
+/*
+ * A pseudo terminal (a port of another machine, a simulator) has no parity bits, only characters
+ * of 8 bits. The C library reports that as an error when nothing else was to be changed.
+ */
+static bool is_pseudo_terminal(int port)
+{
+    struct stat about;
+    if (fstat(port, &about) < 0)
+        return false;
+    return major(about.st_rdev) >= 136 && major(about.st_rdev) <= 143; /* Unix98, kernel's list */
+}
+
+static tcflag_t character_flags(const struct serial_options *options, bool pseudo)
 {
     tcflag_t flags = CLOCAL | CREAD; /* no modem lines */
-    flags |= settings->data_bits == 7 ? CS7 : CS8;
-    flags |= settings->stop_bits == 2 ? CSTOPB : 0;
-    flags |= settings->parity == SERIAL_NONE ? 0 : PARENB;
-    flags |= settings->parity == SERIAL_ODD ? PARODD : 0;
+    flags |= options->data_bits == 7 && !pseudo ? CS7 : CS8;
+    flags |= options->stop_bits == 2 ? CSTOPB : 0;
+    flags |= options->parity == SERIAL_NONE || pseudo ? 0 : PARENB;
+    flags |= options->parity == SERIAL_ODD ? PARODD : 0;
     return flags;
 }
 
 /* A character with a wrong parity is read as NUL. */
-static int set_up(int port, const struct serial_settings *settings)
+static int set_characters(int port, const struct serial_options *options)
 {
-    const speed_t *speed = find_speed(settings->baud);
     struct termios wanted;
-    if (!speed)
+    speed_t code;
+    if (!serial_baud_code(options->baud, &code))
         return -EINVAL;
     if (tcgetattr(port, &wanted) < 0)
         return -errno;
     cfmakeraw(&wanted);
-    wanted.c_cflag = character_flags(settings);
-    wanted.c_iflag = settings->parity == SERIAL_NONE ? 0 : INPCK;
+    wanted.c_cflag = character_flags(options, is_pseudo_terminal(port));
+    wanted.c_iflag = options->parity == SERIAL_NONE ? 0 : INPCK;
     wanted.c_cc[VMIN] = 1; /* so that reading nothing is told from a hang-up */
     wanted.c_cc[VTIME] = 0;
-    if (cfsetspeed(&wanted, *speed) < 0 || tcsetattr(port, TCSANOW, &wanted) < 0)
+    if (cfsetspeed(&wanted, code) < 0 || tcsetattr(port, TCSANOW, &wanted) < 0)
         return -errno;
-    return serial_baud_is_set(port, settings->baud) ? 0 : -EINVAL;
+    return baud_is_set(port, options->baud) ? 0 : -EINVAL;
 }
 
-int serial_open(const struct serial_settings *settings, char *problem, size_t room)
+/* Lets the kernel switch the direction of an RS-485 transceiver: user space would be too slow. */
+static int set_rs485(int port, bool on)
+{
+    struct serial_rs485 mode;
+    memset(&mode, 0, sizeof(mode));
+    if (ioctl(port, TIOCGRS485, &mode) < 0)
+        return on ? -errno : 0;
+    if (!on && !(mode.flags & SER_RS485_ENABLED))
+        return 0;
+    mode.flags = on ? SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND : 0;
+    if (ioctl(port, TIOCSRS485, &mode) < 0 || ioctl(port, TIOCGRS485, &mode) < 0)
+        return -errno;
+    return on == ((mode.flags & SER_RS485_ENABLED) != 0) ? 0 : -EOPNOTSUPP;
+}
+
+/* Some USB adapters hold back what they receive for 16 ms unless they are asked not to. */
+static void ask_for_low_latency(int port)
+{
+    struct serial_struct settings;
+    if (ioctl(port, TIOCGSERIAL, &settings) < 0)
+        return;
+    settings.flags = (int)((unsigned)settings.flags | ASYNC_LOW_LATENCY);
+    (void)ioctl(port, TIOCSSERIAL, &settings); /* a wish: not every driver has it */
+}
+
+/* Returns 0, or a negative errno with PROBLEM filled. */
+static int set_up(int port, const struct serial_options *options, char *problem, size_t room)
+{
+    if (flock(port, LOCK_EX | LOCK_NB) < 0)
+        return explain(options->device, errno == EWOULDBLOCK ? EBUSY : errno, problem, room);
+    int result = set_characters(port, options);
+    if (result < 0)
+        return explain(options->device, -result, problem, room);
+    result = set_rs485(port, options->rs485 == SERIAL_RS485_ON);
+    if (result < 0) {
+        (void)snprintf(problem, room,
+                       "%s cannot be switched to rs485 = \"%s\": %s; most USB adapters switch by "
+                       "themselves and need \"off\"",
+                       options->device, serial_rs485_names[options->rs485], strerror(-result));
+        return result;
+    }
+    if (!is_pseudo_terminal(port))   /* it would outlast us there, until its other end is closed */
+        (void)ioctl(port, TIOCEXCL); /* for those who do not lock; root is not kept out */
+    ask_for_low_latency(port);
+    (void)tcflush(port, TCIOFLUSH);
+    return 0;
+}
+
+int serial_open(const struct serial_options *options, char *problem, size_t room)
 {
     CLEANUP(descriptor_close)
-    int port = open(settings->device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    int port = open(options->device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (port < 0)
-        return explain(settings->device, errno, problem, room);
+        return explain(options->device, errno, problem, room);
     if (!isatty(port))
-        return explain(settings->device, ENOTTY, problem, room);
-    if (flock(port, LOCK_EX | LOCK_NB) < 0)
-        return explain(settings->device, errno, problem, room);
-    (void)ioctl(port, TIOCEXCL); /* for those who do not lock; root is not kept out */
-    int result = set_up(port, settings);
-    if (result < 0)
-        return explain(settings->device, -result, problem, room);
-    (void)tcflush(port, TCIOFLUSH);
-    int opened = port;
-    port = -1;
-    return opened;
+        return explain(options->device, ENOTTY, problem, room);
+    int result = set_up(port, options, problem, room);
+    return result < 0 ? result : descriptor_take(&port);
 }

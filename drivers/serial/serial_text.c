@@ -9,6 +9,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "drivers/driver.h"
+#include "drivers/serial/serial_options.h"
 #include "drivers/serial/serial_port.h"
 #include "drivers/text_number.h"
 #include "drivers/wait.h"
@@ -28,9 +29,8 @@
 /* ---- keys ---- */
 
 struct text_bus {
-    char *device;
-    int64_t baud, data_bits, stop_bits, timeout_ms;
-    int parity;       /* enum serial_parity */
+    struct serial_options serial;
+    int64_t timeout_ms;
     char *poll;       /* NULL: the instrument talks by itself */
     char *terminator; /* not empty */
 };
@@ -44,44 +44,7 @@ struct text_tag {
 };
 
 static const struct option bus_rows[] = {
-    {.key = "device",
-     .type = OPTION_PATH,
-     .flags = OPTION_REQUIRED,
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct text_bus, device),
-     .help = "The serial port; names under /dev/serial/by-id stay the same.",
-     .example = "/dev/ttyS2"},
-    {.key = "baud",
-     .type = OPTION_INT,
-     .min = 300,
-     .max = 1000000,
-     .fallback = "9600",
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct text_bus, baud),
-     .help = "Bits per second."},
-    {.key = "parity",
-     .type = OPTION_ENUM,
-     .names = serial_parity_names,
-     .fallback = "none",
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct text_bus, parity),
-     .help = "The parity bit of each character."},
-    {.key = "data_bits",
-     .type = OPTION_INT,
-     .min = 7,
-     .max = 8,
-     .fallback = "8",
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct text_bus, data_bits),
-     .help = "Bits of each character."},
-    {.key = "stop_bits",
-     .type = OPTION_INT,
-     .min = 1,
-     .max = 2,
-     .fallback = "1",
-     .reload = RELOAD_LINE,
-     .offset = offsetof(struct text_bus, stop_bits),
-     .help = "Stop bits after each character."},
+    SERIAL_OPTION_ROWS(struct text_bus, serial, "/dev/ttyS2", "9600", "none"),
     {.key = "poll",
      .type = OPTION_BYTES,
      .min = 1,
@@ -126,10 +89,7 @@ static const struct option tag_rows[] = {
 static void check_bus(const struct config_bus *bus, struct findings *findings)
 {
     const struct text_bus *options = bus->options;
-    if (!serial_baud_is_known(options->baud))
-        findings_add(findings, FINDING_ERROR, bus->where, "baud",
-                     "%lld is no usual rate; give one like 1200, 9600, 19200, 38400 or 115200",
-                     (long long)options->baud);
+    serial_options_check(bus, &options->serial, findings);
 }
 
 static void check_tag(struct config_tag *tag, struct findings *findings)
@@ -255,10 +215,7 @@ static void begin_within_line(struct text_line *line)
 static int connect_line(void *instance, struct driver_error *error)
 {
     struct text_line *line = instance;
-    const struct text_bus *options = line->options;
-    const struct serial_settings settings = {options->device, options->baud, options->parity,
-                                             options->data_bits, options->stop_bits};
-    int port = serial_open(&settings, error->text, sizeof(error->text));
+    int port = serial_open(&line->options->serial, error->text, sizeof(error->text));
     if (port < 0)
         return port;
     line->port = port;
@@ -460,7 +417,7 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
 {
     struct text_line *line = instance;
     struct text_poll *poll = plan;
-    const char *device = line->options->device;
+    const char *device = line->options->serial.device;
     begin_poll(poll);
     int result = exchange(line, poll);
     if (result < 0 && result != -ECANCELED && result != -EAGAIN) {
@@ -481,6 +438,13 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
     for (size_t i = 0; i < poll->n_searches; i++)
         put_value(poll, &poll->searches[i], batch);
     return OUTCOME_OK;
+}
+
+static struct driver_link link_of(const void *instance)
+{
+    const struct text_line *line = instance;
+    return (struct driver_link){
+        .timeout_us = line->options->timeout_ms * 1000, .outlives_timeout = true, .redials = false};
 }
 
 extern const struct driver serial_text_driver;
@@ -512,5 +476,5 @@ const struct driver serial_text_driver = {
     .connect = connect_line,
     .disconnect = disconnect_line,
     .read = read_poll,
-    .shared_wire = true,
+    .link = link_of,
 };

@@ -2,7 +2,7 @@
  * Tags of any kind with any registers: each gives exactly one sample that fits its type, and an
  * address is either refused or lies within its table.
  */
-#include "drivers/driver.h"
+#include "drivers/modbus/modbus_request.h"
 #include "drivers/modbus/tag.h"
 
 #include <assert.h>
@@ -26,7 +26,7 @@ static void check_place(const struct input *input)
     enum tag_table wanted = (enum tag_table)(input->table % 5);
     enum tag_place_problem problem = tag_locate((enum tag_addressing)(input->addressing % 3),
                                                 wanted, input->address, &table, &address);
-    assert((problem == TAG_PLACE_FINE) == (table <= DRIVER_HOLDING));
+    assert((problem == TAG_PLACE_FINE) == (table <= MODBUS_HOLDING));
     if (problem == TAG_PLACE_FINE && wanted != TAG_TABLE_AUTO)
         assert(table == (uint8_t)wanted - 1);
 }

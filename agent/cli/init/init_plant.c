@@ -114,7 +114,7 @@ void init_test_plant(const struct config *config, struct init_report *report)
     for (size_t i = 0; i < config->n_buses; i++) {
         const struct config_bus *bus = &config->buses[i];
         CLEANUP(plant_close) struct plant_line line = {.agent = -1};
-        if (!driver_of(bus->driver)->request)
+        if (!driver_of(bus->driver)->service)
             test_opening(config, bus, report);
         else if (plant_open(INIT, config, bus, &line) == CLI_DONE)
             test_units(config, i, &line, report);

@@ -37,11 +37,10 @@ static void test_units(void)
 static enum outcome outcome_now;
 static uint8_t exception_now;
 
-static enum outcome answer(void *line, const struct driver_request *request,
-                           struct driver_reply *reply, struct driver_error *error)
+static enum outcome answer(void *line, void *body, struct driver_error *error)
 {
-    (void)line, (void)request;
-    reply->exception = exception_now;
+    (void)line;
+    ((struct modbus_call *)body)->reply.exception = exception_now;
     driver_explain(error, "as told");
     return outcome_now;
 }
@@ -63,13 +62,21 @@ static int connect_at_once(void *line, struct driver_error *error)
     return 0;
 }
 
+static struct driver_link link_of(const void *line)
+{
+    (void)line;
+    return (struct driver_link){.outlives_timeout = true};
+}
+
 static void test_verdicts(void)
 {
     static const struct driver driver = {.create = create,
                                          .free = ignore,
                                          .connect = connect_at_once,
                                          .disconnect = ignore,
-                                         .request = answer};
+                                         .request = answer,
+                                         .service = &modbus_service,
+                                         .link = link_of};
     static const struct {
         enum outcome outcome;
         uint8_t exception;

@@ -3,6 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
+#include "drivers/modbus/modbus_request.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct fixture {
 static struct {
     line_request_done done;
     void *context;
-    struct driver_request request;
+    struct modbus_call *call;
 } asked;
 
 static void fake_status(void *context, struct strbuf *out)
@@ -48,7 +49,9 @@ static int fake_read(void *context, const char *bus, const struct driver_request
         return -EBUSY;
     if (strcmp(bus, "plc1") != 0)
         return -ENOENT;
-    asked.request = *request;
+    CU_ASSERT_PTR_EQUAL(request->service, &modbus_service);
+    CU_ASSERT_TRUE(request->may_repeat);
+    asked.call = request->body;
     asked.done = done;
     asked.context = done_context;
     return 0;
@@ -155,8 +158,9 @@ static void test_garbage(void)
 static void *answer_from_thread(void *unused)
 {
     (void)unused;
-    struct driver_reply reply = {.values = {17, 4}};
-    asked.done(asked.context, OUTCOME_OK, &reply, NULL);
+    asked.call->reply.values[0] = 17;
+    asked.call->reply.values[1] = 4;
+    asked.done(asked.context, OUTCOME_OK, NULL);
     return NULL;
 }
 
@@ -168,8 +172,8 @@ static void test_read(void)
     asked.done = NULL;
     while (!asked.done)
         CU_ASSERT_FATAL(sd_event_run(fixture.loop, 10000000) > 0);
-    CU_ASSERT_EQUAL(asked.request.address, 65534);
-    CU_ASSERT_EQUAL(asked.request.table, DRIVER_HOLDING);
+    CU_ASSERT_EQUAL(asked.call->request.address, 65534);
+    CU_ASSERT_EQUAL(asked.call->request.function, MODBUS_READ_HOLDING);
     pthread_t worker;
     CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, answer_from_thread, NULL), 0);
     TEST_TEXT_EQUAL(hear(&fixture, client), "{\"result\":\"ok\",\"values\":[17,4]}");

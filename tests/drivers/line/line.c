@@ -6,7 +6,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
-#include "drivers/driver_table.h"
 #include "drivers/line/breaker.h"
 #include "tests/support/test.h"
 
@@ -51,7 +50,6 @@ struct rig {
     size_t text_length;            /* of the last text */
     unsigned done;                 /* requests answered */
     enum outcome done_outcome;
-    struct driver_reply done_reply;
     char done_error[160];
     pthread_t done_thread, read_thread;
 
@@ -204,9 +202,16 @@ static enum outcome fake_read(void *instance, void *plan, struct batch *batch,
     return outcome;
 }
 
-static enum outcome fake_request(void *instance, const struct driver_request *request,
-                                 struct driver_reply *reply, struct driver_error *error)
+/* What a request asks, and its reply. */
+struct fake_body {
+    int address, value;
+};
+
+static const struct driver_service fake_service = {.name = "fake requests"};
+
+static enum outcome fake_request(void *instance, void *body, struct driver_error *error)
 {
+    struct fake_body *asked = body;
     struct rig *rig = ((struct fake_line *)instance)->rig;
     pthread_mutex_lock(&rig->lock);
     rig->requests++;
@@ -214,9 +219,10 @@ static enum outcome fake_request(void *instance, const struct driver_request *re
     pthread_cond_broadcast(&rig->news);
     while (rig->request_hangs)
         pthread_cond_wait(&rig->news, &rig->lock);
-    enum outcome outcome = rig->request_outcome;
+    enum outcome outcome = rig->breaks_once ? OUTCOME_DISCONNECTED : rig->request_outcome;
+    rig->breaks_once = false;
     pthread_mutex_unlock(&rig->lock);
-    reply->values[0] = request->address;
+    asked->value = asked->address;
     if (outcome != OUTCOME_OK)
         (void)snprintf(error->text, sizeof(error->text), "no answer");
     return outcome;
@@ -229,24 +235,44 @@ static int64_t fake_cost(void *instance, const void *plan)
     return (int64_t)((const struct fake_poll *)plan)->n_tags * 10000;
 }
 
-static const struct option bus_rows[] = {
-    {.key = "timeout_ms", .type = OPTION_INT, .offset = offsetof(struct fake_bus, timeout_ms)}};
+static int64_t timeout_of(const void *instance)
+{
+    const struct fake_bus *bus = ((const struct fake_line *)instance)->rig->bus.options;
+    return bus->timeout_ms * 1000;
+}
 
-#define FAKE_DRIVER(wire, ask)                                                                     \
+static struct driver_link connection_link(const void *instance)
+{
+    return (struct driver_link){timeout_of(instance), .outlives_timeout = false, .redials = true};
+}
+
+static struct driver_link port_link(const void *instance)
+{
+    return (struct driver_link){timeout_of(instance), .outlives_timeout = true, .redials = false};
+}
+
+/* A serial line at the far end of a connection. */
+static struct driver_link far_link(const void *instance)
+{
+    return (struct driver_link){timeout_of(instance), .outlives_timeout = true, .redials = true};
+}
+
+#define FAKE_DRIVER(kind, ask, asks)                                                               \
     {                                                                                              \
-        .config = {.name = "fake", .bus = {.rows = bus_rows, .n_rows = 1}}, .create = fake_create, \
-        .free = fake_free, .prepare = fake_prepare, .poll_free = fake_poll_free,                   \
-        .connect = fake_connect, .disconnect = fake_disconnect, .read = fake_read,                 \
-        .request = (ask), .cost_us = fake_cost, .shared_wire = (wire)                              \
+        .config = {.name = "fake"}, .create = fake_create, .free = fake_free,                      \
+        .prepare = fake_prepare, .poll_free = fake_poll_free, .connect = fake_connect,             \
+        .disconnect = fake_disconnect, .read = fake_read, .request = (ask), .service = (asks),     \
+        .cost_us = fake_cost, .link = (kind)                                                       \
     }
-static const struct driver tcp = FAKE_DRIVER(false, fake_request);
-static const struct driver serial = FAKE_DRIVER(true, fake_request);
-static const struct driver mute = FAKE_DRIVER(true, NULL);
+static const struct driver tcp = FAKE_DRIVER(connection_link, fake_request, &fake_service);
+static const struct driver serial = FAKE_DRIVER(port_link, fake_request, &fake_service);
+static const struct driver far = FAKE_DRIVER(far_link, fake_request, &fake_service);
+static const struct driver mute = FAKE_DRIVER(port_link, NULL, NULL);
 
 /* These take the place of the generated table. */
-const struct driver *const drivers_all[] = {&tcp, &serial, &mute, NULL};
-const struct config_driver *const drivers_all_config[] = {&tcp.config, &serial.config, &mute.config,
-                                                          NULL};
+const struct driver *const drivers_all[] = {&tcp, &serial, &far, &mute, NULL};
+const struct config_driver *const drivers_all_config[] = {&tcp.config, &serial.config, &far.config,
+                                                          &mute.config, NULL};
 
 /* ---- the other side ---- */
 
@@ -282,14 +308,12 @@ static bool take(void *context, const union slot *slots, size_t n_slots)
     return !full;
 }
 
-static void answered(void *context, enum outcome outcome, const struct driver_reply *reply,
-                     const struct driver_error *error)
+static void answered(void *context, enum outcome outcome, const struct driver_error *error)
 {
     struct rig *rig = context;
     pthread_mutex_lock(&rig->lock);
     rig->done++;
     rig->done_outcome = outcome;
-    rig->done_reply = *reply;
     memcpy(rig->done_error, error->text, sizeof(rig->done_error));
     rig->done_thread = pthread_self();
     pthread_cond_broadcast(&rig->news);
@@ -628,21 +652,51 @@ static void test_slow_values_after_an_outage(void)
 
 /* ---- requests ---- */
 
-static const struct driver_request some_request = {.table = DRIVER_HOLDING, .address = 77};
+static struct fake_body some_body;
+static const struct driver_request some_request = {
+    .service = &fake_service, .body = &some_body, .may_repeat = true};
 
 static void test_request(void)
 {
     struct rig *rig = rig_new(&tcp, 1, 5);
     rig_start(rig);
     WAIT_FOR(rig->values[0] >= 1);
+    some_body = (struct fake_body){.address = 77};
     CU_ASSERT_EQUAL(line_request(rig->line, &some_request, answered, rig), 0);
     WAIT_FOR(rig->done == 1);
     CU_ASSERT_EQUAL(GET(done_outcome), OUTCOME_OK);
-    CU_ASSERT_EQUAL(rig->done_reply.values[0], 77);
+    CU_ASSERT_EQUAL(some_body.value, 77);
     CU_ASSERT_TRUE(pthread_equal(rig->done_thread, rig->read_thread));
     unsigned before = GET(values[0]);
     WAIT_FOR(rig->values[0] > before);
     rig_free(rig);
+}
+
+/* The connection breaks while it is asked: who asked cannot know whether it was carried out. */
+static void break_once(const struct driver *driver, bool may_repeat, enum outcome outcome,
+                       unsigned requests)
+{
+    struct rig *rig = rig_new(driver, 1, 86400000);
+    rig_start(rig);
+    WAIT_FOR(rig->values[0] == 1);
+    SET(breaks_once = true);
+    struct driver_request request = some_request;
+    request.may_repeat = may_repeat;
+    CU_ASSERT_EQUAL(line_request(rig->line, &request, answered, rig), 0);
+    WAIT_FOR(rig->done == 1);
+    CU_ASSERT_EQUAL(GET(done_outcome), outcome);
+    CU_ASSERT_EQUAL(GET(requests), requests);
+    WAIT_FOR(rig->connects == 2); /* either way the line is made again */
+    rig_free(rig);
+}
+
+static void test_request_is_repeated_only_if_it_may_be(void)
+{
+    break_once(&tcp, true, OUTCOME_OK, 2);
+    break_once(&tcp, false, OUTCOME_DISCONNECTED, 1);
+    break_once(&far, true, OUTCOME_OK, 2);
+    break_once(&far, false, OUTCOME_DISCONNECTED, 1);
+    break_once(&serial, true, OUTCOME_DISCONNECTED, 1);
 }
 
 static void test_one_request_at_a_time(void)
@@ -797,6 +851,7 @@ TEST_MAIN("line", {"polls every unit and delivers what they say", test_polls},
           {"TCP: a lost connection puts the line down", test_connection_lost_for_good},
           {"slow values are read soon after an outage", test_slow_values_after_an_outage},
           {"a request is served between polls", test_request},
+          {"a request is repeated only if it may be", test_request_is_repeated_only_if_it_may_be},
           {"one request at a time", test_one_request_at_a_time},
           {"a request does not wait for the next poll", test_request_wakes_a_waiting_line},
           {"a line without devices serves requests", test_request_without_devices},

@@ -1,7 +1,7 @@
 /* What an author of a configuration is told about Modbus devices and tags. */
 #include "drivers/modbus/modbus_options.h"
 
-#include "drivers/modbus/modbus_pdu.h"
+#include "drivers/modbus/modbus_request.h"
 #include "tests/support/driven.h"
 #include "tests/support/test.h"
 
@@ -129,8 +129,8 @@ static void test_types(void)
 
 static void test_limits(void)
 {
-    const struct modbus_device most = {.max_gap = 125, .max_registers = PDU_MAX_REGISTERS};
-    CU_ASSERT_EQUAL(modbus_limits(&most).max_bits, PDU_MAX_BITS);
+    const struct modbus_device most = {.max_gap = 125, .max_registers = MODBUS_READ_REGISTERS_MAX};
+    CU_ASSERT_EQUAL(modbus_limits(&most).max_bits, MODBUS_READ_BITS_MAX);
 }
 
 TEST_MAIN("modbus_options", {"what is fine is not complained about", test_fine},

@@ -1,4 +1,4 @@
-/* Modbus requests and replies as bytes. Vectors named "spec" are examples of the specification. */
+/* Modbus requests and replies as bytes. The vectors are the examples of the specification. */
 #include "drivers/modbus/modbus_pdu.h"
 
 #include "tests/support/test.h"
@@ -6,119 +6,90 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct vector {
-    struct driver_request request;
-    uint8_t pdu[5]; /* of the request */
-    uint8_t reply[16];
-    size_t reply_length;
-    uint16_t first, last; /* values */
-};
+static const uint16_t coil_on[] = {1};
+static const uint16_t three[] = {3};
+static const uint16_t ten_coils[] = {1, 0, 1, 1, 0, 0, 1, 1, 1, 0};
+static const uint16_t ten_and_258[] = {10, 258};
 
-static const struct vector vectors[] = {
-    /* spec 6.1: coils 20 to 38 */
-    {{1, DRIVER_COIL, 19, 19}, {1, 0, 0x13, 0, 0x13}, {1, 3, 0xCD, 0x6B, 0x05}, 5, 1, 1},
-    /* spec 6.2: discrete inputs 197 to 218 */
-    {{1, DRIVER_DISCRETE, 196, 22}, {2, 0, 0xC4, 0, 0x16}, {2, 3, 0xAC, 0xDB, 0x35}, 5, 0, 1},
-    /* spec 6.3: holding registers 108 to 110 */
-    {{17, DRIVER_HOLDING, 107, 3},
+static const struct vector {
+    struct modbus_request request;
+    uint8_t pdu[10]; /* of the request */
+    size_t pdu_length;
+    uint8_t reply[10];
+    size_t reply_length;
+    uint16_t first, last; /* values of a read */
+} vectors[] = {
+    /* 6.1: coils 20 to 38 */
+    {{1, 1, true, 19, 19, NULL}, {1, 0, 0x13, 0, 0x13}, 5, {1, 3, 0xCD, 0x6B, 0x05}, 5, 1, 1},
+    /* 6.2: discrete inputs 197 to 218 */
+    {{2, 1, true, 196, 22, NULL}, {2, 0, 0xC4, 0, 0x16}, 5, {2, 3, 0xAC, 0xDB, 0x35}, 5, 0, 1},
+    /* 6.3: holding registers 108 to 110 */
+    {{3, 17, true, 107, 3, NULL},
      {3, 0, 0x6B, 0, 3},
+     5,
      {3, 6, 0x02, 0x2B, 0, 0, 0, 0x64},
      8,
      555,
      100},
-    /* spec 6.4: input register 9 */
-    {{247, DRIVER_INPUT, 8, 1}, {4, 0, 8, 0, 1}, {4, 2, 0, 0x0A}, 4, 10, 10},
+    /* 6.4: input register 9 */
+    {{4, 247, true, 8, 1, NULL}, {4, 0, 8, 0, 1}, 5, {4, 2, 0, 0x0A}, 4, 10, 10},
+    /* 6.5: coil 173 on */
+    {{5, 1, false, 172, 1, coil_on}, {5, 0, 0xAC, 0xFF, 0}, 5, {5, 0, 0xAC, 0xFF, 0}, 5, 0, 0},
+    /* 6.6: register 2 to 3 */
+    {{6, 1, false, 1, 1, three}, {6, 0, 1, 0, 3}, 5, {6, 0, 1, 0, 3}, 5, 0, 0},
+    /* 6.11: ten coils from 20 */
+    {{15, 1, false, 19, 10, ten_coils},
+     {15, 0, 0x13, 0, 0x0A, 2, 0xCD, 0x01},
+     8,
+     {15, 0, 0x13, 0, 0x0A},
+     5,
+     0,
+     0},
+    /* 6.12: registers 2 and 3 to 10 and 258 */
+    {{16, 1, false, 1, 2, ten_and_258},
+     {16, 0, 1, 0, 2, 4, 0, 0x0A, 0x01, 0x02},
+     10,
+     {16, 0, 1, 0, 2},
+     5,
+     0,
+     0},
 };
-#define N_VECTORS (sizeof(vectors) / sizeof(vectors[0]))
-
-static size_t tcp_frame(uint8_t *frame, uint16_t transaction, uint8_t unit, const uint8_t *pdu,
-                        size_t length)
-{
-    uint8_t header[7] = {
-        (uint8_t)(transaction >> 8), (uint8_t)transaction, 0, 0, 0, (uint8_t)(length + 1), unit};
-    memcpy(frame, header, 7);
-    memcpy(frame + 7, pdu, length);
-    return 7 + length;
-}
-
-static size_t rtu_frame(uint8_t *frame, uint8_t unit, const uint8_t *pdu, size_t length)
-{
-    frame[0] = unit;
-    memcpy(frame + 1, pdu, length);
-    uint16_t crc = rtu_crc(frame, length + 1);
-    frame[length + 1] = (uint8_t)crc;
-    frame[length + 2] = (uint8_t)(crc >> 8);
-    return length + 3;
-}
 
 /* Checks a copy of exactly this size, so that reading beyond it is seen. */
-static enum verdict tcp_judge(const struct driver_request *request, uint16_t transaction,
-                              const uint8_t *bytes, size_t length, uint8_t *ret_exception)
+static enum verdict judge(const struct modbus_request *request, const uint8_t *pdu, size_t length,
+                          struct pdu_reply *ret_reply)
 {
-    uint8_t *exact = malloc(length ? length : 1);
-    memcpy(exact, bytes, length);
-    size_t frame = 0;
-    struct pdu_reply reply = {0};
-    enum verdict verdict = tcp_check(request, transaction, exact, length, &frame, &reply);
-    *ret_exception = reply.exception;
-    free(exact);
-    return verdict;
-}
-
-static enum verdict rtu_judge(const struct driver_request *request, const uint8_t *bytes,
-                              size_t length, uint8_t *ret_exception)
-{
-    uint8_t *exact = malloc(length ? length : 1);
-    memcpy(exact, bytes, length);
-    size_t end = 0;
-    struct pdu_reply reply = {0};
-    enum verdict verdict = rtu_find(request, exact, length, &end, &reply);
-    *ret_exception = reply.exception;
+    uint8_t *exact = malloc(length);
+    memcpy(exact, pdu, length);
+    memset(ret_reply, 0xEE, sizeof(*ret_reply));
+    enum verdict verdict = pdu_check(request, exact, length, ret_reply);
     free(exact);
     return verdict;
 }
 
 static void test_requests(void)
 {
-    for (size_t i = 0; i < N_VECTORS; i++) {
-        const struct vector *vector = &vectors[i];
-        uint8_t tcp[TCP_REQUEST_BYTES], rtu[RTU_REQUEST_BYTES], expected[16];
-        tcp_encode(&vector->request, 0xABCD, tcp);
-        CU_ASSERT_EQUAL(tcp_frame(expected, 0xABCD, vector->request.unit, vector->pdu, 5), 12);
-        CU_ASSERT_EQUAL(memcmp(tcp, expected, 12), 0);
-        rtu_encode(&vector->request, rtu);
-        CU_ASSERT_EQUAL(rtu_frame(expected, vector->request.unit, vector->pdu, 5), 8);
-        CU_ASSERT_EQUAL(memcmp(rtu, expected, 8), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(vectors); i++) {
+        uint8_t pdu[PDU_MAX];
+        CU_ASSERT_EQUAL(pdu_encode(&vectors[i].request, pdu), vectors[i].pdu_length);
+        CU_ASSERT_EQUAL(memcmp(pdu, vectors[i].pdu, vectors[i].pdu_length), 0);
     }
-}
-
-static void test_checksum(void)
-{
-    static const uint8_t first[] = {0x01, 0x03, 0x00, 0x00, 0x00, 0x0A};
-    static const uint8_t second[] = {0x11, 0x03, 0x00, 0x6B, 0x00, 0x03};
-    static const uint8_t third[] = {0x02, 0x07}; /* serial line specification, figure in 6.2.2 */
-    CU_ASSERT_EQUAL(rtu_crc(first, sizeof(first)), 0xCDC5);
-    CU_ASSERT_EQUAL(rtu_crc(second, sizeof(second)), 0x8776);
-    CU_ASSERT_EQUAL(rtu_crc(third, sizeof(third)), 0x1241);
 }
 
 static void test_replies(void)
 {
-    for (size_t i = 0; i < N_VECTORS; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(vectors); i++) {
         const struct vector *vector = &vectors[i];
-        const struct driver_request *request = &vector->request;
-        uint8_t frame[32];
-        size_t length = tcp_frame(frame, 7, request->unit, vector->reply, vector->reply_length);
-        size_t end = 0;
-        struct pdu_reply reply = {0};
-        CU_ASSERT_EQUAL(tcp_check(request, 7, frame, length, &end, &reply), VERDICT_GOOD);
-        CU_ASSERT_EQUAL(end, length);
-        CU_ASSERT_EQUAL(pdu_value(request, reply.data, 0), vector->first);
-        CU_ASSERT_EQUAL(pdu_value(request, reply.data, request->count - 1U), vector->last);
-        length = rtu_frame(frame, request->unit, vector->reply, vector->reply_length);
-        CU_ASSERT_EQUAL(length, rtu_reply_bytes(request));
-        CU_ASSERT_EQUAL(rtu_find(request, frame, length, &end, &reply), VERDICT_GOOD);
-        CU_ASSERT_EQUAL(end, length);
+        const struct modbus_request *request = &vector->request;
+        struct pdu_reply reply;
+        CU_ASSERT_EQUAL(pdu_reply_bytes(request), vector->reply_length);
+        CU_ASSERT_EQUAL(judge(request, vector->reply, vector->reply_length, &reply), VERDICT_GOOD);
+        CU_ASSERT_EQUAL(reply.exception, 0);
+        CU_ASSERT_EQUAL(pdu_reply_repeats_request(request),
+                        vector->pdu_length == vector->reply_length &&
+                            memcmp(vector->pdu, vector->reply, vector->pdu_length) == 0);
+        if (modbus_request_is_write(request))
+            continue;
         CU_ASSERT_EQUAL(pdu_value(request, reply.data, 0), vector->first);
         CU_ASSERT_EQUAL(pdu_value(request, reply.data, request->count - 1U), vector->last);
     }
@@ -126,7 +97,7 @@ static void test_replies(void)
 
 static void test_bit_values(void)
 {
-    static const uint8_t data[] = {0xCD, 0x6B, 0x05}; /* spec 6.1: coils 27-20, 35-28, 38-36 */
+    static const uint8_t data[] = {0xCD, 0x6B, 0x05}; /* 6.1: coils 27-20, 35-28, 38-36 */
     static const uint8_t expected[] = {1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0, 1};
     for (size_t i = 0; i < sizeof(expected); i++)
         CU_ASSERT_EQUAL(pdu_value(&vectors[0].request, data, i), expected[i]);
@@ -134,158 +105,91 @@ static void test_bit_values(void)
 
 static void test_exceptions(void)
 {
-    for (size_t i = 0; i < N_VECTORS; i++) {
-        const struct driver_request *request = &vectors[i].request;
+    for (size_t i = 0; i < ARRAY_LENGTH(vectors); i++) {
+        const struct modbus_request *request = &vectors[i].request;
         for (unsigned code = 0; code < 256; code++) {
-            uint8_t pdu[2] = {(uint8_t)(vectors[i].pdu[0] | 0x80), (uint8_t)code};
-            uint8_t frame[16], exception = 0;
-            enum verdict expected = code ? VERDICT_EXCEPTION : VERDICT_WRONG_LENGTH;
-            size_t length = tcp_frame(frame, 7, request->unit, pdu, 2);
-            CU_ASSERT_EQUAL(tcp_judge(request, 7, frame, length, &exception), expected);
-            CU_ASSERT_EQUAL(exception, code);
-            exception = 0;
-            length = rtu_frame(frame, request->unit, pdu, 2);
-            CU_ASSERT_EQUAL(rtu_judge(request, frame, length, &exception), expected);
-            CU_ASSERT_EQUAL(exception, code);
+            uint8_t pdu[3] = {(uint8_t)(request->function | 0x80), (uint8_t)code, 0};
+            struct pdu_reply reply;
+            enum verdict verdict = judge(request, pdu, 2, &reply);
+            CU_ASSERT_EQUAL(verdict, code ? VERDICT_EXCEPTION : VERDICT_WRONG_LENGTH);
+            CU_ASSERT_EQUAL(reply.exception, code ? code : 0xEE); /* untouched */
+            CU_ASSERT_EQUAL(judge(request, pdu, 3, &reply), VERDICT_WRONG_LENGTH);
+            CU_ASSERT_EQUAL(judge(request, pdu, 1, &reply), VERDICT_WRONG_LENGTH);
         }
     }
 }
 
-static void test_tcp_mutations(void)
+/* Any other byte at any place of a reply, but for values. */
+static void test_mutations(void)
 {
-    static const enum verdict by_byte[9] = {
-        VERDICT_WRONG_TRANSACTION, VERDICT_WRONG_TRANSACTION, VERDICT_NOT_MODBUS,
-        VERDICT_NOT_MODBUS,        VERDICT_NOT_MODBUS,        VERDICT_WRONG_LENGTH,
-        VERDICT_WRONG_UNIT,        VERDICT_WRONG_FUNCTION,    VERDICT_WRONG_LENGTH};
-    const struct vector *vector = &vectors[2];
-    uint8_t frame[32], exception = 0;
-    size_t length = tcp_frame(frame, 0x1234, vector->request.unit, vector->reply, 8);
-    for (size_t at = 0; at < 9; at++) {
-        for (unsigned value = 0; value < 256; value++) {
-            uint8_t mutated[32];
-            memcpy(mutated, frame, length);
-            if (mutated[at] == value)
-                continue;
-            mutated[at] = (uint8_t)value;
-            enum verdict verdict = tcp_judge(&vector->request, 0x1234, mutated, length, &exception);
-            if (at == 7 && value == 0x83) /* a refusal as long as values */
-                CU_ASSERT_EQUAL(verdict, VERDICT_WRONG_LENGTH)
-            else if (at == 4 && value == 1) /* a frame of more than 255 bytes is no frame ... */
-                CU_ASSERT_EQUAL(verdict, VERDICT_NOT_MODBUS)
-            else if (at == 5 && value < 2) /* ... nor is one without unit and function */
-                CU_ASSERT_EQUAL(verdict, VERDICT_NOT_MODBUS)
-            else if (at == 5 && value > 9) /* announces more than came */
-                CU_ASSERT_EQUAL(verdict, value > 254 ? VERDICT_NOT_MODBUS : VERDICT_INCOMPLETE)
-            else
-                CU_ASSERT_EQUAL(verdict, by_byte[at]);
+    for (size_t i = 0; i < ARRAY_LENGTH(vectors); i++) {
+        const struct vector *vector = &vectors[i];
+        bool writes = modbus_request_is_write(&vector->request);
+        size_t fixed = writes ? vector->reply_length : 2;
+        for (size_t at = 0; at < fixed; at++) {
+            for (unsigned value = 0; value < 256; value++) {
+                uint8_t pdu[10];
+                struct pdu_reply reply;
+                memcpy(pdu, vector->reply, sizeof(pdu));
+                if (pdu[at] == value)
+                    continue;
+                pdu[at] = (uint8_t)value;
+                enum verdict expected = writes ? VERDICT_WRONG_WRITE : VERDICT_WRONG_LENGTH;
+                if (at == 0)
+                    expected = value == (vector->request.function | 0x80U)
+                                   ? VERDICT_WRONG_LENGTH /* a refusal as long as values */
+                                   : VERDICT_WRONG_FUNCTION;
+                CU_ASSERT_EQUAL(judge(&vector->request, pdu, vector->reply_length, &reply),
+                                expected);
+            }
         }
     }
 }
 
-/* One flipped bit, or two, are always found by the checksum; header changes even before. */
-static void test_rtu_mutations(void)
+static void test_lengths(void)
 {
-    const struct vector *vector = &vectors[2];
-    uint8_t frame[32], exception = 0;
-    size_t length = rtu_frame(frame, vector->request.unit, vector->reply, 8);
-    for (size_t first = 0; first < 8 * length; first++) {
-        for (size_t second = first; second < 8 * length; second++) {
-            uint8_t mutated[32];
-            memcpy(mutated, frame, length);
-            mutated[first / 8] ^= (uint8_t)(1 << first % 8);
-            if (second != first)
-                mutated[second / 8] ^= (uint8_t)(1 << second % 8);
-            enum verdict verdict = rtu_judge(&vector->request, mutated, length, &exception);
-            CU_ASSERT_NOT_EQUAL(verdict, VERDICT_GOOD);
-            CU_ASSERT_NOT_EQUAL(verdict, VERDICT_EXCEPTION);
+    for (size_t i = 0; i < ARRAY_LENGTH(vectors); i++) {
+        const struct modbus_request *request = &vectors[i].request;
+        uint8_t pdu[PDU_MAX] = {0};
+        memcpy(pdu, vectors[i].reply, sizeof(vectors[i].reply));
+        for (size_t length = 1; length <= PDU_MAX; length++) {
+            struct pdu_reply reply;
+            enum verdict expected =
+                length == vectors[i].reply_length ? VERDICT_GOOD : VERDICT_WRONG_LENGTH;
+            CU_ASSERT_EQUAL(judge(request, pdu, length, &reply), expected);
         }
     }
-    frame[length - 1] ^= 1;
-    CU_ASSERT_EQUAL(rtu_judge(&vector->request, frame, length, &exception), VERDICT_DAMAGED);
-}
-
-static void test_rtu_strangers(void)
-{
-    const struct vector *vector = &vectors[2];
-    uint8_t frame[32], exception = 0;
-    size_t length = rtu_frame(frame, 18, vector->reply, 8); /* unit 17 was asked */
-    CU_ASSERT_EQUAL(rtu_judge(&vector->request, frame, length, &exception), VERDICT_WRONG_UNIT);
-    uint8_t other_function[8];
-    memcpy(other_function, vector->reply, 8);
-    other_function[0] = 4;
-    length = rtu_frame(frame, 17, other_function, 8);
-    CU_ASSERT_EQUAL(rtu_judge(&vector->request, frame, length, &exception), VERDICT_WRONG_FUNCTION);
-    static const uint8_t two_registers[] = {3, 4, 1, 2, 3, 4};
-    length = rtu_frame(frame, 17, two_registers, 6);
-    CU_ASSERT_EQUAL(rtu_judge(&vector->request, frame, length, &exception), VERDICT_WRONG_LENGTH);
-}
-
-static void test_pieces(void)
-{
-    const struct vector *vector = &vectors[2];
-    uint8_t tcp[32], rtu[32], exception = 0;
-    size_t tcp_length = tcp_frame(tcp, 7, 17, vector->reply, 8);
-    size_t rtu_length = rtu_frame(rtu, 17, vector->reply, 8);
-    for (size_t length = 0; length < tcp_length; length++)
-        CU_ASSERT_EQUAL(tcp_judge(&vector->request, 7, tcp, length, &exception),
-                        VERDICT_INCOMPLETE);
-    for (size_t length = 0; length < rtu_length; length++) {
-        CU_ASSERT_EQUAL(rtu_judge(&vector->request, rtu, length, &exception), VERDICT_INCOMPLETE);
-        size_t missing = rtu_missing(&vector->request, rtu, length);
-        CU_ASSERT_TRUE(missing >= 1 && missing <= rtu_length - length);
-        CU_ASSERT_TRUE(length < 2 || missing == rtu_length - length); /* the function tells */
-    }
-}
-
-static void test_noise_before(void)
-{
-    const struct vector *vector = &vectors[2];
-    uint8_t bytes[400];
-    unsigned seed = 1;
-    for (int round = 0; round < 200; round++) {
-        size_t noise = (size_t)(rand_r(&seed) % 300);
-        for (size_t i = 0; i < noise; i++)
-            bytes[i] = i % 7 ? (uint8_t)rand_r(&seed) : 17; /* many false beginnings */
-        size_t length = rtu_frame(bytes + noise, 17, vector->reply, 8);
-        bytes[noise + length] = 0x55; /* and some behind it */
-        size_t end = 0;
-        struct pdu_reply reply = {0};
-        CU_ASSERT_EQUAL(rtu_find(&vector->request, bytes, noise + length + 1, &end, &reply),
-                        VERDICT_GOOD);
-        CU_ASSERT_EQUAL(end, noise + length);
-        CU_ASSERT_EQUAL(pdu_value(&vector->request, reply.data, 0), 555);
-    }
-}
-
-static void test_limits(void)
-{
     static const struct {
-        struct driver_request request;
-        bool valid;
-    } cases[] = {
-        {{1, DRIVER_HOLDING, 0, 0}, false},     {{1, DRIVER_HOLDING, 0, 1}, true},
-        {{1, DRIVER_HOLDING, 0, 125}, true},    {{1, DRIVER_INPUT, 0, 126}, false},
-        {{1, DRIVER_COIL, 0, 2000}, true},      {{1, DRIVER_DISCRETE, 0, 2001}, false},
-        {{1, DRIVER_HOLDING, 65535, 1}, true},  {{1, DRIVER_HOLDING, 65535, 2}, false},
-        {{1, DRIVER_COIL, 63536, 2000}, true},  {{1, DRIVER_COIL, 63537, 2000}, false},
-        {{1, DRIVER_HOLDING + 1, 0, 1}, false},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        CU_ASSERT_EQUAL(pdu_valid(&cases[i].request), cases[i].valid);
-    CU_ASSERT_EQUAL(pdu_data_bytes(&(struct driver_request){1, DRIVER_COIL, 0, 2000}), 250);
-    CU_ASSERT_EQUAL(pdu_data_bytes(&(struct driver_request){1, DRIVER_COIL, 0, 9}), 2);
-    CU_ASSERT_EQUAL(pdu_data_bytes(&(struct driver_request){1, DRIVER_INPUT, 0, 125}), 250);
+        struct modbus_request request;
+        size_t bytes;
+    } cases[] = {{{1, 1, true, 0, 2000, NULL}, 250},
+                 {{1, 1, true, 0, 9, NULL}, 2},
+                 {{4, 1, true, 0, 125, NULL}, 250},
+                 {{16, 1, true, 0, 2, ten_and_258}, 0}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        CU_ASSERT_EQUAL(pdu_data_bytes(&cases[i].request), cases[i].bytes);
+}
+
+static void test_largest(void)
+{
+    static const uint16_t on[1968] = {[0 ... 1967] = 1};
+    uint8_t pdu[PDU_MAX];
+    struct modbus_request request = {.function = 15, .unit = 1, .count = 1968, .values = on};
+    CU_ASSERT_EQUAL(pdu_encode(&request, pdu), 252);
+    CU_ASSERT_EQUAL(pdu[251], 0xFF);
+    request = (struct modbus_request){.function = 16, .unit = 1, .count = 123, .values = on};
+    CU_ASSERT_EQUAL(pdu_encode(&request, pdu), 252);
+    CU_ASSERT_EQUAL(pdu[251], 1);
+    static const uint16_t off[] = {0};
+    request = (struct modbus_request){.function = 5, .unit = 1, .count = 1, .values = off};
+    CU_ASSERT_EQUAL(pdu_encode(&request, pdu), 5);
+    CU_ASSERT_EQUAL(pdu[3], 0);
 }
 
 TEST_MAIN("modbus_pdu", {"requests are the bytes of the specification", test_requests},
-          {"the checksum is the one of the serial line", test_checksum},
           {"good replies give their values", test_replies},
           {"bits come out in their order", test_bit_values},
-          {"every exception is told, and there is no exception 0", test_exceptions},
-          {"TCP: a reply with any wrong byte in its header is not accepted", test_tcp_mutations},
-          {"RTU: a reply with one or two flipped bits is not accepted", test_rtu_mutations},
-          {"RTU: a whole frame of another unit, function or length is not accepted",
-           test_rtu_strangers},
-          {"a reply that comes in pieces is waited for", test_pieces},
-          {"RTU: noise before the reply does no harm", test_noise_before},
-          {"requests beyond the limits of the protocol are known", test_limits})
+          {"every exception is known, and there is no exception 0", test_exceptions},
+          {"a reply with any wrong byte is not accepted", test_mutations},
+          {"a reply of another length is not accepted", test_lengths},
+          {"the largest writes fit, and off is zero", test_largest})

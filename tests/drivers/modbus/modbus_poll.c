@@ -22,11 +22,11 @@ struct unit {
     enum outcome outcomes[16]; /* of the next exchanges */
     size_t n_outcomes;
     size_t requests; /* since the last look */
-    struct driver_request latest;
+    struct modbus_request latest;
     uint8_t data[256];
 };
 
-static bool refuses(const struct unit *unit, const struct driver_request *request)
+static bool refuses(const struct unit *unit, const struct modbus_request *request)
 {
     for (size_t i = 0; i < unit->n_illegal; i++) {
         if (unit->illegal[i] >= request->address &&
@@ -36,12 +36,12 @@ static bool refuses(const struct unit *unit, const struct driver_request *reques
     return false;
 }
 
-static void fill(struct unit *unit, const struct driver_request *request)
+static void fill(struct unit *unit, const struct modbus_request *request)
 {
     memset(unit->data, 0, sizeof(unit->data));
     for (size_t i = 0; i < request->count; i++) {
         size_t address = request->address + i;
-        if (pdu_is_bits(request->table)) {
+        if (modbus_request_is_bits(request)) {
             unit->data[i / 8] |= (uint8_t)((address % 3 == 0) << i % 8);
         } else {
             unit->data[2 * i] = (uint8_t)((address + 1000) >> 8);
@@ -50,11 +50,11 @@ static void fill(struct unit *unit, const struct driver_request *request)
     }
 }
 
-static enum outcome exchange(void *line, const struct driver_request *request,
+static enum outcome exchange(void *line, const struct modbus_request *request,
                              struct pdu_reply *reply, struct driver_error *error)
 {
     struct unit *unit = line;
-    CU_ASSERT_TRUE(pdu_valid(request));
+    CU_ASSERT_TRUE(modbus_request_is_valid(request));
     unit->requests++;
     unit->latest = *request;
     if (unit->n_outcomes > 0) {
@@ -67,7 +67,8 @@ static enum outcome exchange(void *line, const struct driver_request *request,
         }
     }
     fill(unit, request);
-    *reply = (struct pdu_reply){.data = unit->data};
+    memset(reply, 0, sizeof(*reply));
+    memcpy(reply->data, unit->data, sizeof(reply->data));
     if (unit->exception || refuses(unit, request))
         reply->exception = unit->exception ? unit->exception : 2;
     else if (unit->most && request->count > unit->most)
@@ -367,23 +368,22 @@ static void test_silence_while_searching(void)
 
 static void test_request(void)
 {
-    static struct driver_reply reply;
+    static struct modbus_call call;
     struct driver_error error = {""};
-    struct driver_request request = {5, DRIVER_HOLDING, 65500, 36};
     memset(&unit, 0, sizeof(unit));
-    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &request, &reply, &error), OUTCOME_OK);
-    CU_ASSERT_EQUAL(reply.values[35], (65535 + 1000) & 0xFFFF);
-    request = (struct driver_request){5, DRIVER_COIL, 0, 2000};
-    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &request, &reply, &error), OUTCOME_OK);
-    CU_ASSERT_EQUAL(reply.values[1998], 1);
-    CU_ASSERT_EQUAL(reply.values[1999], 0);
+    call.request = modbus_read_request(5, MODBUS_HOLDING, 65500, 36);
+    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &call, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(call.reply.values[35], (65535 + 1000) & 0xFFFF);
+    call.request = modbus_read_request(5, MODBUS_COIL, 0, 2000);
+    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &call, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(call.reply.values[1998], 1);
+    CU_ASSERT_EQUAL(call.reply.values[1999], 0);
     unit.exception = 4;
-    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &request, &reply, &error), OUTCOME_OK);
-    CU_ASSERT_EQUAL(reply.exception, 4);
-    request.count = 2001;
+    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &call, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(call.reply.exception, 4);
+    call.request.count = 2001;
     unit.requests = 0;
-    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &request, &reply, &error),
-                    OUTCOME_UNSUPPORTED);
+    CU_ASSERT_EQUAL(modbus_request_once(exchange, &unit, &call, &error), OUTCOME_UNSUPPORTED);
     CU_ASSERT_EQUAL(unit.requests, 0);
     TEST_CONTAINS(error.text, "1 to 2000");
 }

@@ -6,7 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
-#include "drivers/modbus/modbus_pdu.h"
+#include "drivers/modbus/modbus_request.h"
 #include "tests/support/driven.h"
 #include "tests/support/test.h"
 
@@ -21,6 +21,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define FRAME_MAX 260
+#define REQUEST_BYTES 12 /* of a read */
 
 enum step {
     GOOD,
@@ -49,7 +52,7 @@ struct server {
     atomic_int connections, requests;
     atomic_int script[4]; /* enum step; set before a read, used up by the thread */
     atomic_int at, length;
-    uint8_t late[TCP_FRAME_MAX];
+    uint8_t late[FRAME_MAX];
     size_t late_length;
 };
 
@@ -88,7 +91,7 @@ static void reset(int peer)
 static bool play(int peer, enum step step, const uint8_t *request)
 {
     static const uint8_t noise[] = {0xDE, 0xAD, 0xBE, 0xEF, 0x01, 0x02, 0x03, 0x04, 0x05};
-    uint8_t reply[TCP_FRAME_MAX], refusal[9];
+    uint8_t reply[FRAME_MAX], refusal[9];
     size_t length = answer(request, reply);
     put(peer, server.late, server.late_length);
     server.late_length = 0;
@@ -175,7 +178,7 @@ static bool wait_readable(int file)
 static void serve(int peer)
 {
     for (;;) {
-        uint8_t request[TCP_REQUEST_BYTES];
+        uint8_t request[REQUEST_BYTES];
         if (!wait_readable(peer) || recv(peer, request, sizeof(request), MSG_WAITALL) != 12)
             return;
         atomic_fetch_add(&server.requests, 1);
@@ -506,14 +509,32 @@ static void test_many_descriptors(void)
 static void test_request(void)
 {
     begin(5000);
-    static struct driver_reply reply;
+    static struct modbus_call call;
     struct driver_error error = {""};
-    struct driver_request request = {.unit = 3, .table = DRIVER_INPUT, .address = 40, .count = 125};
-    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &request, &reply, &error), OUTCOME_OK);
-    CU_ASSERT_EQUAL(reply.exception, 0);
-    CU_ASSERT_EQUAL(reply.values[0], 3040);
-    CU_ASSERT_EQUAL(reply.values[124], 3164);
+    call.request = modbus_read_request(3, MODBUS_INPUT, 40, 125);
+    CU_ASSERT_PTR_EQUAL(driven.driver->service, &modbus_service);
+    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &call, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(call.reply.exception, 0);
+    CU_ASSERT_EQUAL(call.reply.values[0], 3040);
+    CU_ASSERT_EQUAL(call.reply.values[124], 3164);
     end();
+}
+
+/* A stream that is out of step costs one more attempt, but not of what may be done only once. */
+static void test_repeats_only_what_may_be_repeated(void)
+{
+    for (int may_repeat = 0; may_repeat < 2; may_repeat++) {
+        begin(5000);
+        static struct modbus_call call;
+        struct driver_error error = {""};
+        call.request = modbus_read_request(3, MODBUS_INPUT, 40, 1);
+        call.request.may_repeat = may_repeat;
+        script(NOISE_INSTEAD, GOOD);
+        CU_ASSERT_EQUAL(driven.driver->request(driven.line, &call, &error),
+                        may_repeat ? OUTCOME_OK : OUTCOME_BAD_REPLY);
+        CU_ASSERT_EQUAL(atomic_load(&server.requests), 1 + may_repeat);
+        end();
+    }
 }
 
 TEST_MAIN("modbus_tcp", {"values arrive over one connection", test_good},
@@ -532,4 +553,5 @@ TEST_MAIN("modbus_tcp", {"values arrive over one connection", test_good},
           {"a stopped line does not wait", test_stop},
           {"reconnecting leaks nothing", test_no_leaks},
           {"a thousand open descriptors do no harm", test_many_descriptors},
-          {"single requests are answered", test_request})
+          {"single requests are answered", test_request},
+          {"only what may be repeated is", test_repeats_only_what_may_be_repeated})

@@ -1,6 +1,8 @@
 /* Tags to requests. */
 #include "drivers/modbus/read_plan.h"
 
+#include "drivers/modbus/modbus_request.h"
+
 #include "drivers/driver.h"
 #include "tests/support/test.h"
 
@@ -26,7 +28,7 @@ static uint32_t end(const struct read_plan_item *item)
 
 static uint16_t cap(const struct read_plan_limits *limits, uint8_t table)
 {
-    return table <= DRIVER_DISCRETE ? limits->max_bits : limits->max_registers;
+    return table <= MODBUS_DISCRETE ? limits->max_bits : limits->max_registers;
 }
 
 /* Whether one request may read exactly the items of SET (bits), which are sorted. */
@@ -70,7 +72,7 @@ static void random_items(struct read_plan_item *items, size_t n_items, unsigned 
 {
     memset(items, 0, n_items * sizeof(*items));
     for (size_t i = 0; i < n_items; i++) {
-        items[i].table = (uint8_t)(DRIVER_HOLDING - (unsigned)rand_r(seed) % tables);
+        items[i].table = (uint8_t)(MODBUS_HOLDING - (unsigned)rand_r(seed) % tables);
         items[i].address = (uint16_t)((unsigned)rand_r(seed) % span);
         items[i].count = (uint16_t)(1 + (unsigned)rand_r(seed) % longest);
         items[i].tag = (uint16_t)i;
@@ -122,19 +124,19 @@ static void test_properties(void)
 
 static void test_edges(void)
 {
-    struct read_plan_item gap[] = {{.table = DRIVER_HOLDING, .address = 0, .count = 2},
-                                   {.table = DRIVER_HOLDING, .address = 10, .count = 1}};
+    struct read_plan_item gap[] = {{.table = MODBUS_HOLDING, .address = 0, .count = 2},
+                                   {.table = MODBUS_HOLDING, .address = 10, .count = 1}};
     CU_ASSERT_EQUAL(plan(gap, 2, &usual), 1); /* 8 unused ones between them */
     CU_ASSERT_EQUAL(blocks[0].count, 11);
     gap[1].address = 11;
     CU_ASSERT_EQUAL(plan(gap, 2, &usual), 2);
-    struct read_plan_item last[] = {{.table = DRIVER_INPUT, .address = 65535, .count = 1},
-                                    {.table = DRIVER_INPUT, .address = 65530, .count = 4}};
+    struct read_plan_item last[] = {{.table = MODBUS_INPUT, .address = 65535, .count = 1},
+                                    {.table = MODBUS_INPUT, .address = 65530, .count = 4}};
     CU_ASSERT_EQUAL(plan(last, 2, &usual), 1);
     CU_ASSERT_EQUAL(blocks[0].address, 65530);
     CU_ASSERT_EQUAL(blocks[0].count, 6);
-    struct read_plan_item full[] = {{.table = DRIVER_INPUT, .address = 0, .count = 60},
-                                    {.table = DRIVER_INPUT, .address = 60, .count = 60}};
+    struct read_plan_item full[] = {{.table = MODBUS_INPUT, .address = 0, .count = 60},
+                                    {.table = MODBUS_INPUT, .address = 60, .count = 60}};
     CU_ASSERT_EQUAL(plan(full, 2, &usual), 1);
     full[1].count = 61; /* a value is never divided */
     CU_ASSERT_EQUAL(plan(full, 2, &usual), 2);
@@ -146,7 +148,7 @@ static void test_apart(void)
     struct read_plan_item items[4];
     memset(items, 0, sizeof(items));
     for (uint16_t i = 0; i < 4; i++)
-        items[i] = (struct read_plan_item){.table = DRIVER_HOLDING, .address = i, .count = 1};
+        items[i] = (struct read_plan_item){.table = MODBUS_HOLDING, .address = i, .count = 1};
     items[1].apart = items[2].apart = true;
     CU_ASSERT_EQUAL(plan(items, 4, &usual), 3);
     CU_ASSERT_EQUAL(blocks[1].n_items, 1);
@@ -158,7 +160,7 @@ static void test_thousand(void)
     static struct read_plan_item items[MAX_ITEMS];
     for (uint16_t i = 0; i < MAX_ITEMS; i++) /* float32 tags in a row, given backwards */
         items[i] = (struct read_plan_item){
-            .table = DRIVER_HOLDING, .address = (uint16_t)(2 * (MAX_ITEMS - 1 - i)), .count = 2};
+            .table = MODBUS_HOLDING, .address = (uint16_t)(2 * (MAX_ITEMS - 1 - i)), .count = 2};
     CU_ASSERT_EQUAL(plan(items, MAX_ITEMS, &usual), 4); /* 400 registers, 120 at a time */
 }
 

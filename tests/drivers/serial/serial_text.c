@@ -443,7 +443,7 @@ static void test_port_refused(void)
     void *other;
     struct driver_error error;
     CU_ASSERT_EQUAL_FATAL(serial_text_driver.create(&bench->host, &other), 0);
-    CU_ASSERT_EQUAL(serial_text_driver.connect(other, &error), -EWOULDBLOCK);
+    CU_ASSERT_EQUAL(serial_text_driver.connect(other, &error), -EBUSY);
     TEST_CONTAINS(error.text, "another program uses it");
     size_t before = count_descriptors();
     strcpy(bench->device_path, test_file("plain", "no port"));

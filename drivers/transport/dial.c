@@ -1,8 +1,8 @@
 /*
- * Opens TCP connections by name. The resolver has no time limit of its own, so a look-up runs in a
+ * Opens sockets by name. The resolver has no time limit of its own, so a look-up runs in a
  * thread that is left behind when it takes too long; it then frees what it holds by itself.
  */
-#include "drivers/tcp_dial.h"
+#include "drivers/transport/dial.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
@@ -25,31 +25,35 @@
 #include <unistd.h>
 
 /* A look-up under way. Shared by the dial and the thread; the last of the two frees it. */
-struct egress_resolver {
+struct dial_lookup {
     atomic_int owners;
     char *host, port[8];
+    int type;
     int event;        /* readable when the thread is done */
     atomic_bool done; /* what follows is settled */
     int code;         /* of getaddrinfo */
     struct addrinfo *addresses;
 };
 
-struct tcp_dial {
+struct dial {
     char *host;
     uint16_t port;
-    struct addrinfo *addresses;     /* NULL: not known */
-    struct egress_resolver *lookup; /* NULL: none under way */
+    int type;                    /* SOCK_STREAM, SOCK_DGRAM */
+    const struct addrinfo *next; /* UDP: the one to use next; NULL: look up again */
+    struct addrinfo *addresses;  /* NULL: not known */
+    struct dial_lookup *lookup;  /* NULL: none under way */
 };
 
-struct tcp_dial *tcp_dial_new(const char *host, uint16_t port)
+struct dial *dial_new(const char *host, uint16_t port, int type)
 {
-    struct tcp_dial *dial = memory_zeroed(1, sizeof(*dial));
+    struct dial *dial = memory_zeroed(1, sizeof(*dial));
     dial->host = memory_text(host);
     dial->port = port;
+    dial->type = type;
     return dial;
 }
 
-static void lookup_release(struct egress_resolver *lookup)
+static void lookup_release(struct dial_lookup *lookup)
 {
     if (atomic_fetch_sub(&lookup->owners, 1) > 1)
         return;
@@ -60,14 +64,15 @@ static void lookup_release(struct egress_resolver *lookup)
     free(lookup);
 }
 
-static void forget_addresses(struct tcp_dial *dial)
+static void forget_addresses(struct dial *dial)
 {
     if (dial->addresses)
         freeaddrinfo(dial->addresses);
     dial->addresses = NULL;
+    dial->next = NULL;
 }
 
-struct tcp_dial *tcp_dial_free(struct tcp_dial *dial)
+struct dial *dial_free(struct dial *dial)
 {
     if (!dial)
         return NULL;
@@ -79,16 +84,17 @@ struct tcp_dial *tcp_dial_free(struct tcp_dial *dial)
     return NULL;
 }
 
-static int ask_resolver(const char *host, const char *port, int flags, struct addrinfo **ret_list)
+static int ask_resolver(const char *host, const char *port, int type, int flags,
+                        struct addrinfo **ret_list)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
+    struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_NUMERICSERV | flags};
     return getaddrinfo(host, port, &hints, ret_list);
 }
 
 static void *lookup_run(void *argument)
 {
-    struct egress_resolver *lookup = argument;
-    lookup->code = ask_resolver(lookup->host, lookup->port, 0, &lookup->addresses);
+    struct dial_lookup *lookup = argument;
+    lookup->code = ask_resolver(lookup->host, lookup->port, lookup->type, 0, &lookup->addresses);
     if (lookup->code != 0)
         lookup->addresses = NULL;
     atomic_store(&lookup->done, true);
@@ -97,10 +103,11 @@ static void *lookup_run(void *argument)
     return NULL;
 }
 
-static int lookup_start(struct tcp_dial *dial, const char *port)
+static int lookup_start(struct dial *dial, const char *port)
 {
-    struct egress_resolver *lookup = memory_zeroed(1, sizeof(*lookup));
+    struct dial_lookup *lookup = memory_zeroed(1, sizeof(*lookup));
     lookup->host = memory_text(dial->host);
+    lookup->type = dial->type;
     (void)snprintf(lookup->port, sizeof(lookup->port), "%s", port);
     lookup->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int problem = lookup->event < 0 ? errno : 0;
@@ -122,10 +129,10 @@ static int lookup_start(struct tcp_dial *dial, const char *port)
 }
 
 /* Waits for the look-up, which stays under way for the next call when the time is up. */
-static int lookup_finish(struct tcp_dial *dial, int64_t deadline_ns, const atomic_bool *stop,
+static int lookup_finish(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop,
                          int *ret_code)
 {
-    struct egress_resolver *lookup = dial->lookup;
+    struct dial_lookup *lookup = dial->lookup;
     assert(lookup);
     int ready = wait_for(lookup->event, POLLIN, deadline_ns, stop);
     if (ready <= 0)
@@ -141,12 +148,12 @@ static int lookup_finish(struct tcp_dial *dial, int64_t deadline_ns, const atomi
 }
 
 /* Fills dial->addresses. Returns 0 or a negative errno with ERROR filled. */
-static int resolve(struct tcp_dial *dial, int64_t deadline_ns, const atomic_bool *stop, char *error,
+static int resolve(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop, char *error,
                    size_t size)
 {
     char port[8];
     (void)snprintf(port, sizeof(port), "%u", dial->port);
-    if (ask_resolver(dial->host, port, AI_NUMERICHOST, &dial->addresses) == 0)
+    if (ask_resolver(dial->host, port, dial->type, AI_NUMERICHOST, &dial->addresses) == 0)
         return 0; /* an address: nothing to look up, and no thread */
     dial->addresses = NULL;
     int code = 0;
@@ -165,7 +172,8 @@ static int begin_and_finish(int file, const struct addrinfo *address, int64_t de
                             const atomic_bool *stop)
 {
     int on = 1; /* a request is one small segment that must not wait for an acknowledgement */
-    if (setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+    if (address->ai_socktype == SOCK_STREAM &&
+        setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
     if (connect(file, address->ai_addr, address->ai_addrlen) == 0)
         return 0;
@@ -182,7 +190,7 @@ static int begin_and_finish(int file, const struct addrinfo *address, int64_t de
 static int connect_one(const struct addrinfo *address, int64_t deadline_ns, const atomic_bool *stop,
                        int *ret_socket)
 {
-    int file = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int file = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (file < 0)
         return -errno;
     int result = begin_and_finish(file, address, deadline_ns, stop);
@@ -207,29 +215,51 @@ static const char *advice(int problem)
     }
 }
 
-int tcp_dial_connect(struct tcp_dial *dial, int64_t timeout_ms, const atomic_bool *stop,
-                     int *ret_socket, char *error, size_t size)
+/* Tries all addresses. An equal share of the time each: one that swallows everything must not use
+ * it up. */
+static int connect_any(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop,
+                       int *ret_socket)
 {
-    int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
-    if (!dial->addresses) {
-        int result = resolve(dial, deadline_ns, stop, error, size);
-        if (result < 0)
-            return result;
-    }
     int64_t left = 0;
     for (const struct addrinfo *at = dial->addresses; at; at = at->ai_next)
         left++;
     int problem = -EADDRNOTAVAIL;
     for (const struct addrinfo *at = dial->addresses; at; at = at->ai_next) {
-        /* an equal share each: one address that swallows everything must not use up the time */
         int64_t now = clock_mono_ns();
         problem = connect_one(at, now + (deadline_ns - now) / left--, stop, ret_socket);
-        if (problem == 0)
-            return 0;
-        if (problem == -ECANCELED)
+        if (problem == 0 || problem == -ECANCELED)
             break;
     }
-    forget_addresses(dial); /* they may have changed */
+    return problem;
+}
+
+static int connect_next(struct dial *dial, int64_t deadline_ns, const atomic_bool *stop,
+                        int *ret_socket)
+{
+    const struct addrinfo *at = dial->next;
+    dial->next = at->ai_next;
+    return connect_one(at, deadline_ns, stop, ret_socket);
+}
+
+int dial_connect(struct dial *dial, int64_t timeout_ms, const atomic_bool *stop, int *ret_socket,
+                 char *error, size_t size)
+{
+    int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
+    bool in_turn = dial->type == SOCK_DGRAM;
+    if (in_turn && !dial->next)
+        forget_addresses(dial);
+    if (!dial->addresses) {
+        int result = resolve(dial, deadline_ns, stop, error, size);
+        if (result < 0)
+            return result;
+        dial->next = dial->addresses;
+    }
+    int problem = in_turn ? connect_next(dial, deadline_ns, stop, ret_socket)
+                          : connect_any(dial, deadline_ns, stop, ret_socket);
+    if (problem == 0)
+        return 0;
+    if (!in_turn)
+        forget_addresses(dial); /* they may have changed */
     (void)snprintf(error, size, "cannot connect to %s port %u: %s%s", dial->host, dial->port,
                    strerror(-problem), advice(problem));
     return problem;

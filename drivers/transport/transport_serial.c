@@ -1,0 +1,105 @@
+/* A serial port with units on one pair of wires. */
+#include "drivers/transport/transport_serial.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
+#include "drivers/serial/serial_port.h"
+#include "drivers/wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+struct serial_transport {
+    struct transport base;
+    const struct serial_options *options;
+    int port; /* -1: closed */
+};
+
+static int port_open(struct transport *transport, struct driver_error *error)
+{
+    struct serial_transport *serial = (struct serial_transport *)transport;
+    if (serial->port >= 0)
+        return 0;
+    int port = serial_open(serial->options, error->text, sizeof(error->text));
+    if (port < 0)
+        return port;
+    serial->port = port;
+    return 0;
+}
+
+static void port_close(struct transport *transport, bool in_error)
+{
+    (void)in_error;
+    descriptor_close(&((struct serial_transport *)transport)->port);
+}
+
+static int port_send(struct transport *transport, const uint8_t *bytes, size_t length)
+{
+    struct serial_transport *serial = (struct serial_transport *)transport;
+    ssize_t sent = write(serial->port, bytes, length);
+    if (sent == (ssize_t)length)
+        return 0;
+    return sent < 0 ? -errno : -EAGAIN;
+}
+
+static ssize_t port_receive(struct transport *transport, uint8_t *bytes, size_t room,
+                            int64_t deadline_ns)
+{
+    struct serial_transport *serial = (struct serial_transport *)transport;
+    for (;;) {
+        int ready = wait_for(serial->port, POLLIN, deadline_ns, transport->stop);
+        if (ready <= 0)
+            return ready;
+        ssize_t got = read(serial->port, bytes, room);
+        if (got > 0)
+            return got;
+        if (got == 0) /* readable, and nothing to read: hung up */
+            return -EIO;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+    }
+}
+
+static void port_drop_unsent(struct transport *transport)
+{
+    (void)tcflush(((struct serial_transport *)transport)->port, TCOFLUSH);
+}
+
+static void port_free(struct transport *transport)
+{
+    port_close(transport, false);
+    free(transport);
+}
+
+static const struct transport_functions serial_calls = {
+    .open = port_open,
+    .close = port_close,
+    .send = port_send,
+    .receive = port_receive,
+    .drop_unsent = port_drop_unsent,
+    .free = port_free,
+};
+
+struct transport *transport_serial_new(const struct serial_options *options, int64_t turnaround_ms,
+                                       const atomic_bool *stop)
+{
+    struct serial_transport *serial = memory_zeroed(1, sizeof(*serial));
+    int64_t char_ns = serial_char_ns(options);
+    serial->base = (struct transport){.calls = &serial_calls,
+                                      .stop = stop,
+                                      .is_port = true,
+                                      .lost = "the serial device is gone",
+                                      .advice = "; is the adapter plugged in?",
+                                      .char_ns = char_ns,
+                                      .silence_ns = (7 * char_ns + 1) / 2,
+                                      .pause_ns = turnaround_ms * CLOCK_NS_PER_MS};
+    if (options->baud > 19200) /* a fixed value above this rate */
+        serial->base.silence_ns = 1750 * CLOCK_NS_PER_US;
+    serial->options = options;
+    serial->port = -1;
+    return &serial->base;
+}
