@@ -8,7 +8,6 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
-#include "agent/payload/encode.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -71,26 +70,45 @@ static void client_drop(struct client *client)
     free(client);
 }
 
-/* MEMBERS: what more the object says, from its comma on. */
-static void refuse_with(struct client *client, const char *members, const char *reason)
+/* Begins an answer: an object, whose first member is the RESULT. */
+static struct json_text begin_answer(struct client *client, const char *result)
 {
-    strbuf_addf(&client->out, "{\"result\":\"failed\"%s,\"reason\":", members);
-    json_add_string(&client->out, reason, strlen(reason));
-    strbuf_add(&client->out, "}\n");
+    struct json_text json = JSON_TEXT(&client->out);
+    json_text_open_object(&json, NULL);
+    json_text_string(&json, "result", result);
+    return json;
+}
+
+static void end_answer(struct client *client, struct json_text *json)
+{
+    json_text_close_object(json);
+    strbuf_add_char(&client->out, '\n');
 }
 
 static void refuse(struct client *client, const char *reason)
 {
-    refuse_with(client, "", reason);
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "reason", reason);
+    end_answer(client, &json);
+}
+
+/* The same, with a member KEY that is true. */
+static void refuse_as(struct client *client, const char *key, const char *reason)
+{
+    struct json_text json = begin_answer(client, "failed");
+    json_text_bool(&json, key, true);
+    json_text_string(&json, "reason", reason);
+    end_answer(client, &json);
 }
 
 static void answer_status(struct client *client, const json_t *request)
 {
     (void)request;
     struct local_socket *control = client->control;
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"status\":");
-    control->callbacks.status(control->callbacks.context, &client->out);
-    strbuf_add(&client->out, "}\n");
+    struct json_text json = begin_answer(client, "ok");
+    json_text_key(&json, "status");
+    control->callbacks.status(control->callbacks.status_context, &json);
+    end_answer(client, &json);
 }
 
 static void answer_values(struct client *client, const json_t *request)
@@ -98,13 +116,15 @@ static void answer_values(struct client *client, const json_t *request)
     struct local_socket *control = client->control;
     const char *device = json_string_value(json_object_get(request, "device"));
     size_t before = client->out.length;
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
-    if (control->callbacks.values(control->callbacks.context, device, &client->out) < 0) {
+    struct json_text json = begin_answer(client, "ok");
+    json_text_open_array(&json, "values");
+    if (control->callbacks.values(control->callbacks.plant, device, &json) < 0) {
         client->out.length = before;
         refuse(client, "there is no such device");
         return;
     }
-    strbuf_add(&client->out, "]}\n");
+    json_text_close_array(&json);
+    end_answer(client, &json);
 }
 
 const char *const control_outcome_names[] = {"ok",           "timeout",     "bad-reply",
@@ -127,29 +147,40 @@ static const char *outcome_text(enum outcome outcome)
     return "unknown outcome";
 }
 
+static void refuse_read(struct client *client, const struct pending *pending)
+{
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "outcome", control_outcome_names[pending->outcome]);
+    json_text_string(&json, "reason",
+                     pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+    end_answer(client, &json);
+}
+
+static void answer_exception(struct client *client, uint8_t exception)
+{
+    char name[24];
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "reason", quality_name(QUALITY_EXCEPTION, exception, name));
+    json_text_u64(&json, "exception", exception);
+    end_answer(client, &json);
+}
+
 static void answer_read(struct client *client, const struct pending *pending)
 {
     if (pending->outcome != OUTCOME_OK) {
-        char members[40];
-        (void)snprintf(members, sizeof(members), ",\"outcome\":\"%s\"",
-                       control_outcome_names[pending->outcome]);
-        refuse_with(client, members,
-                    pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+        refuse_read(client, pending);
         return;
     }
     if (pending->reply.exception) {
-        strbuf_addf(&client->out,
-                    "{\"result\":\"failed\",\"reason\":\"exception-%u\",\"exception\":%u}\n",
-                    pending->reply.exception, pending->reply.exception);
+        answer_exception(client, pending->reply.exception);
         return;
     }
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
-    for (size_t i = 0; i < pending->request.count; i++) {
-        if (i > 0)
-            strbuf_add_char(&client->out, ',');
-        strbuf_add_u64(&client->out, pending->reply.values[i]);
-    }
-    strbuf_add(&client->out, "]}\n");
+    struct json_text json = begin_answer(client, "ok");
+    json_text_open_array(&json, "values");
+    for (size_t i = 0; i < pending->request.count; i++)
+        json_text_u64(&json, NULL, pending->reply.values[i]);
+    json_text_close_array(&json);
+    end_answer(client, &json);
 }
 
 /* A worker thread of a line: hands the result to the main loop. */
@@ -220,16 +251,16 @@ static void start_read(struct client *client, const json_t *object)
     pending->client = client;
     pending->request = request;
     int outcome =
-        control->callbacks.read(control->callbacks.context, bus, &request, read_done, pending);
+        control->callbacks.read(control->callbacks.plant, bus, &request, read_done, pending);
     if (outcome == -ENOENT) {
         free(pending);
-        refuse_with(client, ",\"absent\":true", "the agent has no such line");
+        refuse_as(client, "absent", "the agent has no such line");
         return;
     }
     if (outcome < 0) {
         free(pending);
         if (outcome == -EBUSY)
-            refuse_with(client, ",\"busy\":true", "another request is under way on this line");
+            refuse_as(client, "busy", "another request is under way on this line");
         else
             refuse(client, "the line cannot take a request now");
         return;

@@ -18,7 +18,7 @@
 #ifndef SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
 #define SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
 
-#include "agent/base/strbuf.h"
+#include "agent/payload/json_text.h"
 #include "drivers/line/line.h"
 
 #include <systemd/sd-event.h>
@@ -30,15 +30,17 @@ extern const char *const control_outcome_names[]; /* by enum outcome; NULL-termi
 
 struct local_socket; /* opaque */
 
-/* What the gateway answers. Main loop. */
+/* Who answers. Main loop. */
 struct local_socket_callbacks {
-    void (*status)(void *context, struct strbuf *out); /* appends one JSON object */
-    /* Appends the elements of a JSON array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
-    int (*values)(void *context, const char *device, struct strbuf *out);
+    void (*status)(void *context, struct json_text *json); /* writes one object */
+    void *status_context;
+
+    /* Writes the elements of an array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
+    int (*values)(void *plant, const char *device, struct json_text *json);
     /* Starts a read on the line of BUS; as line_request(), and -ENOENT: no such bus. */
-    int (*read)(void *context, const char *bus, const struct driver_request *request,
+    int (*read)(void *plant, const char *bus, const struct driver_request *request,
                 line_request_done done, void *done_context);
-    void *context;
+    void *plant;
 };
 
 /*

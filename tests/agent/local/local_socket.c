@@ -25,18 +25,22 @@ static struct {
     struct driver_request request;
 } asked;
 
-static void fake_status(void *context, struct strbuf *out)
+static void fake_status(void *context, struct json_text *json)
 {
     (void)context;
-    strbuf_add(out, "{\"state\":\"online\"}");
+    json_text_open_object(json, NULL);
+    json_text_string(json, "state", "online");
+    json_text_close_object(json);
 }
 
-static int fake_values(void *context, const char *device, struct strbuf *out)
+static int fake_values(void *context, const char *device, struct json_text *json)
 {
     (void)context;
+    json_text_open_object(json, NULL); /* taken back when there is no such device */
     if (device && strcmp(device, "boiler") != 0)
         return -ENOENT;
-    strbuf_addf(out, "{\"device\":\"%s\"}", device ? device : "*");
+    json_text_string(json, "device", device ? device : "*");
+    json_text_close_object(json);
     return 0;
 }
 
