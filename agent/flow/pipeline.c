@@ -18,7 +18,7 @@ struct pipeline {
     struct intake *intake;
     struct pipeline_callbacks callbacks;
     struct queue *queue;
-    struct change_filter *report;
+    struct change_filter *filter;
     struct value_table *values;
     union slot *scratch; /* one batch */
     uint64_t refused;    /* batches of the queue, already reported */
@@ -46,7 +46,7 @@ struct pipeline *pipeline_new(const struct config *config, struct intake *intake
     pipeline->intake = intake;
     pipeline->callbacks = *callbacks;
     pipeline->queue = queue_new(queue_size(config));
-    pipeline->report = change_filter_new(config);
+    pipeline->filter = change_filter_new(config);
     pipeline->values = value_table_new(config);
     pipeline->scratch = memory_zeroed(queue_capacity(pipeline->queue), sizeof(union slot));
     return pipeline;
@@ -57,7 +57,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline)
     if (!pipeline)
         return NULL;
     queue_free(pipeline->queue);
-    change_filter_free(pipeline->report);
+    change_filter_free(pipeline->filter);
     value_table_free(pipeline->values);
     free(pipeline->scratch);
     free(pipeline);
@@ -83,7 +83,7 @@ static void move_data(struct pipeline *pipeline, size_t n_slots)
     for (const union slot *at = slots + 1; at < slots + n_slots; at += sample_slots(at))
         value_table_put(pipeline->values, owner, at, slots[0].header.timestamp_ms);
     bool any;
-    const bool *picked = change_filter_pick(pipeline->report, slots, n_slots,
+    const bool *picked = change_filter_pick(pipeline->filter, slots, n_slots,
                                             clock_mono_ns() / CLOCK_NS_PER_MS, &any);
     if (any)
         (void)intake_data(pipeline->intake, &pipeline->config->devices[owner], slots, n_slots,

@@ -275,9 +275,9 @@ static int make_local_socket(struct gateway *gateway)
                                                      .plant = gateway->plant};
     CLEANUP(memory_free_pointer)
     char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
-    int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->control);
+    int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->local_socket);
     if (problem < 0)
-        log_error("control", "socket=%s: %s", path,
+        log_error("local", "socket=%s: %s", path,
                   problem == -EADDRINUSE ? "another agent listens there" : strerror(-problem));
     return problem;
 }
@@ -374,7 +374,7 @@ bool gateway_stop(struct gateway *gateway)
     sd_event_source_disable_unref(gateway->timer_source);
     if (gateway->plant)
         plant_stop(gateway->plant);
-    gateway->control = local_socket_free(gateway->control);
+    gateway->local_socket = local_socket_free(gateway->local_socket);
     gateway->netd = netd_watch_free(gateway->netd);
     take_last(gateway);
     bool is_clean = say_goodbye(gateway);

@@ -36,7 +36,7 @@ struct gateway {
     struct plant *plant;
 
     /* This machine's side. */
-    struct local_socket *control;
+    struct local_socket *local_socket;
     struct netd_watch *netd;
 
     char store_problem[sizeof(((struct outbox_stats *)NULL)->problem)]; /* the one that is known */

@@ -10,7 +10,7 @@
  *
  * A refused read also has "absent":true when the agent has no such line, "busy":true while another
  * request is under way on it, "exception":N when the unit refused, and else an "outcome" of
- * control_outcome_names.
+ * local_socket_outcome_names.
  *
  * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
  * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
@@ -26,7 +26,7 @@
 #define LOCAL_SOCKET_NAME "agent.sock"
 #define LOCAL_SOCKET_REQUEST_MAX 4096 /* bytes of one line */
 
-extern const char *const control_outcome_names[]; /* by enum outcome; NULL-terminated */
+extern const char *const local_socket_outcome_names[]; /* by enum outcome; NULL-terminated */
 
 struct local_socket; /* opaque */
 
@@ -48,9 +48,9 @@ struct local_socket_callbacks {
  * does. Returns 0 or a negative errno.
  */
 int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
-                     sd_event *loop, struct local_socket **ret_control);
+                     sd_event *loop, struct local_socket **ret_local);
 
 /* Every line must have been freed before: no read is left that would answer. Returns NULL. */
-struct local_socket *local_socket_free(struct local_socket *control);
+struct local_socket *local_socket_free(struct local_socket *local);
 
 #endif

@@ -92,7 +92,7 @@ static void refuse_sparingly(struct command_relay *relay, enum refusal refusal, 
         relay->refusals = 0;
     }
     if (relay->refusals == 0)
-        log_info("courier",
+        log_info("command",
                  "result=refused reason=%s: not handed to netd; at most %d a "
                  "second are answered",
                  refusal_names[refusal], REFUSALS_A_SECOND);
@@ -149,9 +149,9 @@ void command_relay_answered(struct command_relay *relay, enum refusal refusal,
         return;
     relay->is_under_way = false;
     if (refusal == REFUSAL_NONE)
-        log_info("courier", "id=%s result=accepted", reply->id);
+        log_info("command", "id=%s result=accepted", reply->id);
     else /* netd's journal has the ones that count; the rest must not fill the log */
-        log_debug("courier", "id=%s result=refused reason=%s", reply->id, refusal_names[refusal]);
+        log_debug("command", "id=%s result=refused reason=%s", reply->id, refusal_names[refusal]);
     add_reply(relay, refusal, reply);
 }
 

@@ -15,7 +15,7 @@
 
 struct fixture {
     sd_event *loop;
-    struct local_socket *control;
+    struct local_socket *local;
     const char *path;
 };
 
@@ -64,14 +64,14 @@ static struct fixture begin(void)
         .status = fake_status, .values = fake_values, .read = fake_read};
     struct fixture fixture = {.path = test_path("agent.sock")};
     CU_ASSERT_FATAL(sd_event_new(&fixture.loop) >= 0);
-    CU_ASSERT_EQUAL_FATAL(
-        local_socket_new(fixture.path, &callbacks, fixture.loop, &fixture.control), 0);
+    CU_ASSERT_EQUAL_FATAL(local_socket_new(fixture.path, &callbacks, fixture.loop, &fixture.local),
+                          0);
     return fixture;
 }
 
 static void end(struct fixture *fixture)
 {
-    fixture->control = local_socket_free(fixture->control);
+    fixture->local = local_socket_free(fixture->local);
     sd_event_unref(fixture->loop);
 }
 
@@ -262,7 +262,7 @@ static void test_taken(void)
     end(&fixture);
 }
 
-TEST_MAIN("control", {"status and values are answered in order", test_answers},
+TEST_MAIN("local_socket", {"status and values are answered in order", test_answers},
           {"garbage is refused or hung up on, and harms nobody else", test_garbage},
           {"a read is answered when the line has answered", test_read},
           {"a read that cannot be is refused with the reason", test_read_refused},
