@@ -79,6 +79,29 @@ static void test_texts(void)
     expect_text("\xed\xa0\x80", 3, "[\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"]");
 }
 
+/* Whatever byte is wherever in a text of whatever length: jansson reads it back. */
+static void test_places(void)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    for (size_t at = 0; at < 20; at++) {
+        for (int byte = 0; byte < 0x80; byte++) {
+            char text[20];
+            memset(text, 'x', sizeof(text));
+            text[at] = (char)byte;
+            struct json_text json = JSON_TEXT(&out);
+            strbuf_reset(&out);
+            json_text_bytes(&json, NULL, text, sizeof(text));
+            json_t *parsed =
+                json_loadb(out.data, out.length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+            CU_ASSERT_EQUAL_FATAL(json_string_length(parsed), sizeof(text));
+            CU_ASSERT_EQUAL(memcmp(json_string_value(parsed), text, sizeof(text)), 0);
+            CU_ASSERT_EQUAL(strchr(strbuf_text(&out), 0x7f),
+                            NULL); /* escaped, though it need not be */
+            json_decref(parsed);
+        }
+    }
+}
+
 /* A key is escaped like any text: what it is made of is not for the writer to trust. */
 static void test_keys(void)
 {
@@ -135,6 +158,7 @@ static void test_doubles_read_back(void)
 
 TEST_MAIN("json_text", {"commas follow the nesting", test_nesting},
           {"documents are put together from parts", test_parts},
-          {"texts are escaped, whatever bytes are in them", test_texts}, {"so are keys", test_keys},
+          {"texts are escaped, whatever bytes are in them", test_texts},
+          {"wherever a byte is in a text", test_places}, {"so are keys", test_keys},
           {"numbers are short decimals", test_doubles},
           {"every finite number reads back as itself", test_doubles_read_back})
