@@ -82,8 +82,8 @@ static enum outcome ask_directly(struct plant_line *line, struct modbus_call *ca
 static enum outcome outcome_of(const json_t *answer)
 {
     const char *name = agent_ask_text(answer, "outcome", "");
-    for (int i = 0; control_outcome_names[i]; i++) {
-        if (strcmp(control_outcome_names[i], name) == 0)
+    for (int i = 0; local_socket_outcome_names[i]; i++) {
+        if (strcmp(local_socket_outcome_names[i], name) == 0)
             return (enum outcome)i;
     }
     return OUTCOME_UNSUPPORTED; /* what an agent of another version may say */

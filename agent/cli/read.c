@@ -7,7 +7,7 @@
 #include "agent/cli/cli.h"
 #include "agent/cli/options.h"
 #include "agent/cli/plant_line.h"
-#include "agent/payload/encode.h"
+#include "agent/payload/json_text.h"
 #include "drivers/modbus/modbus_request.h"
 #include "drivers/modbus/tag.h"
 
@@ -113,12 +113,12 @@ static int read_now(struct plant_line *line, struct reading *reading)
     return CLI_DONE;
 }
 
-/* Decodes value number INDEX as JSON text. */
-static void add_value(const struct reading *reading, size_t index, struct strbuf *out)
+/* Decodes value number INDEX. */
+static void add_value(const struct reading *reading, size_t index, struct json_text *json)
 {
     const uint16_t *values = reading->call.reply.values;
     if (is_bits(reading)) {
-        strbuf_add(out, values[index] ? "true" : "false");
+        json_text_bool(json, NULL, values[index]);
         return;
     }
     uint8_t wire[250];
@@ -137,33 +137,50 @@ static void add_value(const struct reading *reading, size_t index, struct strbuf
     batch_begin(&batch, 0);
     tag_decode(&codec, wire, &batch, 0);
     if (slots[1].sample.quality == QUALITY_GOOD)
-        json_add_sample(out, &slots[1]);
+        json_text_sample(json, NULL, &slots[1]);
     else
-        strbuf_addf(
-            out, "\"%s\"",
+        json_text_string(
+            json, NULL,
             quality_name((enum quality)slots[1].sample.quality, slots[1].sample.code, name));
+}
+
+static size_t count_values(const struct reading *reading)
+{
+    return reading->type == VALUE_STRING ? 1 : (size_t)reading->count;
+}
+
+static void write_json(const struct reading *reading, struct strbuf *out)
+{
+    struct json_text json = JSON_TEXT(out);
+    json_text_open_object(&json, NULL);
+    json_text_string(&json, "bus", reading->bus);
+    json_text_i64(&json, "unit", reading->unit);
+    json_text_string(&json, "table", modbus_table_names[reading->table]);
+    json_text_i64(&json, "address", reading->address);
+    json_text_string(&json, "type", value_type_names[reading->type]);
+    json_text_open_array(&json, "values");
+    for (size_t i = 0; i < count_values(reading); i++)
+        add_value(reading, i, &json);
+    json_text_close_array(&json);
+    json_text_close_object(&json);
+    strbuf_add_char(out, '\n');
+}
+
+/* A line for each value. */
+static void write_lines(const struct reading *reading, struct strbuf *out)
+{
+    for (size_t i = 0; i < count_values(reading); i++) {
+        struct json_text value = JSON_TEXT(out);
+        strbuf_addf(out, "%-6lld ", reading->address + (long long)(i * width_of(reading)));
+        add_value(reading, i, &value);
+        strbuf_add_char(out, '\n');
+    }
 }
 
 static void print(const struct cli_context *context, const struct reading *reading)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
-    size_t n_values = reading->type == VALUE_STRING ? 1 : (size_t)reading->count;
-    if (context->json)
-        strbuf_addf(&out,
-                    "{\"bus\":\"%s\",\"unit\":%lld,\"table\":\"%s\",\"address\":%lld,"
-                    "\"type\":\"%s\",\"values\":[",
-                    reading->bus, reading->unit, modbus_table_names[reading->table],
-                    reading->address, value_type_names[reading->type]);
-    for (size_t i = 0; i < n_values; i++) {
-        if (context->json)
-            strbuf_add(&out, i > 0 ? "," : "");
-        else
-            strbuf_addf(&out, "%-6lld ", reading->address + (long long)(i * width_of(reading)));
-        add_value(reading, i, &out);
-        if (!context->json)
-            strbuf_add_char(&out, '\n');
-    }
-    strbuf_add(&out, context->json ? "]}\n" : "");
+    (context->json ? write_json : write_lines)(reading, &out);
     (void)fputs(strbuf_text(&out), stdout);
 }
 

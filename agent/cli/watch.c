@@ -5,7 +5,7 @@
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/options.h"
-#include "agent/payload/encode.h"
+#include "agent/payload/json_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,39 +119,44 @@ static void print_table(const struct watch *watch, const json_t *devices)
     (void)fflush(stdout);
 }
 
-static void add_member(struct strbuf *out, const json_t *object, const char *key)
+static void add_tag(struct json_text *json, const json_t *tag)
 {
-    const char *text = agent_ask_text(object, key, NULL);
-    if (!text)
-        return;
-    strbuf_addf(out, ",\"%s\":", key);
-    json_add_string(out, text, strlen(text));
+    static const char *const texts[] = {"error", "unit"};
+    json_text_open_object(json, NULL);
+    json_text_string(json, "tag", agent_ask_text(tag, "tag", "?"));
+    json_text_i64(json, "timestamp", agent_ask_number(tag, "timestamp"));
+    const char *value = agent_ask_text(tag, "value", NULL);
+    if (value) {
+        json_text_key(json, "value");
+        json_text_insert(json, value, strlen(value));
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        const char *text = agent_ask_text(tag, texts[i], NULL);
+        if (text)
+            json_text_string(json, texts[i], text);
+    }
+    json_text_close_object(json);
 }
 
-/* By hand and not by the JSON library: the values come as their JSON texts. */
+/* Not with the JSON library: the values come as their JSON texts. */
 static void print_json(const json_t *devices)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    struct json_text json = JSON_TEXT(&out);
     const json_t *device, *tag;
     size_t i, j;
-    strbuf_add_char(&out, '[');
+    json_text_open_array(&json, NULL);
     json_array_foreach(devices, i, device)
     {
-        strbuf_addf(&out, "%s{\"device\":\"%s\",\"tags\":[", i > 0 ? "," : "",
-                    agent_ask_text(device, "device", "?"));
-        json_array_foreach(json_object_get(device, "tags"), j, tag)
-        {
-            strbuf_addf(&out, "%s{\"tag\":\"%s\",\"timestamp\":%lld", j > 0 ? "," : "",
-                        agent_ask_text(tag, "tag", "?"), agent_ask_number(tag, "timestamp"));
-            if (json_object_get(tag, "value"))
-                strbuf_addf(&out, ",\"value\":%s", agent_ask_text(tag, "value", "null"));
-            add_member(&out, tag, "error");
-            add_member(&out, tag, "unit");
-            strbuf_add_char(&out, '}');
-        }
-        strbuf_add(&out, "]}");
+        json_text_open_object(&json, NULL);
+        json_text_string(&json, "device", agent_ask_text(device, "device", "?"));
+        json_text_open_array(&json, "tags");
+        json_array_foreach(json_object_get(device, "tags"), j, tag) add_tag(&json, tag);
+        json_text_close_array(&json);
+        json_text_close_object(&json);
     }
-    strbuf_add(&out, "]\n");
+    json_text_close_array(&json);
+    strbuf_add_char(&out, '\n');
     (void)fputs(strbuf_text(&out), stdout);
     (void)fflush(stdout);
 }

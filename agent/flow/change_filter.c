@@ -16,25 +16,25 @@ struct change_filter {
 
 struct change_filter *change_filter_new(const struct config *config)
 {
-    struct change_filter *report = memory_zeroed(1, sizeof(*report));
+    struct change_filter *filter = memory_zeroed(1, sizeof(*filter));
     size_t most_tags = 1;
     for (size_t i = 0; i < config->n_devices; i++) {
         if (config->devices[i].n_tags > most_tags)
             most_tags = config->devices[i].n_tags;
     }
-    report->config = config;
-    report->sent = value_table_new(config);
-    report->picked = memory_zeroed(most_tags, sizeof(*report->picked));
-    return report;
+    filter->config = config;
+    filter->sent = value_table_new(config);
+    filter->picked = memory_zeroed(most_tags, sizeof(*filter->picked));
+    return filter;
 }
 
-struct change_filter *change_filter_free(struct change_filter *report)
+struct change_filter *change_filter_free(struct change_filter *filter)
 {
-    if (!report)
+    if (!filter)
         return NULL;
-    value_table_free(report->sent);
-    free(report->picked);
-    free(report);
+    value_table_free(filter->sent);
+    free(filter->picked);
+    free(filter);
     return NULL;
 }
 
@@ -69,12 +69,12 @@ static bool value_changed(const union slot *fresh, const union slot *sent, doubl
     return true;
 }
 
-static bool worth_sending(const struct change_filter *report, size_t device,
+static bool worth_sending(const struct change_filter *filter, size_t device,
                           const union slot *fresh, int64_t now_ms)
 {
-    const struct config_device *owner = &report->config->devices[device];
+    const struct config_device *owner = &filter->config->devices[device];
     int64_t sent_ms;
-    const union slot *sent = value_table_get(report->sent, device, fresh->sample.tag, &sent_ms);
+    const union slot *sent = value_table_get(filter->sent, device, fresh->sample.tag, &sent_ms);
     if (!sent || now_ms - sent_ms >= owner->heartbeat_s * 1000)
         return true;
     if (fresh->sample.quality != sent->sample.quality || fresh->sample.code != sent->sample.code)
@@ -82,22 +82,22 @@ static bool worth_sending(const struct change_filter *report, size_t device,
     return value_changed(fresh, sent, owner->tags[fresh->sample.tag].deadband);
 }
 
-const bool *change_filter_pick(struct change_filter *report, const union slot *slots,
+const bool *change_filter_pick(struct change_filter *filter, const union slot *slots,
                                size_t n_slots, int64_t now_ms, bool *ret_any)
 {
     size_t device = slots[0].header.owner;
-    const struct config_device *owner = &report->config->devices[device];
+    const struct config_device *owner = &filter->config->devices[device];
     *ret_any = n_slots > 1;
     if (owner->report == REPORT_ALWAYS)
         return NULL;
     *ret_any = false;
-    memset(report->picked, 0, owner->n_tags * sizeof(*report->picked));
+    memset(filter->picked, 0, owner->n_tags * sizeof(*filter->picked));
     for (const union slot *at = slots + 1; at < slots + n_slots; at += sample_slots(at)) {
-        if (!worth_sending(report, device, at, now_ms))
+        if (!worth_sending(filter, device, at, now_ms))
             continue;
-        value_table_put(report->sent, device, at, now_ms);
-        report->picked[at->sample.tag] = true;
+        value_table_put(filter->sent, device, at, now_ms);
+        filter->picked[at->sample.tag] = true;
         *ret_any = true;
     }
-    return report->picked;
+    return filter->picked;
 }

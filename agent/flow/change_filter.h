@@ -15,14 +15,14 @@ struct change_filter; /* opaque */
 /* CONFIG must outlive the result. */
 struct change_filter *change_filter_new(const struct config *config);
 struct change_filter *
-change_filter_free(struct change_filter *report); /* accepts NULL, returns NULL */
+change_filter_free(struct change_filter *filter); /* accepts NULL, returns NULL */
 
 /*
  * Judges a batch (SLOTS[0] is its header) at NOW_MS, monotonic milliseconds. Returns a flag for
  * each tag of the device, or NULL for "all of them"; valid until the next call. *RET_ANY says
  * whether anything is to be sent. What is picked counts as sent.
  */
-const bool *change_filter_pick(struct change_filter *report, const union slot *slots,
+const bool *change_filter_pick(struct change_filter *filter, const union slot *slots,
                                size_t n_slots, int64_t now_ms, bool *ret_any);
 
 #endif

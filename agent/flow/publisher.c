@@ -8,25 +8,22 @@
 #define ELAPSED_MAX_MS 1000000
 
 struct publisher {
-    char *prefix;
     size_t reserved; /* room in the window that the backlog leaves to live messages */
-    const struct encoder *encoder;
+    struct dialect *dialect;
     struct outbox *outbox;
     struct uplink *uplink;
     uint64_t rate;     /* bytes a second, 0: no limit */
     int64_t allowance; /* bytes that the backlog may send now; negative: in debt */
     int64_t refilled_ms;
-    struct strbuf topic, message; /* reused */
+    struct dialect_message message; /* reused */
 };
 
-struct publisher *publisher_new(const char *prefix, int64_t window, uint64_t backlog_rate,
-                                const struct encoder *encoder, struct outbox *outbox,
-                                struct uplink *uplink)
+struct publisher *publisher_new(int64_t window, uint64_t backlog_rate, struct dialect *dialect,
+                                struct outbox *outbox, struct uplink *uplink)
 {
     struct publisher *publisher = memory_zeroed(1, sizeof(*publisher));
-    publisher->prefix = memory_text(prefix);
     publisher->reserved = (size_t)window / 4;
-    publisher->encoder = encoder;
+    publisher->dialect = dialect;
     publisher->outbox = outbox;
     publisher->uplink = uplink;
     publisher->rate = backlog_rate;
@@ -37,28 +34,18 @@ struct publisher *publisher_free(struct publisher *publisher)
 {
     if (!publisher)
         return NULL;
-    free(publisher->prefix);
-    strbuf_free(&publisher->topic);
-    strbuf_free(&publisher->message);
+    dialect_message_free(&publisher->message);
     free(publisher);
     return NULL;
 }
 
-static bool publish(struct publisher *publisher, const struct outbox_message *message)
+static bool publish(struct publisher *publisher, const struct outbox_message *stored)
 {
-    strbuf_reset(&publisher->topic);
-    strbuf_add(&publisher->topic, publisher->prefix);
-    strbuf_add_char(&publisher->topic, '/');
-    strbuf_add(&publisher->topic, message->topic);
-    strbuf_reset(&publisher->message);
-    publisher->encoder->envelope(outbox_stream(publisher->outbox), message->seq,
-                                 message->historical, message->body, message->body_length,
-                                 &publisher->message);
-    const struct mqtt_message outgoing = {.topic = publisher->topic.data,
-                                          .payload = publisher->message.data,
-                                          .length = publisher->message.length,
-                                          .qos = 1};
-    return uplink_publish(publisher->uplink, &outgoing, message->seq) == 0;
+    struct dialect_message *message = &publisher->message;
+    publisher->dialect->type->envelope(publisher->dialect, outbox_stream(publisher->outbox), stored,
+                                       message);
+    const struct mqtt_message view = dialect_message_view(message);
+    return uplink_publish(publisher->uplink, &view, stored->seq) == 0;
 }
 
 /* At most one second's worth may be saved up; a debt is paid off in full. */
@@ -84,7 +71,7 @@ static int64_t pump_backlog(struct publisher *publisher, int64_t now_ms)
             return 1 + -publisher->allowance * 1000 / (int64_t)publisher->rate;
         if (!outbox_next_backlog(publisher->outbox, &message) || !publish(publisher, &message))
             return -1;
-        publisher->allowance -= (int64_t)publisher->message.length;
+        publisher->allowance -= (int64_t)publisher->message.payload.length;
     }
     return -1;
 }

@@ -6,18 +6,17 @@
 #define SALLYPORT_AGENT_FLOW_PUBLISHER_H
 
 #include "agent/outbox/outbox.h"
-#include "agent/payload/encode.h"
+#include "agent/payload/dialect.h"
 #include "agent/uplink/uplink.h"
 
 struct publisher; /* opaque */
 
 /*
- * PREFIX is what P stands for: "<prefix>/<site>/<id>". BACKLOG_RATE: bytes a second for the
- * backlog, 0 for no limit. OUTBOX, UPLINK and ENCODER must outlive the result.
+ * WINDOW: as configured. BACKLOG_RATE: bytes a second for the backlog, 0 for no limit. DIALECT,
+ * OUTBOX and UPLINK must outlive the result.
  */
-struct publisher *publisher_new(const char *prefix, int64_t window, uint64_t backlog_rate,
-                                const struct encoder *encoder, struct outbox *outbox,
-                                struct uplink *uplink);
+struct publisher *publisher_new(int64_t window, uint64_t backlog_rate, struct dialect *dialect,
+                                struct outbox *outbox, struct uplink *uplink);
 struct publisher *publisher_free(struct publisher *publisher); /* accepts NULL, returns NULL */
 
 /*

@@ -2,89 +2,124 @@
  * The gateway. Handlers only change state; once per pass of the loop, after them, `settle` makes
  * it durable and sends it: commit, then publish, then set the timers.
  */
+#include "agent/gateway/gateway.h"
+
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
-#include "agent/gateway/line_set.h"
+#include "agent/payload/dialect_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 
-#define STATUS_PERIOD_MS 60000
-#define STATUS_SETTLE_MS 1000 /* a burst of changes makes one status */
 #define STOP_TIMEOUT_MS 3000
-#define STUCK_MS                                                                                   \
-    150000 /* a driver may dial and ask in one turn, each for its timeout of up to 60 s */
 #define TIMER_ACCURACY_US 5000
 #define CERTIFICATE_PERIOD_MS (24 * INT64_C(3600000))
 #define NEVER_MS INT64_MAX
 
-int64_t gateway_now_ms(void)
+static int64_t now_ms(void)
 {
     return clock_mono_ns() / CLOCK_NS_PER_MS;
 }
 
-struct status_view gateway_view(const struct gateway *gateway)
+/* --- the facts of the status -------------------------------------------------------------- */
+
+static void get_facts(void *context, struct status_facts *ret_facts)
 {
-    return (struct status_view){
+    const struct gateway *gateway = context;
+    int64_t now_ns = clock_mono_ns();
+    *ret_facts = (struct status_facts){
+        .wall_ms = clock_wall_ms(),
+        .uptime_s = (now_ns - gateway->started_mono_ns) / CLOCK_NS_PER_S,
         .config = gateway->config,
-        .lines = gateway->lines,
-        .outbox = gateway->outbox,
-        .uplink = gateway->uplink,
-        .netd = gateway->netd,
-        .started_mono_ns = gateway->started_mono_ns,
+        .lines = plant_lines(gateway->plant),
+        .stream = outbox_stream(gateway->outbox),
+        .netd = netd_watch_status(gateway->netd),
+        .counters = netd_watch_counters(gateway->netd),
     };
+    outbox_get_stats(gateway->outbox, now_ns / CLOCK_NS_PER_MS, &ret_facts->outbox);
+    uplink_get_health(gateway->uplink, &ret_facts->uplink);
 }
 
-void gateway_status_soon(struct gateway *gateway)
+static void write_local_status(void *context, struct json_text *json)
 {
-    int64_t due_ms = gateway_now_ms() + STATUS_SETTLE_MS;
-    if (due_ms < gateway->status_due_ms)
-        gateway->status_due_ms = due_ms;
+    struct status_facts facts;
+    get_facts(context, &facts);
+    status_json(&facts, true, json);
 }
 
-/* As the retained status, at QoS 1; nobody waits for its acknowledgement. */
-static int publish_status(struct gateway *gateway, const char *status, size_t length)
+static void status_soon(void *context)
 {
-    const struct mqtt_message message = {.topic = gateway->status_topic,
-                                         .payload = status,
-                                         .length = length,
-                                         .qos = 1,
-                                         .retained = true};
-    return uplink_publish(gateway->uplink, &message, 0);
+    struct gateway *gateway = context;
+    announcer_status_soon(gateway->announcer, now_ms());
 }
 
-/* Publishes the retained status; a full window only delays it. */
-void gateway_publish_status(struct gateway *gateway)
+/* --- the session with the broker ---------------------------------------------------------- */
+
+static void on_attempt(void *context, struct uplink_opening *opening)
 {
-    struct status_view view = gateway_view(gateway);
-    strbuf_reset(&gateway->status);
-    status_write(&view, false, &gateway->status);
-    int outcome = publish_status(gateway, gateway->status.data, gateway->status.length);
-    gateway->status_due_ms =
-        gateway_now_ms() + (outcome == -EAGAIN ? STATUS_SETTLE_MS : STATUS_PERIOD_MS);
+    struct gateway *gateway = context;
+    gateway->dialect->type->open(gateway->dialect, opening);
+}
+
+static void on_link_up(void *context)
+{
+    struct gateway *gateway = context;
+    outbox_link(gateway->outbox, true, now_ms());
+    command_relay_link_up(gateway->command_relay);
+    announcer_open(gateway->announcer, now_ms());
+}
+
+static void on_link_down(void *context, const char *reason)
+{
+    struct gateway *gateway = context;
+    (void)reason; /* the uplink has logged it */
+    outbox_link(gateway->outbox, false, now_ms());
+    announcer_close(gateway->announcer);
+}
+
+static void on_acknowledged(void *context, uint64_t seq)
+{
+    struct gateway *gateway = context;
+    if (seq != 0)
+        outbox_release(gateway->outbox, seq);
+}
+
+static void on_received(void *context, const char *topic, const void *payload, size_t length,
+                        bool is_retained)
+{
+    struct gateway *gateway = context;
+    struct dialect_inbound inbound;
+    gateway->dialect->type->recognise(gateway->dialect, topic, payload, length, &inbound);
+    switch (inbound.kind) {
+    case DIALECT_NOTHING:
+        return;
+    case DIALECT_COMMAND:
+        command_relay_received(gateway->command_relay, inbound.text, inbound.length, is_retained,
+                               now_ms());
+        return;
+    case DIALECT_BIRTH:
+        announcer_open(gateway->announcer, now_ms());
+        return;
+    }
+}
+
+/* --- netd --------------------------------------------------------------------------------- */
+
+static bool on_netd_event(void *context, const struct event *event)
+{
+    struct gateway *gateway = context;
+    return intake_event(gateway->intake, event) != 0 &&
+           outbox_commit(gateway->outbox, now_ms()) == 0;
 }
 
 /* --- the loop ----------------------------------------------------------------------------- */
-
-static int on_queue(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
-{
-    struct gateway *gateway = userdata;
-    (void)source, (void)descriptor, (void)events;
-    (void)pipeline_drain(gateway->pipeline, GATEWAY_BATCHES_A_PASS);
-    return 0;
-}
-
-int gateway_watch_queue(struct gateway *gateway)
-{
-    return sd_event_add_io(gateway->loop, &gateway->queue_source,
-                           pipeline_descriptor(gateway->pipeline), EPOLLIN, on_queue, gateway);
-}
 
 static void set_timer(struct gateway *gateway, int64_t due_ms)
 {
@@ -101,7 +136,17 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
     gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
     outbox_get_stats(gateway->outbox, at_ms, &stats);
     if (gateway_events_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem)))
-        gateway_status_soon(gateway);
+        status_soon(gateway);
+}
+
+/* What the session takes now; returns when more is due. Nothing goes out before what opens it. */
+static int64_t publish(struct gateway *gateway, int64_t at_ms)
+{
+    bool is_open = announcer_is_open(gateway->announcer);
+    command_relay_settle(gateway->command_relay, is_open);
+    int64_t pause_ms = is_open ? publisher_pump(gateway->publisher, at_ms) : -1;
+    int64_t status_due_ms = announcer_settle(gateway->announcer, at_ms);
+    return pause_ms < 0 ? status_due_ms : min_i64(status_due_ms, at_ms + pause_ms);
 }
 
 /* After the handlers of each pass. */
@@ -109,28 +154,21 @@ static int settle(sd_event_source *source, void *userdata)
 {
     struct gateway *gateway = userdata;
     (void)source;
-    int64_t at_ms = gateway_now_ms();
+    int64_t at_ms = now_ms();
     uplink_collect(gateway->uplink);
-    pipeline_report_losses(gateway->pipeline);
+    plant_report_refused(gateway->plant);
+    intake_report_gaps(gateway->intake);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");
-    command_relay_settle(gateway->command_relay);
-    int64_t pause_ms = publisher_pump(gateway->publisher, at_ms);
-    gateway->pump_due_ms = pause_ms < 0 ? NEVER_MS : at_ms + pause_ms;
-    if (at_ms >= gateway->status_due_ms)
-        gateway_publish_status(gateway);
+    int64_t due_ms = publish(gateway, at_ms);
     if (at_ms >= gateway->tick_due_ms)
         tick_store(gateway, at_ms);
     if (at_ms >= gateway->certificate_due_ms) {
         gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
-        gateway_events_certificates(gateway->pipeline, &gateway->config->uplink);
+        gateway_events_certificates(gateway->intake, &gateway->config->uplink);
     }
-    const int64_t due_ms[] = {gateway->tick_due_ms, gateway->pump_due_ms, gateway->status_due_ms,
-                              gateway->certificate_due_ms};
-    int64_t first_ms = NEVER_MS;
-    for (size_t i = 0; i < ARRAY_LENGTH(due_ms); i++)
-        first_ms = due_ms[i] < first_ms ? due_ms[i] : first_ms;
-    set_timer(gateway, first_ms);
+    due_ms = min_i64(due_ms, gateway->tick_due_ms);
+    set_timer(gateway, min_i64(due_ms, gateway->certificate_due_ms));
     return 0;
 }
 
@@ -138,22 +176,15 @@ static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     struct gateway *gateway = userdata;
     (void)source, (void)at_us;
-    gateway->timer_ms = 0; /* settle() does what is due and sets it anew */
+    gateway->timer_ms = 0; /* settle() does what is due and sets it again */
     return 0;
 }
 
 static int on_watchdog(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     struct gateway *gateway = userdata;
-    struct status_view view = gateway_view(gateway);
-    size_t stuck = 0;
-    if (liveness_ok(gateway->watch, &view, gateway_now_ms(), STUCK_MS, &stuck))
+    if (plant_is_alive(gateway->plant, now_ms()))
         (void)sd_notify(false, "WATCHDOG=1");
-    else
-        log_error("gateway",
-                  "line=%s: its worker has not moved for %d s; the watchdog is no "
-                  "longer fed, systemd will restart the agent",
-                  gateway->config->buses[stuck].name, STUCK_MS / 1000);
     (void)sd_event_source_set_time(source, at_us + gateway->watchdog_us / 3);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
@@ -164,72 +195,123 @@ static int start_watchdog(struct gateway *gateway)
     if (sd_watchdog_enabled(false, &gateway->watchdog_us) <= 0)
         return 0;
     return sd_event_add_time(gateway->loop, &gateway->watchdog_source, CLOCK_MONOTONIC,
-                             (uint64_t)gateway_now_ms() * 1000, TIMER_ACCURACY_US, on_watchdog,
-                             gateway);
+                             (uint64_t)now_ms() * 1000, TIMER_ACCURACY_US, on_watchdog, gateway);
 }
 
 static int start_loop(struct gateway *gateway)
 {
-    int problem = gateway_watch_queue(gateway);
-    if (problem >= 0)
-        problem = sd_event_add_time(gateway->loop, &gateway->timer_source, CLOCK_MONOTONIC, 1,
+    int problem = sd_event_add_time(gateway->loop, &gateway->timer_source, CLOCK_MONOTONIC, 1,
                                     TIMER_ACCURACY_US, on_timer, gateway);
     if (problem >= 0)
         problem = sd_event_add_post(gateway->loop, &gateway->settle_source, settle, gateway);
     if (problem >= 0)
         problem = start_watchdog(gateway);
+    if (problem < 0)
+        log_error("gateway", "the loop cannot be set up: %s", strerror(-problem));
+    return problem;
+}
+
+/* --- the parts, in the order in which they are made ---------------------------------------- */
+
+static int make_custody(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    CLEANUP(strbuf_free) struct strbuf warning = STRBUF_EMPTY;
+    const struct outbox_settings settings = {
+        .state_dir = config->gateway.state_dir,
+        .runtime_dir = config->gateway.runtime_dir,
+        .max_bytes = (uint64_t)config->outbox.max_mib << 20,
+        .spill_after_ms = config->outbox.spill_after_ms,
+        .sync_ms = config->outbox.sync_ms,
+    };
+    gateway->dialect = dialect_new(config);
+    assert(gateway->dialect); /* the configuration check saw to it */
+    int problem = outbox_open(&settings, clock_wall_ms(), &warning, &gateway->outbox);
+    if (problem < 0) {
+        log_error("outbox", "state_dir=%s: %s", settings.state_dir,
+                  warning.length ? strbuf_text(&warning) : strerror(-problem));
+        return problem;
+    }
+    if (warning.length)
+        log_warning("outbox", "%s", strbuf_text(&warning));
+    gateway->intake = intake_new(gateway->dialect, gateway->outbox);
+    return 0;
+}
+
+static int make_uplink(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    const struct uplink_callbacks callbacks = {.open = on_attempt,
+                                               .up = on_link_up,
+                                               .down = on_link_down,
+                                               .acknowledged = on_acknowledged,
+                                               .received = on_received,
+                                               .context = gateway};
+    int problem = uplink_new(&config->uplink, &callbacks, gateway->loop, &gateway->uplink);
+    if (problem < 0) {
+        log_error("uplink", "cannot be set up: %s", strerror(-problem));
+        return problem;
+    }
+    gateway->publisher =
+        publisher_new(config->uplink.window, (uint64_t)config->outbox.backlog_rate_kib_s << 10,
+                      gateway->dialect, gateway->outbox, gateway->uplink);
+    gateway->announcer = announcer_new(gateway->dialect, gateway->uplink, get_facts, gateway);
+    gateway->command_relay = command_relay_new(gateway->dialect, gateway->uplink);
+    return 0;
+}
+
+static int make_plant(struct gateway *gateway)
+{
+    return plant_new(gateway->config, gateway->intake, gateway->loop, status_soon, gateway,
+                     &gateway->plant);
+}
+
+static int make_local_socket(struct gateway *gateway)
+{
+    const struct local_socket_callbacks callbacks = {.status = write_local_status,
+                                                     .status_context = gateway,
+                                                     .values = plant_values,
+                                                     .read = plant_read,
+                                                     .plant = gateway->plant};
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
+    int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->local_socket);
+    if (problem < 0)
+        log_error("local", "socket=%s: %s", path,
+                  problem == -EADDRINUSE ? "another agent listens there" : strerror(-problem));
+    return problem;
+}
+
+static int make_netd(struct gateway *gateway)
+{
+    const struct netd_watch_callbacks callbacks = {
+        .event = on_netd_event, .changed = status_soon, .context = gateway};
+    int problem = netd_watch_new(&gateway->first->gateway, gateway->command_relay, &callbacks,
+                                 gateway->loop, &gateway->netd);
+    if (problem < 0)
+        log_error("netd", "its client cannot be set up: %s", strerror(-problem));
     return problem;
 }
 
 /* --- start and stop ----------------------------------------------------------------------- */
 
-static void started(struct gateway *gateway)
-{
-    gateway_events_text(gateway->pipeline, "started", "version", SALLYPORT_VERSION);
-    log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
-             SALLYPORT_VERSION, gateway->config->gateway.site, gateway->config->gateway.id,
-             outbox_stream(gateway->outbox), gateway->config->n_buses, gateway->config->n_devices);
-}
-
-static void name_topics(struct gateway *gateway)
-{
-    const struct config *config = gateway->config;
-    gateway->prefix =
-        memory_printf("%s/%s/%s", config->uplink.prefix, config->gateway.site, config->gateway.id);
-    gateway->status_topic = memory_printf("%s/status", gateway->prefix);
-}
-
 static int start(struct gateway *gateway)
 {
+    static int (*const steps[])(struct gateway * gateway) = {
+        make_custody, make_uplink, make_plant, make_local_socket, make_netd, start_loop,
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
+        int problem = steps[i](gateway);
+        if (problem < 0)
+            return problem; /* logged */
+    }
     const struct config *config = gateway->config;
-    name_topics(gateway);
-    gateway->encoder = encoder_of((enum payload_format)config->uplink.format);
-    assert(gateway->encoder); /* the configuration check saw to it */
-    int problem = gateway_open_outbox(gateway);
-    if (problem < 0)
-        return problem;
-    gateway_make_pipeline(gateway);
-    problem = gateway_make_uplink(gateway);
-    if (problem < 0)
-        return problem;
-    gateway->publisher = publisher_new(gateway->prefix, config->uplink.window,
-                                       (uint64_t)config->outbox.backlog_rate_kib_s << 10,
-                                       gateway->encoder, gateway->outbox, gateway->uplink);
-    problem = gateway_make_lines(gateway);
-    if (problem < 0)
-        return problem;
-    problem = gateway_open_control(gateway);
-    if (problem < 0)
-        return problem;
-    problem = gateway_watch_netd(gateway);
-    if (problem < 0)
-        return problem;
-    problem = start_loop(gateway);
-    if (problem < 0)
-        return problem;
-    started(gateway);
+    gateway_events_text(gateway->intake, EVENT_STARTED, MEMBER_VERSION, SALLYPORT_VERSION);
+    log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
+             SALLYPORT_VERSION, config->gateway.site, config->gateway.id,
+             outbox_stream(gateway->outbox), config->n_buses, config->n_devices);
     uplink_start(gateway->uplink);
-    return line_set_start(gateway->config, gateway->lines);
+    return plant_start(gateway->plant);
 }
 
 int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway)
@@ -239,9 +321,6 @@ int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_ga
     gateway->first = config;
     gateway->loop = sd_event_ref(loop);
     gateway->started_mono_ns = clock_mono_ns();
-    gateway->lines = memory_zeroed(config->n_buses, sizeof(struct line *));
-    gateway->watch = liveness_new(config->n_buses);
-    gateway->status_due_ms = NEVER_MS;
     int problem = start(gateway);
     if (problem < 0) {
         (void)gateway_stop(gateway);
@@ -251,24 +330,39 @@ int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_ga
     return 0;
 }
 
-/* Sends what the window takes, then `offline`; what is left goes to disk. */
+/* What was read goes into custody; the lines have been stopped. */
+static void take_last(struct gateway *gateway)
+{
+    if (!gateway->plant)
+        return;
+    gateway_events_text(gateway->intake, EVENT_STOPPING, MEMBER_OTHER, NULL);
+    plant_report_refused(gateway->plant);
+    intake_report_gaps(gateway->intake);
+    (void)outbox_commit(gateway->outbox, now_ms());
+}
+
+/* Sends what the window takes, then the farewell; what is left goes to disk. */
 static bool say_goodbye(struct gateway *gateway)
 {
-    if (gateway->pipeline) {
-        while (pipeline_drain(gateway->pipeline, GATEWAY_BATCHES_A_PASS) > 0)
-            ;
-        (void)pipeline_event(gateway->pipeline, "stopping", clock_wall_ms(), NULL, 0);
-        pipeline_report_losses(gateway->pipeline);
-        (void)outbox_commit(gateway->outbox, gateway_now_ms());
-    }
-    if (gateway->publisher)
-        (void)publisher_pump(gateway->publisher, gateway_now_ms());
     if (!gateway->uplink)
         return true;
-    command_relay_netd(gateway->command_relay, false); /* nobody takes commands any more */
-    command_relay_settle(gateway->command_relay);
-    (void)publish_status(gateway, STATUS_OFFLINE, strlen(STATUS_OFFLINE));
+    bool is_open = announcer_is_open(gateway->announcer);
+    if (is_open)
+        (void)publisher_pump(gateway->publisher, now_ms());
+    command_relay_settle(gateway->command_relay, is_open);
+    announcer_farewell(gateway->announcer);
     return uplink_stop(gateway->uplink, STOP_TIMEOUT_MS);
+}
+
+static void free_all(struct gateway *gateway)
+{
+    gateway->uplink = uplink_free(gateway->uplink);
+    dialect_free(gateway->dialect);
+    sd_event_unref(gateway->loop);
+    if (gateway->first != gateway->config)
+        config_free(gateway->first);
+    config_free(gateway->config);
+    free(gateway);
 }
 
 bool gateway_stop(struct gateway *gateway)
@@ -278,28 +372,19 @@ bool gateway_stop(struct gateway *gateway)
     sd_event_source_disable_unref(gateway->watchdog_source);
     sd_event_source_disable_unref(gateway->settle_source);
     sd_event_source_disable_unref(gateway->timer_source);
-    sd_event_source_disable_unref(gateway->queue_source);
-    line_set_stop(gateway->config, gateway->lines);
-    gateway->control = local_socket_free(gateway->control);
+    if (gateway->plant)
+        plant_stop(gateway->plant);
+    gateway->local_socket = local_socket_free(gateway->local_socket);
     gateway->netd = netd_watch_free(gateway->netd);
-    bool clean = say_goodbye(gateway);
+    take_last(gateway);
+    bool is_clean = say_goodbye(gateway);
     gateway->publisher = publisher_free(gateway->publisher);
+    gateway->announcer = announcer_free(gateway->announcer);
     gateway->command_relay = command_relay_free(gateway->command_relay);
-    if (clean)
-        gateway->uplink = uplink_free(gateway->uplink);
-    gateway->pipeline = pipeline_free(gateway->pipeline);
+    gateway->plant = plant_free(gateway->plant);
+    gateway->intake = intake_free(gateway->intake);
     gateway->outbox = outbox_close(gateway->outbox);
-    if (!clean)
-        return false; /* the client's threads may still use what is left */
-    liveness_free(gateway->watch);
-    strbuf_free(&gateway->status);
-    free(gateway->lines);
-    free(gateway->prefix);
-    free(gateway->status_topic);
-    sd_event_unref(gateway->loop);
-    if (gateway->first != gateway->config)
-        config_free(gateway->first);
-    config_free(gateway->config);
-    free(gateway);
-    return true;
+    if (is_clean)
+        free_all(gateway); /* else the client's threads may still use what is left */
+    return is_clean;
 }

@@ -19,16 +19,6 @@ struct gateway; /* opaque */
 int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway);
 
 /*
- * Puts a fresh configuration, taken over, in force: the lines start anew, store and session go on.
- * A change that concerns the session or the process is refused with an event that says so. Returns
- * 0, or a negative errno when the lines could not be started and the process must end.
- */
-int gateway_reload(struct gateway *gateway, struct config *fresh);
-
-/* A reload was asked for and the file cannot be used: the running configuration stays. */
-void gateway_reject(struct gateway *gateway, const char *why);
-
-/*
  * Stops in the reverse order: no more polls, what was read goes out or to disk, `offline` is
  * published. Blocks for a few seconds at most. Returns false when the MQTT client is stuck and
  * the process must leave with _exit(). Accepts NULL.

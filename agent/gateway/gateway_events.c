@@ -1,7 +1,4 @@
-/*
- * What the gateway tells in events of its own: lines and units that change their state,
- * certificates that expire, and small things with one text. Main loop only.
- */
+/* What the gateway reports of its own. */
 #include "agent/gateway/gateway_events.h"
 
 #include "agent/base/clock.h"
@@ -15,50 +12,53 @@
 #define SUMMARY_LINES 10
 #define SUMMARY_LINE_BYTES 200
 
-/* Why a line or, DEVICE given, a unit failed last. REASON holds 160 bytes. */
+/* Why a line or, DEVICE given, a device failed last. REASON holds 160 bytes. */
 static void read_reason(struct line *line, const size_t *device, char *reason)
 {
     struct line_health of_line;
-    struct device_health of_unit;
+    struct device_health of_device;
     if (device) {
-        line_get_device_health(line, *device, &of_unit);
-        memcpy(reason, of_unit.error, sizeof(of_unit.error));
+        line_get_device_health(line, *device, &of_device);
+        memcpy(reason, of_device.error, sizeof(of_device.error));
     } else {
         line_get_health(line, &of_line);
         memcpy(reason, of_line.error, sizeof(of_line.error));
     }
 }
 
-void gateway_events_line(struct pipeline *pipeline, const struct config *config,
+static const struct {
+    enum event_kind kind;
+    bool of_device; /* else of the line */
+    bool is_bad;    /* and has a reason */
+} line_events[] = {
+    [LINE_EVENT_DOWN] = {EVENT_LINE_DOWN, false, true},
+    [LINE_EVENT_UP] = {EVENT_LINE_UP, false, false},
+    [LINE_EVENT_UNIT_TRIPPED] = {EVENT_UNIT_TRIPPED, true, true},
+    [LINE_EVENT_UNIT_RECOVERED] = {EVENT_UNIT_RECOVERED, true, false},
+};
+
+void gateway_events_line(struct intake *intake, const struct config *config,
                          struct line *const *lines, enum line_event event, size_t owner,
                          int64_t timestamp_ms)
 {
-    bool about_line = event == LINE_EVENT_DOWN || event == LINE_EVENT_UP;
-    const struct config_device *device = about_line ? NULL : &config->devices[owner];
-    size_t bus = about_line ? owner : device->bus;
-    static const char *const names[] = {[LINE_EVENT_NONE] = NULL,
-                                        [LINE_EVENT_DOWN] = "line_down",
-                                        [LINE_EVENT_UP] = "line_up",
-                                        [LINE_EVENT_UNIT_TRIPPED] = "unit_tripped",
-                                        [LINE_EVENT_UNIT_RECOVERED] = "unit_recovered"};
-    const char *name = names[event];
-    if (!name)
+    if (event == LINE_EVENT_NONE)
         return;
-    bool bad = event == LINE_EVENT_DOWN || event == LINE_EVENT_UNIT_TRIPPED;
+    bool of_device = line_events[event].of_device;
+    size_t line = of_device ? config->devices[owner].bus : owner;
     char reason[160] = "";
-    if (bad && lines[bus]) /* not any more while stopping */
-        read_reason(lines[bus], about_line ? NULL : &owner, reason);
-    struct event_field fields[4];
-    size_t n_fields = 0;
-    fields[n_fields++] = (struct event_field){.key = "line", .text = config->buses[bus].name};
-    if (device)
-        fields[n_fields++] = (struct event_field){.key = "device", .text = device->name};
-    if (bad)
-        fields[n_fields++] = (struct event_field){.key = "reason", .text = reason};
-    (void)pipeline_event(pipeline, name, timestamp_ms, fields, n_fields);
+    struct event record;
+    event_init(&record, line_events[event].kind, timestamp_ms);
+    event_add_text(&record, MEMBER_LINE, config->buses[line].name);
+    if (of_device)
+        event_add_text(&record, MEMBER_DEVICE, config->devices[owner].name);
+    if (line_events[event].is_bad && lines[line]) /* it is gone while stopping */
+        read_reason(lines[line], of_device ? &owner : NULL, reason);
+    if (line_events[event].is_bad)
+        event_add_text(&record, MEMBER_REASON, reason);
+    (void)intake_event(intake, &record);
 }
 
-static void check_certificate(struct pipeline *pipeline, const char *path)
+static void check_certificate(struct intake *intake, const char *path)
 {
     char subject[256];
     int64_t left_s;
@@ -67,30 +67,34 @@ static void check_certificate(struct pipeline *pipeline, const char *path)
     if (problem < 0 || left_s > EXPIRY_NOTICE_DAYS * INT64_C(86400))
         return; /* a file that cannot be read is the uplink's to report */
     int64_t days = left_s / 86400;
-    const struct event_field fields[] = {{.key = "file", .text = path},
-                                         {.key = "subject", .text = subject},
-                                         {.key = "days_left", .number = days}};
-    (void)pipeline_event(pipeline, "certificate_expiring", clock_wall_ms(), fields,
-                         ARRAY_LENGTH(fields));
+    struct event event;
+    event_init(&event, EVENT_CERTIFICATE_EXPIRING, clock_wall_ms());
+    event_add_text(&event, MEMBER_FILE, path);
+    event_add_text(&event, MEMBER_SUBJECT, subject);
+    event_add_number(&event, MEMBER_DAYS_LEFT, days);
+    (void)intake_event(intake, &event);
     log_warning("uplink",
                 "file=%s subject=%s days_left=%lld: renew it by replacing the file; it "
-                "is read anew at each connection",
+                "is read again at each connection",
                 path, subject, (long long)days);
 }
 
-void gateway_events_certificates(struct pipeline *pipeline, const struct config_uplink *uplink)
+void gateway_events_certificates(struct intake *intake, const struct config_uplink *uplink)
 {
     if (uplink->certificate)
-        check_certificate(pipeline, uplink->certificate);
+        check_certificate(intake, uplink->certificate);
     if (strcmp(uplink->ca, "system") != 0)
-        check_certificate(pipeline, uplink->ca);
+        check_certificate(intake, uplink->ca);
 }
 
-void gateway_events_text(struct pipeline *pipeline, const char *event, const char *key,
+void gateway_events_text(struct intake *intake, enum event_kind kind, enum event_key key,
                          const char *text)
 {
-    const struct event_field field = {.key = key, .text = text};
-    (void)pipeline_event(pipeline, event, clock_wall_ms(), &field, 1);
+    struct event event;
+    event_init(&event, kind, clock_wall_ms());
+    if (key != MEMBER_OTHER)
+        event_add_text(&event, key, text);
+    (void)intake_event(intake, &event);
 }
 
 /* Cuts at a character's start: LENGTH bytes of TEXT at most. */

@@ -1,27 +1,27 @@
 /*
- * What the gateway tells in events of its own: lines and units that change their state,
- * certificates that expire, and small things with one text. Main loop only.
+ * What the gateway reports of its own in events: lines and devices that change their state,
+ * certificates that expire, reloads. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_EVENTS_H
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_EVENTS_H
 
-#include "agent/flow/pipeline.h"
+#include "agent/flow/intake.h"
 #include "config/schema/config.h"
 #include "drivers/line/line.h"
 
 /*
- * A line or unit changed its state: OWNER is the index of the bus or of the device. LINES has an
- * entry for each bus; NULL for one that is gone, whose reason cannot be looked up any more.
+ * A line or device changed its state: OWNER is the index of the line or of the device. LINES has
+ * an entry for each line; NULL for one that is gone, whose reason cannot be looked up any more.
  */
-void gateway_events_line(struct pipeline *pipeline, const struct config *config,
+void gateway_events_line(struct intake *intake, const struct config *config,
                          struct line *const *lines, enum line_event event, size_t owner,
                          int64_t timestamp_ms);
 
 /* Reports our own certificate and the CA when they expire within 30 days. */
-void gateway_events_certificates(struct pipeline *pipeline, const struct config_uplink *uplink);
+void gateway_events_certificates(struct intake *intake, const struct config_uplink *uplink);
 
-/* An event with one detail. */
-void gateway_events_text(struct pipeline *pipeline, const char *event, const char *key,
+/* An event of this moment with one detail, or, KEY being MEMBER_OTHER, with none. */
+void gateway_events_text(struct intake *intake, enum event_kind kind, enum event_key key,
                          const char *text);
 
 /*

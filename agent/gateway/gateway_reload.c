@@ -1,46 +1,34 @@
 /* The gateway's configuration changes while it runs. */
+#include "agent/gateway/gateway_reload.h"
+
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
-#include "agent/gateway/line_set.h"
 #include "config/load/diff.h"
-
-#include <stdlib.h>
 
 void gateway_reject(struct gateway *gateway, const char *why)
 {
     CLEANUP(strbuf_free) struct strbuf summary = STRBUF_EMPTY;
     gateway_events_summary(why, &summary);
-    gateway_events_text(gateway->pipeline, "config_rejected", "reason", strbuf_text(&summary));
+    gateway_events_text(gateway->intake, EVENT_CONFIG_REJECTED, MEMBER_REASON,
+                        strbuf_text(&summary));
     log_error("gateway",
               "reload refused, the running configuration stays; `sallyport check` has all "
               "findings: %s",
               strbuf_text(&summary));
 }
 
-/* The lines and all that is sized by them are made anew; store and session are not touched. */
+/* The lines and all that is sized by them are replaced; store and session are not touched. */
 static int change_plant(struct gateway *gateway, struct config *fresh)
 {
     struct config *old = gateway->config;
-    line_set_stop(gateway->config, gateway->lines);
-    while (pipeline_drain(gateway->pipeline, GATEWAY_BATCHES_A_PASS) > 0)
-        ;
-    pipeline_report_losses(gateway->pipeline);
-    gateway->queue_source = sd_event_source_disable_unref(gateway->queue_source);
-    pipeline_free(gateway->pipeline);
-    free(gateway->lines);
-    liveness_free(gateway->watch);
+    int problem = plant_apply(gateway->plant, fresh);
     gateway->config = fresh;
-    gateway->lines = memory_zeroed(fresh->n_buses, sizeof(struct line *));
-    gateway->watch = liveness_new(fresh->n_buses);
-    gateway_make_pipeline(gateway);
     if (old != gateway->first)
         config_free(old);
-    int problem = gateway_watch_queue(gateway);
-    if (problem >= 0)
-        problem = gateway_make_lines(gateway);
-    return problem < 0 ? problem : line_set_start(gateway->config, gateway->lines);
+    return problem;
 }
 
 /* Nothing that a line is made of: the lines go on undisturbed. */
@@ -72,9 +60,10 @@ int gateway_reload(struct gateway *gateway, struct config *fresh)
         return problem;
     log_set_level((enum log_level)gateway->config->gateway.log_level);
     gateway_events_summary(diff.text.length ? diff.text.data : "nothing has changed", &summary);
-    gateway_events_text(gateway->pipeline, "config_reloaded", "changes", strbuf_text(&summary));
+    gateway_events_text(gateway->intake, EVENT_CONFIG_RELOADED, MEMBER_CHANGES,
+                        strbuf_text(&summary));
     log_info("gateway", "configuration reloaded buses=%zu devices=%zu: %s",
              gateway->config->n_buses, gateway->config->n_devices, strbuf_text(&summary));
-    gateway_status_soon(gateway);
+    announcer_status_soon(gateway->announcer, clock_mono_ns() / CLOCK_NS_PER_MS);
     return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include "agent/base/log.h"
 #include "agent/gateway/gateway.h"
+#include "agent/gateway/gateway_reload.h"
 #include "config/load/load.h"
 #include "config/schema/config.h"
 #include "drivers/driver.h"

@@ -8,7 +8,6 @@
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
-#include "agent/payload/encode.h"
 #include "drivers/modbus/modbus_request.h"
 
 #include <errno.h>
@@ -26,22 +25,22 @@
 
 /* A read on a line, answered by its worker thread. Outlives a client that hangs up. */
 struct pending {
-    struct local_socket *control;
+    struct local_socket *local;
     struct client *client;   /* NULL: it hung up; main loop only */
     struct modbus_call call; /* the worker's, with the next two, until it is done */
     enum outcome outcome;
     struct driver_error error;
-    struct pending *next; /* in control->done */
+    struct pending *next; /* in local->done */
 };
 
 struct client {
-    struct local_socket *control;
+    struct local_socket *local;
     int socket;
     sd_event_source *source;
     struct pending *pending;
     struct strbuf in, out;
     size_t sent;   /* bytes of out */
-    uint64_t turn; /* of control->turns, when it said something last */
+    uint64_t turn; /* of local->turns, when it said something last */
 };
 
 struct local_socket {
@@ -59,8 +58,8 @@ struct local_socket {
 static void client_drop(struct client *client)
 {
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (client->control->clients[i] == client)
-            client->control->clients[i] = NULL;
+        if (client->local->clients[i] == client)
+            client->local->clients[i] = NULL;
     }
     if (client->pending)
         client->pending->client = NULL;
@@ -71,44 +70,65 @@ static void client_drop(struct client *client)
     free(client);
 }
 
-/* MEMBERS: what more the object says, from its comma on. */
-static void refuse_with(struct client *client, const char *members, const char *reason)
+/* Begins an answer: an object, whose first member is the RESULT. */
+static struct json_text begin_answer(struct client *client, const char *result)
 {
-    strbuf_addf(&client->out, "{\"result\":\"failed\"%s,\"reason\":", members);
-    json_add_string(&client->out, reason, strlen(reason));
-    strbuf_add(&client->out, "}\n");
+    struct json_text json = JSON_TEXT(&client->out);
+    json_text_open_object(&json, NULL);
+    json_text_string(&json, "result", result);
+    return json;
+}
+
+static void end_answer(struct client *client, struct json_text *json)
+{
+    json_text_close_object(json);
+    strbuf_add_char(&client->out, '\n');
 }
 
 static void refuse(struct client *client, const char *reason)
 {
-    refuse_with(client, "", reason);
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "reason", reason);
+    end_answer(client, &json);
+}
+
+/* The same, with a member KEY that is true. */
+static void refuse_as(struct client *client, const char *key, const char *reason)
+{
+    struct json_text json = begin_answer(client, "failed");
+    json_text_bool(&json, key, true);
+    json_text_string(&json, "reason", reason);
+    end_answer(client, &json);
 }
 
 static void answer_status(struct client *client, const json_t *request)
 {
     (void)request;
-    struct local_socket *control = client->control;
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"status\":");
-    control->callbacks.status(control->callbacks.context, &client->out);
-    strbuf_add(&client->out, "}\n");
+    struct local_socket *local = client->local;
+    struct json_text json = begin_answer(client, "ok");
+    json_text_key(&json, "status");
+    local->callbacks.status(local->callbacks.status_context, &json);
+    end_answer(client, &json);
 }
 
 static void answer_values(struct client *client, const json_t *request)
 {
-    struct local_socket *control = client->control;
+    struct local_socket *local = client->local;
     const char *device = json_string_value(json_object_get(request, "device"));
     size_t before = client->out.length;
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
-    if (control->callbacks.values(control->callbacks.context, device, &client->out) < 0) {
+    struct json_text json = begin_answer(client, "ok");
+    json_text_open_array(&json, "values");
+    if (local->callbacks.values(local->callbacks.plant, device, &json) < 0) {
         client->out.length = before;
         refuse(client, "there is no such device");
         return;
     }
-    strbuf_add(&client->out, "]}\n");
+    json_text_close_array(&json);
+    end_answer(client, &json);
 }
 
-const char *const control_outcome_names[] = {"ok",           "timeout",     "bad-reply",
-                                             "disconnected", "unsupported", NULL};
+const char *const local_socket_outcome_names[] = {"ok",           "timeout",     "bad-reply",
+                                                  "disconnected", "unsupported", NULL};
 
 static const char *outcome_text(enum outcome outcome)
 {
@@ -127,44 +147,55 @@ static const char *outcome_text(enum outcome outcome)
     return "unknown outcome";
 }
 
+static void refuse_read(struct client *client, const struct pending *pending)
+{
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "outcome", local_socket_outcome_names[pending->outcome]);
+    json_text_string(&json, "reason",
+                     pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+    end_answer(client, &json);
+}
+
+static void answer_exception(struct client *client, uint8_t exception)
+{
+    char name[24];
+    struct json_text json = begin_answer(client, "failed");
+    json_text_string(&json, "reason", quality_name(QUALITY_EXCEPTION, exception, name));
+    json_text_u64(&json, "exception", exception);
+    end_answer(client, &json);
+}
+
 static void answer_read(struct client *client, const struct pending *pending)
 {
     if (pending->outcome != OUTCOME_OK) {
-        char members[40];
-        (void)snprintf(members, sizeof(members), ",\"outcome\":\"%s\"",
-                       control_outcome_names[pending->outcome]);
-        refuse_with(client, members,
-                    pending->error.text[0] ? pending->error.text : outcome_text(pending->outcome));
+        refuse_read(client, pending);
         return;
     }
     if (pending->call.reply.exception) {
-        strbuf_addf(&client->out,
-                    "{\"result\":\"failed\",\"reason\":\"exception-%u\",\"exception\":%u}\n",
-                    pending->call.reply.exception, pending->call.reply.exception);
+        answer_exception(client, pending->call.reply.exception);
         return;
     }
-    strbuf_add(&client->out, "{\"result\":\"ok\",\"values\":[");
-    for (size_t i = 0; i < pending->call.request.count; i++) {
-        if (i > 0)
-            strbuf_add_char(&client->out, ',');
-        strbuf_add_u64(&client->out, pending->call.reply.values[i]);
-    }
-    strbuf_add(&client->out, "]}\n");
+    struct json_text json = begin_answer(client, "ok");
+    json_text_open_array(&json, "values");
+    for (size_t i = 0; i < pending->call.request.count; i++)
+        json_text_u64(&json, NULL, pending->call.reply.values[i]);
+    json_text_close_array(&json);
+    end_answer(client, &json);
 }
 
 /* A worker thread of a line: hands the result to the main loop. */
 static void read_done(void *context, enum outcome outcome, const struct driver_error *error)
 {
     struct pending *pending = context;
-    struct local_socket *control = pending->control;
+    struct local_socket *local = pending->local;
     pending->outcome = outcome;
     if (error)
         pending->error = *error;
-    pthread_mutex_lock(&control->lock);
-    pending->next = control->done;
-    control->done = pending;
-    pthread_mutex_unlock(&control->lock);
-    (void)eventfd_write(control->wake, 1);
+    pthread_mutex_lock(&local->lock);
+    pending->next = local->done;
+    local->done = pending;
+    pthread_mutex_unlock(&local->lock);
+    (void)eventfd_write(local->wake, 1);
 }
 
 static bool take_number(const json_t *request, const char *key, long long min, long long max,
@@ -203,7 +234,7 @@ static const char *parse_read(const json_t *object, struct modbus_request *reque
 
 static void start_read(struct client *client, const json_t *object)
 {
-    struct local_socket *control = client->control;
+    struct local_socket *local = client->local;
     struct modbus_request request;
     const char *bus = json_string_value(json_object_get(object, "bus"));
     const char *problem = bus ? parse_read(object, &request) : "bus: its name";
@@ -212,21 +243,20 @@ static void start_read(struct client *client, const json_t *object)
         return;
     }
     struct pending *pending = memory_zeroed(1, sizeof(*pending));
-    pending->control = control;
+    pending->local = local;
     pending->client = client;
     pending->call.request = request;
     const struct driver_request asked = modbus_call_request(&pending->call);
-    int outcome =
-        control->callbacks.read(control->callbacks.context, bus, &asked, read_done, pending);
+    int outcome = local->callbacks.read(local->callbacks.plant, bus, &asked, read_done, pending);
     if (outcome == -ENOENT) {
         free(pending);
-        refuse_with(client, ",\"absent\":true", "the agent has no such line");
+        refuse_as(client, "absent", "the agent has no such line");
         return;
     }
     if (outcome < 0) {
         free(pending);
         if (outcome == -EBUSY)
-            refuse_with(client, ",\"busy\":true", "another request is under way on this line");
+            refuse_as(client, "busy", "another request is under way on this line");
         else
             refuse(client, "the line cannot take a request now");
         return;
@@ -312,7 +342,7 @@ static bool take_input(struct client *client)
     if (got < 0)
         return errno == EINTR || errno == EAGAIN;
     client->in.length += (size_t)got;
-    client->turn = ++client->control->turns;
+    client->turn = ++client->local->turns;
     return got > 0;
 }
 
@@ -333,13 +363,13 @@ static int on_client(sd_event_source *source, int descriptor, uint32_t events, v
 static int on_wake(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
 {
     (void)source, (void)events;
-    struct local_socket *control = userdata;
+    struct local_socket *local = userdata;
     eventfd_t count;
     (void)eventfd_read(descriptor, &count);
-    pthread_mutex_lock(&control->lock);
-    struct pending *done = control->done;
-    control->done = NULL;
-    pthread_mutex_unlock(&control->lock);
+    pthread_mutex_lock(&local->lock);
+    struct pending *done = local->done;
+    local->done = NULL;
+    pthread_mutex_unlock(&local->lock);
     while (done) {
         struct pending *pending = done;
         done = pending->next;
@@ -356,88 +386,87 @@ static int on_wake(sd_event_source *source, int descriptor, uint32_t events, voi
 }
 
 /* A place for one more client: the one that was silent for longest has to make room. */
-static size_t free_place(struct local_socket *control)
+static size_t free_place(struct local_socket *local)
 {
     size_t oldest = 0;
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (!control->clients[i])
+        if (!local->clients[i])
             return i;
-        if (control->clients[i]->turn < control->clients[oldest]->turn)
+        if (local->clients[i]->turn < local->clients[oldest]->turn)
             oldest = i;
     }
-    log_warning("control", "clients=%d: too many at once; hanging up on the most silent one",
+    log_warning("local", "clients=%d: too many at once; hanging up on the most silent one",
                 CLIENTS_MAX);
-    client_drop(control->clients[oldest]);
+    client_drop(local->clients[oldest]);
     return oldest;
 }
 
 static int on_connection(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
 {
     (void)source, (void)events;
-    struct local_socket *control = userdata;
+    struct local_socket *local = userdata;
     int socket = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket < 0)
         return 0; /* gone again, or out of descriptors: the next event tries again */
-    size_t place = free_place(control);
+    size_t place = free_place(local);
     struct client *client = memory_zeroed(1, sizeof(*client));
-    client->control = control;
+    client->local = local;
     client->socket = socket;
-    client->turn = ++control->turns;
-    control->clients[place] = client;
-    if (sd_event_add_io(control->loop, &client->source, socket, EPOLLIN, on_client, client) < 0)
+    client->turn = ++local->turns;
+    local->clients[place] = client;
+    if (sd_event_add_io(local->loop, &client->source, socket, EPOLLIN, on_client, client) < 0)
         client_drop(client);
     return 0;
 }
 
 int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
-                     sd_event *loop, struct local_socket **ret_control)
+                     sd_event *loop, struct local_socket **ret_local)
 {
     int listener = unix_socket_listen(path, SOCK_STREAM, 0660, CLIENTS_MAX);
     if (listener < 0)
         return listener;
-    struct local_socket *control = memory_zeroed(1, sizeof(*control));
-    control->callbacks = *callbacks;
-    control->loop = sd_event_ref(loop);
-    control->path = memory_text(path);
-    control->socket = listener;
-    control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    pthread_mutex_init(&control->lock, NULL);
-    int problem = control->wake < 0 ? -errno : 0;
+    struct local_socket *local = memory_zeroed(1, sizeof(*local));
+    local->callbacks = *callbacks;
+    local->loop = sd_event_ref(loop);
+    local->path = memory_text(path);
+    local->socket = listener;
+    local->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&local->lock, NULL);
+    int problem = local->wake < 0 ? -errno : 0;
     if (!problem)
-        problem = sd_event_add_io(loop, &control->listen_source, listener, EPOLLIN, on_connection,
-                                  control);
-    if (problem >= 0)
         problem =
-            sd_event_add_io(loop, &control->wake_source, control->wake, EPOLLIN, on_wake, control);
+            sd_event_add_io(loop, &local->listen_source, listener, EPOLLIN, on_connection, local);
+    if (problem >= 0)
+        problem = sd_event_add_io(loop, &local->wake_source, local->wake, EPOLLIN, on_wake, local);
     if (problem < 0) {
-        local_socket_free(control);
+        local_socket_free(local);
         return problem;
     }
-    *ret_control = control;
+    *ret_local = local;
     return 0;
 }
 
-struct local_socket *local_socket_free(struct local_socket *control)
+struct local_socket *local_socket_free(struct local_socket *local)
 {
-    if (!control)
+    if (!local)
         return NULL;
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (control->clients[i])
-            client_drop(control->clients[i]);
+        if (local->clients[i])
+            client_drop(local->clients[i]);
     }
-    while (control->done) {
-        struct pending *pending = control->done;
-        control->done = pending->next;
+    while (local->done) {
+        struct pending *pending = local->done;
+        local->done = pending->next;
         free(pending);
     }
-    (void)unlink(control->path);
-    sd_event_source_disable_unref(control->listen_source);
-    sd_event_source_disable_unref(control->wake_source);
-    descriptor_close(&control->socket);
-    descriptor_close(&control->wake);
-    pthread_mutex_destroy(&control->lock);
-    sd_event_unref(control->loop);
-    free(control->path);
-    free(control);
+    (void)unlink(local->path);
+    sd_event_source_disable_unref(local->listen_source);
+    sd_event_source_disable_unref(local->wake_source);
+    descriptor_close(&local->socket);
+    descriptor_close(&local->wake);
+    pthread_mutex_destroy(&local->lock);
+    sd_event_unref(local->loop);
+    free(local->path);
+    free(local);
     return NULL;
 }

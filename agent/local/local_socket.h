@@ -10,7 +10,7 @@
  *
  * A refused read also has "absent":true when the agent has no such line, "busy":true while another
  * request is under way on it, "exception":N when the unit refused, and else an "outcome" of
- * control_outcome_names.
+ * local_socket_outcome_names.
  *
  * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
  * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
@@ -18,7 +18,7 @@
 #ifndef SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
 #define SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
 
-#include "agent/base/strbuf.h"
+#include "agent/payload/json_text.h"
 #include "drivers/line/line.h"
 
 #include <systemd/sd-event.h>
@@ -26,19 +26,21 @@
 #define LOCAL_SOCKET_NAME "agent.sock"
 #define LOCAL_SOCKET_REQUEST_MAX 4096 /* bytes of one line */
 
-extern const char *const control_outcome_names[]; /* by enum outcome; NULL-terminated */
+extern const char *const local_socket_outcome_names[]; /* by enum outcome; NULL-terminated */
 
 struct local_socket; /* opaque */
 
-/* What the gateway answers. Main loop. */
+/* Who answers. Main loop. */
 struct local_socket_callbacks {
-    void (*status)(void *context, struct strbuf *out); /* appends one JSON object */
-    /* Appends the elements of a JSON array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
-    int (*values)(void *context, const char *device, struct strbuf *out);
+    void (*status)(void *context, struct json_text *json); /* writes one object */
+    void *status_context;
+
+    /* Writes the elements of an array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
+    int (*values)(void *plant, const char *device, struct json_text *json);
     /* Starts a read on the line of BUS; as line_request(), and -ENOENT: no such bus. */
-    int (*read)(void *context, const char *bus, const struct driver_request *request,
+    int (*read)(void *plant, const char *bus, const struct driver_request *request,
                 line_request_done done, void *done_context);
-    void *context;
+    void *plant;
 };
 
 /*
@@ -46,9 +48,9 @@ struct local_socket_callbacks {
  * does. Returns 0 or a negative errno.
  */
 int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
-                     sd_event *loop, struct local_socket **ret_control);
+                     sd_event *loop, struct local_socket **ret_local);
 
 /* Every line must have been freed before: no read is left that would answer. Returns NULL. */
-struct local_socket *local_socket_free(struct local_socket *control);
+struct local_socket *local_socket_free(struct local_socket *local);
 
 #endif

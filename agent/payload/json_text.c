@@ -1,37 +1,164 @@
-/*
- * JSON pieces (RFC 8259): strings and numbers, without allocation of their own. Pure.
- */
-#include "agent/payload/encode.h"
+/* The JSON writer. */
+#include "agent/payload/json_text.h"
 
 #include "agent/base/utf8.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void json_add_string(struct strbuf *out, const char *text, size_t length)
+/*
+ * Whether each of eight bytes stands for itself: of those that do not, a subtraction borrows into
+ * the highest bit. A borrow that goes on may hit a plain byte, too; then the answer is no, and the
+ * bytes are looked at one by one.
+ */
+static bool are_plain(const unsigned char *text)
 {
-    const unsigned char *bytes = (const unsigned char *)text;
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, text, sizeof(word));
+    uint64_t found = word | (word - each * 0x20) | ((word ^ each * '"') - each) |
+                     ((word ^ each * '\\') - each) | ((word ^ each * 0x7f) - each);
+    return (found & each * 0x80) == 0;
+}
+
+static bool is_plain(unsigned char byte)
+{
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+/* How many bytes from TEXT on stand for themselves. */
+static size_t plain_length(const unsigned char *text, size_t length)
+{
+    size_t plain = 0;
+    while (plain + 8 <= length && are_plain(text + plain))
+        plain += 8;
+    while (plain < length && is_plain(text[plain]))
+        plain++;
+    return plain;
+}
+
+/* Appends the first character of TEXT, which is not plain; returns its size. */
+static size_t add_character(struct strbuf *out, const unsigned char *text, size_t left)
+{
+    size_t size = utf8_size((const char *)text, left);
+    if (size == 0) {
+        strbuf_add(out, "\xef\xbf\xbd"); /* U+FFFD, one for each bad byte */
+        return 1;
+    }
+    if (text[0] == '"' || text[0] == '\\') {
+        strbuf_add_char(out, '\\');
+        strbuf_add_char(out, (char)text[0]);
+    } else if (text[0] < 0x20 || text[0] == 0x7f) {
+        strbuf_addf(out, "\\u%04x", text[0]);
+    } else {
+        strbuf_append(out, text, size);
+    }
+    return size;
+}
+
+/* Nearly every text, and every name of a tag: one piece, for these are on the sampling path. */
+static void add_plain(struct strbuf *out, const void *text, size_t length, bool is_key)
+{
+    char *place = strbuf_reserve(out, length + 3);
+    *place++ = '"';
+    memcpy(place, text, length);
+    place += length;
+    *place++ = '"';
+    if (is_key)
+        *place++ = ':';
+    *place = '\0';
+    out->length = (size_t)(place - out->data);
+}
+
+static void add_escaped(struct strbuf *out, const unsigned char *text, size_t length, bool is_key)
+{
     strbuf_add_char(out, '"');
     for (size_t at = 0; at < length;) {
-        size_t size = utf8_size(text + at, length - at);
-        if (size == 0) {
-            strbuf_add(out, "\xef\xbf\xbd"); /* U+FFFD, one for each bad byte */
-            at++;
-        } else if (bytes[at] == '"' || bytes[at] == '\\') {
-            strbuf_add_char(out, '\\');
-            strbuf_add_char(out, text[at++]);
-        } else if (bytes[at] < 0x20 || bytes[at] == 0x7f) {
-            strbuf_addf(out, "\\u%04x", bytes[at++]);
-        } else {
-            strbuf_append(out, text + at, size);
-            at += size;
-        }
+        size_t plain = plain_length(text + at, length - at);
+        strbuf_append(out, text + at, plain);
+        at += plain;
+        if (at < length)
+            at += add_character(out, text + at, length - at);
     }
-    strbuf_add_char(out, '"');
+    strbuf_append(out, "\":", is_key ? 2 : 1);
+}
+
+/* TEXT in quotes; a key is followed by a colon. */
+static void add_quoted(struct strbuf *out, const void *text, size_t length, bool is_key)
+{
+    if (plain_length(text, length) == length)
+        add_plain(out, text, length, is_key);
+    else
+        add_escaped(out, text, length, is_key);
+}
+
+/* What precedes a value: the comma, and the key where there is one. */
+static void begin_value(struct json_text *json, const char *key)
+{
+    if (json->needs_comma)
+        strbuf_add_char(json->out, ',');
+    json->needs_comma = true;
+    if (key)
+        add_quoted(json->out, key, strlen(key), true);
+}
+
+static void open_level(struct json_text *json, const char *key, char bracket)
+{
+    begin_value(json, key);
+    strbuf_add_char(json->out, bracket);
+    json->needs_comma = false;
+}
+
+static void close_level(struct json_text *json, char bracket)
+{
+    strbuf_add_char(json->out, bracket);
+    json->needs_comma = true;
+}
+
+void json_text_open_object(struct json_text *json, const char *key)
+{
+    open_level(json, key, '{');
+}
+
+void json_text_close_object(struct json_text *json)
+{
+    close_level(json, '}');
+}
+
+void json_text_open_array(struct json_text *json, const char *key)
+{
+    open_level(json, key, '[');
+}
+
+void json_text_close_array(struct json_text *json)
+{
+    close_level(json, ']');
+}
+
+void json_text_string(struct json_text *json, const char *key, const char *text)
+{
+    json_text_bytes(json, key, text, strlen(text));
+}
+
+void json_text_bytes(struct json_text *json, const char *key, const void *text, size_t length)
+{
+    begin_value(json, key);
+    add_quoted(json->out, text, length, false);
+}
+
+void json_text_i64(struct json_text *json, const char *key, int64_t value)
+{
+    begin_value(json, key);
+    strbuf_add_i64(json->out, value);
+}
+
+void json_text_u64(struct json_text *json, const char *key, uint64_t value)
+{
+    begin_value(json, key);
+    strbuf_add_u64(json->out, value);
 }
 
 /*
@@ -70,10 +197,11 @@ static bool add_short_decimal(struct strbuf *out, double value)
     return false;
 }
 
-void json_add_double(struct strbuf *out, double value)
+void json_text_double(struct json_text *json, const char *key, double value)
 {
     assert(isfinite(value));
-    if (add_short_decimal(out, value))
+    begin_value(json, key);
+    if (add_short_decimal(json->out, value))
         return;
     char text[40];
     for (int digits = 15; digits <= 17; digits++) { /* 17 always reads back (IEEE 754) */
@@ -81,29 +209,60 @@ void json_add_double(struct strbuf *out, double value)
         if (digits == 17 || strtod(text, NULL) == value)
             break;
     }
-    strbuf_add(out, text);
+    strbuf_add(json->out, text);
 }
 
-void json_add_sample(struct strbuf *out, const union slot *sample)
+void json_text_fixed(struct json_text *json, const char *key, double value, int decimals)
+{
+    assert(isfinite(value));
+    begin_value(json, key);
+    strbuf_addf(json->out, "%.*f", decimals, value);
+}
+
+void json_text_bool(struct json_text *json, const char *key, bool value)
+{
+    begin_value(json, key);
+    strbuf_add(json->out, value ? "true" : "false");
+}
+
+void json_text_null(struct json_text *json, const char *key)
+{
+    begin_value(json, key);
+    strbuf_add(json->out, "null");
+}
+
+void json_text_sample(struct json_text *json, const char *key, const union slot *sample)
 {
     switch ((enum sample_kind)sample->sample.kind) {
     case SAMPLE_BOOL:
-        strbuf_add(out, sample->sample.value.truth ? "true" : "false");
+        json_text_bool(json, key, sample->sample.value.truth);
         return;
     case SAMPLE_I64:
-        strbuf_add_i64(out, sample->sample.value.i64);
+        json_text_i64(json, key, sample->sample.value.i64);
         return;
     case SAMPLE_U64:
-        strbuf_add_u64(out, sample->sample.value.u64);
+        json_text_u64(json, key, sample->sample.value.u64);
         return;
     case SAMPLE_F64:
-        json_add_double(out, sample->sample.value.f64);
+        json_text_double(json, key, sample->sample.value.f64);
         return;
     case SAMPLE_TEXT:
-        json_add_string(out, sample_text(sample), sample->sample.length);
+        json_text_bytes(json, key, sample_text(sample), sample->sample.length);
         return;
     case SAMPLE_NONE:
         break;
     }
-    strbuf_add(out, "null");
+    json_text_null(json, key);
+}
+
+void json_text_key(struct json_text *json, const char *key)
+{
+    begin_value(json, key);
+    json->needs_comma = false;
+}
+
+void json_text_insert(struct json_text *json, const void *text, size_t length)
+{
+    begin_value(json, NULL);
+    strbuf_append(json->out, text, length);
 }

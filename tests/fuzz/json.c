@@ -2,7 +2,7 @@
  * Samples to JSON and back: whatever a plant sends, the message is well-formed, jansson reads the
  * same values from it, and nothing of a text escapes its quotes.
  */
-#include "agent/payload/encode.h"
+#include "agent/payload/dialect_table.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -10,6 +10,10 @@
 #include <string.h>
 
 #define SAMPLES_MAX 32
+
+static const struct config config = {
+    .gateway = {.id = (char *)"gw", .site = (char *)"plant-7"},
+    .uplink = {.format = FORMAT_JSON, .prefix = (char *)"sallyport"}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -85,7 +89,8 @@ static void judge(const union slot *sample, const json_t *value, const json_t *e
     case SAMPLE_I64:
         assert(json_integer_value(value) == sample->sample.value.i64);
         break;
-    case SAMPLE_U64: /* jansson has no larger integers; the test of encode sees their digits */
+    case SAMPLE_U64: /* jansson has no larger integers; the test of dialect_json sees their digits
+                      */
         assert(json_integer_value(value) == (json_int_t)sample->sample.value.u64);
         break;
     case SAMPLE_F64:
@@ -105,7 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static union slot slots[SAMPLES_MAX * 18 + 1];
     static char names[SAMPLES_MAX][8];
     static struct config_tag tags[SAMPLES_MAX];
-    static struct strbuf body, message;
+    static struct strbuf body;
+    static struct dialect_message message;
+    static struct dialect *dialect;
     struct input input = {data, size};
     struct batch batch = {.slots = slots, .capacity = sizeof(slots) / sizeof(slots[0])};
     uint16_t n_tags = 0;
@@ -120,11 +127,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     batch_end(&batch, INT64_C(1795343987123));
     const struct config_device device = {.name = "d", .tags = tags, .n_tags = n_tags};
+    if (!dialect)
+        dialect = dialect_new(&config);
     strbuf_reset(&body);
-    strbuf_reset(&message);
-    assert(encoder_json.data(&device, slots, batch.used, NULL, &body) == n_tags);
-    encoder_json.envelope("9f2c61aa", 7, n_tags % 2, body.data, body.length, &message);
-    json_t *document = json_loadb(message.data, message.length, JSON_ALLOW_NUL, NULL);
+    assert(dialect->type->data(dialect, &device, slots, batch.used, NULL, &body) == n_tags);
+    const struct outbox_message stored = {.seq = 7,
+                                          .topic = "data/d",
+                                          .historical = n_tags % 2,
+                                          .body = body.data,
+                                          .body_length = body.length};
+    dialect->type->envelope(dialect, "9f2c61aa", &stored, &message);
+    json_t *document =
+        json_loadb(message.payload.data, message.payload.length, JSON_ALLOW_NUL, NULL);
     assert(document || huge);
     const union slot *at = slots + 1;
     for (uint16_t tag = 0; document && tag < n_tags; tag++, at += sample_slots(at))

@@ -1,4 +1,4 @@
-/* From the lines to custody. The store is a fake that remembers what it was given. */
+/* From the lines to custody. The intake is a fake that remembers what it was given. */
 #include "agent/flow/pipeline.h"
 
 #include "agent/base/memory.h"
@@ -9,41 +9,44 @@
 #include <string.h>
 
 static struct {
-    char log[4096];            /* "TOPIC BODY\n" of each message in custody */
-    struct outbox_facts facts; /* of the last one */
-    bool full;                 /* refuses everything */
-    size_t n_gaps, n_reported;
-    struct outbox_gap gaps[4];
+    char log[4096]; /* "DEVICE LEVEL PICKED\n" of each poll, "KIND REASON MESSAGES\n" of events */
+    bool is_full;   /* refuses everything */
     enum line_event event;
     size_t owner;
 } fake;
 
-uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
-                     const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms)
+static void note(const char *text)
 {
-    (void)outbox, (void)now_ms, (void)wall_ms;
-    if (fake.full)
-        return 0;
-    size_t used = strlen(fake.log);
-    (void)snprintf(fake.log + used, sizeof(fake.log) - used, "%s %.*s\n", topic, (int)body_length,
-                   (const char *)body);
-    fake.facts = *facts;
+    CU_ASSERT_FATAL(strlen(fake.log) + strlen(text) < sizeof(fake.log));
+    strcat(fake.log, text);
+}
+
+uint64_t intake_data(struct intake *intake, const struct config_device *device,
+                     const union slot *slots, size_t n_slots, const bool *picked)
+{
+    char text[80];
+    (void)intake, (void)n_slots;
+    (void)snprintf(text, sizeof(text), "%s %llu %s\n", device->name,
+                   (unsigned long long)slots[1].sample.value.u64,
+                   !picked                  ? "all"
+                   : picked[0] && picked[1] ? "both"
+                   : picked[0]              ? "level"
+                                            : "name");
+    note(text);
     return 1;
 }
 
-bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
+uint64_t intake_event(struct intake *intake, const struct event *event)
 {
-    (void)outbox;
-    if (fake.n_reported == fake.n_gaps)
-        return false;
-    *ret_gap = fake.gaps[fake.n_reported];
-    return true;
-}
-
-void outbox_gap_reported(struct outbox *outbox)
-{
-    (void)outbox;
-    fake.n_reported++;
+    char text[80];
+    (void)intake;
+    if (fake.is_full)
+        return 0;
+    (void)snprintf(text, sizeof(text), "%s %s %lld\n", event_name(event),
+                   event_text(event, MEMBER_REASON),
+                   (long long)event_find(event, MEMBER_MESSAGES)->number);
+    note(text);
+    return 1;
 }
 
 static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
@@ -65,7 +68,7 @@ static struct pipeline *begin(void)
 {
     static const struct pipeline_callbacks callbacks = {.line_event = line_event};
     memset(&fake, 0, sizeof(fake));
-    return pipeline_new(&config, &encoder_json, NULL, &callbacks);
+    return pipeline_new(&config, NULL, &callbacks);
 }
 
 static bool deliver(struct pipeline *pipeline, uint16_t device, uint64_t level, const char *name)
@@ -87,30 +90,13 @@ static void test_data(void)
     CU_ASSERT_TRUE(deliver(pipeline, 1, 1, "x"));
     CU_ASSERT_TRUE(deliver(pipeline, 1, 2, "x"));
     CU_ASSERT_EQUAL(pipeline_drain(pipeline, 100), 4);
-    TEST_TEXT_EQUAL(
-        fake.log,
-        "data/boiler \"timestamp\":5000,\"values\":{\"level\":1,"
-        "\"name\":\"a name of more than one slot\"},\"errors\":{}}\n"
-        "data/pump \"timestamp\":5000,\"values\":{\"level\":1,\"name\":\"x\"},\"errors\":{}}\n"
-        "data/pump \"timestamp\":5000,\"values\":{\"level\":2},\"errors\":{}}\n");
-    CU_ASSERT_EQUAL(fake.facts.kind, OUTBOX_DATA);
-    TEST_TEXT_EQUAL(fake.facts.owner, "pump");
-    CU_ASSERT_EQUAL(fake.facts.timestamp_ms, 5000);
+    TEST_TEXT_EQUAL(fake.log, "boiler 1 all\n"
+                              "pump 1 both\n"
+                              "pump 2 level\n");
     int64_t timestamp_ms;
     const union slot *latest = value_table_get(pipeline_values(pipeline), 1, 0, &timestamp_ms);
     CU_ASSERT_EQUAL(latest->sample.value.u64, 2);
     CU_ASSERT_EQUAL(timestamp_ms, 5000);
-    pipeline_free(pipeline);
-}
-
-static void test_event(void)
-{
-    struct pipeline *pipeline = begin();
-    CU_ASSERT_EQUAL(pipeline_event(pipeline, "started", 7000, NULL, 0), 1);
-    TEST_TEXT_EQUAL(fake.log, "event \"timestamp\":7000,\"event\":\"started\"}\n");
-    CU_ASSERT_EQUAL(fake.facts.kind, OUTBOX_EVENT);
-    TEST_TEXT_EQUAL(fake.facts.owner, "");
-    CU_ASSERT_EQUAL(fake.facts.timestamp_ms, 7000);
     pipeline_free(pipeline);
 }
 
@@ -143,39 +129,18 @@ static void test_overload(void)
     while (deliver(pipeline, 0, 1, "x"))
         ;
     CU_ASSERT_FALSE(deliver(pipeline, 0, 1, "x"));
-    fake.full = true;
-    pipeline_report_losses(pipeline); /* cannot be told now, and is not forgotten */
-    fake.full = false;
-    pipeline_report_losses(pipeline);
-    TEST_CONTAINS(fake.log, "event ");
-    TEST_CONTAINS(fake.log, "\"event\":\"gap\",\"reason\":\"overload\",\"messages\":2}");
+    fake.is_full = true;
+    pipeline_report_refused(pipeline); /* not now, and it is not forgotten */
+    fake.is_full = false;
+    pipeline_report_refused(pipeline);
+    TEST_TEXT_EQUAL(fake.log, "gap overload 2\n");
     fake.log[0] = '\0';
-    pipeline_report_losses(pipeline);
+    pipeline_report_refused(pipeline);
     TEST_TEXT_EQUAL(fake.log, "");
     pipeline_free(pipeline);
 }
 
-static void test_gaps(void)
-{
-    struct pipeline *pipeline = begin();
-    fake.gaps[0] = (struct outbox_gap){7, 9, 1000, 2000, "full"};
-    fake.gaps[1] = (struct outbox_gap){12, 99, 0, 0, "power-loss"};
-    fake.n_gaps = 2;
-    fake.full = true;
-    pipeline_report_losses(pipeline);
-    CU_ASSERT_EQUAL(fake.n_reported, 0);
-    fake.full = false;
-    pipeline_report_losses(pipeline);
-    CU_ASSERT_EQUAL(fake.n_reported, 2);
-    TEST_CONTAINS(fake.log, "\"event\":\"gap\",\"first\":7,\"last\":9,\"from\":1000,\"to\":2000,"
-                            "\"reason\":\"full\"}");
-    TEST_CONTAINS(fake.log, "\"first\":12,\"last\":99,");
-    pipeline_free(pipeline);
-}
-
-TEST_MAIN("pipeline", {"polls become messages, unchanged ones on change do not", test_data},
-          {"an event has its kind and its time", test_event},
+TEST_MAIN("pipeline", {"polls go on, unchanged ones on change do not", test_data},
           {"what a line reports of itself reaches the gateway", test_line_event},
           {"a full queue does not keep the loop from its other work", test_turns},
-          {"what the queue refused is counted and told once", test_overload},
-          {"gaps of the store are told once, when they can be", test_gaps})
+          {"what the queue refused is counted and reported once", test_overload})

@@ -2,6 +2,7 @@
  */
 #include "agent/flow/publisher.h"
 
+#include "agent/payload/dialect_table.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -70,13 +71,25 @@ int uplink_publish(struct uplink *uplink, const struct mqtt_message *message, ui
     return 0;
 }
 
+static struct dialect *dialect;
+
 static struct publisher *begin(size_t window, uint64_t rate)
 {
+    static const struct config config = {
+        .gateway = {.id = (char *)"gw", .site = (char *)"plant-7"},
+        .uplink = {.format = FORMAT_JSON, .prefix = (char *)"sallyport"}};
     memset(&fake, 0, sizeof(fake));
     memset(body, 'x', sizeof(body));
     fake.window = window;
     fake.body_length = 10;
-    return publisher_new("sallyport/plant-7/gw", (int64_t)window, rate, &encoder_json, NULL, NULL);
+    dialect = dialect_new(&config);
+    return publisher_new((int64_t)window, rate, dialect, NULL, NULL);
+}
+
+static void end(struct publisher *publisher)
+{
+    CU_ASSERT_PTR_NULL(publisher_free(publisher));
+    dialect_free(dialect);
 }
 
 static const char *pump(struct publisher *publisher, int64_t now_ms, int64_t expect)
@@ -95,7 +108,7 @@ static void test_form(void)
     TEST_TEXT_EQUAL(fake.last_topic, "sallyport/plant-7/gw/data/boiler");
     TEST_TEXT_EQUAL(fake.last_message,
                     "{\"stream\":\"9f2c61aa\",\"seq\":7,\"historical\":true,xxx");
-    publisher_free(publisher);
+    end(publisher);
 }
 
 static void test_live_first(void)
@@ -110,7 +123,7 @@ static void test_live_first(void)
     TEST_TEXT_EQUAL(pump(publisher, 0, -1), "");
     fake.in_flight = 0;
     TEST_TEXT_EQUAL(pump(publisher, 0, -1), "105 106 107 108 109 4 ");
-    publisher_free(publisher);
+    end(publisher);
 }
 
 static void test_tiny_window(void)
@@ -120,7 +133,7 @@ static void test_tiny_window(void)
     TEST_TEXT_EQUAL(pump(publisher, 0, -1), "1 ");
     fake.in_flight = 0;
     TEST_TEXT_EQUAL(pump(publisher, 0, -1), "2 ");
-    publisher_free(publisher);
+    end(publisher);
 }
 
 static void test_rate(void)
@@ -141,7 +154,7 @@ static void test_rate(void)
     fake.log[0] = '\0';
     (void)publisher_pump(publisher, 9000000); /* hours of silence save up one second only */
     TEST_TEXT_EQUAL(fake.log, "3 ");
-    publisher_free(publisher);
+    end(publisher);
 }
 
 TEST_MAIN("publisher", {"a message has its topic and its identity", test_form},

@@ -1,10 +1,113 @@
-/* What the gateway tells of itself: texts that are told whatever their size. */
+/* What the gateway reports of its own. Intake, lines and certificates are fakes. */
 #include "agent/gateway/gateway_events.h"
-#include "tests/support/test.h"
 
 #include "agent/base/memory.h"
+#include "agent/tls/certificate.h"
+#include "tests/support/test.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+struct line {
+    const char *error;
+};
+
+void line_get_health(struct line *line, struct line_health *ret_health)
+{
+    *ret_health = (struct line_health){.state = LINE_DOWN};
+    (void)snprintf(ret_health->error, sizeof(ret_health->error), "%s", line->error);
+}
+
+void line_get_device_health(struct line *line, size_t device, struct device_health *ret_health)
+{
+    *ret_health = (struct device_health){.state = UNIT_TRIPPED};
+    (void)snprintf(ret_health->error, sizeof(ret_health->error), "%s, device %zu", line->error,
+                   device);
+}
+
+/* A file is called after the days that its certificate is still good for. */
+int certificate_time_left(const char *path, int64_t now_s, int64_t *ret_left_s, char *subject,
+                          size_t size)
+{
+    long long days;
+    CU_ASSERT_TRUE(now_s > 1000000);
+    if (sscanf(path, "%lld", &days) != 1)
+        return -ENOENT;
+    *ret_left_s = days * 86400;
+    (void)snprintf(subject, size, "CN=%s", path);
+    return 0;
+}
+
+static char seen[2000]; /* "TIME NAME KEY=VALUE ...\n" of each event */
+
+uint64_t intake_event(struct intake *intake, const struct event *event)
+{
+    size_t used = strlen(seen);
+    (void)intake;
+    used +=
+        (size_t)snprintf(seen + used, sizeof(seen) - used, "%lld %s",
+                         event->time_ms < 1000 ? (long long)event->time_ms : 0, event_name(event));
+    for (size_t i = 0; i < event->n_members; i++) {
+        const struct event_member *member = &event->members[i];
+        used += (size_t)snprintf(seen + used, sizeof(seen) - used,
+                                 " %s=", event_member_name(event, member));
+        used += member->is_number ? (size_t)snprintf(seen + used, sizeof(seen) - used, "%lld",
+                                                     (long long)member->number)
+                                  : (size_t)snprintf(seen + used, sizeof(seen) - used, "\"%s\"",
+                                                     event_member_text(event, member));
+    }
+    (void)snprintf(seen + used, sizeof(seen) - used, "\n");
+    return 1;
+}
+
+static void test_lines(void)
+{
+    static struct config_bus buses[] = {{.name = (char *)"plc1"}, {.name = (char *)"plc2"}};
+    static struct config_device devices[] = {{.name = (char *)"boiler", .bus = 0},
+                                             {.name = (char *)"pump", .bus = 1}};
+    static const struct config config = {
+        .buses = buses, .n_buses = 2, .devices = devices, .n_devices = 2};
+    static struct line plc2 = {"no route"};
+    struct line *const lines[] = {NULL, &plc2};
+    seen[0] = '\0';
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_NONE, 1, 1);
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_DOWN, 1, 2);
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_UP, 1, 3);
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_UNIT_TRIPPED, 1, 4);
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_UNIT_RECOVERED, 1, 5);
+    gateway_events_line(NULL, &config, lines, LINE_EVENT_DOWN, 0, 6); /* the line is gone */
+    TEST_TEXT_EQUAL(seen,
+                    "2 line_down line=\"plc2\" reason=\"no route\"\n"
+                    "3 line_up line=\"plc2\"\n"
+                    "4 unit_tripped line=\"plc2\" device=\"pump\" reason=\"no route, device 1\"\n"
+                    "5 unit_recovered line=\"plc2\" device=\"pump\"\n"
+                    "6 line_down line=\"plc1\" reason=\"\"\n");
+}
+
+static void test_texts(void)
+{
+    seen[0] = '\0';
+    gateway_events_text(NULL, EVENT_STARTED, MEMBER_VERSION, "1.2");
+    gateway_events_text(NULL, EVENT_STOPPING, MEMBER_OTHER, NULL);
+    TEST_TEXT_EQUAL(seen, "0 started version=\"1.2\"\n0 stopping\n");
+}
+
+static void test_certificates(void)
+{
+    struct config_uplink uplink = {.certificate = (char *)"30.pem", .ca = (char *)"system"};
+    seen[0] = '\0';
+    gateway_events_certificates(NULL, &uplink);
+    TEST_TEXT_EQUAL(seen, "0 certificate_expiring file=\"30.pem\" subject=\"CN=30.pem\" "
+                          "days_left=30\n");
+    seen[0] = '\0';
+    uplink = (struct config_uplink){.certificate = (char *)"gone.pem", .ca = (char *)"31.pem"};
+    gateway_events_certificates(NULL, &uplink);
+    TEST_TEXT_EQUAL(seen, "");
+    uplink = (struct config_uplink){.certificate = NULL, .ca = (char *)"-1.pem"};
+    gateway_events_certificates(NULL, &uplink);
+    TEST_CONTAINS(seen, "days_left=-1\n");
+}
 
 static void test_few_lines(void)
 {
@@ -47,7 +150,10 @@ static void test_store(void)
     CU_ASSERT_TRUE(gateway_events_store("", known, sizeof(known)));
 }
 
-TEST_MAIN("notice", {"a few lines are told whole", test_few_lines},
-          {"of many lines the first are told, and how many more there are", test_many_lines},
+TEST_MAIN("gateway_events", {"lines and devices, and why they failed", test_lines},
+          {"small events with one text or none", test_texts},
+          {"certificates that expire", test_certificates},
+          {"a few lines are given whole", test_few_lines},
+          {"of many lines the first are given, and how many more there are", test_many_lines},
           {"a long line is cut between two characters", test_long_line},
-          {"trouble with the store is told once, and its end", test_store})
+          {"trouble with the store is reported once, and its end", test_store})

@@ -16,7 +16,7 @@
 
 struct fixture {
     sd_event *loop;
-    struct local_socket *control;
+    struct local_socket *local;
     const char *path;
 };
 
@@ -26,18 +26,22 @@ static struct {
     struct modbus_call *call;
 } asked;
 
-static void fake_status(void *context, struct strbuf *out)
+static void fake_status(void *context, struct json_text *json)
 {
     (void)context;
-    strbuf_add(out, "{\"state\":\"online\"}");
+    json_text_open_object(json, NULL);
+    json_text_string(json, "state", "online");
+    json_text_close_object(json);
 }
 
-static int fake_values(void *context, const char *device, struct strbuf *out)
+static int fake_values(void *context, const char *device, struct json_text *json)
 {
     (void)context;
+    json_text_open_object(json, NULL); /* taken back when there is no such device */
     if (device && strcmp(device, "boiler") != 0)
         return -ENOENT;
-    strbuf_addf(out, "{\"device\":\"%s\"}", device ? device : "*");
+    json_text_string(json, "device", device ? device : "*");
+    json_text_close_object(json);
     return 0;
 }
 
@@ -63,14 +67,14 @@ static struct fixture begin(void)
         .status = fake_status, .values = fake_values, .read = fake_read};
     struct fixture fixture = {.path = test_path("agent.sock")};
     CU_ASSERT_FATAL(sd_event_new(&fixture.loop) >= 0);
-    CU_ASSERT_EQUAL_FATAL(
-        local_socket_new(fixture.path, &callbacks, fixture.loop, &fixture.control), 0);
+    CU_ASSERT_EQUAL_FATAL(local_socket_new(fixture.path, &callbacks, fixture.loop, &fixture.local),
+                          0);
     return fixture;
 }
 
 static void end(struct fixture *fixture)
 {
-    fixture->control = local_socket_free(fixture->control);
+    fixture->local = local_socket_free(fixture->local);
     sd_event_unref(fixture->loop);
 }
 
@@ -262,7 +266,7 @@ static void test_taken(void)
     end(&fixture);
 }
 
-TEST_MAIN("control", {"status and values are answered in order", test_answers},
+TEST_MAIN("local_socket", {"status and values are answered in order", test_answers},
           {"garbage is refused or hung up on, and harms nobody else", test_garbage},
           {"a read is answered when the line has answered", test_read},
           {"a read that cannot be is refused with the reason", test_read_refused},

@@ -4,6 +4,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/strbuf.h"
+#include "agent/payload/dialect_table.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -13,14 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COMMAND "p/s/g/command"
 #define ONE "1111111111111111111111111111111111111111111111111111111111111111"
 #define TWO "2222222222222222222222222222222222222222222222222222222222222222"
 
-/* The broker and netd, as far as the command_relay sees them. */
+/* The broker and netd, as far as the relay sees them. */
 struct world {
+    struct dialect *dialect;
     struct command_relay *command_relay;
     int64_t now_ms;
+    bool is_closed; /* the session is not open */
     int publish_result, deliver_result;
     struct strbuf published; /* "TOPIC[!] PAYLOAD" a line, ! for retained */
     unsigned delivered;
@@ -29,19 +31,27 @@ struct world {
     char text[WIRE_SIGNED_BYTES + 1];
 };
 
-static int publish(void *context, const char *topic, const void *payload, size_t length,
-                   bool retained)
+static struct world *present; /* of the test that runs */
+static struct netd_client *const netd =
+    (struct netd_client *)&present; /* only its address counts */
+
+int uplink_publish(struct uplink *uplink, const struct mqtt_message *message, uint64_t tag)
 {
-    struct world *world = context;
-    if (world->publish_result == 0)
-        strbuf_addf(&world->published, "%s%s %.*s\n", strrchr(topic, '/') + 1, retained ? "!" : "",
-                    (int)length, length ? (const char *)payload : "");
-    return world->publish_result;
+    (void)uplink;
+    CU_ASSERT_EQUAL(tag, 0);
+    CU_ASSERT_FALSE(present->is_closed);
+    if (present->publish_result == 0)
+        strbuf_addf(&present->published, "%s%s %.*s\n", strrchr(message->topic, '/') + 1,
+                    message->retained ? "!" : "", (int)message->length,
+                    message->length ? (const char *)message->payload : "");
+    return present->publish_result;
 }
 
-static int deliver(void *context, const void *text, size_t length, bool is_retained)
+int netd_client_signed(struct netd_client *client, const void *text, size_t length,
+                       bool is_retained)
 {
-    struct world *world = context;
+    struct world *world = present;
+    CU_ASSERT_PTR_EQUAL(client, netd);
     if (world->deliver_result < 0)
         return world->deliver_result;
     world->delivered++;
@@ -52,11 +62,16 @@ static int deliver(void *context, const void *text, size_t length, bool is_retai
     return 0;
 }
 
+static void settle(struct world *world)
+{
+    command_relay_settle(world->command_relay, !world->is_closed);
+}
+
 /* What was published since the last call. */
 static const char *published(struct world *world)
 {
     static char seen[16384];
-    command_relay_settle(world->command_relay);
+    settle(world);
     (void)snprintf(seen, sizeof(seen), "%s", strbuf_text(&world->published));
     strbuf_reset(&world->published);
     return seen;
@@ -65,12 +80,13 @@ static const char *published(struct world *world)
 /* With a session and netd, and its first challenge published. */
 static void begin(struct world *world)
 {
-    *world = (struct world){.now_ms = 1000000};
-    const struct command_relay_road road = {
-        .publish = publish, .deliver = deliver, .context = world};
-    world->command_relay = command_relay_new("p/s/g", &road);
+    static const struct config config = {.gateway = {.id = (char *)"g", .site = (char *)"s"},
+                                         .uplink = {.format = FORMAT_JSON, .prefix = (char *)"p"}};
+    *world = (struct world){.now_ms = 1000000, .dialect = dialect_new(&config)};
+    present = world;
+    world->command_relay = command_relay_new(world->dialect, NULL);
     command_relay_link_up(world->command_relay);
-    command_relay_netd(world->command_relay, true);
+    command_relay_netd(world->command_relay, netd);
     command_relay_challenge(world->command_relay, ONE);
     TEST_TEXT_EQUAL(published(world), "challenge! " ONE "\n");
 }
@@ -78,13 +94,14 @@ static void begin(struct world *world)
 static void end(struct world *world)
 {
     strbuf_free(&world->published);
-    command_relay_free(world->command_relay);
+    CU_ASSERT_PTR_NULL(command_relay_free(world->command_relay));
+    dialect_free(world->dialect);
 }
 
 static void receive(struct world *world, const char *text)
 {
-    command_relay_received(world->command_relay, COMMAND, text, strlen(text), false, world->now_ms);
-    command_relay_settle(world->command_relay);
+    command_relay_received(world->command_relay, text, strlen(text), false, world->now_ms);
+    settle(world);
 }
 
 static void answer(struct world *world, const char *id, enum refusal refusal,
@@ -111,11 +128,11 @@ static void test_challenge(void)
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
     command_relay_link_up(world.command_relay); /* another broker may know another one */
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
-    command_relay_netd(world.command_relay, false);
+    command_relay_netd(world.command_relay, NULL);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
     command_relay_link_up(world.command_relay);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
-    command_relay_netd(world.command_relay, true);
+    command_relay_netd(world.command_relay, netd);
     TEST_TEXT_EQUAL(published(&world), "");
     command_relay_challenge(world.command_relay, ONE);
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
@@ -147,38 +164,41 @@ static void test_bytes(void)
     static char long_text[2 * WIRE_SIGNED_BYTES];
     struct world world;
     begin(&world);
-    command_relay_received(world.command_relay, COMMAND, odd, sizeof(odd), false, 0);
-    command_relay_settle(world.command_relay);
+    command_relay_received(world.command_relay, odd, sizeof(odd), false, 0);
+    settle(&world);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 1);
     CU_ASSERT_FALSE(world.is_retained);
     CU_ASSERT_TRUE(world.length == sizeof(odd) && memcmp(world.text, odd, sizeof(odd)) == 0);
     answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
     memset(long_text, 'x', sizeof(long_text));
-    command_relay_received(world.command_relay, COMMAND, long_text, WIRE_SIGNED_BYTES, true, 0);
-    command_relay_settle(world.command_relay);
+    command_relay_received(world.command_relay, long_text, WIRE_SIGNED_BYTES, true, 0);
+    settle(&world);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 2);
     CU_ASSERT_TRUE(world.is_retained);
     CU_ASSERT_EQUAL(world.length, WIRE_SIGNED_BYTES);
     answer(&world, "", REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
-    command_relay_received(world.command_relay, COMMAND, long_text, sizeof(long_text), false, 0);
-    command_relay_settle(world.command_relay);
+    command_relay_received(world.command_relay, long_text, sizeof(long_text), false, 0);
+    settle(&world);
     CU_ASSERT_EQUAL_FATAL(world.delivered, 3);
     CU_ASSERT_TRUE(world.length > WIRE_SIGNED_BYTES); /* which is how netd sees it */
     end(&world);
 }
 
-static void test_foreign(void)
+/* Nothing goes out before what opens the session; netd does not wait for that. */
+static void test_closed(void)
 {
     struct world world;
     begin(&world);
-    command_relay_received(world.command_relay, "p/s/h/command", "x", 1, false, 0);
-    command_relay_received(world.command_relay, "p/s/g/commands", "x", 1, false, 0);
-    command_relay_received(world.command_relay, "", "x", 1, false, 0);
-    command_relay_received(world.command_relay, COMMAND, "", 0, false,
-                           0); /* a retained one was removed */
+    world.is_closed = true;
+    command_relay_link_up(world.command_relay);
+    receive(&world, "x");
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    answer(&world, "a", REFUSAL_REPLAYED, SESSION_CLOSED, "");
     TEST_TEXT_EQUAL(published(&world), "");
-    CU_ASSERT_EQUAL(world.delivered, 0);
-    TEST_TEXT_EQUAL(command_relay_topic(world.command_relay), COMMAND);
+    world.is_closed = false;
+    TEST_TEXT_EQUAL(published(&world),
+                    "challenge! " ONE "\n"
+                    "reply {\"id\":\"a\",\"result\":\"refused\",\"reason\":\"replayed\"}\n");
     end(&world);
 }
 
@@ -262,7 +282,7 @@ static void test_flood(void)
     struct world world;
     begin(&world);
     for (size_t i = 0; i < 100000; i++)
-        command_relay_received(world.command_relay, COMMAND, "x", 1, false, world.now_ms);
+        command_relay_received(world.command_relay, "x", 1, false, world.now_ms);
     size_t refusals = count(published(&world), "rate-limited");
     CU_ASSERT_TRUE(refusals > 0 && refusals <= 16);
     receive(&world, "x");
@@ -306,25 +326,25 @@ static void test_no_netd(void)
     receive(&world, "a");
     receive(&world, "b");
     receive(&world, "c");
-    command_relay_netd(world.command_relay, false);
+    command_relay_netd(world.command_relay, NULL);
     const char *seen = published(&world);
     CU_ASSERT_EQUAL(count(seen, failed), 3); /* the one that was with it as well */
     CU_ASSERT_EQUAL(count(seen, "challenge! \n"), 1);
     receive(&world, "d");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);
     CU_ASSERT_EQUAL(world.delivered, 1);
-    command_relay_netd(world.command_relay, true);
+    command_relay_netd(world.command_relay, netd);
     command_relay_challenge(world.command_relay, ONE);
     (void)published(&world);
     receive(&world, "e");
     CU_ASSERT_EQUAL(world.delivered, 2);
     CU_ASSERT_EQUAL(world.text[0], 'e');
     answer(&world, "e", REFUSAL_NONE, SESSION_OPEN, "");
-    command_relay_netd(world.command_relay, false); /* it had answered: that stands */
+    command_relay_netd(world.command_relay, NULL); /* it had answered: that stands */
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! \n"
                     "reply {\"id\":\"e\",\"result\":\"accepted\",\"state\":\"open\"}\n");
-    command_relay_netd(world.command_relay, true);
+    command_relay_netd(world.command_relay, netd);
     world.deliver_result = -ENOTCONN; /* gone, and nobody has said so yet */
     receive(&world, "f");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);
@@ -345,7 +365,7 @@ static void test_backlog(void)
         (void)snprintf(id, sizeof(id), "n%d", i);
         receive(&world, "x");
         answer(&world, id, REFUSAL_RATE_LIMITED, SESSION_CLOSED, "");
-        command_relay_settle(world.command_relay);
+        settle(&world);
     }
     world.publish_result = 0;
     const char *seen = published(&world);
@@ -355,10 +375,10 @@ static void test_backlog(void)
     end(&world);
 }
 
-TEST_MAIN("courier", {"the broker keeps the challenge in force, and none else", test_challenge},
+TEST_MAIN("command_relay",
+          {"the broker keeps the challenge in force, and none else", test_challenge},
           {"what comes about without a session is told in the next", test_no_session},
-          {"netd gets the bytes that came", test_bytes},
-          {"what is no command goes nowhere", test_foreign},
+          {"netd gets the bytes that came", test_bytes}, {"a session is opened first", test_closed},
           {"netd's answers become replies", test_replies},
           {"a reply follows the challenge that it makes necessary", test_order},
           {"one message is with netd, four wait", test_one_at_a_time},

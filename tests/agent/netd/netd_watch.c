@@ -1,85 +1,161 @@
-/* Journal lines of netd as events. */
+/* Journal lines of netd as events, and what the relay hears. netd's client and the relay are fakes.
+ */
 #include "agent/netd/netd_watch.h"
 
+#include "agent/base/descriptor.h"
 #include "tests/support/test.h"
 
-#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
-static struct event_field fields[8];
-static char name[32];
-static int64_t timestamp_ms;
+#define LINE "17 2026-11-22T16:10:39.412Z tunnel_opened ttl_s=3600 by=root"
 
-static int parse(const char *line, struct strbuf *texts)
+static struct {
+    struct netd_client_callbacks callbacks;
+    uint64_t position; /* that the client was started with */
+    bool is_connected;
+    char relay[128]; /* what the relay heard */
+    bool is_full;    /* no event is taken */
+    char event[64];  /* the last one */
+    int64_t time_ms;
+    unsigned changes;
+} fake;
+
+static struct netd_client *const client = (struct netd_client *)&fake; /* only the address counts */
+
+int netd_client_new(const char *socket_path, uint64_t position,
+                    const struct netd_client_callbacks *callbacks, sd_event *loop,
+                    struct netd_client **ret_client)
 {
-    strbuf_reset(texts);
-    return netd_watch_parse(line, name, sizeof(name), &timestamp_ms, fields, 8, texts);
+    (void)loop;
+    TEST_TEXT_EQUAL(socket_path, "/run/netd.sock");
+    fake.position = position;
+    fake.callbacks = *callbacks;
+    *ret_client = client;
+    return 0;
 }
 
-static void test_line(void)
+struct netd_client *netd_client_free(struct netd_client *freed)
 {
-    CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY;
-    int n_fields = parse("17 2026-11-22T16:10:39.412Z tunnel_opened ttl=3600 opener=root "
-                         "reason=\"drive \\\"fault\\\" on pump 3\" empty= hash=00ff",
-                         &texts);
-    CU_ASSERT_EQUAL_FATAL(n_fields, 5);
-    TEST_TEXT_EQUAL(name, "tunnel_opened");
-    CU_ASSERT_EQUAL(timestamp_ms, INT64_C(1795363839412));
-    TEST_TEXT_EQUAL(fields[0].key, "ttl");
-    CU_ASSERT_PTR_NULL(fields[0].text);
-    CU_ASSERT_EQUAL(fields[0].number, 3600);
-    TEST_TEXT_EQUAL(fields[1].text, "root");
-    TEST_TEXT_EQUAL(fields[2].key, "reason");
-    TEST_TEXT_EQUAL(fields[2].text, "drive \"fault\" on pump 3");
-    TEST_TEXT_EQUAL(fields[3].text, "");
-    TEST_TEXT_EQUAL(fields[4].text, "00ff");
+    CU_ASSERT_PTR_EQUAL(freed, client);
+    return NULL;
 }
 
-/* An operator may number his commands: the member of the event stays a text. */
-static void test_numbers(void)
+bool netd_client_is_connected(const struct netd_client *asked)
 {
-    CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY, detail = STRBUF_EMPTY;
-    strbuf_add(&detail, "1 2026-11-22T16:10:39.412Z tunnel_opened id=\"42\" by=\"-7\" ttl_s=-42 "
-                        "odd=007 odder=-0 zero=0");
-    CU_ASSERT_EQUAL_FATAL(parse(strbuf_text(&detail), &texts), 6);
-    TEST_TEXT_EQUAL(fields[0].text, "42");
-    TEST_TEXT_EQUAL(fields[1].text, "-7");
-    CU_ASSERT_PTR_NULL(fields[2].text);
-    CU_ASSERT_EQUAL(fields[2].number, -42);
-    TEST_TEXT_EQUAL(fields[3].text, "007");
-    TEST_TEXT_EQUAL(fields[4].text, "-0");
-    CU_ASSERT_PTR_NULL(fields[5].text);
+    CU_ASSERT_PTR_EQUAL(asked, client);
+    return fake.is_connected;
 }
 
-static void test_bounds(void)
+const struct wire_status *netd_client_status(const struct netd_client *asked)
 {
-    CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL(
-        parse("1 2026-11-22T16:10:39.412Z e a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8 i=9", &texts), 8);
-    CU_ASSERT_EQUAL(parse("1 2026-11-22T16:10:39.412Z e", &texts), 0);
-    CU_ASSERT_EQUAL(parse("1 2026-11-22T16:10:39.412Z e a=\"never ends", &texts), 1);
-    TEST_TEXT_EQUAL(fields[0].text, "never ends");
-    CU_ASSERT_EQUAL(parse("1 2026-11-22T16:10:39.412Z e a=12345678901234567890", &texts), 1);
-    TEST_TEXT_EQUAL(fields[0].text, "12345678901234567890"); /* too long for a number */
+    (void)asked;
+    return NULL;
 }
 
-static void test_garbage(void)
+const struct wire_counters *netd_client_counters(const struct netd_client *asked)
 {
-    static const char *const lines[] = {
-        "",
-        "x",
-        "1",
-        "1 now e",
-        "1 2026-11-22T16:10:39.412Z",
-        "1 2026-11-22T16:10:39.412Z ",
-        "1 2026-11-22T16:10:39.412Z quo\"te",
-        "1 2026-11-22T16:10:39.412Z e ke\"y=1",
-        "1 2026-11-22T16:10:39.412Z an_event_with_a_name_that_is_far_too_long a=1"};
-    CLEANUP(strbuf_free) struct strbuf texts = STRBUF_EMPTY;
-    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++)
-        CU_ASSERT_EQUAL(parse(lines[i], &texts), -EBADMSG);
+    (void)asked;
+    return NULL;
 }
 
-TEST_MAIN("netd_watch", {"a line becomes an event with its details", test_line},
-          {"a text that looks like a number stays one", test_numbers},
-          {"lines of any length are bounded", test_bounds},
-          {"what is no line is refused", test_garbage})
+static void hear(const char *what, const char *text)
+{
+    size_t used = strlen(fake.relay);
+    (void)snprintf(fake.relay + used, sizeof(fake.relay) - used, "%s%s ", what, text);
+}
+
+void command_relay_netd(struct command_relay *relay, struct netd_client *netd)
+{
+    (void)relay;
+    CU_ASSERT_TRUE(netd == NULL || netd == client);
+    hear("netd:", netd ? "came" : "went");
+}
+
+void command_relay_challenge(struct command_relay *relay, const char *challenge)
+{
+    (void)relay;
+    hear("challenge:", challenge);
+}
+
+void command_relay_answered(struct command_relay *relay, enum refusal refusal,
+                            const struct wire_signed_reply *reply)
+{
+    (void)relay;
+    CU_ASSERT_EQUAL(refusal, REFUSAL_REPLAYED);
+    hear("answer:", reply->id);
+}
+
+static bool on_event(void *context, const struct event *event)
+{
+    (void)context;
+    (void)snprintf(fake.event, sizeof(fake.event), "%s %s", event_name(event),
+                   event_text(event, MEMBER_BY));
+    fake.time_ms = event->time_ms;
+    return !fake.is_full;
+}
+
+static void on_change(void *context)
+{
+    (void)context;
+    fake.changes++;
+}
+
+static struct netd_watch *begin(void)
+{
+    const struct netd_watch_callbacks callbacks = {.event = on_event, .changed = on_change};
+    const struct config_gateway config = {.netd_socket = (char *)"/run/netd.sock",
+                                          .state_dir = (char *)test_folder()};
+    struct netd_watch *watch = NULL;
+    memset(&fake, 0, sizeof(fake));
+    CU_ASSERT_EQUAL_FATAL(netd_watch_new(&config, NULL, &callbacks, NULL, &watch), 0);
+    return watch;
+}
+
+static void say(const char *line, uint64_t position)
+{
+    fake.event[0] = '\0';
+    fake.callbacks.event(fake.callbacks.context, "tunnel_opened", line, position);
+}
+
+static void test_events(void)
+{
+    struct netd_watch *watch = begin();
+    CU_ASSERT_EQUAL(fake.position, 0);
+    say(LINE, 123456789012);
+    TEST_TEXT_EQUAL(fake.event, "tunnel_opened root");
+    CU_ASSERT_EQUAL(fake.time_ms, INT64_C(1795363839412));
+    netd_watch_free(watch);
+    watch = begin();
+    CU_ASSERT_EQUAL(fake.position, 123456789012);
+    fake.is_full = true; /* what was not taken comes again after a restart */
+    say(LINE, 123456789099);
+    TEST_TEXT_EQUAL(fake.event, "tunnel_opened root");
+    netd_watch_free(watch);
+    watch = begin();
+    CU_ASSERT_EQUAL(fake.position, 123456789012);
+    say("not a journal line", 5);
+    TEST_TEXT_EQUAL(fake.event, "");
+    netd_watch_free(watch);
+}
+
+static void test_relay(void)
+{
+    const struct wire_signed_reply reply = {.id = "job-1"};
+    struct netd_watch *watch = begin();
+    fake.is_connected = true;
+    fake.callbacks.changed(fake.callbacks.context);
+    fake.callbacks.challenge(fake.callbacks.context, "0a");
+    fake.callbacks.answered(fake.callbacks.context, REFUSAL_REPLAYED, &reply);
+    fake.is_connected = false;
+    fake.callbacks.changed(fake.callbacks.context);
+    CU_ASSERT_EQUAL(fake.changes, 2);
+    TEST_TEXT_EQUAL(fake.relay, "netd:came challenge:0a answer:job-1 netd:went ");
+    fake.relay[0] = '\0';
+    CU_ASSERT_PTR_NULL(netd_watch_free(watch));
+    TEST_TEXT_EQUAL(fake.relay, "netd:went ");
+    CU_ASSERT_PTR_NULL(netd_watch_free(NULL));
+}
+
+TEST_MAIN("netd_watch", {"a journal line becomes an event, once across restarts", test_events},
+          {"the relay hears netd come, ask, answer and go", test_relay})

@@ -1,0 +1,56 @@
+/*
+ * The plant side of the gateway: the lines of one configuration generation, the pipeline that takes
+ * what they deliver, and the watch over their workers. What they report of themselves becomes
+ * events. The object stays the same when another generation is applied. Owned by the gateway; main
+ * loop only.
+ */
+#ifndef SALLYPORT_AGENT_GATEWAY_PLANT_H
+#define SALLYPORT_AGENT_GATEWAY_PLANT_H
+
+#include "agent/flow/intake.h"
+#include "agent/payload/json_text.h"
+#include "config/schema/config.h"
+#include "drivers/line/line.h"
+
+#include <systemd/sd-event.h>
+
+struct plant; /* opaque */
+
+/* Tells that a line or device has changed its state: the status is another one. */
+typedef void (*plant_changed)(void *context);
+
+/*
+ * Makes the lines of CONFIG, which must outlive the plant or the next plant_apply(). Returns 0, or
+ * a negative errno after logging why.
+ */
+int plant_new(const struct config *config, struct intake *intake, sd_event *loop,
+              plant_changed changed, void *context, struct plant **ret_plant);
+
+int plant_start(struct plant *plant); /* the workers; 0 or a negative errno, logged */
+
+/* Stops the workers, waits for them, and moves what they have delivered into custody. */
+void plant_stop(struct plant *plant);
+
+struct plant *plant_free(struct plant *plant); /* accepts NULL, returns NULL; stops first */
+
+/*
+ * Puts another generation in force: stops what there is, makes and starts the lines of FRESH.
+ * Returns 0, or a negative errno when they cannot be made, after logging why.
+ */
+int plant_apply(struct plant *plant, const struct config *fresh);
+
+/* Reports what the queue refused, as a gap. For the main loop's every pass; cheap. */
+void plant_report_refused(struct plant *plant);
+
+/* The lines, one for each bus of the configuration; NULL for a bus without devices. */
+struct line *const *plant_lines(const struct plant *plant);
+
+/* False, after logging it, when a worker has been stuck for too long. */
+bool plant_is_alive(struct plant *plant, int64_t now_ms);
+
+/* For the local socket (see there); CONTEXT is the plant. */
+int plant_values(void *context, const char *device, struct json_text *json);
+int plant_read(void *context, const char *bus, const struct driver_request *request,
+               line_request_done done, void *done_context);
+
+#endif
