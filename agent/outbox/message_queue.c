@@ -43,8 +43,16 @@ static void compact(struct message_queue *queue)
         queue->entries[i].offset -= gone;
 }
 
-void message_queue_add(struct message_queue *queue, const struct queued_message *message,
-                       const void *body)
+struct stored_message message_queue_at(const struct message_queue *queue, size_t at)
+{
+    assert(at < message_queue_count(queue));
+    const struct queued_message *entry = &queue->entries[queue->begin + at];
+    struct stored_message message = entry->message;
+    message.body = queue->bodies.data + entry->offset;
+    return message;
+}
+
+void message_queue_add(struct message_queue *queue, const struct stored_message *message)
 {
     bool crowded = queue->end == queue->room ||
                    queue->bodies.length + message->body_length >= queue->bodies.capacity;
@@ -54,9 +62,9 @@ void message_queue_add(struct message_queue *queue, const struct queued_message 
         queue->room = queue->room ? queue->room * 2 : 16;
         queue->entries = memory_resize(queue->entries, queue->room, sizeof(*queue->entries));
     }
-    queue->entries[queue->end] = *message;
-    queue->entries[queue->end++].offset = queue->bodies.length;
-    strbuf_append(&queue->bodies, body, message->body_length);
+    queue->entries[queue->end++] =
+        (struct queued_message){.message = *message, .offset = queue->bodies.length};
+    strbuf_append(&queue->bodies, message->body, message->body_length);
 }
 
 void message_queue_drop(struct message_queue *queue, size_t count)
@@ -67,6 +75,6 @@ void message_queue_drop(struct message_queue *queue, size_t count)
 
 void message_queue_drop_below(struct message_queue *queue, uint64_t below)
 {
-    while (message_queue_count(queue) && message_queue_at(queue, 0)->seq < below)
+    while (message_queue_count(queue) && queue->entries[queue->begin].message.seq < below)
         queue->begin++;
 }

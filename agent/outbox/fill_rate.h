@@ -1,0 +1,29 @@
+/*
+ * How fast the outbox fills: bytes taken in the last ten minutes or so (a mean that forgets with a
+ * time constant). Pure; main loop only.
+ */
+#ifndef SALLYPORT_AGENT_OUTBOX_FILL_RATE_H
+#define SALLYPORT_AGENT_OUTBOX_FILL_RATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fill_rate {
+    bool started;
+    double bytes, seconds;
+    uint64_t since; /* bytes since `last_ms` */
+    int64_t last_ms;
+};
+
+static inline void fill_rate_add(struct fill_rate *rate, uint64_t bytes)
+{
+    rate->since += bytes;
+}
+
+/* Takes over the bytes added since the last time, at most once a second. */
+void fill_rate_fold(struct fill_rate *rate, int64_t now_ms);
+
+/* Hours until ROOM bytes are filled; -1: unknown. */
+double fill_rate_hours(const struct fill_rate *rate, uint64_t room);
+
+#endif
