@@ -40,18 +40,18 @@ static bool add_evicted(void *context, const struct stored_message *message)
     return eviction->bytes < eviction->enough;
 }
 
-int eviction_run(struct tier *tier, struct loss_ledger *ledger, uint64_t bytes,
+int eviction_run(struct store *store, struct loss_ledger *ledger, uint64_t bytes,
                  struct evicted *ret_evicted)
 {
     struct evicted evicted = {.messages = 0};
-    for (uint64_t taken; (taken = tier->class->bytes(tier)) > bytes;) {
+    for (uint64_t taken; (taken = store_bytes(store)) > bytes;) {
         struct eviction eviction = {.ledger = ledger, .enough = taken - bytes};
-        int r = tier->class->read(tier, 0, SEQ_LIMIT, add_evicted, &eviction);
+        int r = store_read(store, 0, SEQ_LIMIT, add_evicted, &eviction);
         end_run(&eviction);
         if (r == 0 && eviction.rows == 0)
             break; /* only tables are left */
         if (r == 0)
-            r = tier->class->remove(tier, 0, eviction.last, NULL);
+            r = store_remove(store, 0, eviction.last, NULL);
         if (r < 0)
             return r;
         evicted.messages += eviction.rows;

@@ -6,7 +6,7 @@
 #define RATE_SECONDS 600.0 /* how fast it forgets */
 #define RATE_KNOWN_SECONDS 10.0
 
-void fill_rate_fold(struct fill_rate *rate, int64_t now_ms)
+void fill_rate_fold(struct fill_rate *rate, uint64_t total, int64_t now_ms)
 {
     if (!rate->started) {
         rate->started = true;
@@ -16,9 +16,9 @@ void fill_rate_fold(struct fill_rate *rate, int64_t now_ms)
     if (seconds < 1.0)
         return;
     double fraction = exp(-seconds / RATE_SECONDS);
-    rate->bytes = rate->bytes * fraction + (double)rate->since;
+    rate->bytes = rate->bytes * fraction + (double)(total - rate->total);
     rate->seconds = rate->seconds * fraction + seconds;
-    rate->since = 0;
+    rate->total = total;
     rate->last_ms = now_ms;
 }
 

@@ -11,17 +11,12 @@
 struct fill_rate {
     bool started;
     double bytes, seconds;
-    uint64_t since; /* bytes since `last_ms` */
+    uint64_t total; /* that was taken until `last_ms` */
     int64_t last_ms;
 };
 
-static inline void fill_rate_add(struct fill_rate *rate, uint64_t bytes)
-{
-    rate->since += bytes;
-}
-
-/* Takes over the bytes added since the last time, at most once a second. */
-void fill_rate_fold(struct fill_rate *rate, int64_t now_ms);
+/* Takes over what has been added since the last time, at most once a second. TOTAL: ever taken. */
+void fill_rate_fold(struct fill_rate *rate, uint64_t total, int64_t now_ms);
 
 /* Hours until ROOM bytes are filled; -1: unknown. */
 double fill_rate_hours(const struct fill_rate *rate, uint64_t room);

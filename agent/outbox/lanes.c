@@ -36,10 +36,11 @@ struct lanes {
 
     struct mark marks[16];
     size_t n_marks;
-    uint64_t added_below;  /* number of the newest message + 1 */
-    uint64_t marked_below; /* what that was when the newest mark was made */
-    int64_t taken_at_ms;   /* of the oldest message that is not committed */
-    uint64_t dropped;      /* by the tiers, as far as has been heard */
+    uint64_t committed_below; /* as far as has been heard */
+    uint64_t added_below;     /* number of the newest message + 1 */
+    uint64_t marked_below;    /* what that was when the newest mark was made */
+    int64_t taken_at_ms;      /* of the oldest message that is not committed */
+    uint64_t dropped;         /* by the tiers, as far as has been heard */
 };
 
 struct lanes *lanes_new(int64_t spill_after_ms)
@@ -66,24 +67,12 @@ const struct message_queue *lanes_memory(const struct lanes *lanes)
     return &lanes->recent;
 }
 
-/* --- in ----------------------------------------------------------------------------------------
- */
+/* --- in -------------------------------------------------------------------------------------- */
 
 static bool recent_exceeds(const struct lanes *lanes, size_t more, size_t count, size_t bytes)
 {
     return message_queue_count(&lanes->recent) >= count ||
            message_queue_bytes(&lanes->recent) + more > bytes;
-}
-
-enum lanes_room lanes_find_room(struct lanes *lanes, size_t body_length, uint64_t committed_below)
-{
-    if (!recent_exceeds(lanes, body_length, RECENT_COUNT, RECENT_BYTES))
-        return LANES_ROOM_FREE;
-    message_queue_drop_below(&lanes->recent, committed_below);
-    if (!recent_exceeds(lanes, body_length, RECENT_COUNT, RECENT_BYTES))
-        return LANES_ROOM_FREE;
-    return recent_exceeds(lanes, body_length, PENDING_COUNT, PENDING_BYTES) ? LANES_ROOM_NONE
-                                                                            : LANES_ROOM_LITTLE;
 }
 
 /* Appends a copy that does not need the texts of the original. */
@@ -95,15 +84,6 @@ static void keep(struct lanes *lanes, struct message_queue *queue,
     copy.topic = text_set_keep(&lanes->texts, message->topic, message->topic_length);
     copy.facts.owner = text_set_keep(&lanes->texts, owner, strlen(owner));
     message_queue_add(queue, &copy);
-}
-
-void lanes_add(struct lanes *lanes, const struct stored_message *message, uint64_t committed_below,
-               int64_t now_ms)
-{
-    if (message->seq == committed_below)
-        lanes->taken_at_ms = now_ms;
-    lanes->added_below = message->seq + 1;
-    keep(lanes, &lanes->recent, message);
 }
 
 static void note_mark(struct lanes *lanes, uint64_t below)
@@ -121,7 +101,7 @@ static void note_mark(struct lanes *lanes, uint64_t below)
 void lanes_follow(struct lanes *lanes, const struct tiers *tiers)
 {
     struct tiers_state state = tiers_state(tiers);
-    uint64_t committed_below = state.numbers->committed_below;
+    uint64_t committed_below = lanes->committed_below = state.numbers->committed_below;
     if (lanes->marked_below < lanes->added_below && lanes->added_below <= committed_below) {
         note_mark(lanes, committed_below);
         if (!lanes->link_up)
@@ -133,6 +113,26 @@ void lanes_follow(struct lanes *lanes, const struct tiers *tiers)
     message_queue_drop_below(&lanes->ahead, state.dropped_below);
     message_queue_drop_below(&lanes->recent, min_u64(state.dropped_below, committed_below));
     lanes->dropped = state.dropped;
+}
+
+enum lanes_room lanes_find_room(struct lanes *lanes, const struct tiers *tiers, size_t body_length)
+{
+    lanes_follow(lanes, tiers);
+    if (!recent_exceeds(lanes, body_length, RECENT_COUNT, RECENT_BYTES))
+        return LANES_ROOM_FREE;
+    message_queue_drop_below(&lanes->recent, lanes->committed_below);
+    if (!recent_exceeds(lanes, body_length, RECENT_COUNT, RECENT_BYTES))
+        return LANES_ROOM_FREE;
+    return recent_exceeds(lanes, body_length, PENDING_COUNT, PENDING_BYTES) ? LANES_ROOM_NONE
+                                                                            : LANES_ROOM_LITTLE;
+}
+
+void lanes_add(struct lanes *lanes, const struct stored_message *message, int64_t now_ms)
+{
+    if (message->seq == lanes->committed_below)
+        lanes->taken_at_ms = now_ms;
+    lanes->added_below = message->seq + 1;
+    keep(lanes, &lanes->recent, message);
 }
 
 /* --- the link -------------------------------------------------------------------------------- */
@@ -158,8 +158,7 @@ void lanes_link_up(struct lanes *lanes, uint64_t next_seq)
     message_queue_reset(&lanes->backlog);
 }
 
-/* --- out ---------------------------------------------------------------------------------------
- */
+/* --- out ------------------------------------------------------------------------------------- */
 
 struct reading {
     struct lanes *lanes;
@@ -222,8 +221,7 @@ bool lanes_next_backlog(struct lanes *lanes, struct tiers *tiers,
     return true;
 }
 
-/* --- how long they have been here --------------------------------------------------------------
- */
+/* --- how long they have been here ------------------------------------------------------------ */
 
 /* Forgets the marks whose messages are on disk or acknowledged. */
 static void drop_marks(struct lanes *lanes, const struct tiers *tiers, int64_t now_ms)

@@ -23,12 +23,11 @@ enum lanes_room {
     LANES_ROOM_LITTLE, /* what waits should be committed first */
     LANES_ROOM_NONE,
 };
-/* For one more body; what is below COMMITTED_BELOW can be read back from its tier. */
-enum lanes_room lanes_find_room(struct lanes *lanes, size_t body_length, uint64_t committed_below);
+/* For one more body; what is committed can be read back from its tier. */
+enum lanes_room lanes_find_room(struct lanes *lanes, const struct tiers *tiers, size_t body_length);
 
-/* Takes MESSAGE, whose number is not committed, into memory: a copy of all of it. */
-void lanes_add(struct lanes *lanes, const struct stored_message *message, uint64_t committed_below,
-               int64_t now_ms);
+/* Takes MESSAGE, for which there is room, into memory: a copy of all of it. */
+void lanes_add(struct lanes *lanes, const struct stored_message *message, int64_t now_ms);
 
 /* After each call that may have committed or dropped something: what follows for the lanes. */
 void lanes_follow(struct lanes *lanes, const struct tiers *tiers);

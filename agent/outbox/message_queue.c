@@ -19,6 +19,19 @@ void message_queue_reset(struct message_queue *queue)
     queue->begin = queue->end = 0;
 }
 
+size_t message_queue_count(const struct message_queue *queue)
+{
+    return queue->end - queue->begin;
+}
+
+uint64_t message_queue_seq(const struct message_queue *queue, size_t at, uint64_t limit)
+{
+    if (at >= message_queue_count(queue))
+        return limit;
+    uint64_t seq = queue->entries[queue->begin + at].message.seq;
+    return seq < limit ? seq : limit;
+}
+
 size_t message_queue_bytes(const struct message_queue *queue)
 {
     return message_queue_count(queue) ? queue->bodies.length : 0;

@@ -28,20 +28,10 @@ struct message_queue {
 void message_queue_free(struct message_queue *queue); /* leaves an empty queue */
 void message_queue_reset(struct message_queue *queue);
 
-static inline size_t message_queue_count(const struct message_queue *queue)
-{
-    return queue->end - queue->begin;
-}
+size_t message_queue_count(const struct message_queue *queue);
 
 /* Its number; LIMIT when there are fewer messages, or when it is not below LIMIT. */
-static inline uint64_t message_queue_seq(const struct message_queue *queue, size_t at,
-                                         uint64_t limit)
-{
-    if (at >= message_queue_count(queue))
-        return limit;
-    uint64_t seq = queue->entries[queue->begin + at].message.seq;
-    return seq < limit ? seq : limit;
-}
+uint64_t message_queue_seq(const struct message_queue *queue, size_t at, uint64_t limit);
 
 /* The body is readable until the next message_queue_add(). */
 struct stored_message message_queue_at(const struct message_queue *queue, size_t at);

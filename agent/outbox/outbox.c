@@ -24,7 +24,7 @@ struct outbox {
     struct fill_rate rate;
     int64_t spill_after_ms, sync_ms;
     uint64_t max_bytes;
-    uint64_t taken, refused; /* since the start */
+    uint64_t taken, taken_bytes, refused; /* since the start; bytes with their overhead */
 };
 
 static struct outbox *outbox_free(struct outbox *outbox)
@@ -73,8 +73,7 @@ const char *outbox_stream(const struct outbox *outbox)
     return tiers_state(outbox->tiers).numbers->stream;
 }
 
-/* --- in ----------------------------------------------------------------------------------------
- */
+/* --- in -------------------------------------------------------------------------------------- */
 
 int outbox_commit(struct outbox *outbox, int64_t now_ms)
 {
@@ -83,39 +82,22 @@ int outbox_commit(struct outbox *outbox, int64_t now_ms)
     return r;
 }
 
-static uint64_t committed_below(const struct outbox *outbox)
-{
-    return tiers_state(outbox->tiers).numbers->committed_below;
-}
-
 /* Makes room in memory for one more body. */
 static bool make_room(struct outbox *outbox, size_t length, int64_t now_ms)
 {
     struct lanes *lanes = outbox->lanes;
-    if (lanes_find_room(lanes, length, committed_below(outbox)) == LANES_ROOM_FREE)
+    if (lanes_find_room(lanes, outbox->tiers, length) == LANES_ROOM_FREE)
         return true;
     (void)outbox_commit(outbox, now_ms);
-    return lanes_find_room(lanes, length, committed_below(outbox)) != LANES_ROOM_NONE;
-}
-
-/* A message that cannot be taken has its number all the same, so that its loss can be proved. */
-static uint64_t refuse(struct outbox *outbox, enum span_kind why, int64_t wall_ms)
-{
-    uint64_t seq = tiers_take_number(outbox->tiers);
-    loss_ledger_add_gap(&outbox->ledger, why, seq, seq, wall_ms, wall_ms);
-    outbox->refused++;
-    return 0;
+    return lanes_find_room(lanes, outbox->tiers, length) != LANES_ROOM_NONE;
 }
 
 uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
                      const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms)
 {
     tiers_reserve(outbox->tiers, now_ms, wall_ms);
-    lanes_follow(outbox->lanes, outbox->tiers);
-    if (body_length > OUTBOX_BODY_MAX_BYTES)
-        return refuse(outbox, SPAN_TOO_LARGE, wall_ms);
-    if (!make_room(outbox, body_length, now_ms))
-        return refuse(outbox, SPAN_FULL, wall_ms);
+    bool too_large = body_length > OUTBOX_BODY_MAX_BYTES;
+    bool refused = too_large || !make_room(outbox, body_length, now_ms);
     const struct stored_message message = {.seq = tiers_take_number(outbox->tiers),
                                            .wall_ms = wall_ms,
                                            .topic = topic,
@@ -123,14 +105,19 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outb
                                            .facts = *facts,
                                            .body = body,
                                            .body_length = body_length};
-    lanes_add(outbox->lanes, &message, committed_below(outbox), now_ms);
-    fill_rate_add(&outbox->rate, eviction_cost(body_length));
+    if (refused) { /* it has its number all the same, so that its loss can be proved */
+        loss_ledger_add_gap(&outbox->ledger, too_large ? SPAN_TOO_LARGE : SPAN_FULL, message.seq,
+                            message.seq, wall_ms, wall_ms);
+        outbox->refused++;
+        return 0;
+    }
+    lanes_add(outbox->lanes, &message, now_ms);
+    outbox->taken_bytes += eviction_cost(body_length);
     outbox->taken++;
     return message.seq;
 }
 
-/* --- out ---------------------------------------------------------------------------------------
- */
+/* --- out ------------------------------------------------------------------------------------- */
 
 typedef bool lane(struct lanes *lanes, struct tiers *tiers, struct stored_message *ret_message);
 
@@ -164,14 +151,13 @@ bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_messa
 
 void outbox_release(struct outbox *outbox, uint64_t seq)
 {
-    if (seq == 0 || seq >= committed_below(outbox))
+    if (seq == 0 || seq >= tiers_state(outbox->tiers).numbers->committed_below)
         return;
     tiers_release(outbox->tiers, seq);
     lanes_follow(outbox->lanes, outbox->tiers);
 }
 
-/* --- the link, and what is due -----------------------------------------------------------------
- */
+/* --- the link, and what is due --------------------------------------------------------------- */
 
 void outbox_link(struct outbox *outbox, bool up, int64_t now_ms)
 {
@@ -193,7 +179,7 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 {
     struct lanes *lanes = outbox->lanes;
     bool up = lanes_link_is_up(lanes);
-    fill_rate_fold(&outbox->rate, now_ms);
+    fill_rate_fold(&outbox->rate, outbox->taken_bytes, now_ms);
     if (outbox_commit(outbox, now_ms) == 0) {
         uint64_t spill_below = up ? lanes_spill_below(lanes, outbox->tiers, now_ms) : 0;
         tiers_work(outbox->tiers, up, spill_below, now_ms);
@@ -204,8 +190,7 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
     return tiers_next_due(outbox->tiers, up, lanes_spill_at_ms(lanes), pause_ms, now_ms);
 }
 
-/* --- gaps --------------------------------------------------------------------------------------
- */
+/* --- gaps ------------------------------------------------------------------------------------ */
 
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
@@ -226,14 +211,13 @@ void outbox_gap_reported(struct outbox *outbox)
     loss_ledger_gap_reported(&outbox->ledger, next_seq - 1);
 }
 
-/* --- figures -----------------------------------------------------------------------------------
- */
+/* --- figures --------------------------------------------------------------------------------- */
 
 void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats)
 {
     struct tiers_figures figures;
     (void)outbox_commit(outbox, now_ms); /* a tier that failed may work again */
-    fill_rate_fold(&outbox->rate, now_ms);
+    fill_rate_fold(&outbox->rate, outbox->taken_bytes, now_ms);
     tiers_get_figures(outbox->tiers, &figures);
     struct tiers_state state = tiers_state(outbox->tiers);
     uint64_t room = outbox->max_bytes - min_u64(figures.bytes, outbox->max_bytes);

@@ -6,14 +6,14 @@
 #ifndef SALLYPORT_AGENT_OUTBOX_START_H
 #define SALLYPORT_AGENT_OUTBOX_START_H
 
-#include "agent/outbox/stock.h"
+#include "agent/outbox/tier.h"
 
 /*
- * Opens the places of STOCK in their folders, which are made when missing, and fills in its numbers
- * and its ledger. What was damaged or does not work is added to WARNING. Fails only when no tier
- * can be had at all: -EBUSY when another process holds one, or a negative errno.
+ * Opens the tiers of CUSTODY in their folders, which are made when missing, and fills in its
+ * numbers and its ledger. What was damaged or does not work is added to WARNING. Fails only when no
+ * tier can be had at all: -EBUSY when another process holds one, or a negative errno.
  */
-int start_open(struct stock *stock, const char *state_dir, const char *runtime_dir,
+int start_open(struct custody *custody, const char *state_dir, const char *runtime_dir,
                struct strbuf *warning);
 
 /* Eight random hex digits. */

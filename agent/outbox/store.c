@@ -1,4 +1,4 @@
-/* Both tiers on SQLite: opening, transactions, messages. */
+/* What a tier keeps its messages in: opening, transactions, messages. */
 #include "agent/outbox/store.h"
 
 #include "agent/base/macros.h"
@@ -67,24 +67,17 @@ static const struct medium tmpfs = {"PRAGMA synchronous = OFF;"
                                     true};
 
 struct store {
-    struct tier tier; /* the first member: a tier of this class is a store */
     sqlite3 *database;
     sqlite3_stmt *statements[N_STATEMENTS];
     const struct medium *medium;
     bool in_transaction, full_sync;
-    uint64_t messages_before; /* when the transaction began */
+    uint64_t messages, messages_before; /* now, and when the transaction began */
 };
-
-static struct store *store_of(struct tier *tier)
-{
-    return (struct store *)tier;
-}
 
 /* --- transactions ---------------------------------------------------------------------------- */
 
-static int store_begin(struct tier *tier, bool durable)
+int store_begin(struct store *store, bool durable)
 {
-    struct store *store = store_of(tier);
     assert(!store->in_transaction);
     if (store->medium->synced && durable != store->full_sync) {
         int r = sql_run_text(store->database,
@@ -97,13 +90,12 @@ static int store_begin(struct tier *tier, bool durable)
     if (r < 0)
         return r;
     store->in_transaction = true;
-    store->messages_before = tier->messages;
+    store->messages_before = store->messages;
     return 0;
 }
 
-static int store_commit(struct tier *tier)
+int store_commit(struct store *store)
 {
-    struct store *store = store_of(tier);
     assert(store->in_transaction);
     int r = sql_run(store->statements[ST_COMMIT]);
     if (r == 0)
@@ -111,14 +103,13 @@ static int store_commit(struct tier *tier)
     return r;
 }
 
-static void store_rollback(struct tier *tier)
+void store_rollback(struct store *store)
 {
-    struct store *store = store_of(tier);
     if (!store->in_transaction)
         return;
     if (!sqlite3_get_autocommit(store->database)) /* else SQLite did it by itself */
         (void)sql_run(store->statements[ST_ROLLBACK]);
-    tier->messages = store->messages_before;
+    store->messages = store->messages_before;
     store->in_transaction = false;
 }
 
@@ -138,12 +129,11 @@ static int save_ledger(struct store *store, const struct loss_ledger *ledger)
     return r;
 }
 
-static int store_save(struct tier *tier, const struct stored_state *state,
-                      const struct loss_ledger *ledger)
+int store_save(struct store *store, const struct stored_state *state,
+               const struct loss_ledger *ledger)
 {
-    struct store *store = store_of(tier);
     sqlite3_stmt *save = store->statements[ST_STATE_SAVE];
-    store_row_bind_state(save, state, tier->messages);
+    store_row_bind_state(save, state, store->messages);
     int r = sql_run(save);
     return r == 0 && ledger ? save_ledger(store, ledger) : r;
 }
@@ -167,7 +157,7 @@ static int load_state(struct store *store, struct stored_state *ret_state)
                                   &statement, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    int r = code == SQLITE_ROW ? store_row_read_state(statement, ret_state, &store->tier.messages)
+    int r = code == SQLITE_ROW ? store_row_read_state(statement, ret_state, &store->messages)
                                : sql_result(store->database, code);
     (void)sqlite3_finalize(statement);
     return r;
@@ -175,20 +165,18 @@ static int load_state(struct store *store, struct stored_state *ret_state)
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-static int store_append(struct tier *tier, const struct stored_message *message)
+int store_append(struct store *store, const struct stored_message *message)
 {
-    struct store *store = store_of(tier);
     sqlite3_stmt *statement = store->statements[ST_PUT];
     store_row_bind_message(statement, message);
     int r = sql_run(statement);
     if (r == 0)
-        tier->messages += (uint64_t)sqlite3_changes(store->database);
+        store->messages += (uint64_t)sqlite3_changes(store->database);
     return r;
 }
 
-static int store_remove(struct tier *tier, uint64_t first, uint64_t last, uint64_t *ret_count)
+int store_remove(struct store *store, uint64_t first, uint64_t last, uint64_t *ret_count)
 {
-    struct store *store = store_of(tier);
     sqlite3_stmt *statement = store->statements[ST_DELETE];
     sql_bind_u64(statement, 1, first);
     sql_bind_u64(statement, 2, last);
@@ -196,16 +184,15 @@ static int store_remove(struct tier *tier, uint64_t first, uint64_t last, uint64
     if (r < 0)
         return r;
     uint64_t count = (uint64_t)sqlite3_changes(store->database);
-    tier->messages -= count < tier->messages ? count : tier->messages;
+    store->messages -= count < store->messages ? count : store->messages;
     if (ret_count)
         *ret_count = count;
     return 0;
 }
 
-static int store_read(struct tier *tier, uint64_t first, uint64_t below, tier_visit *visit,
-                      void *context)
+int store_read(struct store *store, uint64_t first, uint64_t below, store_visit *visit,
+               void *context)
 {
-    struct store *store = store_of(tier);
     sqlite3_stmt *statement = store->statements[ST_READ];
     sql_bind_u64(statement, 1, first);
     sql_bind_u64(statement, 2, below);
@@ -224,9 +211,8 @@ static int store_read(struct tier *tier, uint64_t first, uint64_t below, tier_vi
     return r;
 }
 
-static int store_range(struct tier *tier, uint64_t *ret_first, uint64_t *ret_last)
+int store_range(struct store *store, uint64_t *ret_first, uint64_t *ret_last)
 {
-    struct store *store = store_of(tier);
     sqlite3_stmt *statement = store->statements[ST_RANGE];
     int code = sqlite3_step(statement);
     int r = sql_result(store->database, code);
@@ -248,23 +234,26 @@ static uint64_t pages(struct store *store, enum statement which)
     return count;
 }
 
-static uint64_t store_bytes(struct tier *tier)
+uint64_t store_messages(const struct store *store)
 {
-    struct store *store = store_of(tier);
+    return store->messages;
+}
+
+uint64_t store_bytes(struct store *store)
+{
     uint64_t all = pages(store, ST_PAGES), unused = pages(store, ST_FREE_PAGES);
-    bool empty = tier->messages == 0 || all < unused + TABLE_PAGES;
+    bool empty = store->messages == 0 || all < unused + TABLE_PAGES;
     return empty ? 0 : (all - unused - TABLE_PAGES) * PAGE_BYTES;
 }
 
-static void store_reuse(struct tier *tier)
+void store_reuse(struct store *store)
 {
-    (void)sql_checkpoint(store_of(tier)->database);
+    (void)sql_checkpoint(store->database);
 }
 
-static void store_shrink(struct tier *tier)
+void store_shrink(struct store *store)
 {
-    struct store *store = store_of(tier);
-    if (tier->messages > 0 || pages(store, ST_PAGES) * PAGE_BYTES < SHRINK_BYTES)
+    if (store->messages > 0 || pages(store, ST_PAGES) * PAGE_BYTES < SHRINK_BYTES)
         return;
     /* Nothing but tables is copied; the checkpoint cuts the file. A failure leaves all as it was.
      */
@@ -274,28 +263,17 @@ static void store_shrink(struct tier *tier)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static void store_close(struct tier *tier)
+struct store *store_close(struct store *store)
 {
-    struct store *store = store_of(tier);
-    store_rollback(tier);
+    if (!store)
+        return NULL;
+    store_rollback(store);
     for (size_t i = 0; i < N_STATEMENTS; i++)
         (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close_v2(store->database);
     free(store);
+    return NULL;
 }
-
-static const struct tier_class store_class = {.close = store_close,
-                                              .begin = store_begin,
-                                              .append = store_append,
-                                              .remove = store_remove,
-                                              .save = store_save,
-                                              .commit = store_commit,
-                                              .rollback = store_rollback,
-                                              .read = store_read,
-                                              .range = store_range,
-                                              .bytes = store_bytes,
-                                              .reuse = store_reuse,
-                                              .shrink = store_shrink};
 
 static int configure(struct store *store)
 {
@@ -339,11 +317,11 @@ static int prepare_all(struct store *store)
  */
 static int check_content(struct store *store)
 {
-    if (store_bytes(&store->tier) > CHECK_MAX_BYTES)
+    if (store_bytes(store) > CHECK_MAX_BYTES)
         return 0;
     int r = sql_query_is(store->database, "PRAGMA quick_check(1)", "ok");
     if (r == 0)
-        r = sql_query_u64(store->database, "SELECT count(*) FROM message", &store->tier.messages);
+        r = sql_query_u64(store->database, "SELECT count(*) FROM message", &store->messages);
     return r;
 }
 
@@ -366,12 +344,11 @@ static int open_database(struct store *store, const char *path)
     return 0;
 }
 
-static int open_store(const struct medium *medium, const char *path, struct stored_state *ret_state,
-                      struct loss_ledger *ret_ledger, struct tier **ret_tier)
+int store_open(enum store_kind kind, const char *path, struct stored_state *ret_state,
+               struct loss_ledger *ret_ledger, struct store **ret_store)
 {
     struct store *store = memory_zeroed(1, sizeof(*store));
-    store->tier.class = &store_class;
-    store->medium = medium;
+    store->medium = kind == STORE_LIVE ? &tmpfs : &flash;
     int r = open_database(store, path);
     if (r == 0)
         r = configure(store);
@@ -384,25 +361,11 @@ static int open_store(const struct medium *medium, const char *path, struct stor
     if (r == 0)
         r = check_content(store);
     if (r < 0) {
-        store_close(&store->tier);
+        (void)store_close(store);
         return r;
     }
     if (ret_ledger)
         load_ledger(store, ret_ledger);
-    *ret_tier = &store->tier;
+    *ret_store = store;
     return 0;
 }
-
-static int open_live(const char *path, struct stored_state *ret_state,
-                     struct loss_ledger *ret_ledger, struct tier **ret_tier)
-{
-    return open_store(&tmpfs, path, ret_state, ret_ledger, ret_tier);
-}
-
-static int open_disk(const char *path, struct stored_state *ret_state,
-                     struct loss_ledger *ret_ledger, struct tier **ret_tier)
-{
-    return open_store(&flash, path, ret_state, ret_ledger, ret_tier);
-}
-
-const struct tier_kind store_live = {"live.db", open_live}, store_disk = {"outbox.db", open_disk};

@@ -7,315 +7,75 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/base/min_max.h"
-#include "agent/outbox/disk_change.h"
-#include "agent/outbox/live_change.h"
-#include "agent/outbox/place.h"
+#include "agent/outbox/disk_tier.h"
+#include "agent/outbox/live_tier.h"
 #include "agent/outbox/start.h"
-#include "agent/outbox/store.h"
 #include "agent/outbox/text_set.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What the live tier may hold while the disk tier cannot take anything. */
-#define LIVE_MAX_BYTES (UINT64_C(16) << 20)
 #define SHRINK_MS 10000 /* how often an empty tier is looked at */
 
 struct tiers {
-    struct stock stock;
-    struct loss_ledger undo; /* what the ledger was before the transaction under way */
-    int commit_error;        /* of the last commit */
+    struct custody custody;
+    int commit_error; /* of the last commit */
     int64_t sync_ms;
-    int64_t sync_at_ms; /* not before this the next routine transaction on disk */
     int64_t shrink_at_ms;
     int64_t now_ms; /* the last one heard */
-    uint64_t released, dropped, dropped_below, disk_bytes_written;
-    char damage[160]; /* what was set aside since the start; "" for nothing */
 };
 
 struct tiers_state tiers_state(const struct tiers *tiers)
 {
-    const struct stock *stock = &tiers->stock;
-    uint64_t needed = stock->ledger->historical_version;
-    return (struct tiers_state){.numbers = &stock->numbers,
-                                .history_saved = stock->live.ledger_version >= needed ||
-                                                 stock->disk.ledger_version >= needed,
+    const struct custody *custody = &tiers->custody;
+    uint64_t needed = custody->ledger->historical_version;
+    return (struct tiers_state){.numbers = &custody->numbers,
+                                .history_saved = custody->live->ledger_version >= needed ||
+                                                 custody->disk->ledger_version >= needed,
                                 .commit_error = tiers->commit_error,
                                 .now_ms = tiers->now_ms,
-                                .dropped = tiers->dropped,
-                                .dropped_below = tiers->dropped_below};
+                                .dropped = custody->dropped,
+                                .dropped_below = custody->dropped_below};
 }
 
 uint64_t tiers_first_live(const struct tiers *tiers, uint64_t from, uint64_t limit)
 {
-    return stock_first_live(&tiers->stock, from, limit);
+    return tier_first(tiers->custody.live, from, limit);
 }
 
-static void note_evicted(struct tiers *tiers, const struct evicted *evicted)
-{
-    tiers->dropped += evicted->messages;
-    tiers->dropped_below = max_u64(tiers->dropped_below, evicted->below);
-}
-
-/* --- damage ---------------------------------------------------------------------------------- */
-
-/* What was in the live tier and is not in memory will never arrive. */
-static void write_off_live(struct tiers *tiers)
-{
-    struct numbers *numbers = &tiers->stock.numbers;
-    uint64_t below = message_queue_seq(tiers->stock.memory, 0, numbers->committed_below);
-    if (below > numbers->boundary)
-        loss_ledger_add_gap(tiers->stock.ledger, SPAN_DAMAGED, numbers->boundary, below - 1, 0, 0);
-    numbers->committed_below = max_u64(below, numbers->boundary);
-    numbers->live_stale = false;
-    numbers->live_state_stale = true;
-}
-
-static void write_off_disk(struct tiers *tiers)
-{
-    struct numbers *numbers = &tiers->stock.numbers;
-    if (numbers->boundary > numbers->disk_first)
-        loss_ledger_add_gap(tiers->stock.ledger, SPAN_DAMAGED, numbers->disk_first,
-                            numbers->boundary - 1, 0, 0);
-    numbers->disk_first = numbers->boundary;
-    numbers->live_state_stale = true;
-    numbers->disk_unsynced = true; /* the fresh one has to know stream and numbers, and soon */
-    tiers->sync_at_ms = INT64_MIN;
-}
-
-/* The file turned out to be damaged: sets it aside and goes on with a fresh one. */
-static void replace_damaged(struct tiers *tiers, struct place *place, int64_t now_ms)
-{
-    CLEANUP(strbuf_free) struct strbuf warning = STRBUF_EMPTY;
-    if (place == &tiers->stock.live)
-        write_off_live(tiers);
-    else
-        write_off_disk(tiers);
-    (void)snprintf(tiers->damage, sizeof(tiers->damage), "%s was damaged and is set aside",
-                   place->path);
-    int r = place_replace(place, tiers->stock.wall_ms, &warning);
-    if (r < 0)
-        (void)place_failed(place, r, now_ms);
-}
-
-/* To be removed from its tier; what finds no room is found again after the next start. */
-static void release_anyway(struct place *place, uint64_t seq)
-{
-    if (seq_set_add(&place->released, seq))
-        return;
-    seq_set_remove_oldest(&place->released);
-    (void)seq_set_add(&place->released, seq);
-}
-
-/* The tier of a committed message. */
-static struct place *place_of(struct tiers *tiers, uint64_t seq)
-{
-    return seq < tiers->stock.numbers.boundary ? &tiers->stock.disk : &tiers->stock.live;
-}
-
-/* A stored message is unreadable: it will never arrive. */
-static void note_damaged(struct tiers *tiers, uint64_t seq)
-{
-    loss_ledger_add_gap(tiers->stock.ledger, SPAN_DAMAGED, seq, seq, 0, 0);
-    tiers->dropped++;
-    release_anyway(place_of(tiers, seq), seq);
-}
-
-/* --- the live tier --------------------------------------------------------------------------- */
-
-static int commit_live(struct tiers *tiers)
-{
-    struct place *live = &tiers->stock.live;
-    struct numbers *numbers = &tiers->stock.numbers;
-    uint64_t released = 0;
-    if (!live->tier)
-        return live->error ? live->error : -ENODEV;
-    int r = live_change_commit(&tiers->stock, &released);
-    if (r < 0)
-        return r;
-    live->error = 0;
-    live->ledger_version = tiers->stock.ledger->version;
-    seq_set_reset(&live->released);
-    tiers->released += released;
-    numbers->live_stale = numbers->live_state_stale = false;
-    numbers->committed_below = numbers->next_seq;
-    return 0;
-}
-
-/* The disk tier takes nothing: the live tier may not grow without end. */
-static void bound_live(struct tiers *tiers)
-{
-    struct stock *stock = &tiers->stock;
-    uint64_t limit = min_u64(stock->max_bytes, LIVE_MAX_BYTES);
-    struct evicted evicted = {.messages = 0};
-    if (!stock->live.tier || stock->disk.error == 0 || stock_bytes(&stock->live) <= limit)
-        return;
-    loss_ledger_copy(&tiers->undo, stock->ledger);
-    if (live_change_evict(stock, limit - limit / 16, &evicted) < 0) {
-        loss_ledger_copy(stock->ledger, &tiers->undo);
-        return;
-    }
-    stock->live.ledger_version = stock->ledger->version;
-    note_evicted(tiers, &evicted);
-}
-
-static int try_live(struct tiers *tiers, int64_t now_ms)
-{
-    struct place *live = &tiers->stock.live;
-    if (!place_may_try(live, now_ms))
-        return live->error;
-    int r = commit_live(tiers);
-    if (r != -EBADMSG)
-        return r;
-    replace_damaged(tiers, live, now_ms);
-    return commit_live(tiers);
-}
-
-/* Everything is in the disk tier: a live tier that failed may be replaced, or at least tried. */
-static void renew_live(struct tiers *tiers, int64_t now_ms)
-{
-    struct numbers *numbers = &tiers->stock.numbers;
-    int r = place_renew(&tiers->stock.live);
-    numbers->live_stale = false;
-    numbers->live_state_stale = true;
-    if (r == 0)
-        r = commit_live(tiers);
-    if (r < 0)
-        (void)place_failed(&tiers->stock.live, r, now_ms);
-}
-
-/* --- the disk tier --------------------------------------------------------------------------- */
-
-static void note_done(struct tiers *tiers, const struct disk_done *done, bool with_pending)
-{
-    struct numbers *numbers = &tiers->stock.numbers;
-    struct place *disk = &tiers->stock.disk;
-    disk->error = 0;
-    disk->ledger_version = tiers->stock.ledger->version;
-    seq_set_reset(&disk->released);
-    numbers->disk_misses_history = false;
-    numbers->disk_unsynced = !done->durable && (numbers->disk_unsynced || with_pending);
-    numbers->previous_stream[0] = '\0';
-    numbers->live_stale |= done->boundary > numbers->boundary;
-    numbers->live_state_stale = true;
-    numbers->boundary = done->boundary;
-    numbers->disk_first = done->disk_first;
-    numbers->reserved_below = done->reserved_below;
-    tiers->released += done->released;
-    tiers->dropped += done->damaged;
-    tiers->disk_bytes_written += done->body_bytes;
-    if (with_pending) { /* what the live tier had to delete was left behind there */
-        tiers->released += done->left_behind;
-        seq_set_reset(&tiers->stock.live.released);
-        numbers->committed_below = numbers->next_seq;
-    }
-    note_evicted(tiers, &done->evicted);
-}
-
-static int try_disk(struct tiers *tiers, const struct disk_job *job)
-{
-    struct disk_done done;
-    loss_ledger_copy(&tiers->undo, tiers->stock.ledger);
-    int r = disk_change_run(&tiers->stock, job, &done);
-    if (r < 0)
-        loss_ledger_copy(tiers->stock.ledger, &tiers->undo);
-    else
-        note_done(tiers, &done, job->with_pending);
-    return r;
-}
-
-/*
- * Opens the disk tier that could not be opened before. What is there must be empty or belong to
- * this stream; anything else has to wait for the next start, which reconciles the two.
- */
-static int attach_disk(struct tiers *tiers)
-{
-    struct place *disk = &tiers->stock.disk;
-    struct numbers *numbers = &tiers->stock.numbers;
-    struct stored_state state = {.next_seq = 0};
-    struct tier *tier = NULL;
-    uint64_t first = 0, last = 0;
-    int r = disk->kind->open(disk->path, &state, NULL, &tier);
-    if (r == 0)
-        r = tier->class->range(tier, &first, &last);
-    bool ours = state.stream[0] == '\0' || strcmp(state.stream, numbers->stream) == 0 ||
-                strcmp(state.stream, numbers->previous_stream) == 0;
-    if (r == 0 && (!ours || last >= numbers->boundary || state.next_seq > numbers->next_seq))
-        r = -ESTALE;
-    if (r < 0) {
-        (void)tier_close(tier);
-        return r;
-    }
-    disk->tier = tier;
-    numbers->disk_first = first ? first : numbers->boundary;
-    if (state.ledger_version >= tiers->stock.ledger->version)
-        tiers->stock.ledger->version = state.ledger_version + 1; /* ours is the newer one */
-    return 0;
-}
-
-/* 0 or a negative errno: nothing has changed then, and the error of the tier is noted. */
-static int change_disk(struct tiers *tiers, const struct disk_job *job, int64_t now_ms)
-{
-    struct place *disk = &tiers->stock.disk;
-    int r = disk->tier ? 0 : attach_disk(tiers);
-    if (r == 0)
-        r = try_disk(tiers, job);
-    if (r == -ENOSPC && disk->tier) {
-        disk->tier->class->reuse(disk->tier);
-        r = try_disk(tiers, job);
-    }
-    if (r == -EBADMSG) {
-        replace_damaged(tiers, disk, now_ms);
-        r = disk->tier ? try_disk(tiers, job) : disk->error;
-    }
-    if (r == -EUCLEAN) {
-        replace_damaged(tiers, &tiers->stock.live, now_ms);
-        return r;
-    }
-    return r < 0 ? place_failed(disk, r, now_ms) : 0;
-}
-
-/* --- both ------------------------------------------------------------------------------------ */
+/* --- writing --------------------------------------------------------------------------------- */
 
 /* The live tier does not work: into the disk tier, safe from a kill at once. */
 static int commit_around_live(struct tiers *tiers, int live_r, int64_t now_ms)
 {
-    struct place *live = &tiers->stock.live;
-    bool renew = place_may_try(live, now_ms); /* after the first failure at once */
-    const struct disk_job job = {.move_below = tiers->stock.numbers.committed_below,
+    struct tier *live = tiers->custody.live, *disk = tiers->custody.disk;
+    const struct tier_job job = {.move_below = tiers->custody.numbers.committed_below,
                                  .with_pending = true};
-    if (live->error == 0)
-        live->retry_at_ms = now_ms;
-    int r = change_disk(tiers, &job, now_ms);
-    if (r == 0 && renew)
-        renew_live(tiers, now_ms);
-    if (r < 0)
-        (void)place_failed(live, live_r, now_ms);
+    int r = disk->class->commit(disk, &job, now_ms);
+    if (r == 0)
+        live->class->renew(live, now_ms);
+    else
+        live->class->fail(live, live_r, now_ms);
     return r;
 }
 
 /* The live tier, then the disk tier if there is a JOB for it (else NULL). 0 or a negative errno. */
-static int settle(struct tiers *tiers, const struct disk_job *job, int64_t now_ms)
+static int settle(struct tiers *tiers, const struct tier_job *job, int64_t now_ms)
 {
-    const struct numbers *numbers = &tiers->stock.numbers;
-    const struct place *live = &tiers->stock.live;
-    bool live_due = numbers->committed_below != numbers->next_seq || live->released.n > 0 ||
-                    stock_unsaved_ledger(&tiers->stock, live) || numbers->live_state_stale;
+    struct tier *live = tiers->custody.live, *disk = tiers->custody.disk;
     tiers->now_ms = now_ms;
-    if (live_due) {
-        int r = try_live(tiers, now_ms);
-        if (r == 0)
-            bound_live(tiers);
-        else
-            r = commit_around_live(tiers, r, now_ms);
-        tiers->commit_error = r;
-        if (r < 0)
-            return r; /* the ledger may speak of messages that are only in memory */
-    }
-    return job ? change_disk(tiers, job, now_ms) : 0;
+    int r = live->class->commit(live, NULL, now_ms);
+    if (r < 0)
+        r = commit_around_live(tiers, r, now_ms);
+    tiers->commit_error = r;
+    /* The ledger may speak of messages that are only in memory: the disk must not get ahead. */
+    return r < 0 || !job ? r : disk->class->commit(disk, job, now_ms);
+}
+
+static bool may_try(const struct tier *tier, int64_t now_ms)
+{
+    return tier->error == 0 || now_ms >= tier->retry_at_ms;
 }
 
 int tiers_commit(struct tiers *tiers, int64_t now_ms)
@@ -325,12 +85,12 @@ int tiers_commit(struct tiers *tiers, int64_t now_ms)
 
 void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
 {
-    struct numbers *numbers = &tiers->stock.numbers;
-    const struct disk_job job = {.durable = true};
-    tiers->stock.wall_ms = wall_ms;
+    struct numbers *numbers = &tiers->custody.numbers;
+    const struct tier_job job = {.durable = true};
+    tiers->custody.wall_ms = wall_ms;
     if (numbers->next_seq < numbers->reserved_below)
         return;
-    if (place_may_try(&tiers->stock.disk, now_ms) && settle(tiers, &job, now_ms) == 0)
+    if (may_try(tiers->custody.disk, now_ms) && settle(tiers, &job, now_ms) == 0)
         return;
     /*
      * Numbers that the disk does not know of could be used again after a power cut. A stream that
@@ -344,51 +104,55 @@ void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
 
 uint64_t tiers_take_number(struct tiers *tiers)
 {
-    return tiers->stock.numbers.next_seq++;
+    return tiers->custody.numbers.next_seq++;
+}
+
+static struct tier_figures figures_of(const struct tier *tier)
+{
+    struct tier_figures figures;
+    tier->class->figures(tier, &figures);
+    return figures;
 }
 
 static bool live_has_messages(const struct tiers *tiers)
 {
-    const struct tier *live = tiers->stock.live.tier;
-    return !tiers->stock.numbers.live_stale && live && live->messages > 0;
+    return !tiers->custody.numbers.live_stale && figures_of(tiers->custody.live).messages > 0;
 }
 
 /* What is due on disk; false for nothing. */
 static bool find_job(const struct tiers *tiers, bool link_up, uint64_t spill_below, bool routine,
-                     struct disk_job *ret_job)
+                     struct tier_job *ret_job)
 {
-    const struct numbers *numbers = &tiers->stock.numbers;
-    struct disk_job job = {.move_below = link_up ? spill_below : 0};
+    const struct numbers *numbers = &tiers->custody.numbers;
+    struct tier_job job = {.move_below = link_up ? spill_below : 0};
     if (!link_up && routine && live_has_messages(tiers))
         job.move_below = numbers->committed_below;
-    bool reserve = numbers->reserved_below != SEQ_LIMIT && disk_change_reserve_is_low(numbers);
+    bool reserve = numbers->reserved_below != SEQ_LIMIT && disk_tier_reserve_is_low(numbers);
     job.durable = job.move_below > 0 || reserve || (routine && numbers->disk_unsynced);
     *ret_job = job;
-    return job.durable ||
-           (routine && (tiers->stock.disk.released.n > 0 || tiers->stock.disk.error));
+    const struct tier *disk = tiers->custody.disk;
+    return job.durable || (routine && (disk->error || figures_of(disk).released > 0));
 }
 
 void tiers_shrink(struct tiers *tiers, int64_t now_ms)
 {
-    struct tier *both[] = {tiers->stock.live.tier, tiers->stock.disk.tier};
+    struct tier *live = tiers->custody.live, *disk = tiers->custody.disk;
     if (now_ms < tiers->shrink_at_ms)
         return;
     tiers->shrink_at_ms = now_ms + SHRINK_MS;
-    for (size_t i = 0; i < ARRAY_LENGTH(both); i++) {
-        if (both[i])
-            both[i]->class->shrink(both[i]);
-    }
+    live->class->shrink(live);
+    disk->class->shrink(disk);
 }
 
 void tiers_work(struct tiers *tiers, bool link_up, uint64_t spill_below, int64_t now_ms)
 {
-    struct disk_job job;
-    bool routine = now_ms >= tiers->sync_at_ms;
+    struct tier_job job;
+    bool routine = now_ms >= tiers->custody.sync_at_ms;
     if (find_job(tiers, link_up, spill_below, routine, &job) &&
-        place_may_try(&tiers->stock.disk, now_ms)) {
+        may_try(tiers->custody.disk, now_ms)) {
         (void)settle(tiers, &job, now_ms);
         (void)settle(tiers, NULL, now_ms); /* the live tier lets go of what has moved */
-        tiers->sync_at_ms = now_ms + tiers->sync_ms;
+        tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
     }
 }
 
@@ -399,8 +163,8 @@ int64_t tiers_next_due(const struct tiers *tiers, bool link_up, int64_t spill_at
     if (link_up)
         due_ms = min_i64(due_ms, spill_at_ms);
     else if (live_has_messages(tiers))
-        due_ms = min_i64(due_ms, tiers->sync_at_ms);
-    bool waits = tiers->stock.disk.error && due_ms < tiers->stock.disk.retry_at_ms;
+        due_ms = min_i64(due_ms, tiers->custody.sync_at_ms);
+    bool waits = tiers->custody.disk->error && due_ms < tiers->custody.disk->retry_at_ms;
     return due_ms <= now_ms || waits ? now_ms + pause_ms : due_ms;
 }
 
@@ -408,10 +172,10 @@ int64_t tiers_next_due(const struct tiers *tiers, bool link_up, int64_t spill_at
 
 void tiers_link_down(struct tiers *tiers, uint64_t first, int64_t now_ms)
 {
-    struct numbers *numbers = &tiers->stock.numbers;
+    struct numbers *numbers = &tiers->custody.numbers;
     numbers->disk_misses_history |= first < numbers->boundary;
-    loss_ledger_outage_begins(tiers->stock.ledger, first);
-    tiers->sync_at_ms = now_ms + tiers->sync_ms;
+    loss_ledger_outage_begins(tiers->custody.ledger, first);
+    tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
 }
 
 /*
@@ -420,12 +184,12 @@ void tiers_link_down(struct tiers *tiers, uint64_t first, int64_t now_ms)
  */
 void tiers_link_up(struct tiers *tiers, int64_t now_ms)
 {
-    const struct numbers *numbers = &tiers->stock.numbers;
-    const struct disk_job job = {.durable = true};
-    loss_ledger_outage_ends(tiers->stock.ledger, numbers->next_seq);
-    if (!tiers->stock.disk.tier || tiers->stock.disk.tier->messages == 0)
-        loss_ledger_forget_below(tiers->stock.ledger, tiers_first_live(tiers, numbers->boundary,
-                                                                       numbers->committed_below));
+    const struct numbers *numbers = &tiers->custody.numbers;
+    const struct tier_job job = {.durable = true};
+    loss_ledger_outage_ends(tiers->custody.ledger, numbers->next_seq);
+    if (figures_of(tiers->custody.disk).messages == 0)
+        loss_ledger_forget_below(tiers->custody.ledger, tiers_first_live(tiers, numbers->boundary,
+                                                                         numbers->committed_below));
     (void)settle(tiers, NULL, now_ms);
     if (numbers->disk_misses_history)
         (void)settle(tiers, &job, now_ms);
@@ -433,10 +197,38 @@ void tiers_link_up(struct tiers *tiers, int64_t now_ms)
 
 /* --- reading and releasing ------------------------------------------------------------------- */
 
+/* The tier of a committed message. */
+static struct tier *tier_of(const struct tiers *tiers, uint64_t seq)
+{
+    const struct custody *custody = &tiers->custody;
+    return seq < custody->numbers.boundary ? custody->disk : custody->live;
+}
+
+/* What finds no room for the note is found again after the next start. */
+static void release_anyway(struct tiers *tiers, uint64_t seq)
+{
+    struct tier *tier = tier_of(tiers, seq);
+    if (tier->class->release(tier, seq))
+        return;
+    tier->class->forget_released(tier, false);
+    (void)tier->class->release(tier, seq);
+}
+
+void tiers_release(struct tiers *tiers, uint64_t seq)
+{
+    const struct tier_job job = {.durable = false};
+    struct tier *tier = tier_of(tiers, seq);
+    loss_ledger_report_arrived(tiers->custody.ledger, seq);
+    if (tier->class->release(tier, seq))
+        return;
+    (void)settle(tiers, tier == tiers->custody.disk ? &job : NULL, tiers->now_ms);
+    release_anyway(tiers, seq);
+}
+
 struct reading {
     struct tiers *tiers;
-    const struct place *place;
-    tier_visit *visit;
+    const struct tier *tier;
+    store_visit *visit;
     void *context;
     bool any;
 };
@@ -448,10 +240,18 @@ static bool is_sound(const struct stored_message *message)
            strlen(message->facts.owner) <= TEXT_MAX_BYTES;
 }
 
+/* A stored message is unreadable: it will never arrive. */
+static void note_damaged(struct tiers *tiers, uint64_t seq)
+{
+    custody_write_off(&tiers->custody, seq, seq + 1);
+    tiers->custody.dropped++;
+    release_anyway(tiers, seq);
+}
+
 static bool read_one(void *context, const struct stored_message *message)
 {
     struct reading *reading = context;
-    if (seq_set_contains(&reading->place->released, message->seq))
+    if (reading->tier->class->is_released(reading->tier, message->seq))
         return true;
     if (!is_sound(message)) {
         note_damaged(reading->tiers, message->seq);
@@ -461,73 +261,87 @@ static bool read_one(void *context, const struct stored_message *message)
     return reading->visit(reading->context, message);
 }
 
-static void read_place(struct reading *reading, struct place *place, uint64_t from, uint64_t below)
+static void read_tier(struct reading *reading, struct tier *tier, uint64_t from, uint64_t below)
 {
-    struct tiers *tiers = reading->tiers;
-    reading->place = place;
-    if (!place->tier || from >= below)
-        return;
-    int r = place->tier->class->read(place->tier, from, below, read_one, reading);
-    if (r == -EBADMSG)
-        replace_damaged(tiers, place, tiers->now_ms);
-    else if (r < 0)
-        (void)place_failed(place, r, tiers->now_ms);
+    reading->tier = tier;
+    int r = tier->class->read(tier, from, below, read_one, reading);
+    if (r < 0)
+        tier->class->fail(tier, r, reading->tiers->now_ms);
 }
 
-void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, tier_visit *visit,
+void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
                 void *context)
 {
+    const struct custody *custody = &tiers->custody;
     struct reading reading = {.tiers = tiers, .visit = visit, .context = context};
-    uint64_t boundary = tiers->stock.numbers.boundary;
-    read_place(&reading, &tiers->stock.disk, from, min_u64(below, boundary));
+    uint64_t boundary = custody->numbers.boundary;
+    read_tier(&reading, custody->disk, from, min_u64(below, boundary));
     if (!reading.any)
-        read_place(&reading, &tiers->stock.live, max_u64(from, boundary), below);
-}
-
-void tiers_release(struct tiers *tiers, uint64_t seq)
-{
-    const struct disk_job job = {.durable = false};
-    struct place *place = place_of(tiers, seq);
-    bool on_disk = place == &tiers->stock.disk;
-    if (tiers->stock.ledger->gaps.n)
-        loss_ledger_report_arrived(tiers->stock.ledger, seq);
-    if (seq_set_add(&place->released, seq))
-        return;
-    (void)settle(tiers, on_disk ? &job : NULL, tiers->now_ms);
-    release_anyway(place_of(tiers, seq), seq); /* the oldest that finds no room is sent again */
+        read_tier(&reading, custody->live, max_u64(from, boundary), below);
 }
 
 /* --- figures --------------------------------------------------------------------------------- */
 
-static void describe_problem(const struct tiers *tiers, char *text, size_t size)
+static bool note_wall(void *context, const struct stored_message *message)
 {
-    const struct place *live = &tiers->stock.live, *disk = &tiers->stock.disk;
+    *(int64_t *)context = message->wall_ms;
+    return false;
+}
+
+static int64_t oldest_wall_ms(const struct custody *custody)
+{
+    int64_t wall_ms = 0;
+    uint64_t boundary = custody->numbers.boundary;
+    (void)custody->disk->class->read(custody->disk, 0, boundary, note_wall, &wall_ms);
+    if (wall_ms == 0)
+        (void)custody->live->class->read(custody->live, boundary, SEQ_LIMIT, note_wall, &wall_ms);
+    if (wall_ms == 0 && message_queue_count(custody->memory))
+        wall_ms = message_queue_at(custody->memory, 0).wall_ms;
+    return wall_ms;
+}
+
+/* Messages that are only in memory. */
+static uint64_t pending_count(const struct custody *custody)
+{
+    size_t count = message_queue_count(custody->memory), at = count;
+    uint64_t committed_below = custody->numbers.committed_below;
+    while (at > 0 && message_queue_seq(custody->memory, at - 1, SEQ_LIMIT) >= committed_below)
+        at--;
+    return count - at;
+}
+
+static uint64_t kept(const struct tier_figures *figures)
+{
+    return figures->messages - min_u64(figures->released, figures->messages);
+}
+
+static void describe_problem(const struct custody *custody, char *text, size_t size)
+{
+    const struct tier_figures live = figures_of(custody->live), disk = figures_of(custody->disk);
     text[0] = '\0';
-    if (disk->error)
-        (void)snprintf(text, size, "%s: %s; messages are kept in memory", disk->path,
-                       place_problem(disk));
-    else if (live->error)
-        (void)snprintf(text, size, "%s: %s; messages are written to disk at once", live->path,
-                       place_problem(live));
-    else if (tiers->damage[0])
-        (void)snprintf(text, size, "%s", tiers->damage);
+    if (disk.problem)
+        (void)snprintf(text, size, "%s: %s; messages are kept in memory", disk.path, disk.problem);
+    else if (live.problem)
+        (void)snprintf(text, size, "%s: %s; messages are written to disk at once", live.path,
+                       live.problem);
+    else if (custody->damage[0])
+        (void)snprintf(text, size, "%s", custody->damage);
 }
 
 void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figures)
 {
-    const struct stock *stock = &tiers->stock;
-    const struct place *live = &stock->live, *disk = &stock->disk;
-    struct tiers_figures figures = {
-        .live_messages = stock_messages(live) + stock_pending(stock),
-        .disk_messages = stock_messages(disk),
-        .bytes = stock_bytes(live) + stock_bytes(disk),
-        .released =
-            tiers->released + seq_set_count(&live->released) + seq_set_count(&disk->released),
-        .disk_bytes_written = tiers->disk_bytes_written,
-        .oldest_wall_ms = stock_oldest_wall_ms(stock),
+    const struct custody *custody = &tiers->custody;
+    const struct tier_figures live = figures_of(custody->live), disk = figures_of(custody->disk);
+    *ret_figures = (struct tiers_figures){
+        .live_messages = kept(&live) + pending_count(custody),
+        .disk_messages = kept(&disk),
+        .bytes =
+            custody->live->class->bytes(custody->live) + custody->disk->class->bytes(custody->disk),
+        .released = custody->released + live.released + disk.released,
+        .disk_bytes_written = custody->disk_bytes_written,
+        .oldest_wall_ms = oldest_wall_ms(custody),
     };
-    describe_problem(tiers, figures.problem, sizeof(figures.problem));
-    *ret_figures = figures;
+    describe_problem(custody, ret_figures->problem, sizeof(ret_figures->problem));
 }
 
 /* --- start and stop -------------------------------------------------------------------------- */
@@ -535,12 +349,12 @@ void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figu
 /* Makes what was found true in both tiers. A tier that fails now is tried again later. */
 static void begin(struct tiers *tiers)
 {
-    const struct numbers *numbers = &tiers->stock.numbers;
-    const struct disk_job job = {.durable = true};
+    const struct numbers *numbers = &tiers->custody.numbers;
+    const struct tier_job job = {.durable = true};
     bool disk_due = numbers->live_stale;
-    if (tiers->stock.disk.tier)
-        disk_due |= numbers->reserved_below == SEQ_LIMIT || disk_change_reserve_is_low(numbers);
-    loss_ledger_outage_begins(tiers->stock.ledger, numbers->next_seq);
+    if (figures_of(tiers->custody.disk).open)
+        disk_due |= numbers->reserved_below == SEQ_LIMIT || disk_tier_reserve_is_low(numbers);
+    loss_ledger_outage_begins(tiers->custody.ledger, numbers->next_seq);
     if (disk_due)
         (void)settle(tiers, &job, 0);
     (void)settle(tiers, NULL, 0);
@@ -548,9 +362,10 @@ static void begin(struct tiers *tiers)
 
 static struct tiers *tiers_free(struct tiers *tiers)
 {
-    place_free(&tiers->stock.live);
-    place_free(&tiers->stock.disk);
-    loss_ledger_free(&tiers->undo);
+    struct custody *custody = &tiers->custody;
+    custody->live->class->close(custody->live);
+    custody->disk->class->close(custody->disk);
+    loss_ledger_free(&custody->undo);
     free(tiers);
     return NULL;
 }
@@ -560,16 +375,16 @@ int tiers_open(const struct tiers_settings *settings, const struct message_queue
                struct tiers **ret_tiers)
 {
     struct tiers *tiers = memory_zeroed(1, sizeof(*tiers));
-    struct stock *stock = &tiers->stock;
-    place_init(&stock->live, &store_live, settings->runtime_dir);
-    place_init(&stock->disk, &store_disk, settings->state_dir);
-    stock->ledger = ledger;
-    stock->memory = memory;
-    stock->max_bytes = settings->max_bytes;
-    stock->wall_ms = wall_ms;
+    struct custody *custody = &tiers->custody;
     tiers->sync_ms = settings->sync_ms;
-    tiers->sync_at_ms = INT64_MIN;
-    int r = start_open(stock, settings->state_dir, settings->runtime_dir, warning);
+    custody->ledger = ledger;
+    custody->memory = memory;
+    custody->max_bytes = settings->max_bytes;
+    custody->wall_ms = wall_ms;
+    custody->sync_at_ms = INT64_MIN;
+    custody->live = live_tier_new(custody, settings->runtime_dir);
+    custody->disk = disk_tier_new(custody, settings->state_dir);
+    int r = start_open(custody, settings->state_dir, settings->runtime_dir, warning);
     if (r < 0) {
         (void)tiers_free(tiers);
         return r;
@@ -583,11 +398,12 @@ struct tiers *tiers_close(struct tiers *tiers)
 {
     if (!tiers)
         return NULL;
-    const struct disk_job job = {.move_below = tiers->stock.numbers.committed_below,
+    struct tier *disk = tiers->custody.disk;
+    const struct tier_job job = {.move_below = tiers->custody.numbers.committed_below,
                                  .with_pending = true,
                                  .durable = true,
                                  .clean = true};
-    if (change_disk(tiers, &job, tiers->now_ms) == 0)
+    if (disk->class->commit(disk, &job, tiers->now_ms) == 0)
         (void)settle(tiers, NULL, tiers->now_ms);
     return tiers_free(tiers);
 }

@@ -14,7 +14,7 @@
 #include "agent/outbox/loss_ledger.h"
 #include "agent/outbox/message_queue.h"
 #include "agent/outbox/recovery.h"
-#include "agent/outbox/tier.h"
+#include "agent/outbox/store.h"
 
 struct tiers; /* opaque */
 
@@ -80,7 +80,7 @@ void tiers_link_up(struct tiers *tiers, int64_t now_ms);
  * Hands committed messages FROM <= seq < BELOW to VISIT in order, but for those acknowledged: of
  * the disk tier, or when it has none of them, of the live tier.
  */
-void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, tier_visit *visit,
+void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
                 void *context);
 
 /* The lowest number in the live tier that is at least FROM; LIMIT when none is below that. */

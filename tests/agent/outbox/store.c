@@ -11,15 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct tier *open_store(const char *name, struct stored_state *ret_state)
+static struct store *open_store(const char *name, struct stored_state *ret_state)
 {
-    struct tier *store = NULL;
+    struct store *store = NULL;
     memset(ret_state, 0, sizeof(*ret_state));
-    CU_ASSERT_EQUAL_FATAL(store_disk.open(test_path(name), ret_state, NULL, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, &store), 0);
     return store;
 }
 
-static void put(struct tier *store, uint64_t first, uint64_t last)
+static void put(struct store *store, uint64_t first, uint64_t last)
 {
     char body[64];
     for (uint64_t seq = first; seq <= last; seq++) {
@@ -31,7 +31,7 @@ static void put(struct tier *store, uint64_t first, uint64_t last)
                                                .facts = {OUTBOX_EVENT, "boiler", (int64_t)seq * 9},
                                                .body = body,
                                                .body_length = (size_t)length};
-        CU_ASSERT_EQUAL_FATAL(store->class->append(store, &message), 0);
+        CU_ASSERT_EQUAL_FATAL(store_append(store, &message), 0);
     }
 }
 
@@ -56,63 +56,63 @@ static bool see(void *context, const struct stored_message *message)
     return seen->n < seen->limit;
 }
 
-static struct seen read_all(struct tier *store, uint64_t first, uint64_t below, size_t limit)
+static struct seen read_all(struct store *store, uint64_t first, uint64_t below, size_t limit)
 {
     struct seen seen = {.limit = limit, .good = true};
-    CU_ASSERT_EQUAL(store->class->read(store, first, below, see, &seen), 0);
+    CU_ASSERT_EQUAL(store_read(store, first, below, see, &seen), 0);
     return seen;
 }
 
 static void test_messages(void)
 {
     struct stored_state state;
-    struct tier *store = open_store("messages.db", &state);
+    struct store *store = open_store("messages.db", &state);
     uint64_t count = 99, first = 99, last = 99;
-    CU_ASSERT_EQUAL(store->class->range(store, &first, &last), 0);
+    CU_ASSERT_EQUAL(store_range(store, &first, &last), 0);
     CU_ASSERT(first == 0 && last == 0);
-    CU_ASSERT_EQUAL(store->class->bytes(store), 0);
-    CU_ASSERT_EQUAL(store->class->begin(store, true), 0);
+    CU_ASSERT_EQUAL(store_bytes(store), 0);
+    CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 50);
     put(store, 50, 50); /* there already: left alone */
-    CU_ASSERT_EQUAL(store->class->remove(store, 10, 12, &count), 0);
+    CU_ASSERT_EQUAL(store_remove(store, 10, 12, &count), 0);
     CU_ASSERT_EQUAL(count, 3);
-    CU_ASSERT_EQUAL(store->class->remove(store, 10, 12, &count), 0);
+    CU_ASSERT_EQUAL(store_remove(store, 10, 12, &count), 0);
     CU_ASSERT_EQUAL(count, 0);
-    CU_ASSERT_EQUAL(store->class->commit(store), 0);
-    CU_ASSERT_EQUAL(store->messages, 47);
-    CU_ASSERT(store->class->bytes(store) > 0);
-    CU_ASSERT_EQUAL(store->class->range(store, &first, &last), 0);
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    CU_ASSERT_EQUAL(store_messages(store), 47);
+    CU_ASSERT(store_bytes(store) > 0);
+    CU_ASSERT_EQUAL(store_range(store, &first, &last), 0);
     CU_ASSERT(first == 1 && last == 50);
     struct seen seen = read_all(store, 8, 16, 99);
     CU_ASSERT_TRUE(seen.good);
     CU_ASSERT_EQUAL_FATAL(seen.n, 5);
     CU_ASSERT(seen.seqs[0] == 8 && seen.seqs[1] == 9 && seen.seqs[2] == 13 && seen.seqs[4] == 15);
     CU_ASSERT_EQUAL(read_all(store, 1, 51, 4).n, 4);
-    tier_close(store);
+    store_close(store);
 }
 
 static void test_rollback(void)
 {
     struct stored_state state;
-    struct tier *store = open_store("rollback.db", &state);
-    CU_ASSERT_EQUAL(store->class->begin(store, false), 0);
+    struct store *store = open_store("rollback.db", &state);
+    CU_ASSERT_EQUAL(store_begin(store, false), 0);
     put(store, 1, 5);
-    CU_ASSERT_EQUAL(store->class->commit(store), 0);
-    CU_ASSERT_EQUAL(store->class->begin(store, false), 0);
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    CU_ASSERT_EQUAL(store_begin(store, false), 0);
     put(store, 6, 9);
-    CU_ASSERT_EQUAL(store->class->remove(store, 1, 3, NULL), 0);
-    CU_ASSERT_EQUAL(store->messages, 6);
-    store->class->rollback(store);
-    store->class->rollback(store); /* without a transaction: nothing */
-    CU_ASSERT_EQUAL(store->messages, 5);
+    CU_ASSERT_EQUAL(store_remove(store, 1, 3, NULL), 0);
+    CU_ASSERT_EQUAL(store_messages(store), 6);
+    store_rollback(store);
+    store_rollback(store); /* without a transaction: nothing */
+    CU_ASSERT_EQUAL(store_messages(store), 5);
     CU_ASSERT_EQUAL(read_all(store, 1, 100, 99).n, 5);
-    tier_close(store);
+    store_close(store);
 }
 
 static void test_state_and_ledger(void)
 {
     struct stored_state state, read;
-    struct tier *store = open_store("state.db", &state);
+    struct store *store = open_store("state.db", &state);
     struct loss_ledger ledger = {.version = 0}, loaded = {.version = 0};
     TEST_TEXT_EQUAL(state.stream, "");
     state = (struct stored_state){.stream = "0123abcd",
@@ -129,20 +129,20 @@ static void test_state_and_ledger(void)
     loss_ledger_outage_begins(&ledger, 3);
     loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
     loss_ledger_gap_reported(&ledger, 9);
-    CU_ASSERT_EQUAL(store->class->begin(store, true), 0);
+    CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 5);
-    CU_ASSERT_EQUAL(store->class->save(store, &state, &ledger), 0);
-    CU_ASSERT_EQUAL(store->class->save(store, &state, &ledger), 0); /* replaces */
-    CU_ASSERT_EQUAL(store->class->save(store, &state, NULL), 0);    /* leaves the ledger alone */
-    CU_ASSERT_EQUAL(store->class->commit(store), 0);
-    tier_close(store);
-    CU_ASSERT_EQUAL_FATAL(store_disk.open(test_path("state.db"), &read, &loaded, &store), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0); /* replaces */
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);    /* leaves the ledger alone */
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    store_close(store);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path("state.db"), &read, &loaded, &store), 0);
     TEST_TEXT_EQUAL(read.stream, state.stream);
     TEST_TEXT_EQUAL(read.previous_stream, state.previous_stream);
     CU_ASSERT(read.next_seq == 10 && read.reserved_below == 20 && read.settled_below == 5);
     CU_ASSERT(read.disk_first == 2 && read.disk_below == 3 && read.ledger_version == 77);
     CU_ASSERT(read.wall_ms == 12345 && read.clean && read.alone);
-    CU_ASSERT_EQUAL(store->messages, 5);
+    CU_ASSERT_EQUAL(store_messages(store), 5);
     CU_ASSERT_TRUE(loss_ledger_is_historical(&loaded, 3));
     CU_ASSERT_EQUAL_FATAL(loaded.gaps.n, 1);
     const struct span *gap = &loaded.gaps.spans[0];
@@ -150,18 +150,18 @@ static void test_state_and_ledger(void)
     CU_ASSERT(gap->from_ms == 100 && gap->to_ms == 200 && gap->event_seq == 9);
     loss_ledger_free(&ledger);
     loss_ledger_free(&loaded);
-    tier_close(store);
+    store_close(store);
 }
 
 static void test_held(void)
 {
     struct stored_state state;
-    struct tier *store = open_store("held.db", &state), *second = NULL;
-    CU_ASSERT_EQUAL(store_disk.open(test_path("held.db"), &state, NULL, &second), -EBUSY);
+    struct store *store = open_store("held.db", &state), *second = NULL;
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, &second), -EBUSY);
     CU_ASSERT_PTR_NULL(second);
-    tier_close(store);
+    store_close(store);
     store = open_store("held.db", &state);
-    tier_close(store);
+    store_close(store);
 }
 
 /* Every page in turn overwritten with every kind of nonsense: an error or the truth, no crash. */
@@ -172,15 +172,15 @@ static void test_no_damage_crashes(void)
     char path[256], log[300];
     (void)snprintf(path, sizeof(path), "%s", test_path("damage.db"));
     (void)snprintf(log, sizeof(log), "%s-wal", path);
-    struct tier *store = open_store("damage.db", &state);
-    CU_ASSERT_EQUAL(store->class->begin(store, true), 0);
+    struct store *store = open_store("damage.db", &state);
+    CU_ASSERT_EQUAL(store_begin(store, true), 0);
     for (uint64_t i = 0; i < 10; i++)
         put(store, i * 50 + 1, i * 50 + 50);
     state.next_seq = 501;
     (void)snprintf(state.stream, sizeof(state.stream), "00000001");
-    CU_ASSERT_EQUAL(store->class->save(store, &state, NULL), 0);
-    CU_ASSERT_EQUAL(store->class->commit(store), 0);
-    tier_close(store);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    store_close(store);
     (void)unlink(log);
     int file = open(path, O_RDONLY);
     ssize_t length = read(file, content, sizeof(content));
@@ -198,7 +198,7 @@ static void test_no_damage_crashes(void)
         CU_ASSERT(pwrite(file, noise, 1 + random % sizeof(noise), at) > 0);
         close(file);
         store = NULL;
-        int r = store_disk.open(path, &state, NULL, &store);
+        int r = store_open(STORE_DISK, path, &state, NULL, &store);
         struct seen seen = {.limit = 90, .good = true};
         CU_ASSERT(r == 0 || r == -EBADMSG);
         refused += r < 0;
@@ -207,10 +207,10 @@ static void test_no_damage_crashes(void)
             TEST_TEXT_EQUAL(state.stream, "00000001");
         }
         if (store)
-            (void)store->class->read(store, 1, 1000, see, &seen);
+            (void)store_read(store, 1, 1000, see, &seen);
         for (size_t i = 1; i < seen.n; i++)
             CU_ASSERT(seen.seqs[i] > seen.seqs[i - 1]);
-        tier_close(store);
+        store_close(store);
         (void)unlink(log);
     }
     CU_ASSERT(refused > 50);
@@ -223,12 +223,12 @@ static void test_state_is_checked(void)
     struct stored_state state;
     char path[256];
     (void)snprintf(path, sizeof(path), "%s", test_path("worn.db"));
-    struct tier *store = open_store("worn.db", &state);
+    struct store *store = open_store("worn.db", &state);
     (void)snprintf(state.stream, sizeof(state.stream), "0a0b0c0d");
-    CU_ASSERT_EQUAL(store->class->begin(store, true), 0);
-    CU_ASSERT_EQUAL(store->class->save(store, &state, NULL), 0);
-    CU_ASSERT_EQUAL(store->class->commit(store), 0);
-    tier_close(store);
+    CU_ASSERT_EQUAL(store_begin(store, true), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
+    CU_ASSERT_EQUAL(store_commit(store), 0);
+    store_close(store);
     (void)unlink(test_path("worn.db-wal"));
     int file = open(path, O_RDWR);
     ssize_t length = read(file, content, sizeof(content));
@@ -237,18 +237,18 @@ static void test_state_is_checked(void)
     CU_ASSERT_EQUAL(pwrite(file, "1", 1, place - content), 1);
     close(file);
     store = NULL;
-    CU_ASSERT_EQUAL(store_disk.open(path, &state, NULL, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, NULL, &store), -EBADMSG);
     CU_ASSERT_PTR_NULL(store);
 }
 
 static void test_not_a_file(void)
 {
     struct stored_state state;
-    struct tier *store = NULL;
+    struct store *store = NULL;
     CU_ASSERT_EQUAL(mkdir(test_path("folder.db"), 0700), 0);
-    CU_ASSERT_EQUAL(store_live.open(test_path("folder.db"), &state, NULL, &store), -EBADMSG);
-    CU_ASSERT_EQUAL(store_live.open("/nonexistent/x.db", &state, NULL, &store), -ENOENT);
-    CU_ASSERT_EQUAL(store_live.open("/proc/self/x.db", &state, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, NULL, &store), -ENOENT);
 }
 
 TEST_MAIN("store", {"messages go in, out in order, and away", test_messages},
