@@ -19,6 +19,19 @@ void message_queue_reset(struct message_queue *queue)
     queue->begin = queue->end = 0;
 }
 
+size_t message_queue_count(const struct message_queue *queue)
+{
+    return queue->end - queue->begin;
+}
+
+uint64_t message_queue_seq(const struct message_queue *queue, size_t at, uint64_t limit)
+{
+    if (at >= message_queue_count(queue))
+        return limit;
+    uint64_t seq = queue->entries[queue->begin + at].message.seq;
+    return seq < limit ? seq : limit;
+}
+
 size_t message_queue_bytes(const struct message_queue *queue)
 {
     return message_queue_count(queue) ? queue->bodies.length : 0;
@@ -43,8 +56,16 @@ static void compact(struct message_queue *queue)
         queue->entries[i].offset -= gone;
 }
 
-void message_queue_add(struct message_queue *queue, const struct queued_message *message,
-                       const void *body)
+struct stored_message message_queue_at(const struct message_queue *queue, size_t at)
+{
+    assert(at < message_queue_count(queue));
+    const struct queued_message *entry = &queue->entries[queue->begin + at];
+    struct stored_message message = entry->message;
+    message.body = queue->bodies.data + entry->offset;
+    return message;
+}
+
+void message_queue_add(struct message_queue *queue, const struct stored_message *message)
 {
     bool crowded = queue->end == queue->room ||
                    queue->bodies.length + message->body_length >= queue->bodies.capacity;
@@ -54,9 +75,9 @@ void message_queue_add(struct message_queue *queue, const struct queued_message 
         queue->room = queue->room ? queue->room * 2 : 16;
         queue->entries = memory_resize(queue->entries, queue->room, sizeof(*queue->entries));
     }
-    queue->entries[queue->end] = *message;
-    queue->entries[queue->end++].offset = queue->bodies.length;
-    strbuf_append(&queue->bodies, body, message->body_length);
+    queue->entries[queue->end++] =
+        (struct queued_message){.message = *message, .offset = queue->bodies.length};
+    strbuf_append(&queue->bodies, message->body, message->body_length);
 }
 
 void message_queue_drop(struct message_queue *queue, size_t count)
@@ -67,6 +88,6 @@ void message_queue_drop(struct message_queue *queue, size_t count)
 
 void message_queue_drop_below(struct message_queue *queue, uint64_t below)
 {
-    while (message_queue_count(queue) && message_queue_at(queue, 0)->seq < below)
+    while (message_queue_count(queue) && queue->entries[queue->begin].message.seq < below)
         queue->begin++;
 }

@@ -1,392 +1,201 @@
 /*
- * Custody of encoded messages: taking, handing out in two lanes, releasing, and what is due when.
- * The main loop's only store. The tiers it keeps them in are the business of outbox_live.c and
- * outbox_disk.c; outbox_private.h says what holds between the two.
+ * Custody: the face of the outbox. The lanes (what may be handed out) and the tiers (where it is
+ * kept) know their own business; here is what follows in one for what happened in the other.
  */
 #include "agent/outbox/outbox.h"
 
+#include "agent/base/memory.h"
 #include "agent/base/min_max.h"
-#include "agent/outbox/outbox_private.h"
+#include "agent/outbox/eviction.h"
+#include "agent/outbox/fill_rate.h"
+#include "agent/outbox/lanes.h"
+#include "agent/outbox/tiers.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define WATCH_MS 1000   /* longest time between two ticks */
-#define SHRINK_MS 10000 /* how often an empty store is looked at */
+#define WATCH_MS 1000 /* longest time between two ticks */
+
+struct outbox {
+    struct loss_ledger ledger;
+    struct lanes *lanes;
+    struct tiers *tiers;
+    struct fill_rate rate;
+    int64_t spill_after_ms, sync_ms;
+    uint64_t max_bytes;
+    uint64_t taken, taken_bytes, refused; /* since the start; bytes with their overhead */
+};
+
+static struct outbox *outbox_free(struct outbox *outbox)
+{
+    outbox->tiers = tiers_close(outbox->tiers);
+    outbox->lanes = lanes_free(outbox->lanes);
+    loss_ledger_free(&outbox->ledger);
+    free(outbox);
+    return NULL;
+}
+
+int outbox_open(const struct outbox_settings *settings, int64_t wall_ms, struct strbuf *warning,
+                struct outbox **ret_outbox)
+{
+    assert(settings->max_bytes > 0 && settings->spill_after_ms > 0 && settings->sync_ms > 0);
+    const struct tiers_settings tiers = {.state_dir = settings->state_dir,
+                                         .runtime_dir = settings->runtime_dir,
+                                         .max_bytes = settings->max_bytes,
+                                         .sync_ms = settings->sync_ms};
+    struct outbox *outbox = memory_zeroed(1, sizeof(*outbox));
+    outbox->max_bytes = settings->max_bytes;
+    outbox->spill_after_ms = settings->spill_after_ms;
+    outbox->sync_ms = settings->sync_ms;
+    outbox->lanes = lanes_new(settings->spill_after_ms);
+    strbuf_reset(warning);
+    int r = tiers_open(&tiers, lanes_memory(outbox->lanes), &outbox->ledger, wall_ms, warning,
+                       &outbox->tiers);
+    if (r < 0) {
+        (void)outbox_free(outbox);
+        return r;
+    }
+    *ret_outbox = outbox;
+    return 0;
+}
+
+struct outbox *outbox_close(struct outbox *outbox)
+{
+    if (!outbox)
+        return NULL;
+    outbox_link(outbox, false, tiers_state(outbox->tiers).now_ms); /* so the rest is historical */
+    return outbox_free(outbox);
+}
 
 const char *outbox_stream(const struct outbox *outbox)
 {
-    return outbox->stream;
+    return tiers_state(outbox->tiers).numbers->stream;
 }
 
-/* --- taking ---------------------------------------------------------------------------------- */
+/* --- in -------------------------------------------------------------------------------------- */
 
-static bool recent_exceeds(const struct outbox *outbox, size_t more, size_t count, size_t bytes)
+int outbox_commit(struct outbox *outbox, int64_t now_ms)
 {
-    return message_queue_count(&outbox->recent) >= count ||
-           message_queue_bytes(&outbox->recent) + more > bytes;
+    int r = tiers_commit(outbox->tiers, now_ms);
+    lanes_follow(outbox->lanes, outbox->tiers);
+    return r;
 }
 
-/* Makes room in memory for one more body; what is committed can be read back from its tier. */
+/* Makes room in memory for one more body. */
 static bool make_room(struct outbox *outbox, size_t length, int64_t now_ms)
 {
-    if (!recent_exceeds(outbox, length, RECENT_COUNT, RECENT_BYTES))
+    struct lanes *lanes = outbox->lanes;
+    if (lanes_find_room(lanes, outbox->tiers, length) == LANES_ROOM_FREE)
         return true;
-    message_queue_drop_below(&outbox->recent, outbox->committed_below);
-    if (!recent_exceeds(outbox, length, RECENT_COUNT, RECENT_BYTES))
-        return true;
-    (void)tiers_commit(outbox, now_ms);
-    message_queue_drop_below(&outbox->recent, outbox->committed_below);
-    return !recent_exceeds(outbox, length, PENDING_COUNT, PENDING_BYTES);
-}
-
-/* A message that cannot be taken has its number all the same, so that its loss can be proved. */
-static uint64_t refuse(struct outbox *outbox, enum span_kind why, int64_t wall_ms)
-{
-    uint64_t seq = outbox->next_seq++;
-    loss_ledger_add_gap(&outbox->ledger, why, seq, seq, wall_ms, wall_ms);
-    outbox->dropped++;
-    return 0;
+    (void)outbox_commit(outbox, now_ms);
+    return lanes_find_room(lanes, outbox->tiers, length) != LANES_ROOM_NONE;
 }
 
 uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outbox_facts *facts,
                      const void *body, size_t body_length, int64_t now_ms, int64_t wall_ms)
 {
-    outbox->wall_ms = wall_ms;
-    tiers_reserve(outbox, now_ms);
-    if (body_length > OUTBOX_BODY_MAX_BYTES)
-        return refuse(outbox, SPAN_TOO_LARGE, wall_ms);
-    if (!make_room(outbox, body_length, now_ms))
-        return refuse(outbox, SPAN_FULL, wall_ms);
-    if (outbox->committed_below == outbox->next_seq)
-        outbox->taken_at_ms = now_ms;
-    const struct queued_message message = {
-        .seq = outbox->next_seq,
-        .wall_ms = wall_ms,
-        .timestamp_ms = facts->timestamp_ms,
-        .kind = facts->kind,
-        .topic = topic_ids_number(&outbox->topics, topic, strlen(topic)),
-        .owner = topic_ids_number(&outbox->topics, facts->owner, strlen(facts->owner)),
-        .body_length = (uint32_t)body_length};
-    message_queue_add(&outbox->recent, &message, body);
-    outbox->taken++;
-    outbox->rate.since += tiers_cost(body_length);
-    return outbox->next_seq++;
-}
-
-int outbox_commit(struct outbox *outbox, int64_t now_ms)
-{
-    return tiers_commit(outbox, now_ms);
-}
-
-/* --- handing out ----------------------------------------------------------------------------- */
-
-struct reading {
-    struct outbox *outbox;
-    struct message_queue *into;
-};
-
-static bool read_one(void *context, const struct store_message *message)
-{
-    struct reading *reading = context;
-    struct outbox *outbox = reading->outbox;
-    const struct tier *tier = message->seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    if (seq_set_contains(&tier->released, message->seq))
-        return true;
-    size_t owner_length = strlen(message->facts.owner);
-    bool good = message->body && message->topic_length <= TOPIC_MAX_BYTES &&
-                owner_length <= TOPIC_MAX_BYTES &&
-                !memchr(message->topic, '\0', message->topic_length);
-    if (!good) {
-        tiers_note_damaged(outbox, message);
-        return true;
+    tiers_reserve(outbox->tiers, now_ms, wall_ms);
+    bool too_large = body_length > OUTBOX_BODY_MAX_BYTES;
+    bool refused = too_large || !make_room(outbox, body_length, now_ms);
+    const struct stored_message message = {.seq = tiers_take_number(outbox->tiers),
+                                           .wall_ms = wall_ms,
+                                           .topic = topic,
+                                           .topic_length = strlen(topic),
+                                           .facts = *facts,
+                                           .body = body,
+                                           .body_length = body_length};
+    if (refused) { /* it has its number all the same, so that its loss can be proved */
+        loss_ledger_add_gap(&outbox->ledger, too_large ? SPAN_TOO_LARGE : SPAN_FULL, message.seq,
+                            message.seq, wall_ms, wall_ms);
+        outbox->refused++;
+        return 0;
     }
-    const struct queued_message queued = {
-        .seq = message->seq,
-        .wall_ms = message->wall_ms,
-        .timestamp_ms = message->facts.timestamp_ms,
-        .kind = message->facts.kind,
-        .topic = topic_ids_number(&outbox->topics, message->topic, message->topic_length),
-        .owner = topic_ids_number(&outbox->topics, message->facts.owner, owner_length),
-        .body_length = (uint32_t)message->body_length};
-    message_queue_add(reading->into, &queued, message->body);
-    return message_queue_count(reading->into) < AHEAD_COUNT &&
-           message_queue_bytes(reading->into) < RECENT_BYTES;
+    lanes_add(outbox->lanes, &message, now_ms);
+    outbox->taken_bytes += eviction_cost(body_length);
+    outbox->taken++;
+    return message.seq;
 }
 
-static void read_tier(struct outbox *outbox, struct tier *tier, uint64_t from, uint64_t below,
-                      struct message_queue *into)
-{
-    struct reading reading = {outbox, into};
-    if (!tier->store || from >= below)
-        return;
-    int r = store_read(tier->store, from, below, read_one, &reading);
-    if (r == -EBADMSG)
-        tiers_replace_damaged(outbox, tier, outbox->now_ms);
-    else if (r < 0)
-        (void)tiers_failed(tier, r, outbox->now_ms);
-}
+/* --- out ------------------------------------------------------------------------------------- */
 
-/* Reads ahead what is stored of FROM <= seq < BELOW; INTO is empty. */
-static void read_ahead(struct outbox *outbox, uint64_t from, uint64_t below,
-                       struct message_queue *into)
-{
-    message_queue_reset(into);
-    read_tier(outbox, &outbox->disk, from, min_u64(below, outbox->boundary), into);
-    if (message_queue_count(into) == 0)
-        read_tier(outbox, &outbox->live, max_u64(from, outbox->boundary), below, into);
-}
+typedef bool lane(struct lanes *lanes, struct tiers *tiers, struct stored_message *ret_message);
 
 /* Which messages are historical must be in custody before one is handed out as such. */
-static bool may_hand_out(const struct outbox *outbox)
+static bool hand_out(struct outbox *outbox, lane *next, struct outbox_message *ret_message)
 {
-    uint64_t needed = outbox->ledger.historical_version;
-    return outbox->link_up &&
-           (outbox->live.ledger_version >= needed || outbox->disk.ledger_version >= needed);
-}
-
-static void hand_out(struct outbox *outbox, struct message_queue *from,
-                     struct outbox_message *ret_message)
-{
-    const struct queued_message *queued_message = message_queue_at(from, 0);
+    struct stored_message message;
+    bool may_hand_out = lanes_link_is_up(outbox->lanes) && tiers_state(outbox->tiers).history_saved;
+    if (!may_hand_out || !next(outbox->lanes, outbox->tiers, &message))
+        return false;
     *ret_message = (struct outbox_message){
-        .seq = queued_message->seq,
-        .topic = topic_ids_text(&outbox->topics, queued_message->topic),
-        .facts = {.kind = queued_message->kind,
-                  .owner = topic_ids_text(&outbox->topics, queued_message->owner),
-                  .timestamp_ms = queued_message->timestamp_ms},
-        .historical = loss_ledger_is_historical(&outbox->ledger, queued_message->seq),
-        .wall_ms = queued_message->wall_ms,
-        .body = message_queue_body(from, queued_message),
-        .body_length = queued_message->body_length};
-    message_queue_drop(from, 1);
+        .seq = message.seq,
+        .topic = message.topic,
+        .facts = message.facts,
+        .historical = loss_ledger_is_historical(&outbox->ledger, message.seq),
+        .wall_ms = message.wall_ms,
+        .body = message.body,
+        .body_length = message.body_length};
+    return true;
 }
 
 bool outbox_next_live(struct outbox *outbox, struct outbox_message *ret_message)
 {
-    struct message_queue *recent = &outbox->recent, *ahead = &outbox->ahead;
-    if (!may_hand_out(outbox))
-        return false;
-    message_queue_drop_below(recent, min_u64(outbox->live_cursor, outbox->committed_below));
-    uint64_t in_memory = outbox->committed_below;
-    if (message_queue_count(recent))
-        in_memory = min_u64(in_memory, message_queue_at(recent, 0)->seq);
-    if (message_queue_count(ahead) == 0 && outbox->live_cursor < in_memory) {
-        read_ahead(outbox, outbox->live_cursor, in_memory, ahead);
-        if (message_queue_count(ahead) == 0)
-            outbox->live_cursor = in_memory;
-    }
-    struct message_queue *from = message_queue_count(ahead) ? ahead : recent;
-    if (message_queue_count(from) == 0 || message_queue_at(from, 0)->seq >= outbox->committed_below)
-        return false;
-    hand_out(outbox, from, ret_message);
-    outbox->live_cursor = ret_message->seq + 1;
-    return true;
+    return hand_out(outbox, lanes_next_live, ret_message);
 }
 
 bool outbox_next_backlog(struct outbox *outbox, struct outbox_message *ret_message)
 {
-    struct message_queue *backlog = &outbox->backlog;
-    if (!may_hand_out(outbox) || outbox->backlog_done)
-        return false;
-    if (message_queue_count(backlog) == 0) {
-        uint64_t below = min_u64(outbox->lane_start, outbox->committed_below);
-        read_ahead(outbox, outbox->backlog_cursor, below, backlog);
-        outbox->backlog_done =
-            message_queue_count(backlog) == 0 && outbox->committed_below >= outbox->lane_start;
-        if (message_queue_count(backlog) == 0)
-            return false;
-    }
-    hand_out(outbox, backlog, ret_message);
-    outbox->backlog_cursor = ret_message->seq + 1;
-    return true;
+    return hand_out(outbox, lanes_next_backlog, ret_message);
 }
 
 void outbox_release(struct outbox *outbox, uint64_t seq)
 {
-    if (seq == 0 || seq >= outbox->committed_below)
+    if (seq == 0 || seq >= tiers_state(outbox->tiers).numbers->committed_below)
         return;
-    if (outbox->ledger.gaps.n)
-        loss_ledger_report_arrived(&outbox->ledger, seq);
-    struct tier *tier = seq < outbox->boundary ? &outbox->disk : &outbox->live;
-    if (seq_set_add(&tier->released, seq))
-        return;
-    if (tier == &outbox->live)
-        (void)tiers_commit(outbox, outbox->now_ms);
-    else
-        (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = false}, outbox->now_ms);
-    if (!seq_set_add(&tier->released, seq)) { /* the tier takes nothing: it may be sent once more */
-        seq_set_remove_oldest(&tier->released);
-        (void)seq_set_add(&tier->released, seq);
-    }
+    tiers_release(outbox->tiers, seq);
+    lanes_follow(outbox->lanes, outbox->tiers);
 }
 
-/* --- the link -------------------------------------------------------------------------------- */
-
-/* What was never handed out while the link was up is historical from now on. */
-static void link_down(struct outbox *outbox, int64_t now_ms)
-{
-    uint64_t first = max_u64(outbox->lane_start, outbox->live_cursor);
-    outbox->link_up = false;
-    outbox->disk_misses_history |= first < outbox->boundary;
-    loss_ledger_outage_begins(&outbox->ledger, first);
-    outbox->sync_at_ms = now_ms + outbox->sync_ms;
-}
-
-/*
- * The disk has to know which of its messages are historical before they go out as such. It learns
- * that with the messages it takes over; only for those it had before the outage there is a write.
- */
-static void tell_disk(struct outbox *outbox, int64_t now_ms)
-{
-    if (outbox->disk_misses_history)
-        (void)tiers_work_on_disk(outbox, &(struct disk_job){.durable = true}, now_ms);
-}
-
-static void link_up(struct outbox *outbox, int64_t now_ms)
-{
-    outbox->link_up = true;
-    outbox->lane_start = outbox->live_cursor = outbox->next_seq;
-    outbox->backlog_cursor = 0;
-    outbox->backlog_done = false;
-    message_queue_reset(&outbox->ahead);
-    message_queue_reset(&outbox->backlog);
-    loss_ledger_outage_ends(&outbox->ledger, outbox->next_seq);
-    if (!outbox->disk.store || store_messages(outbox->disk.store) == 0)
-        loss_ledger_forget_below(
-            &outbox->ledger, tiers_lowest_live(outbox, outbox->boundary, outbox->committed_below));
-    (void)tiers_commit(outbox, now_ms);
-    tell_disk(outbox, now_ms);
-}
+/* --- the link, and what is due --------------------------------------------------------------- */
 
 void outbox_link(struct outbox *outbox, bool up, int64_t now_ms)
 {
-    outbox->now_ms = now_ms;
-    if (outbox->link_up)
-        link_down(outbox, now_ms);
-    if (up)
-        link_up(outbox, now_ms);
-    else
-        (void)tiers_commit(outbox, now_ms);
-}
-
-/* --- what is due ----------------------------------------------------------------------------- */
-
-/* Forgets the marks whose messages are on disk or acknowledged. */
-static void drop_marks(struct outbox *outbox, int64_t now_ms)
-{
-    size_t gone = 0;
-    while (gone < outbox->n_marks) {
-        const struct mark *mark = &outbox->marks[gone];
-        bool settled = mark->below <= outbox->boundary;
-        if (!settled && now_ms - mark->time_ms >= outbox->spill_after_ms)
-            settled = tiers_lowest_live(outbox, outbox->boundary, mark->below) == mark->below;
-        if (!settled)
-            break;
-        gone++;
+    struct lanes *lanes = outbox->lanes;
+    /* What was never handed out while the link was up is historical from now on. */
+    if (lanes_link_is_up(lanes))
+        tiers_link_down(outbox->tiers, lanes_link_down(lanes), now_ms);
+    if (up) {
+        lanes_link_up(lanes, tiers_state(outbox->tiers).numbers->next_seq);
+        tiers_link_up(outbox->tiers, now_ms);
+        lanes_follow(lanes, outbox->tiers);
+    } else {
+        (void)outbox_commit(outbox, now_ms);
     }
-    outbox->n_marks -= gone;
-    memmove(&outbox->marks[0], &outbox->marks[gone], outbox->n_marks * sizeof(outbox->marks[0]));
-}
-
-/*
- * Link up: below which number messages have to move to disk; 0: none. When the oldest is due, all
- * that is at least half as old goes with it, so that slow acknowledgements cost few transactions.
- */
-static uint64_t spill_below(struct outbox *outbox, int64_t now_ms)
-{
-    drop_marks(outbox, now_ms);
-    if (outbox->n_marks == 0 || now_ms - outbox->marks[0].time_ms < outbox->spill_after_ms)
-        return 0;
-    uint64_t below = 0;
-    for (size_t i = 0; i < outbox->n_marks; i++) {
-        if (now_ms - outbox->marks[i].time_ms >= outbox->spill_after_ms / 2)
-            below = outbox->marks[i].below;
-    }
-    return min_u64(below, outbox->committed_below);
-}
-
-static bool live_has_messages(const struct outbox *outbox)
-{
-    return !outbox->live_stale && outbox->live.store && store_messages(outbox->live.store) > 0;
-}
-
-static struct disk_job find_disk_job(struct outbox *outbox, int64_t now_ms)
-{
-    struct disk_job job = {.durable = false};
-    bool routine = now_ms >= outbox->sync_at_ms;
-    if (outbox->link_up)
-        job.move_below = spill_below(outbox, now_ms);
-    else if (routine && live_has_messages(outbox))
-        job.move_below = outbox->committed_below;
-    bool reserve = outbox->reserved_below != SEQ_LIMIT &&
-                   outbox->reserved_below < outbox->next_seq + RESERVE_BLOCK / 2;
-    job.durable = job.move_below > 0 || reserve || (routine && outbox->disk_unsynced);
-    job.due =
-        job.durable || (routine && outbox->disk.released.n > 0) || (routine && outbox->disk.error);
-    return job;
-}
-
-static void work(struct outbox *outbox, int64_t now_ms)
-{
-    const struct disk_job job = find_disk_job(outbox, now_ms);
-    bool waiting = outbox->disk.error && now_ms < outbox->disk.retry_at_ms;
-    if (!job.due || waiting)
-        return;
-    (void)tiers_work_on_disk(outbox, &job, now_ms);
-    (void)tiers_commit(outbox, now_ms); /* the live tier lets go of what has moved */
-    outbox->sync_at_ms = now_ms + outbox->sync_ms;
-}
-
-static int64_t smallest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Whatever is taken or acknowledged after this tick is done in time by the next one. */
-static int64_t next_due(const struct outbox *outbox, int64_t now_ms)
-{
-    int64_t pause_ms =
-        smallest(outbox->link_up ? outbox->spill_after_ms : outbox->sync_ms, WATCH_MS);
-    int64_t due_ms = now_ms + pause_ms;
-    if (outbox->link_up && outbox->n_marks)
-        due_ms = smallest(due_ms, outbox->marks[0].time_ms + outbox->spill_after_ms);
-    else if (!outbox->link_up && live_has_messages(outbox))
-        due_ms = smallest(due_ms, outbox->sync_at_ms);
-    bool waits = outbox->disk.error && due_ms < outbox->disk.retry_at_ms;
-    if (due_ms <= now_ms || waits)
-        due_ms = now_ms + pause_ms;
-    return due_ms;
-}
-
-static void give_room_back(struct outbox *outbox, int64_t now_ms)
-{
-    if (now_ms < outbox->shrink_at_ms)
-        return;
-    outbox->shrink_at_ms = now_ms + SHRINK_MS;
-    if (outbox->live.store)
-        store_shrink(outbox->live.store);
-    if (outbox->disk.store)
-        store_shrink(outbox->disk.store);
-}
-
 int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 {
-    outbox->now_ms = now_ms;
-    figures_fold_rate(&outbox->rate, now_ms);
-    if (tiers_commit(outbox, now_ms) == 0)
-        work(outbox, now_ms);
-    give_room_back(outbox, now_ms);
-    return next_due(outbox, now_ms);
+    struct lanes *lanes = outbox->lanes;
+    bool up = lanes_link_is_up(lanes);
+    fill_rate_fold(&outbox->rate, outbox->taken_bytes, now_ms);
+    if (outbox_commit(outbox, now_ms) == 0) {
+        uint64_t spill_below = up ? lanes_spill_below(lanes, outbox->tiers, now_ms) : 0;
+        tiers_work(outbox->tiers, up, spill_below, now_ms);
+        lanes_follow(lanes, outbox->tiers);
+    }
+    tiers_shrink(outbox->tiers, now_ms);
+    int64_t pause_ms = min_i64(up ? outbox->spill_after_ms : outbox->sync_ms, WATCH_MS);
+    return tiers_next_due(outbox->tiers, up, lanes_spill_at_ms(lanes), pause_ms, now_ms);
 }
 
-/* --- gaps ------------------------------------------------------------------------------------- */
+/* --- gaps ------------------------------------------------------------------------------------ */
 
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
     const struct span *gap = loss_ledger_next_gap(&outbox->ledger);
-    if (!gap || !outbox->link_up || outbox->commit_error)
+    if (!gap || !lanes_link_is_up(outbox->lanes) || tiers_state(outbox->tiers).commit_error)
         return false; /* nobody would hear of it now: it may still grow */
     *ret_gap = (struct outbox_gap){.first = gap->first,
                                    .last = gap->last,
@@ -398,5 +207,31 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 
 void outbox_gap_reported(struct outbox *outbox)
 {
-    loss_ledger_gap_reported(&outbox->ledger, outbox->next_seq - 1);
+    uint64_t next_seq = tiers_state(outbox->tiers).numbers->next_seq;
+    loss_ledger_gap_reported(&outbox->ledger, next_seq - 1);
+}
+
+/* --- figures --------------------------------------------------------------------------------- */
+
+void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats)
+{
+    struct tiers_figures figures;
+    (void)outbox_commit(outbox, now_ms); /* a tier that failed may work again */
+    fill_rate_fold(&outbox->rate, outbox->taken_bytes, now_ms);
+    tiers_get_figures(outbox->tiers, &figures);
+    struct tiers_state state = tiers_state(outbox->tiers);
+    uint64_t room = outbox->max_bytes - min_u64(figures.bytes, outbox->max_bytes);
+    *ret_stats = (struct outbox_stats){.messages = figures.live_messages + figures.disk_messages,
+                                       .bytes = figures.bytes,
+                                       .live_messages = figures.live_messages,
+                                       .disk_messages = figures.disk_messages,
+                                       .next_seq = state.numbers->next_seq,
+                                       .taken = outbox->taken,
+                                       .released = figures.released,
+                                       .dropped = state.dropped + outbox->refused,
+                                       .disk_bytes_written = figures.disk_bytes_written,
+                                       .max_bytes = outbox->max_bytes,
+                                       .oldest_wall_ms = figures.oldest_wall_ms,
+                                       .runway_h = fill_rate_hours(&outbox->rate, room)};
+    memcpy(ret_stats->problem, figures.problem, sizeof(ret_stats->problem));
 }

@@ -1,6 +1,6 @@
 /*
  * A small set of sequence numbers, kept as runs because acknowledgements come nearly in order:
- * what was acknowledged but not yet deleted from a tier. Bounded. Main loop only, owned by the
+ * what was acknowledged but not yet deleted from a tier. Bounded. Main loop only, owned by
  * outbox.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_SEQ_SET_H

@@ -1,18 +1,42 @@
-/*
- * One tier of the outbox on SQLite: transactions and messages. Rows carry a checksum of their
- * content, because SQLite itself notices damage only in the structure around it.
- */
-#include "agent/outbox/store_private.h"
+/* What a tier keeps its messages in: opening, transactions, messages. */
+#include "agent/outbox/store.h"
 
 #include "agent/base/macros.h"
+#include "agent/base/memory.h"
+#include "agent/outbox/sql.h"
+#include "agent/outbox/store_format.h"
+#include "agent/outbox/store_rows.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#define CHECK_MAX_BYTES (UINT64_C(32) << 20)
 #define SHRINK_BYTES (UINT64_C(4) << 20)
+#define PAGE_BYTES 4096
+#define TABLE_PAGES 3 /* of an empty store, beside the one for messages */
 
-const char *const store_statement_texts[N_STATEMENTS] = {
+enum statement {
+    ST_BEGIN,
+    ST_COMMIT,
+    ST_ROLLBACK,
+    ST_PUT,
+    ST_DELETE,
+    ST_READ,
+    ST_RANGE,
+    ST_PAGES,
+    ST_FREE_PAGES,
+    ST_STATE_SAVE,
+    ST_LEDGER_CLEAR,
+    ST_LEDGER_ADD,
+    ST_LEDGER_LOAD,
+    N_STATEMENTS
+};
+
+static const char *const statement_texts[N_STATEMENTS] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
@@ -29,113 +53,40 @@ const char *const store_statement_texts[N_STATEMENTS] = {
     [ST_LEDGER_LOAD] = "SELECT * FROM span ORDER BY id",
 };
 
-int store_translate(sqlite3 *database, int code)
-{
-    int system_errno = database ? sqlite3_system_errno(database) : 0;
-    switch (code & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
-        return 0;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_ERROR:    /* a table or column is missing */
-    case SQLITE_MISMATCH: /* a value of the wrong type */
-    case SQLITE_CONSTRAINT:
-        return -EBADMSG;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_READONLY:
-        return -EROFS;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return -EACCES;
-    case SQLITE_TOOBIG:
-        return -EFBIG;
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS)
-            return -EBADMSG;
-        return system_errno > 0 ? -system_errno : -EIO;
-    }
-    return -EIO;
-}
+/* What differs between the tiers. */
+struct medium {
+    const char *settings;
+    bool synced; /* on demand; its log keeps its room */
+};
 
-int store_run_text(struct store *store, const char *text)
-{
-    return store_translate(store->database, sqlite3_exec(store->database, text, NULL, NULL, NULL));
-}
+static const struct medium tmpfs = {"PRAGMA synchronous = OFF;"
+                                    "PRAGMA wal_autocheckpoint = 256",
+                                    false},
+                           flash = {"PRAGMA synchronous = NORMAL;"
+                                    "PRAGMA wal_autocheckpoint = 1000",
+                                    true};
 
-int store_run(struct store *store, enum statement which)
-{
-    sqlite3_stmt *statement = store->statements[which];
-    int code = sqlite3_step(statement);
-    int r = store_translate(store->database, code);
-    (void)sqlite3_reset(statement);
-    return r;
-}
-
-void store_bind_u64(sqlite3_stmt *statement, int at, uint64_t value)
-{
-    assert(value <= INT64_MAX);
-    (void)sqlite3_bind_int64(statement, at, (int64_t)value);
-}
-
-uint64_t store_column_u64(sqlite3_stmt *statement, int at)
-{
-    int64_t value = sqlite3_column_int64(statement, at);
-    return value > 0 ? (uint64_t)value : 0;
-}
-
-/* Fast rather than strong: it has to notice a worn flash cell, not an attacker. */
-uint64_t store_mix(uint64_t hash, const void *bytes, size_t length)
-{
-    const unsigned char *at = bytes;
-    for (; length >= 8; at += 8, length -= 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-    }
-    uint64_t rest = length;
-    for (size_t i = 0; i < length; i++)
-        rest = rest << 8 | at[i];
-    hash = (hash ^ rest) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
-static uint64_t checksum_of_content(const struct store_message *message)
-{
-    uint64_t hash = store_mix(message->seq + 1, &message->wall_ms, sizeof(message->wall_ms));
-    hash = store_mix(hash, message->topic, message->topic_length);
-    return store_mix(hash, message->body, message->body_length);
-}
-
-static int64_t checksum(const struct store_message *message)
-{
-    const int64_t numbers[] = {message->facts.kind, message->facts.timestamp_ms};
-    uint64_t hash = store_mix(checksum_of_content(message), numbers, sizeof(numbers));
-    return (int64_t)store_mix(hash, message->facts.owner, strlen(message->facts.owner));
-}
+struct store {
+    sqlite3 *database;
+    sqlite3_stmt *statements[N_STATEMENTS];
+    const struct medium *medium;
+    bool in_transaction, full_sync;
+    uint64_t messages, messages_before; /* now, and when the transaction began */
+};
 
 /* --- transactions ---------------------------------------------------------------------------- */
 
 int store_begin(struct store *store, bool durable)
 {
     assert(!store->in_transaction);
-    if (store->kind == STORE_DISK && durable != store->full_sync) {
-        int r = store_run_text(store, durable ? "PRAGMA synchronous = FULL"
-                                              : "PRAGMA synchronous = NORMAL");
+    if (store->medium->synced && durable != store->full_sync) {
+        int r = sql_run_text(store->database,
+                             durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
         if (r < 0)
             return r;
         store->full_sync = durable;
     }
-    int r = store_run(store, ST_BEGIN);
+    int r = sql_run(store->statements[ST_BEGIN]);
     if (r < 0)
         return r;
     store->in_transaction = true;
@@ -146,7 +97,7 @@ int store_begin(struct store *store, bool durable)
 int store_commit(struct store *store)
 {
     assert(store->in_transaction);
-    int r = store_run(store, ST_COMMIT);
+    int r = sql_run(store->statements[ST_COMMIT]);
     if (r == 0)
         store->in_transaction = false;
     return r;
@@ -157,45 +108,79 @@ void store_rollback(struct store *store)
     if (!store->in_transaction)
         return;
     if (!sqlite3_get_autocommit(store->database)) /* else SQLite did it by itself */
-        (void)store_run(store, ST_ROLLBACK);
+        (void)sql_run(store->statements[ST_ROLLBACK]);
     store->messages = store->messages_before;
     store->in_transaction = false;
 }
 
-int store_checkpoint(struct store *store)
+/* --- state and ledger ------------------------------------------------------------------------ */
+
+static int save_ledger(struct store *store, const struct loss_ledger *ledger)
 {
-    return store_translate(
-        store->database,
-        sqlite3_wal_checkpoint_v2(store->database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+    const struct span_list *lists[] = {&ledger->historical, &ledger->gaps};
+    sqlite3_stmt *add = store->statements[ST_LEDGER_ADD];
+    int r = sql_run(store->statements[ST_LEDGER_CLEAR]);
+    for (size_t list = 0; list < ARRAY_LENGTH(lists); list++) {
+        for (size_t i = 0; r == 0 && i < lists[list]->n; i++) {
+            store_row_bind_span(add, &lists[list]->spans[i]);
+            r = sql_run(add);
+        }
+    }
+    return r;
+}
+
+int store_save(struct store *store, const struct stored_state *state,
+               const struct loss_ledger *ledger)
+{
+    sqlite3_stmt *save = store->statements[ST_STATE_SAVE];
+    store_row_bind_state(save, state, store->messages);
+    int r = sql_run(save);
+    return r == 0 && ledger ? save_ledger(store, ledger) : r;
+}
+
+static void load_ledger(struct store *store, struct loss_ledger *ledger)
+{
+    sqlite3_stmt *statement = store->statements[ST_LEDGER_LOAD];
+    struct span span;
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        if (store_row_read_span(statement, &span))
+            loss_ledger_add(ledger, &span);
+    }
+    (void)sqlite3_reset(statement);
+}
+
+/* A fresh store has no row, and RET_STATE is left alone. */
+static int load_state(struct store *store, struct stored_state *ret_state)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->database, "SELECT * FROM state WHERE id = 1", -1,
+                                  &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    int r = code == SQLITE_ROW ? store_row_read_state(statement, ret_state, &store->messages)
+                               : sql_result(store->database, code);
+    (void)sqlite3_finalize(statement);
+    return r;
 }
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-int store_put(struct store *store, const struct store_message *message)
+int store_append(struct store *store, const struct stored_message *message)
 {
     sqlite3_stmt *statement = store->statements[ST_PUT];
-    store_bind_u64(statement, 1, message->seq);
-    (void)sqlite3_bind_int64(statement, 2, message->wall_ms);
-    (void)sqlite3_bind_int64(statement, 3, checksum(message));
-    (void)sqlite3_bind_text(statement, 4, message->topic, (int)message->topic_length,
-                            SQLITE_STATIC);
-    (void)sqlite3_bind_blob(statement, 5, message->body ? message->body : "",
-                            (int)message->body_length, SQLITE_STATIC);
-    (void)sqlite3_bind_int(statement, 6, (int)message->facts.kind);
-    (void)sqlite3_bind_int64(statement, 7, message->facts.timestamp_ms);
-    (void)sqlite3_bind_text(statement, 8, message->facts.owner, -1, SQLITE_STATIC);
-    int r = store_run(store, ST_PUT);
+    store_row_bind_message(statement, message);
+    int r = sql_run(statement);
     if (r == 0)
         store->messages += (uint64_t)sqlite3_changes(store->database);
     return r;
 }
 
-int store_delete(struct store *store, uint64_t first, uint64_t last, uint64_t *ret_count)
+int store_remove(struct store *store, uint64_t first, uint64_t last, uint64_t *ret_count)
 {
     sqlite3_stmt *statement = store->statements[ST_DELETE];
-    store_bind_u64(statement, 1, first);
-    store_bind_u64(statement, 2, last);
-    int r = store_run(store, ST_DELETE);
+    sql_bind_u64(statement, 1, first);
+    sql_bind_u64(statement, 2, last);
+    int r = sql_run(statement);
     if (r < 0)
         return r;
     uint64_t count = (uint64_t)sqlite3_changes(store->database);
@@ -205,80 +190,23 @@ int store_delete(struct store *store, uint64_t first, uint64_t last, uint64_t *r
     return 0;
 }
 
-/*
- * A row that was written in format 1 has no facts (NULL): the topic was "data/DEVICE" or "event"
- * then, and the time of custody is the nearest to the time of reading that is known.
- */
-static bool derive_facts(struct store_message *message)
-{
-    static const char data[] = "data/";
-    const size_t length = sizeof(data) - 1;
-    bool of_device = message->topic_length > length && strncmp(message->topic, data, length) == 0;
-    message->facts = (struct outbox_facts){.kind = of_device ? OUTBOX_DATA : OUTBOX_EVENT,
-                                           .owner = of_device ? message->topic + length : "",
-                                           .timestamp_ms = message->wall_ms};
-    return message->topic[message->topic_length] == '\0' &&
-           strlen(message->topic) == message->topic_length;
-}
-
-/* Columns 5 to 7. False when they cannot be what was stored. */
-static bool row_facts(sqlite3_stmt *statement, struct store_message *message)
-{
-    int64_t kind = sqlite3_column_int64(statement, 5);
-    const char *owner = (const char *)sqlite3_column_text(statement, 7);
-    message->facts = (struct outbox_facts){.owner = owner ? owner : "",
-                                           .timestamp_ms = sqlite3_column_int64(statement, 6)};
-    if (kind < 0 || kind >= OUTBOX_KINDS)
-        return false;
-    message->facts.kind = (enum outbox_kind)kind;
-    return strlen(message->facts.owner) == (size_t)sqlite3_column_bytes(statement, 7);
-}
-
-/* The facts of a row whose other columns are read, and whether all is as it was stored. */
-static bool complete(sqlite3_stmt *statement, struct store_message *message)
-{
-    int64_t stored = sqlite3_column_int64(statement, 2);
-    if (sqlite3_column_type(statement, 5) == SQLITE_NULL)
-        return derive_facts(message) && stored == (int64_t)checksum_of_content(message);
-    return row_facts(statement, message) && stored == checksum(message);
-}
-
-/* The row that STATEMENT stands on. False when it cannot even be a row of ours. */
-static bool row_message(sqlite3_stmt *statement, uint64_t first, uint64_t below,
-                        struct store_message *message)
-{
-    *message = (struct store_message){.seq = store_column_u64(statement, 0),
-                                      .wall_ms = sqlite3_column_int64(statement, 1)};
-    if (message->seq < first || message->seq >= below)
-        return false; /* a page in the wrong place */
-    const void *topic = sqlite3_column_text(statement, 3);
-    const void *body = sqlite3_column_blob(statement, 4);
-    message->topic = topic ? topic : "";
-    message->topic_length = (size_t)sqlite3_column_bytes(statement, 3);
-    message->body = body ? body : "";
-    message->body_length = (size_t)sqlite3_column_bytes(statement, 4);
-    if (!complete(statement, message))
-        message->body = NULL;
-    return true;
-}
-
 int store_read(struct store *store, uint64_t first, uint64_t below, store_visit *visit,
                void *context)
 {
     sqlite3_stmt *statement = store->statements[ST_READ];
-    store_bind_u64(statement, 1, first);
-    store_bind_u64(statement, 2, below);
+    sql_bind_u64(statement, 1, first);
+    sql_bind_u64(statement, 2, below);
     int code;
     bool sound = true, more = true;
     while (more && sound && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct store_message message;
-        sound = row_message(statement, first, below, &message);
+        struct stored_message message;
+        sound = store_row_read_message(statement, first, below, &message);
         if (!sound)
             break;
         first = message.seq + 1; /* the next one must be higher */
         more = visit(context, &message);
     }
-    int r = !sound ? -EBADMSG : more ? store_translate(store->database, code) : 0;
+    int r = !sound ? -EBADMSG : more ? sql_result(store->database, code) : 0;
     (void)sqlite3_reset(statement);
     return r;
 }
@@ -287,28 +215,23 @@ int store_range(struct store *store, uint64_t *ret_first, uint64_t *ret_last)
 {
     sqlite3_stmt *statement = store->statements[ST_RANGE];
     int code = sqlite3_step(statement);
-    int r = store_translate(store->database, code);
+    int r = sql_result(store->database, code);
     if (code == SQLITE_ROW) {
-        *ret_first = store_column_u64(statement, 0);
-        *ret_last = store_column_u64(statement, 1);
+        *ret_first = sql_column_u64(statement, 0);
+        *ret_last = sql_column_u64(statement, 1);
     }
     (void)sqlite3_reset(statement);
     return r;
 }
 
+/* --- room ------------------------------------------------------------------------------------ */
+
 static uint64_t pages(struct store *store, enum statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
-    uint64_t count = sqlite3_step(statement) == SQLITE_ROW ? store_column_u64(statement, 0) : 0;
+    uint64_t count = sqlite3_step(statement) == SQLITE_ROW ? sql_column_u64(statement, 0) : 0;
     (void)sqlite3_reset(statement);
     return count;
-}
-
-uint64_t store_bytes(struct store *store)
-{
-    uint64_t all = pages(store, ST_PAGES), unused = pages(store, ST_FREE_PAGES);
-    bool empty = store->messages == 0 || all < unused + STORE_TABLE_PAGES;
-    return empty ? 0 : (all - unused - STORE_TABLE_PAGES) * STORE_PAGE_BYTES;
 }
 
 uint64_t store_messages(const struct store *store)
@@ -316,12 +239,133 @@ uint64_t store_messages(const struct store *store)
     return store->messages;
 }
 
+uint64_t store_bytes(struct store *store)
+{
+    uint64_t all = pages(store, ST_PAGES), unused = pages(store, ST_FREE_PAGES);
+    bool empty = store->messages == 0 || all < unused + TABLE_PAGES;
+    return empty ? 0 : (all - unused - TABLE_PAGES) * PAGE_BYTES;
+}
+
+void store_reuse(struct store *store)
+{
+    (void)sql_checkpoint(store->database);
+}
+
 void store_shrink(struct store *store)
 {
-    if (store->messages > 0 || pages(store, ST_PAGES) * STORE_PAGE_BYTES < SHRINK_BYTES)
+    if (store->messages > 0 || pages(store, ST_PAGES) * PAGE_BYTES < SHRINK_BYTES)
         return;
     /* Nothing but tables is copied; the checkpoint cuts the file. A failure leaves all as it was.
      */
-    if (store_run_text(store, "VACUUM") == 0)
-        (void)store_checkpoint(store);
+    if (sql_run_text(store->database, "VACUUM") == 0)
+        (void)sql_checkpoint(store->database);
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+struct store *store_close(struct store *store)
+{
+    if (!store)
+        return NULL;
+    store_rollback(store);
+    for (size_t i = 0; i < N_STATEMENTS; i++)
+        (void)sqlite3_finalize(store->statements[i]);
+    (void)sqlite3_close_v2(store->database);
+    free(store);
+    return NULL;
+}
+
+static int configure(struct store *store)
+{
+    /* The lock first: before anything is read, or there will be a file of shared memory. */
+    static const char common[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                                 "PRAGMA page_size = 4096;"
+                                 "PRAGMA auto_vacuum = NONE;"
+                                 "PRAGMA cache_size = -256;"
+                                 "PRAGMA cell_size_check = ON;"
+                                 "PRAGMA trusted_schema = OFF;"
+                                 "PRAGMA temp_store = MEMORY;"
+                                 "PRAGMA mmap_size = 0;"
+                                 "PRAGMA secure_delete = OFF";
+    int r = sql_run_text(store->database, common);
+    if (r == 0)
+        r = sql_run_text(store->database, store->medium->settings);
+    if (r == 0)
+        r = sql_query_is(store->database, "PRAGMA journal_mode = WAL", "wal");
+    if (r == 0 && store->medium->synced) {
+        /* The log's blocks stay ours, so that a start on a full disk can still be recorded. */
+        int persist = 1;
+        (void)sqlite3_file_control(store->database, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    }
+    return r;
+}
+
+static int prepare_all(struct store *store)
+{
+    for (size_t i = 0; i < N_STATEMENTS; i++) {
+        int code = sqlite3_prepare_v3(store->database, statement_texts[i], -1,
+                                      SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
+        if (code != SQLITE_OK)
+            return sql_result(store->database, code);
+    }
+    return 0;
+}
+
+/*
+ * Looks for damage, and counts. A large store is not read from end to end at start: that takes
+ * seconds on cheap flash, and every page and row is checked when it is read anyway.
+ */
+static int check_content(struct store *store)
+{
+    if (store_bytes(store) > CHECK_MAX_BYTES)
+        return 0;
+    int r = sql_query_is(store->database, "PRAGMA quick_check(1)", "ok");
+    if (r == 0)
+        r = sql_query_u64(store->database, "SELECT count(*) FROM message", &store->messages);
+    return r;
+}
+
+static int open_database(struct store *store, const char *path)
+{
+    struct stat about;
+    bool exists = lstat(path, &about) == 0;
+    if (exists && !S_ISREG(about.st_mode))
+        return -EBADMSG;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    int r = sql_result(store->database, sqlite3_open_v2(path, &store->database, flags, NULL));
+    if (!store->database)
+        return -ENOMEM;
+    if (r < 0) /* again: now it is known which system error it was */
+        return sql_result(store->database, sqlite3_extended_errcode(store->database));
+    /* SQLite falls back to reading only without a word. */
+    if (sqlite3_db_readonly(store->database, "main") == 1)
+        return access(path, W_OK) < 0 ? -errno : -EROFS;
+    return 0;
+}
+
+int store_open(enum store_kind kind, const char *path, struct stored_state *ret_state,
+               struct loss_ledger *ret_ledger, struct store **ret_store)
+{
+    struct store *store = memory_zeroed(1, sizeof(*store));
+    store->medium = kind == STORE_LIVE ? &tmpfs : &flash;
+    int r = open_database(store, path);
+    if (r == 0)
+        r = configure(store);
+    if (r == 0)
+        r = store_format_check(store->database);
+    if (r == 0)
+        r = load_state(store, ret_state);
+    if (r == 0)
+        r = prepare_all(store);
+    if (r == 0)
+        r = check_content(store);
+    if (r < 0) {
+        (void)store_close(store);
+        return r;
+    }
+    if (ret_ledger)
+        load_ledger(store, ret_ledger);
+    *ret_store = store;
+    return 0;
 }

@@ -185,7 +185,7 @@ static void test_flipped_bit(void)
     box_done(&box);
 }
 
-/* --- a full disk ------------------------------------------------------------------------------ */
+/* --- a full disk ----------------------------------------------------------------------------- */
 
 static bool mount_small(const struct box *box)
 {

@@ -1,4 +1,4 @@
-/* One tier: messages, state and ledger in a database; transactions; damage; files set aside. */
+/* One tier: messages, state and ledger in a database; transactions; damage. */
 #include "agent/outbox/store.h"
 #include "agent/base/memory.h"
 #include "tests/support/test.h"
@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct store *open_store(const char *name, struct store_state *ret_state)
+static struct store *open_store(const char *name, struct stored_state *ret_state)
 {
     struct store *store = NULL;
     memset(ret_state, 0, sizeof(*ret_state));
-    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, &store), 0);
     return store;
 }
 
@@ -24,14 +24,14 @@ static void put(struct store *store, uint64_t first, uint64_t last)
     char body[64];
     for (uint64_t seq = first; seq <= last; seq++) {
         int length = snprintf(body, sizeof(body), "body %llu", (unsigned long long)seq);
-        const struct store_message message = {.seq = seq,
-                                              .wall_ms = (int64_t)seq * 7,
-                                              .topic = "data/x",
-                                              .topic_length = 6,
-                                              .facts = {OUTBOX_EVENT, "boiler", (int64_t)seq * 9},
-                                              .body = body,
-                                              .body_length = (size_t)length};
-        CU_ASSERT_EQUAL_FATAL(store_put(store, &message), 0);
+        const struct stored_message message = {.seq = seq,
+                                               .wall_ms = (int64_t)seq * 7,
+                                               .topic = "data/x",
+                                               .topic_length = 6,
+                                               .facts = {OUTBOX_EVENT, "boiler", (int64_t)seq * 9},
+                                               .body = body,
+                                               .body_length = (size_t)length};
+        CU_ASSERT_EQUAL_FATAL(store_append(store, &message), 0);
     }
 }
 
@@ -41,7 +41,7 @@ struct seen {
     bool good;
 };
 
-static bool see(void *context, const struct store_message *message)
+static bool see(void *context, const struct stored_message *message)
 {
     struct seen *seen = context;
     char body[64];
@@ -65,7 +65,7 @@ static struct seen read_all(struct store *store, uint64_t first, uint64_t below,
 
 static void test_messages(void)
 {
-    struct store_state state;
+    struct stored_state state;
     struct store *store = open_store("messages.db", &state);
     uint64_t count = 99, first = 99, last = 99;
     CU_ASSERT_EQUAL(store_range(store, &first, &last), 0);
@@ -74,9 +74,9 @@ static void test_messages(void)
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 50);
     put(store, 50, 50); /* there already: left alone */
-    CU_ASSERT_EQUAL(store_delete(store, 10, 12, &count), 0);
+    CU_ASSERT_EQUAL(store_remove(store, 10, 12, &count), 0);
     CU_ASSERT_EQUAL(count, 3);
-    CU_ASSERT_EQUAL(store_delete(store, 10, 12, &count), 0);
+    CU_ASSERT_EQUAL(store_remove(store, 10, 12, &count), 0);
     CU_ASSERT_EQUAL(count, 0);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     CU_ASSERT_EQUAL(store_messages(store), 47);
@@ -93,14 +93,14 @@ static void test_messages(void)
 
 static void test_rollback(void)
 {
-    struct store_state state;
+    struct stored_state state;
     struct store *store = open_store("rollback.db", &state);
     CU_ASSERT_EQUAL(store_begin(store, false), 0);
     put(store, 1, 5);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     CU_ASSERT_EQUAL(store_begin(store, false), 0);
     put(store, 6, 9);
-    CU_ASSERT_EQUAL(store_delete(store, 1, 3, NULL), 0);
+    CU_ASSERT_EQUAL(store_remove(store, 1, 3, NULL), 0);
     CU_ASSERT_EQUAL(store_messages(store), 6);
     store_rollback(store);
     store_rollback(store); /* without a transaction: nothing */
@@ -111,39 +111,38 @@ static void test_rollback(void)
 
 static void test_state_and_ledger(void)
 {
-    struct store_state state, read;
+    struct stored_state state, read;
     struct store *store = open_store("state.db", &state);
     struct loss_ledger ledger = {.version = 0}, loaded = {.version = 0};
     TEST_TEXT_EQUAL(state.stream, "");
-    state = (struct store_state){.stream = "0123abcd",
-                                 .previous_stream = "4567cdef",
-                                 .next_seq = 10,
-                                 .reserved_below = 20,
-                                 .settled_below = 5,
-                                 .disk_first = 2,
-                                 .disk_below = 3,
-                                 .ledger_version = 77,
-                                 .wall_ms = 12345,
-                                 .clean = true,
-                                 .alone = true};
+    state = (struct stored_state){.stream = "0123abcd",
+                                  .previous_stream = "4567cdef",
+                                  .next_seq = 10,
+                                  .reserved_below = 20,
+                                  .settled_below = 5,
+                                  .disk_first = 2,
+                                  .disk_below = 3,
+                                  .ledger_version = 77,
+                                  .wall_ms = 12345,
+                                  .clean = true,
+                                  .alone = true};
     loss_ledger_outage_begins(&ledger, 3);
     loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
     loss_ledger_gap_reported(&ledger, 9);
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 5);
-    CU_ASSERT_EQUAL(store_save_state(store, &state), 0);
-    CU_ASSERT_EQUAL(store_save_ledger(store, &ledger), 0);
-    CU_ASSERT_EQUAL(store_save_ledger(store, &ledger), 0); /* replaces */
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0); /* replaces */
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);    /* leaves the ledger alone */
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
-    store = open_store("state.db", &read);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path("state.db"), &read, &loaded, &store), 0);
     TEST_TEXT_EQUAL(read.stream, state.stream);
     TEST_TEXT_EQUAL(read.previous_stream, state.previous_stream);
     CU_ASSERT(read.next_seq == 10 && read.reserved_below == 20 && read.settled_below == 5);
     CU_ASSERT(read.disk_first == 2 && read.disk_below == 3 && read.ledger_version == 77);
     CU_ASSERT(read.wall_ms == 12345 && read.clean && read.alone);
     CU_ASSERT_EQUAL(store_messages(store), 5);
-    CU_ASSERT_EQUAL(store_load_ledger(store, &loaded), 0);
     CU_ASSERT_TRUE(loss_ledger_is_historical(&loaded, 3));
     CU_ASSERT_EQUAL_FATAL(loaded.gaps.n, 1);
     const struct span *gap = &loaded.gaps.spans[0];
@@ -156,9 +155,9 @@ static void test_state_and_ledger(void)
 
 static void test_held(void)
 {
-    struct store_state state;
+    struct stored_state state;
     struct store *store = open_store("held.db", &state), *second = NULL;
-    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, &second), -EBUSY);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, &second), -EBUSY);
     CU_ASSERT_PTR_NULL(second);
     store_close(store);
     store = open_store("held.db", &state);
@@ -169,7 +168,7 @@ static void test_held(void)
 static void test_no_damage_crashes(void)
 {
     static unsigned char content[1 << 16];
-    struct store_state state;
+    struct stored_state state;
     char path[256], log[300];
     (void)snprintf(path, sizeof(path), "%s", test_path("damage.db"));
     (void)snprintf(log, sizeof(log), "%s-wal", path);
@@ -179,7 +178,7 @@ static void test_no_damage_crashes(void)
         put(store, i * 50 + 1, i * 50 + 50);
     state.next_seq = 501;
     (void)snprintf(state.stream, sizeof(state.stream), "00000001");
-    CU_ASSERT_EQUAL(store_save_state(store, &state), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
     (void)unlink(log);
@@ -199,7 +198,7 @@ static void test_no_damage_crashes(void)
         CU_ASSERT(pwrite(file, noise, 1 + random % sizeof(noise), at) > 0);
         close(file);
         store = NULL;
-        int r = store_open(STORE_DISK, path, &state, &store);
+        int r = store_open(STORE_DISK, path, &state, NULL, &store);
         struct seen seen = {.limit = 90, .good = true};
         CU_ASSERT(r == 0 || r == -EBADMSG);
         refused += r < 0;
@@ -221,13 +220,13 @@ static void test_no_damage_crashes(void)
 static void test_state_is_checked(void)
 {
     static char content[1 << 16];
-    struct store_state state;
+    struct stored_state state;
     char path[256];
     (void)snprintf(path, sizeof(path), "%s", test_path("worn.db"));
     struct store *store = open_store("worn.db", &state);
     (void)snprintf(state.stream, sizeof(state.stream), "0a0b0c0d");
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
-    CU_ASSERT_EQUAL(store_save_state(store, &state), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
     (void)unlink(test_path("worn.db-wal"));
@@ -238,39 +237,18 @@ static void test_state_is_checked(void)
     CU_ASSERT_EQUAL(pwrite(file, "1", 1, place - content), 1);
     close(file);
     store = NULL;
-    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, NULL, &store), -EBADMSG);
     CU_ASSERT_PTR_NULL(store);
 }
 
 static void test_not_a_file(void)
 {
-    struct store_state state;
+    struct stored_state state;
     struct store *store = NULL;
     CU_ASSERT_EQUAL(mkdir(test_path("folder.db"), 0700), 0);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, &store), -EBADMSG);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, &store), -ENOENT);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, &store), -ENOENT);
-}
-
-static void test_set_aside(void)
-{
-    char *name = NULL, path[256];
-    (void)snprintf(path, sizeof(path), "%s", test_path("aside.db"));
-    for (int i = 0; i < 4; i++) {
-        (void)test_file("aside.db", "x");
-        (void)test_file("aside.db-wal", "y");
-        CU_ASSERT_EQUAL_FATAL(store_set_aside(path, INT64_C(1700000000000) + i * 400, &name), 0);
-        CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
-        CU_ASSERT_NOT_EQUAL(access(test_path("aside.db-wal"), F_OK), 0);
-        CU_ASSERT_EQUAL(access(name, F_OK), 0);
-        free(name);
-    }
-    /* Two per name, the newest: the same second makes the next number. */
-    CU_ASSERT_NOT_EQUAL(access(test_path("aside.db.damaged-1700000000"), F_OK), 0);
-    CU_ASSERT_NOT_EQUAL(access(test_path("aside.db.damaged-1700000000-wal"), F_OK), 0);
-    CU_ASSERT_EQUAL(access(test_path("aside.db.damaged-1700000002"), F_OK), 0);
-    CU_ASSERT_EQUAL(access(test_path("aside.db.damaged-1700000002-wal"), F_OK), 0);
-    CU_ASSERT_EQUAL(store_set_aside(test_path("nothing.db"), 0, &name), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, NULL, &store), -ENOENT);
 }
 
 TEST_MAIN("store", {"messages go in, out in order, and away", test_messages},
@@ -278,5 +256,4 @@ TEST_MAIN("store", {"messages go in, out in order, and away", test_messages},
           {"state and ledger come back", test_state_and_ledger},
           {"one process at a time", test_held}, {"no damage crashes", test_no_damage_crashes},
           {"the row of state is checked", test_state_is_checked},
-          {"what is no file is refused with the reason", test_not_a_file},
-          {"damaged files are kept, two of them", test_set_aside})
+          {"what is no file is refused with the reason", test_not_a_file})

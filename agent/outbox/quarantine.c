@@ -1,10 +1,8 @@
-/*
- * Sets the file of a damaged store aside, and keeps the newest two of those: enough to find out
- * what happened, and no more than twice the store's own room.
- */
+/* Damaged files out of the way. */
+#include "agent/outbox/quarantine.h"
+
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
-#include "agent/outbox/store.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -17,7 +15,7 @@
 
 #define DAMAGED_FILES_KEPT 2
 
-static void remove_with_log(const char *path)
+void quarantine_remove(const char *path)
 {
     CLEANUP(memory_free_pointer) char *log = memory_printf("%s-wal", path);
     (void)remove(path);
@@ -68,11 +66,11 @@ static void remove_oldest_damaged(const char *path)
          i++) {
         CLEANUP(memory_free_pointer)
         char *victim = memory_printf("%s.damaged-%" PRId64, path, oldest);
-        remove_with_log(victim);
+        quarantine_remove(victim);
     }
 }
 
-int store_set_aside(const char *path, int64_t wall_ms, char **ret_name)
+int quarantine_move(const char *path, int64_t wall_ms, char **ret_name)
 {
     CLEANUP(memory_free_pointer) char *log = memory_printf("%s-wal", path);
     CLEANUP(memory_free_pointer) char *name = NULL;

@@ -1,0 +1,27 @@
+/*
+ * SQLite in the words of the house: its error codes end here. Main loop only.
+ */
+#ifndef SALLYPORT_AGENT_OUTBOX_SQL_H
+#define SALLYPORT_AGENT_OUTBOX_SQL_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+/* What a code of SQLite means: 0 or a negative errno, the system's where SQLite has kept it. */
+int sql_result(sqlite3 *database, int code);
+
+int sql_run_text(sqlite3 *database, const char *text);
+/* Runs a prepared statement that returns no rows (or whose rows do not matter). */
+int sql_run(sqlite3_stmt *statement);
+/* Copies the write-ahead log into the database, so that the log's room can be used again. */
+int sql_checkpoint(sqlite3 *database);
+
+/* One integer that a query returns; -EBADMSG when there is none. */
+int sql_query_u64(sqlite3 *database, const char *text, uint64_t *ret_value);
+/* 0 when the text that a query returns is EXPECTED, else -EBADMSG or what went wrong. */
+int sql_query_is(sqlite3 *database, const char *text, const char *expected);
+
+void sql_bind_u64(sqlite3_stmt *statement, int at, uint64_t value); /* at most INT64_MAX */
+uint64_t sql_column_u64(sqlite3_stmt *statement, int at);           /* negative: 0 */
+
+#endif

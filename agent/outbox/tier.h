@@ -1,0 +1,77 @@
+/*
+ * The interface of a tier: a place that keeps messages in custody under their numbers. There are
+ * two instances, the live tier (live_tier.c) and the disk tier (disk_tier.c); whoever makes
+ * another one implements struct tier_class. Main loop only, owned by struct tiers.
+ */
+#ifndef SALLYPORT_AGENT_OUTBOX_TIER_H
+#define SALLYPORT_AGENT_OUTBOX_TIER_H
+
+#include "agent/base/strbuf.h"
+#include "agent/outbox/custody.h"
+
+/* What a transaction of the disk tier is for, beside what is due there anyway. */
+struct tier_job {
+    uint64_t move_below; /* messages of the live tier below this move here; 0: none */
+    bool with_pending;   /* and what is only in memory: the live tier does not work */
+    bool durable;        /* on the medium before it returns; so are some that do not ask for it */
+    bool clean;          /* the last one before the end */
+};
+
+struct tier_figures {
+    bool open;         /* false: its file cannot be opened at the moment */
+    uint64_t messages; /* in it, acknowledged ones included */
+    uint64_t released; /* acknowledged, to be removed with the next transaction */
+    const char *path;
+    const char *problem; /* what is wrong with it; NULL: nothing */
+};
+
+struct tier_class {
+    /*
+     * At start: opens what is there (a damaged file is set aside, a fresh one opened). What is
+     * wrong is added to WARNING. 0, or a negative errno, which is then the tier's error.
+     */
+    int (*recover)(struct tier *tier, const char *folder, struct strbuf *warning,
+                   struct tier_found *ret_found);
+
+    /*
+     * One transaction with all that is due: appends what it has to take over, removes what was
+     * acknowledged, saves state and ledger. JOB: for the disk tier only, else NULL. 0 or a negative
+     * errno: nothing has changed then.
+     */
+    int (*commit)(struct tier *tier, const struct tier_job *job, int64_t now_ms);
+
+    /*
+     * Hands the messages FROM <= seq < BELOW to VISIT in order until it returns false, those that
+     * are acknowledged or unreadable, too. 0 or a negative errno: see fail().
+     */
+    int (*read)(struct tier *tier, uint64_t from, uint64_t below, store_visit *visit,
+                void *context);
+
+    /* SEQ is acknowledged. False when a commit has to make room for that note first. */
+    bool (*release)(struct tier *tier, uint64_t seq);
+    void (*forget_released)(struct tier *tier, bool all); /* else the oldest: they stay in it */
+    bool (*is_released)(const struct tier *tier, uint64_t seq);
+
+    /* R is what an operation returned: a damaged file is replaced, else it is tried again later. */
+    void (*fail)(struct tier *tier, int r, int64_t now_ms);
+    /* It failed, and all that it held is in the other tier: starts afresh, if it is time to try. */
+    void (*renew)(struct tier *tier, int64_t now_ms);
+
+    void (*figures)(const struct tier *tier, struct tier_figures *ret_figures);
+    uint64_t (*bytes)(const struct tier *tier); /* that its messages take, in whole pages */
+    void (*shrink)(struct tier *tier);          /* gives room that is not needed back */
+    void (*close)(struct tier *tier);           /* frees it, too */
+};
+
+/* The first member of each instance; all of it may be read by everyone. */
+struct tier {
+    const struct tier_class *class;
+    int error;               /* why it cannot take anything, negative errno; 0: it works */
+    int64_t retry_at_ms;     /* not tried again before */
+    uint64_t ledger_version; /* of the ledger that is saved in it */
+};
+
+/* The lowest number in TIER that is at least FROM; LIMIT when none is below that. */
+uint64_t tier_first(struct tier *tier, uint64_t from, uint64_t limit);
+
+#endif
