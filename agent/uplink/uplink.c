@@ -8,7 +8,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "agent/uplink/uplink_session.h"
+#include "agent/uplink/uplink_engine.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ struct uplink {
 
 static void arm(struct uplink *uplink)
 {
-    int64_t deadline_ns = uplink_session_deadline_ns(&uplink->session);
+    int64_t deadline_ns = uplink_engine_deadline_ns(&uplink->session);
     uplink->armed_ns = deadline_ns;
     if (deadline_ns == INT64_MAX) {
         (void)sd_event_source_set_enabled(uplink->timer_source, SD_EVENT_OFF);
@@ -37,7 +37,7 @@ static void arm(struct uplink *uplink)
 /* The timer may fire too early, and looks again then: it is not set for each acknowledgement. */
 static void arm_if_earlier(struct uplink *uplink)
 {
-    if (uplink_session_deadline_ns(&uplink->session) < uplink->armed_ns)
+    if (uplink_engine_deadline_ns(&uplink->session) < uplink->armed_ns)
         arm(uplink);
 }
 
@@ -45,8 +45,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct uplink *uplink = context;
     (void)source, (void)usec;
-    if (clock_mono_ns() >= uplink_session_deadline_ns(&uplink->session))
-        uplink_session_on_deadline(&uplink->session);
+    if (clock_mono_ns() >= uplink_engine_deadline_ns(&uplink->session))
+        uplink_engine_on_deadline(&uplink->session);
     arm(uplink); /* most deadlines have moved since it was set */
     return 0;
 }
@@ -55,7 +55,7 @@ static int on_wake(sd_event_source *source, int descriptor, uint32_t events, voi
 {
     struct uplink *uplink = context;
     (void)source, (void)descriptor, (void)events;
-    uplink_session_drain(&uplink->session);
+    uplink_engine_drain(&uplink->session);
     arm_if_earlier(uplink);
     return 0;
 }
@@ -80,7 +80,7 @@ int uplink_new(const struct config_uplink *config, const struct uplink_callbacks
 {
     struct uplink *uplink = memory_zeroed(1, sizeof(*uplink));
     uplink->armed_ns = INT64_MAX;
-    int result = uplink_session_init(&uplink->session, config, callbacks);
+    int result = uplink_engine_init(&uplink->session, config, callbacks);
     if (result == 0)
         result = attach(uplink, loop);
     if (result < 0) {
@@ -93,13 +93,13 @@ int uplink_new(const struct config_uplink *config, const struct uplink_callbacks
 
 void uplink_start(struct uplink *uplink)
 {
-    uplink_session_start(&uplink->session); /* the attempt is due at once: the timer makes it */
+    uplink_engine_start(&uplink->session); /* the attempt is due at once: the timer makes it */
     arm_if_earlier(uplink);
 }
 
 int uplink_reconfigure(struct uplink *uplink, const struct config_uplink *config)
 {
-    int result = uplink_session_reconfigure(&uplink->session, config);
+    int result = uplink_engine_reconfigure(&uplink->session, config);
     arm_if_earlier(uplink);
     return result;
 }
@@ -108,23 +108,23 @@ void uplink_collect(struct uplink *uplink)
 {
     if (uplink_ring_is_empty(uplink->session.ring))
         return;
-    uplink_session_drain(&uplink->session);
+    uplink_engine_drain(&uplink->session);
     arm_if_earlier(uplink);
 }
 
 /* Handles one deadline, or what comes until the next one, for a second at most. */
 static void turn(struct uplink_session *session, int64_t until_ns)
 {
-    int64_t now_ns = clock_mono_ns(), deadline_ns = uplink_session_deadline_ns(session);
+    int64_t now_ns = clock_mono_ns(), deadline_ns = uplink_engine_deadline_ns(session);
     if (now_ns >= deadline_ns) {
-        uplink_session_on_deadline(session);
+        uplink_engine_on_deadline(session);
         return;
     }
     int64_t wait_ns = (deadline_ns < until_ns ? deadline_ns : until_ns) - now_ns;
     int wait_ms = wait_ns > CLOCK_NS_PER_S ? 1000 : (int)(wait_ns / CLOCK_NS_PER_MS) + 1;
     struct pollfd wait = {.fd = uplink_ring_descriptor(session->ring), .events = POLLIN};
     (void)poll(&wait, 1, wait_ms);
-    uplink_session_drain(session);
+    uplink_engine_drain(session);
 }
 
 bool uplink_stop(struct uplink *uplink, int timeout_ms)
@@ -133,12 +133,12 @@ bool uplink_stop(struct uplink *uplink, int timeout_ms)
     int64_t timeout_ns = timeout_ms * CLOCK_NS_PER_MS;
     int64_t until_ns = clock_mono_ns() + timeout_ns;
     int64_t farewell_ns = timeout_ns / 2 < FAREWELL_NS ? timeout_ns / 2 : FAREWELL_NS;
-    uplink_session_stop(session, until_ns - farewell_ns);
-    while (!uplink_session_is_quiet(session) && clock_mono_ns() < until_ns)
+    uplink_engine_stop(session, until_ns - farewell_ns);
+    while (!uplink_engine_is_quiet(session) && clock_mono_ns() < until_ns)
         turn(session, until_ns);
     descriptor_close(&session->socket);
     arm(uplink);
-    return uplink_session_is_quiet(session);
+    return uplink_engine_is_quiet(session);
 }
 
 struct uplink *uplink_free(struct uplink *uplink)
@@ -147,11 +147,11 @@ struct uplink *uplink_free(struct uplink *uplink)
         return NULL;
     uplink->timer_source = sd_event_source_disable_unref(uplink->timer_source);
     uplink->wake_source = sd_event_source_disable_unref(uplink->wake_source);
-    if (!uplink_session_is_quiet(&uplink->session)) {
+    if (!uplink_engine_is_quiet(&uplink->session)) {
         log_warning("uplink", "the MQTT client is stuck in an attempt; its memory is not freed");
         return NULL;
     }
-    uplink_session_free(&uplink->session);
+    uplink_engine_free(&uplink->session);
     free(uplink);
     return NULL;
 }
@@ -160,12 +160,12 @@ struct uplink *uplink_free(struct uplink *uplink)
 
 size_t uplink_room(const struct uplink *uplink)
 {
-    return uplink_session_room(&uplink->session);
+    return uplink_engine_room(&uplink->session);
 }
 
 int uplink_publish(struct uplink *uplink, const struct mqtt_message *message, uint64_t tag)
 {
-    int result = uplink_session_publish(&uplink->session, message, tag);
+    int result = uplink_engine_publish(&uplink->session, message, tag);
     arm_if_earlier(uplink);
     return result;
 }

@@ -1,13 +1,13 @@
 /*
- * The session to the broker without the loop that drives it: attempts, sessions, and what is said
- * about them. uplink_state.c decides which phase follows; what is done about it is here. Called by
- * uplink.c only, in the main loop; none of these blocks.
+ * The state of an uplink, how it moves in the table of uplink_state.c, and what its owner and the
+ * log are told. The bottom of three: uplink_attempt.c leads from here to an established session,
+ * uplink_engine.c does all else. Main loop only; none of these blocks.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H
 
-#include "agent/uplink/mqtt_client.h"
 #include "agent/uplink/probe_job.h"
+#include "agent/uplink/uplink_clients.h"
 #include "agent/uplink/uplink_owner.h"
 #include "agent/uplink/uplink_reasons.h"
 #include "agent/uplink/uplink_ring.h"
@@ -20,7 +20,7 @@ struct uplink_session {
     struct uplink_settings settings;
     struct uplink_settings *next; /* settings that wait for their turn, or NULL */
     struct uplink_ring *ring;
-    struct mqtt_client *clients[2]; /* by server.websocket; NULL when no server needs it */
+    struct uplink_clients clients;
 
     struct uplink_state state;
     struct uplink_window window;
@@ -44,37 +44,31 @@ struct uplink_session {
     uint64_t connects, failures, published, acknowledged;
 };
 
-/* Returns 0 or a negative errno, logged; SESSION is fit for uplink_session_free() either way. */
-int uplink_session_init(struct uplink_session *session, const struct config_uplink *config,
-                        const struct uplink_callbacks *callbacks);
+/* The server of the session or of the last attempt, and the client for it. */
+const struct broker_url *uplink_session_url(const struct uplink_session *session);
+struct mqtt_client *uplink_session_client(const struct uplink_session *session);
 
-/* The session must be quiet. */
-void uplink_session_free(struct uplink_session *session);
-
-/* Neither an attempt nor a session nor a probe, and there will be none. */
-bool uplink_session_is_quiet(const struct uplink_session *session);
-
-/* When uplink_session_on_deadline() has to be called; INT64_MAX for never. */
-int64_t uplink_session_deadline_ns(const struct uplink_session *session);
-void uplink_session_on_deadline(struct uplink_session *session);
-
-/* Handles everything that waits in the ring, and the result of a probe. */
-void uplink_session_drain(struct uplink_session *session);
-
-void uplink_session_start(struct uplink_session *session);
-
-/* See uplink_reconfigure(). */
-int uplink_session_reconfigure(struct uplink_session *session, const struct config_uplink *config);
-
-/* The session ends; what is in flight has until LEAVE_NS to be acknowledged. */
-void uplink_session_stop(struct uplink_session *session, int64_t leave_ns);
-
-/* See uplink_publish() and uplink_room(). */
-int uplink_session_publish(struct uplink_session *session, const struct mqtt_message *message,
-                           uint64_t tag);
-size_t uplink_session_room(const struct uplink_session *session);
-
-/* The address of the server of the session or of the last attempt; "" before the first. */
+/* That server as the configuration writes it; "" before the first attempt. */
 const char *uplink_session_server(const struct uplink_session *session);
+
+/* Whether the owner wants a session with the present settings. */
+bool uplink_session_is_wanted(const struct uplink_session *session);
+
+/* Whether the owner has stopped the uplink: from then on it hears of acknowledgements only. */
+bool uplink_session_is_ending(const struct uplink_session *session);
+
+/* Moves on in the table; false when the input does not fit the phase: it came late. */
+bool uplink_session_step(struct uplink_session *session, enum uplink_input input);
+
+/* Tells the owner, once for each loss, that there is no session. */
+void uplink_session_say_down(struct uplink_session *session, const char *reason);
+
+/* Something failed: for the log, the health and the owner. The second puts "HOST:PORT: " first. */
+void uplink_session_say(struct uplink_session *session, size_t server, const char *sentence);
+void uplink_session_say_of_server(struct uplink_session *session, size_t server,
+                                  const char *reason);
+
+/* Says farewell, so that the broker forgets our will. The phase is UPLINK_CLOSING. */
+void uplink_session_close(struct uplink_session *session);
 
 #endif

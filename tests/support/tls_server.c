@@ -160,6 +160,8 @@ static bool serve_packet(struct visitor *visitor, unsigned char type, const unsi
         granted = server->options.manner == TLS_SERVER_MQTT_REFUSE ? 5 : 0;
         return answer(visitor, (const unsigned char[]){0x20, 2, 0, granted}, 4) && granted == 0;
     case 0x80: /* SUBSCRIBE */
+        if (server->options.manner == TLS_SERVER_MQTT_DEAF)
+            return true;
         granted = server->options.manner == TLS_SERVER_MQTT_DENY ? 0x80 : 1;
         return length >= 2 &&
                answer(visitor, (const unsigned char[]){0x90, 3, body[0], body[1], granted}, 5);
@@ -272,6 +274,7 @@ static void serve(struct visitor *visitor)
     case TLS_SERVER_MQTT_MUTE:
     case TLS_SERVER_MQTT_REFUSE:
     case TLS_SERVER_MQTT_DENY:
+    case TLS_SERVER_MQTT_DEAF:
     case TLS_SERVER_WEBSOCKET:
         serve_tls(visitor);
         break;

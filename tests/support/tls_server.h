@@ -17,6 +17,7 @@ enum tls_server_manner {
     TLS_SERVER_MQTT_MUTE, /* the same, but never acknowledges a message */
     TLS_SERVER_MQTT_REFUSE, /* the same, but refuses every login */
     TLS_SERVER_MQTT_DENY,   /* the same, but refuses every subscription */
+    TLS_SERVER_MQTT_DEAF,   /* the same, but answers no subscription */
     TLS_SERVER_WEBSOCKET,   /* TLS_SERVER_MQTT in WebSocket frames, at the path /mqtt */
 };
 

@@ -1,7 +1,6 @@
 /* The session to the broker, against a real mosquitto and against servers that misbehave. */
 #include "agent/uplink/uplink.h"
 
-#include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "tests/support/broker.h"
 #include "tests/support/connect_proxy.h"
@@ -9,6 +8,7 @@
 #include "tests/support/pki.h"
 #include "tests/support/test.h"
 #include "tests/support/tls_server.h"
+#include "tests/support/uplink_bench.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -23,156 +23,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 30000
-#define MAX_SERVERS 3
-#define WILL "{\"state\":\"offline\"}"
-
-/* One uplink with its loop, and what it told its owner. */
-struct bench {
-    sd_event *loop;
-    struct uplink *uplink;
-    struct config_uplink config;
-    char *servers[MAX_SERVERS];
-    unsigned int opens, ups, downs, failures, messages;
-    uint64_t acknowledged[256];
-    size_t n_acknowledged;
-    char reason[1024];
-    char topic[256], payload[256];
-    size_t length;
-    bool retained;
-    struct uplink_opening opening;
-};
-
-static void on_up(void *context)
-{
-    ((struct bench *)context)->ups++;
-}
-
-static void on_down(void *context, const char *reason)
-{
-    struct bench *bench = context;
-    bench->downs++;
-    (void)snprintf(bench->reason, sizeof(bench->reason), "%s", reason);
-}
-
-static void on_failed(void *context, const char *reason)
-{
-    struct bench *bench = context;
-    bench->failures++;
-    CU_ASSERT_TRUE(reason[0] != '\0');
-}
-
-static void on_acknowledged(void *context, uint64_t tag)
-{
-    struct bench *bench = context;
-    bench->acknowledged[bench->n_acknowledged++ % 256] = tag;
-}
-
-static void on_open(void *context, struct uplink_opening *opening)
-{
-    struct bench *bench = context;
-    bench->opens++;
-    *opening = bench->opening;
-}
-
-static void on_received(void *context, const char *topic, const void *payload, size_t length,
-                        bool retained)
-{
-    struct bench *bench = context;
-    bench->messages++;
-    (void)snprintf(bench->topic, sizeof(bench->topic), "%s", topic);
-    (void)snprintf(bench->payload, sizeof(bench->payload), "%.*s", (int)length,
-                   (const char *)payload);
-    bench->length = length;
-    bench->retained = retained;
-}
-
-/* A configuration that works with broker_start()'s defaults, but for the servers. */
-static void bench_init(struct bench *bench)
-{
-    *bench = (struct bench){0};
-    bench->config = (struct config_uplink){
-        .servers = {.items = bench->servers},
-        .ca = (char *)pki_path("ca.pem"),
-        .client_id = "gw-0042",
-        .prefix = "sallyport",
-        .keepalive_s = 30,
-        .connect_timeout_s = 5,
-        .ack_timeout_s = 15,
-        .window = 8,
-        .reconnect_min_ms = 100,
-        .reconnect_max_ms = 200,
-    };
-    bench->opening.will = (struct mqtt_message){.topic = "sallyport/plant-7/gw-0042/status",
-                                                .payload = WILL,
-                                                .length = strlen(WILL),
-                                                .qos = 1,
-                                                .retained = true};
-}
-
-/* PATH NULL: mqtts, else wss. */
-static void bench_server(struct bench *bench, const char *host, uint16_t port, const char *path)
-{
-    bench->servers[bench->config.servers.length++] =
-        memory_printf("%s://%s:%u%s", path ? "wss" : "mqtts", host, port, path ? path : "");
-}
-
-static void bench_subscribe(struct bench *bench, const char *filter, int qos, bool is_optional)
-{
-    bench->opening.subscriptions[bench->opening.n_subscriptions++] =
-        (struct uplink_subscription){.filter = filter, .qos = qos, .is_optional = is_optional};
-}
-
-/* SUBSCRIBE_TOPIC may be NULL. */
-static void bench_start(struct bench *bench, const char *subscribe_topic)
-{
-    struct uplink_callbacks callbacks = {.open = on_open,
-                                         .up = on_up,
-                                         .down = on_down,
-                                         .failed = on_failed,
-                                         .acknowledged = on_acknowledged,
-                                         .received = on_received,
-                                         .context = bench};
-    if (subscribe_topic)
-        bench_subscribe(bench, subscribe_topic, 1, false);
-    CU_ASSERT_FATAL(sd_event_new(&bench->loop) >= 0);
-    CU_ASSERT_EQUAL_FATAL(uplink_new(&bench->config, &callbacks, bench->loop, &bench->uplink), 0);
-    uplink_start(bench->uplink);
-}
-
-static int publish(struct bench *bench, const char *topic, const void *payload, size_t length,
-                   bool retained, uint64_t tag)
-{
-    const struct mqtt_message message = {
-        .topic = topic, .payload = payload, .length = length, .qos = 1, .retained = retained};
-    return uplink_publish(bench->uplink, &message, tag);
-}
-
-static void bench_stop(struct bench *bench)
-{
-    CU_ASSERT_TRUE(uplink_stop(bench->uplink, DEADLINE_MS));
-    bench->uplink = uplink_free(bench->uplink);
-    sd_event_unref(bench->loop);
-    for (size_t i = 0; i < bench->config.servers.length; i++)
-        free(bench->servers[i]);
-}
-
-static struct uplink_health health(const struct bench *bench)
-{
-    struct uplink_health now;
-    uplink_get_health(bench->uplink, &now);
-    return now;
-}
-
-/* Runs the loop until CONDITION (which sees `bench`) holds; false when the deadline passes. */
-#define UNTIL(bench, condition)                                                                    \
-    __extension__({                                                                                \
-        int64_t until_ns_ = clock_mono_ns() + DEADLINE_MS * CLOCK_NS_PER_MS;                       \
-        while (!(condition) && clock_mono_ns() < until_ns_)                                        \
-            (void)sd_event_run((bench)->loop, 20000);                                              \
-        (condition);                                                                               \
-    })
-
 /* --- sessions --------------------------------------------------------------------------------- */
 
 static void test_publish(void)
@@ -184,25 +34,56 @@ static void test_publish(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 1), -ENOTCONN);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 1), -ENOTCONN);
     CU_ASSERT_EQUAL(bench.ups, 0); /* nothing happens within uplink_start() */
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(publish(&bench, "plant/a", "hello", 5, true, 77), 0);
-    CU_ASSERT_EQUAL(publish(&bench, "plant/b", "untold", 6, true, 0), 0);
-    CU_ASSERT_EQUAL(health(&bench).in_flight, 2);
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).acknowledged == 2));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "plant/a", "hello", 5, true, 77), 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "plant/b", "untold", 6, true, 0), 0);
+    CU_ASSERT_EQUAL(bench_health(&bench).in_flight, 2);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).acknowledged == 2));
     CU_ASSERT_EQUAL(bench.n_acknowledged, 1); /* nobody wants to know about tag 0 */
     CU_ASSERT_EQUAL(bench.acknowledged[0], 77);
-    CU_ASSERT_EQUAL(health(&bench).in_flight, 0);
-    CU_ASSERT_EQUAL(health(&bench).published, 2);
-    CU_ASSERT_EQUAL(health(&bench).phase, UPLINK_UP);
-    TEST_TEXT_EQUAL(health(&bench).server, bench.servers[0]);
-    TEST_TEXT_EQUAL(health(&bench).reason, "");
+    CU_ASSERT_EQUAL(bench_health(&bench).in_flight, 0);
+    CU_ASSERT_EQUAL(bench_health(&bench).published, 2);
+    CU_ASSERT_EQUAL(bench_health(&bench).phase, UPLINK_UP);
+    TEST_TEXT_EQUAL(bench_health(&bench).server, bench.servers[0]);
+    TEST_TEXT_EQUAL(bench_health(&bench).reason, "");
     broker_listen(&broker, "plant/a", 10000, &seen);
     TEST_TEXT_EQUAL(strbuf_text(&seen), "1 plant/a hello");
-    CU_ASSERT_EQUAL(publish(&bench, "bad\xff", "x", 1, false, 1), -EINVAL);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "bad\xff", "x", 1, false, 1), -EINVAL);
     bench_stop(&bench);
     CU_ASSERT_EQUAL(bench.downs, 0); /* a stop is no loss */
+    broker_kill(&broker);
+}
+
+/* At QoS 0 a message is done when it is written: nothing answers it. */
+static void test_unacknowledged(void)
+{
+    struct broker broker;
+    struct bench bench;
+    struct strbuf seen CLEANUP(strbuf_free) = STRBUF_EMPTY;
+    struct mqtt_message message = {
+        .topic = "plant/a", .payload = "one", .length = 3, .retained = true};
+    broker_start(&broker, &(struct broker_options){0});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", broker.port, NULL);
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    for (uint64_t tag = 1; tag <= 8; tag++)
+        CU_ASSERT_EQUAL(uplink_publish(bench.uplink, &message, tag), 0);
+    CU_ASSERT_EQUAL(uplink_publish(bench.uplink, &message, 9), -EAGAIN);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 8));
+    for (uint64_t tag = 1; tag <= 8; tag++)
+        CU_ASSERT_EQUAL(bench.acknowledged[tag - 1], tag);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "plant/b", "two", 3, false, 10), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 9)); /* and none of them twice */
+    CU_ASSERT_EQUAL(bench.acknowledged[8], 10);
+    CU_ASSERT_EQUAL(bench_health(&bench).in_flight, 0);
+    broker_listen(&broker, "plant/a", 10000, &seen);
+    TEST_TEXT_EQUAL(strbuf_text(&seen), "1 plant/a one");
+    message.qos = 2;
+    CU_ASSERT_EQUAL(uplink_publish(bench.uplink, &message, 11), -EINVAL);
+    bench_stop(&bench);
     broker_kill(&broker);
 }
 
@@ -215,22 +96,22 @@ static void test_window(void)
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
     CU_ASSERT_EQUAL(uplink_room(bench.uplink), 0);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
     CU_ASSERT_EQUAL(uplink_room(bench.uplink), 8);
     broker_pause(&broker);
     for (uint64_t tag = 1; tag <= 8; tag++)
-        CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, tag), 0);
+        CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, tag), 0);
     CU_ASSERT_EQUAL(uplink_room(bench.uplink), 0);
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 9), -EAGAIN);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 9), -EAGAIN);
     for (size_t i = 0; i < UPLINK_SPARE; i++) /* a status still finds room */
-        CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 0), 0);
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 0), -EAGAIN);
+        CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 0), 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 0), -EAGAIN);
     broker_continue(&broker);
-    CU_ASSERT_TRUE(UNTIL(&bench, uplink_room(bench.uplink) > 0));
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 8));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, uplink_room(bench.uplink) > 0));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 8));
     for (uint64_t tag = 1; tag <= 8; tag++)
         CU_ASSERT_EQUAL(bench.acknowledged[tag - 1], tag);
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 9), 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 9), 0);
     bench_stop(&bench); /* waits for the last one */
     CU_ASSERT_EQUAL(bench.n_acknowledged, 9);
     broker_kill(&broker);
@@ -246,19 +127,19 @@ static void test_received(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, topic);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1 && bench.messages == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1 && bench.messages == 1));
     TEST_TEXT_EQUAL(bench.topic, topic);
     TEST_TEXT_EQUAL(bench.payload, "stored");
     CU_ASSERT_TRUE(bench.retained);
     broker_publish(&broker, topic, "fresh", false);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.messages == 2));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.messages == 2));
     TEST_TEXT_EQUAL(bench.payload, "fresh");
     CU_ASSERT_FALSE(bench.retained);
     char *large = memory_zeroed(100000, 1);
     memset(large, 'x', 99999);
-    CU_ASSERT_EQUAL(publish(&bench, topic, large, 99999, false, 1), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.messages == 3)); /* what we send comes back to us */
-    CU_ASSERT_EQUAL(bench.length, 65536);               /* cut */
+    CU_ASSERT_EQUAL(bench_publish(&bench, topic, large, 99999, false, 1), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.messages == 3)); /* what we send comes back to us */
+    CU_ASSERT_EQUAL(bench.length, 65536);                     /* cut */
     free(large);
     bench_stop(&bench);
     broker_kill(&broker);
@@ -273,11 +154,11 @@ static void test_flood(void)
     bench.config.window = 200;
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, "echo");
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
     for (uint64_t tag = 1; tag <= 200; tag++)
-        CU_ASSERT_EQUAL(publish(&bench, "echo", "x", 1, false, tag), 0);
-    clock_sleep_until(clock_mono_ns() + 300 * CLOCK_NS_PER_MS); /* the loop does not run */
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 200)); /* none of these is lost */
+        CU_ASSERT_EQUAL(bench_publish(&bench, "echo", "x", 1, false, tag), 0);
+    clock_sleep_until(clock_mono_ns() + 300 * CLOCK_NS_PER_MS);       /* the loop does not run */
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 200)); /* none of these is lost */
     CU_ASSERT_TRUE(bench.messages >= 32);
     CU_ASSERT_EQUAL(bench.downs, 0);
     bench_stop(&bench);
@@ -297,11 +178,12 @@ static void unverified(const struct tls_server_options *options, const char *why
     CU_ASSERT_EQUAL(chmod(bench.config.password_file, 0600), 0);
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, why);
-    TEST_TEXT_EQUAL(health(&bench).reason, bench.reason);
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2)); /* not by trying again either */
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.failures >= 2));
+    TEST_TEXT_EQUAL(bench_health(&bench).reason, bench.reason);
+    CU_ASSERT_TRUE(
+        BENCH_UNTIL(&bench, bench_health(&bench).failures >= 2)); /* not by trying again either */
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.failures >= 2));
     bench_stop(&bench);
     CU_ASSERT_TRUE(tls_server_connections(server) >= 2);
     CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
@@ -331,8 +213,8 @@ static void test_verified(void)
     bench.config.connect_timeout_s = 1;
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, tls_server_bytes(server) > 0));
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, tls_server_bytes(server) > 0));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "TLS works, but the MQTT login got no answer");
     bench_stop(&bench);
     tls_server_stop(server);
@@ -346,19 +228,12 @@ static void test_address(void)
     bench_init(&bench);
     bench_server(&bench, "127.0.0.1", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     bench_stop(&bench);
     broker_kill(&broker);
 }
 
 /* --- why not ---------------------------------------------------------------------------------- */
-
-static void write_secret(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    if (!file || fputs(text, file) < 0 || fclose(file) != 0 || chmod(path, 0600) < 0)
-        abort();
-}
 
 static void test_login(void)
 {
@@ -366,22 +241,22 @@ static void test_login(void)
     struct broker broker;
     struct bench bench;
     (void)snprintf(password, sizeof(password), "%s", test_path("password"));
-    write_secret(password, "wrong\n");
+    bench_write_secret(password, "wrong\n");
     broker_start(&broker, &(struct broker_options){.login = "gw-0042:right"});
     bench_init(&bench);
     bench.config.username = "gw-0042";
     bench.config.password_file = password;
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).failures >= 2));
     CU_ASSERT_EQUAL(bench.downs, 1);
     TEST_CONTAINS(bench.reason, "bad user name or password (the broker refused the login)");
-    write_secret(password, "right\n"); /* read anew at each attempt */
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    bench_write_secret(password, "right\n"); /* read anew at each attempt */
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     CU_ASSERT_EQUAL(chmod(password, 0644), 0);
     broker_kill(&broker);
-    CU_ASSERT_TRUE(UNTIL(&bench, strstr(health(&bench).reason, "chmod o=") != NULL));
-    TEST_CONTAINS(health(&bench).reason, password);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, strstr(bench_health(&bench).reason, "chmod o=") != NULL));
+    TEST_CONTAINS(bench_health(&bench).reason, password);
     bench_stop(&bench);
 }
 
@@ -394,7 +269,7 @@ static void test_one_login(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures == 2));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).failures == 2));
     CU_ASSERT_EQUAL(tls_server_logins(server), 2);
     CU_ASSERT_EQUAL(tls_server_connections(server), 2); /* and nothing to probe */
     bench_stop(&bench);
@@ -409,7 +284,7 @@ static void test_client_certificate(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "the server refuses the client certificate");
     TEST_CONTAINS(bench.reason, "none is configured");
     bench_stop(&bench);
@@ -419,7 +294,7 @@ static void test_client_certificate(void)
     bench.config.certificate = (char *)pki_path("client-unknown.pem");
     bench.config.key = (char *)pki_path("client-unknown.key");
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "the server refuses the client certificate");
     bench_stop(&bench);
 
@@ -428,20 +303,20 @@ static void test_client_certificate(void)
     bench.config.certificate = (char *)pki_path("client.pem");
     bench.config.key = (char *)pki_path("client-locked.key");
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "is encrypted: give its password with key_password_file");
     bench_stop(&bench);
 
     char password[600];
     (void)snprintf(password, sizeof(password), "%s", test_path("key-password"));
-    write_secret(password, "sesame\n");
+    bench_write_secret(password, "sesame\n");
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench.config.certificate = (char *)pki_path("client.pem");
     bench.config.key = (char *)pki_path("client-locked.key");
     bench.config.key_password_file = password;
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     bench_stop(&bench);
     broker_kill(&broker);
 }
@@ -449,9 +324,9 @@ static void test_client_certificate(void)
 static void fails_with(struct bench *bench, const char *why)
 {
     bench_start(bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(bench, bench->downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(bench, bench->downs == 1));
     TEST_CONTAINS(bench->reason, why);
-    CU_ASSERT_TRUE(UNTIL(bench, health(bench).phase == UPLINK_WAITING));
+    CU_ASSERT_TRUE(BENCH_UNTIL(bench, bench_health(bench).phase == UPLINK_WAITING));
     bench_stop(bench);
 }
 
@@ -486,7 +361,7 @@ static void test_stalled(void)
     bench.config.connect_timeout_s = 1;
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, tls_server_connections(server) == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, tls_server_connections(server) == 1));
     CU_ASSERT_FALSE(uplink_stop(bench.uplink, 50)); /* an attempt cannot be called off */
     bench_stop(&bench);                             /* but it ends */
     CU_ASSERT_EQUAL(bench.downs, 0);
@@ -506,10 +381,10 @@ static void test_denied_subscription(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, "secret/command");
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "refused the subscription to secret/command");
     TEST_CONTAINS(bench.reason, "ACL");
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2)); /* it is tried again */
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).failures >= 2)); /* it is tried again */
     CU_ASSERT_EQUAL(bench.ups, 0);
     bench_stop(&bench);
     tls_server_stop(server);
@@ -525,9 +400,66 @@ static void test_denied_subscription_that_is_no_need(void)
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_subscribe(&bench, "secret/command", 1, true);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(health(&bench).failures, 0);
-    CU_ASSERT_EQUAL(publish(&bench, "a/data", "1", 1, false, 7), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_health(&bench).failures, 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "a/data", "1", 1, false, 7), 0);
+    bench_stop(&bench);
+    tls_server_stop(server);
+}
+
+static void test_unanswered_subscription(void)
+{
+    struct bench bench;
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT_DEAF});
+    bench_init(&bench);
+    bench.config.ack_timeout_s = 1;
+    bench_server(&bench, "localhost", tls_server_port(server), NULL);
+    bench_start(&bench, "command");
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
+    TEST_CONTAINS(bench.reason, "the broker does not answer the subscription");
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, tls_server_logins(server) >= 2)); /* it is tried again */
+    CU_ASSERT_EQUAL(bench.ups, 0);
+    bench_stop(&bench);
+    tls_server_stop(server);
+}
+
+/* The session is up after the last one; each has a QoS and a refusal of its own. */
+static void test_several_subscriptions(void)
+{
+    struct broker broker;
+    struct bench bench;
+    broker_start(&broker, &(struct broker_options){.access = "topic write #\ntopic read ok/#\n"});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", broker.port, NULL);
+    bench_subscribe(&bench, "ok/first", 1, false);
+    bench_subscribe(&bench, "ok/+/second", 0, true);
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    broker_publish(&broker, "ok/first", "1", false);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.messages == 1));
+    broker_publish(&broker, "ok/x/second", "2", false);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.messages == 2));
+    TEST_TEXT_EQUAL(bench.topic, "ok/x/second");
+    bench_stop(&bench);
+    broker_kill(&broker);
+}
+
+/* An optional one that is refused holds up neither those before it nor those after it. */
+static void test_several_denied(void)
+{
+    struct bench bench;
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT_DENY});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", tls_server_port(server), NULL);
+    bench_subscribe(&bench, "first", 1, true);
+    bench_subscribe(&bench, "second", 1, true);
+    bench_subscribe(&bench, "needed", 1, false);
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
+    TEST_CONTAINS(bench.reason, "refused the subscription to needed");
+    CU_ASSERT_EQUAL(bench.ups, 0);
     bench_stop(&bench);
     tls_server_stop(server);
 }
@@ -542,10 +474,10 @@ static void test_denied_message(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(publish(&bench, "denied/a", "x", 1, true, 5), 0);
-    CU_ASSERT_EQUAL(publish(&bench, "allowed/a", "y", 1, true, 6), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 2));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "denied/a", "x", 1, true, 5), 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, "allowed/a", "y", 1, true, 6), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 2));
     broker_listen(&broker, "+/a", 10000, &seen);
     TEST_TEXT_EQUAL(strbuf_text(&seen), "1 allowed/a y");
     bench_stop(&bench);
@@ -565,43 +497,24 @@ static void test_servers(void)
     bench_server(&bench, "localhost", first.port, NULL);
     bench_server(&bench, "localhost", second.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    TEST_TEXT_EQUAL(health(&bench).server, bench.servers[1]);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    TEST_TEXT_EQUAL(bench_health(&bench).server, bench.servers[1]);
     unsigned int downs = bench.downs;
     broker_kill(&first);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 2));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 2));
     CU_ASSERT_EQUAL(bench.downs, downs + 1);
     TEST_CONTAINS(bench.reason, "connection lost");
-    TEST_TEXT_EQUAL(health(&bench).server, bench.servers[2]);
-    uint64_t failures = health(&bench).failures;
+    TEST_TEXT_EQUAL(bench_health(&bench).server, bench.servers[2]);
+    uint64_t failures = bench_health(&bench).failures;
     broker_restart(&first);
     broker_kill(&second);
     broker_restart(&second);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 3));
-    TEST_TEXT_EQUAL(health(&bench).server, bench.servers[2]); /* the last good one */
-    CU_ASSERT_EQUAL(health(&bench).failures, failures);       /* was tried first */
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 3));
+    TEST_TEXT_EQUAL(bench_health(&bench).server, bench.servers[2]); /* the last good one */
+    CU_ASSERT_EQUAL(bench_health(&bench).failures, failures);       /* was tried first */
     bench_stop(&bench);
     broker_kill(&first);
     broker_kill(&second);
-}
-
-/* Calls VISIT for each descriptor of a TCP connection to PORT; returns how many there are. */
-static int each_connection(uint16_t port, void (*visit)(int descriptor))
-{
-    int found = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        struct sockaddr_in peer = {0};
-        socklen_t size = sizeof(peer);
-        int descriptor = atoi(entry->d_name);
-        if (getpeername(descriptor, (struct sockaddr *)&peer, &size) < 0 ||
-            peer.sin_family != AF_INET || ntohs(peer.sin_port) != port)
-            continue;
-        found++;
-        visit(descriptor);
-    }
-    closedir(folder);
-    return found;
 }
 
 static void cut(int descriptor)
@@ -611,7 +524,6 @@ static void cut(int descriptor)
 
 static void test_will(void)
 {
-    static const char status[] = "sallyport/plant-7/gw-0042/status";
     struct broker broker;
     struct bench bench;
     struct strbuf seen CLEANUP(strbuf_free) = STRBUF_EMPTY;
@@ -619,27 +531,66 @@ static void test_will(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(publish(&bench, status, "online", 6, true, 1), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, BENCH_STATUS, "online", 6, true, 1), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 1));
     bench_stop(&bench);
-    broker_listen(&broker, status, 10000, &seen);
+    broker_listen(&broker, BENCH_STATUS, 10000, &seen);
     CU_ASSERT_STRING_EQUAL(strbuf_text(&seen), "1 sallyport/plant-7/gw-0042/status online");
 
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench.config.reconnect_min_ms = bench.config.reconnect_max_ms = 5000;
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_TRUE(each_connection(broker.port, cut) > 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE(bench_each_connection(broker.port, cut) > 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     strbuf_reset(&seen);
     for (int i = 0; i < 50 && !strstr(strbuf_text(&seen), "offline"); i++) {
         strbuf_reset(&seen);
-        broker_listen(&broker, status, 10000, &seen);
+        broker_listen(&broker, BENCH_STATUS, 10000, &seen);
     }
-    TEST_TEXT_EQUAL(strbuf_text(&seen), "1 sallyport/plant-7/gw-0042/status " WILL);
+    TEST_TEXT_EQUAL(strbuf_text(&seen), "1 " BENCH_STATUS " " BENCH_WILL);
     bench_stop(&bench);
+    broker_kill(&broker);
+}
+
+static void check_retained(const struct broker *broker, const char *topic, const void *payload,
+                           size_t length)
+{
+    struct bench reader;
+    bench_init(&reader);
+    bench_server(&reader, "localhost", broker->port, NULL);
+    bench_start(&reader, topic);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&reader, reader.messages == 1));
+    CU_ASSERT_EQUAL(reader.length, length);
+    CU_ASSERT_EQUAL(memcmp(reader.payload, payload, length), 0);
+    bench_stop(&reader);
+}
+
+/* Any bytes, and others at each attempt, such as a number of the session. */
+static void test_will_of_each_attempt(void)
+{
+    static const char first[] = "\xff\0\1", second[] = "\xff\0\2";
+    struct broker broker;
+    struct bench bench;
+    broker_start(&broker, &(struct broker_options){0});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", broker.port, NULL);
+    bench.opening.will = (struct mqtt_message){
+        .topic = "death/1", .payload = first, .length = 3, .qos = 1, .retained = true};
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    bench.opening.will = (struct mqtt_message){
+        .topic = "death/2", .payload = second, .length = 3, .qos = 0, .retained = true};
+    CU_ASSERT_TRUE(bench_each_connection(broker.port, cut) > 0);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 2));
+    CU_ASSERT_TRUE(bench_each_connection(broker.port, cut) > 0);
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 3));
+    CU_ASSERT_EQUAL(bench.opens, 3);
+    bench_stop(&bench);
+    check_retained(&broker, "death/1", first, 3);
+    check_retained(&broker, "death/2", second, 3);
     broker_kill(&broker);
 }
 
@@ -655,15 +606,15 @@ static void test_will_of_broken_session(void)
     bench.config.ack_timeout_s = 1;
     bench.config.reconnect_min_ms = bench.config.reconnect_max_ms = 60000;
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
     broker_pause(&broker);
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 1), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 1), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "no acknowledgement for 1 s");
-    CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).phase == UPLINK_WAITING));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).phase == UPLINK_WAITING));
     broker_continue(&broker);
     broker_listen(&broker, "sallyport/+/+/status", 10000, &seen);
-    TEST_CONTAINS(strbuf_text(&seen), WILL);
+    TEST_CONTAINS(strbuf_text(&seen), BENCH_WILL);
     bench_stop(&bench);
     broker_kill(&broker);
 }
@@ -671,7 +622,6 @@ static void test_will_of_broken_session(void)
 /* A status that is published last, with a full window, still arrives before the farewell. */
 static void test_farewell(void)
 {
-    static const char status[] = "sallyport/plant-7/gw-0042/status";
     struct broker broker;
     struct bench bench;
     struct strbuf seen CLEANUP(strbuf_free) = STRBUF_EMPTY;
@@ -679,13 +629,13 @@ static void test_farewell(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
     for (uint64_t tag = 1; uplink_room(bench.uplink) > 0; tag++)
-        CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, tag), 0);
-    CU_ASSERT_EQUAL(publish(&bench, status, "goodbye", 7, true, 0), 0);
+        CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, tag), 0);
+    CU_ASSERT_EQUAL(bench_publish(&bench, BENCH_STATUS, "goodbye", 7, true, 0), 0);
     bench_stop(&bench);
     CU_ASSERT_EQUAL(bench.n_acknowledged, 8);
-    broker_listen(&broker, status, 10000, &seen);
+    broker_listen(&broker, BENCH_STATUS, 10000, &seen);
     TEST_TEXT_EQUAL(strbuf_text(&seen), "1 sallyport/plant-7/gw-0042/status goodbye");
     broker_kill(&broker);
 }
@@ -699,14 +649,14 @@ static void test_acknowledgement_deadline(void)
     bench.config.ack_timeout_s = 1;
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, "command");
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 9), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 9), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
     TEST_CONTAINS(bench.reason, "no acknowledgement for 1 s");
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 9), -ENOTCONN);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 2));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 9), -ENOTCONN);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 2));
     CU_ASSERT_EQUAL(bench.n_acknowledged, 0);
-    CU_ASSERT_EQUAL(health(&bench).in_flight, 0); /* forgotten with its session */
+    CU_ASSERT_EQUAL(bench_health(&bench).in_flight, 0); /* forgotten with its session */
     bench_stop(&bench);
     CU_ASSERT_EQUAL(tls_server_publishes(server), 1);
     tls_server_stop(server);
@@ -735,10 +685,11 @@ static void test_socket(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(each_connection(broker.port, check_options), 2); /* Paho's, and our copy */
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_each_connection(broker.port, check_options),
+                    2); /* Paho's, and our copy */
     bench_stop(&bench);
-    CU_ASSERT_EQUAL(each_connection(broker.port, check_options), 0);
+    CU_ASSERT_EQUAL(bench_each_connection(broker.port, check_options), 0);
     broker_kill(&broker);
 }
 
@@ -755,7 +706,7 @@ static void test_environment(void)
     bench_init(&bench);
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     CU_ASSERT_EQUAL(bench.downs, 0);
     bench_stop(&bench);
     broker_kill(&broker);
@@ -775,17 +726,17 @@ static void through_proxy(const char *host, const char *certificate, const char 
     bench_server(&bench, host, 8883, NULL); /* only the proxy could resolve it */
     bench_start(&bench, "command");
     if (why) {
-        CU_ASSERT_TRUE(UNTIL(&bench, bench.downs == 1));
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.downs == 1));
         TEST_CONTAINS(bench.reason, why);
-        CU_ASSERT_TRUE(UNTIL(&bench, health(&bench).failures >= 2));
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).failures >= 2));
         CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
     } else {
-        CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
-        CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 3), 0);
-        CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 1));
-        CU_ASSERT_EQUAL(each_connection(connect_proxy_port(proxy), check_options), 2);
-        CU_ASSERT_TRUE(each_connection(connect_proxy_port(proxy), cut) > 0);
-        CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 2)); /* through the proxy again */
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
+        CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 3), 0);
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 1));
+        CU_ASSERT_EQUAL(bench_each_connection(connect_proxy_port(proxy), check_options), 2);
+        CU_ASSERT_TRUE(bench_each_connection(connect_proxy_port(proxy), cut) > 0);
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 2)); /* through the proxy again */
     }
     bench_stop(&bench);
     connect_proxy_stop(proxy);
@@ -813,14 +764,15 @@ static void test_websocket(void)
     bench_server(&bench, "localhost", tls_server_port(web), "/mqtt");
     bench_server(&bench, "localhost", tls_server_port(plain), NULL);
     bench_start(&bench, "command");
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 3), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 3), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 1));
     CU_ASSERT_EQUAL(tls_server_publishes(web), 1);
     tls_server_stop(web);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 2)); /* the other kind of server, without frames */
-    CU_ASSERT_EQUAL(publish(&bench, "t", "x", 1, false, 4), 0);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.n_acknowledged == 2));
+    CU_ASSERT_TRUE(
+        BENCH_UNTIL(&bench, bench.ups == 2)); /* the other kind of server, without frames */
+    CU_ASSERT_EQUAL(bench_publish(&bench, "t", "x", 1, false, 4), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.n_acknowledged == 2));
     CU_ASSERT_EQUAL(tls_server_publishes(plain), 1);
     bench_stop(&bench);
     tls_server_stop(plain);
@@ -846,7 +798,7 @@ static void test_alpn(void)
     bench.config.alpn = "mqtt";
     bench_server(&bench, "localhost", tls_server_port(server), NULL);
     bench_start(&bench, NULL);
-    CU_ASSERT_TRUE(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     bench_stop(&bench);
     bench_init(&bench);
     bench.config.alpn = "other";
@@ -862,8 +814,7 @@ static void refused(struct bench *bench)
     CU_ASSERT_EQUAL(uplink_new(&bench->config, &callbacks, bench->loop, &bench->uplink), -EINVAL);
     CU_ASSERT_PTR_NULL(bench->uplink);
     sd_event_unref(bench->loop);
-    for (size_t i = 0; i < bench->config.servers.length; i++)
-        free(bench->servers[i]);
+    bench_free_servers(bench);
 }
 
 static void test_settings(void)
@@ -894,34 +845,15 @@ static void test_settings(void)
 
 /* --- soak ------------------------------------------------------------------------------------- */
 
-static long resident_kib(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1 || fclose(file) != 0)
-        abort();
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
-static int descriptors(void)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
-
 static void reconnect(struct bench *bench, uint16_t port, unsigned int times)
 {
     for (unsigned int i = 0; i < times; i++) {
         unsigned int ups = bench->ups;
         uint64_t acknowledged = bench->n_acknowledged;
-        CU_ASSERT_EQUAL_FATAL(publish(bench, "t", "x", 1, false, 1), 0);
-        CU_ASSERT_TRUE_FATAL(UNTIL(bench, bench->n_acknowledged > acknowledged));
-        CU_ASSERT_TRUE_FATAL(each_connection(port, cut) > 0);
-        CU_ASSERT_TRUE_FATAL(UNTIL(bench, bench->ups == ups + 1));
+        CU_ASSERT_EQUAL_FATAL(bench_publish(bench, "t", "x", 1, false, 1), 0);
+        CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(bench, bench->n_acknowledged > acknowledged));
+        CU_ASSERT_TRUE_FATAL(bench_each_connection(port, cut) > 0);
+        CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(bench, bench->ups == ups + 1));
     }
 }
 
@@ -937,16 +869,16 @@ static void test_soak(void)
     bench.config.reconnect_max_ms = 100;
     bench_server(&bench, "localhost", broker.port, NULL);
     bench_start(&bench, "command");
-    CU_ASSERT_TRUE_FATAL(UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_TRUE_FATAL(BENCH_UNTIL(&bench, bench.ups == 1));
     reconnect(&bench, broker.port, 5);
-    int descriptors_before = descriptors();
-    long before_kib = resident_kib();
+    int descriptors_before = bench_descriptors();
+    long before_kib = bench_resident_kib();
     reconnect(&bench, broker.port, times);
-    printf("%u reconnects: %+ld KiB, %+d descriptors ...", times, resident_kib() - before_kib,
-           descriptors() - descriptors_before);
-    CU_ASSERT_EQUAL(descriptors(), descriptors_before);
+    printf("%u reconnects: %+ld KiB, %+d descriptors ...", times, bench_resident_kib() - before_kib,
+           bench_descriptors() - descriptors_before);
+    CU_ASSERT_EQUAL(bench_descriptors(), descriptors_before);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    CU_ASSERT_TRUE(resident_kib() - before_kib < 2048);
+    CU_ASSERT_TRUE(bench_resident_kib() - before_kib < 2048);
 #endif
     CU_ASSERT_EQUAL(bench.downs, 5 + times);
     bench_stop(&bench);
@@ -954,6 +886,7 @@ static void test_soak(void)
 }
 
 TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", test_publish},
+          {"at QoS 0 a message is done when it is written", test_unacknowledged},
           {"a full window refuses until there is room", test_window},
           {"commands arrive, and stored ones are told apart", test_received},
           {"a flood of messages costs no acknowledgement", test_flood},
@@ -968,9 +901,13 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
           {"a refused subscription is a failure", test_denied_subscription},
           {"a refused subscription is no failure where data matters more",
            test_denied_subscription_that_is_no_need},
+          {"a subscription that is not answered is a failure", test_unanswered_subscription},
+          {"several subscriptions", test_several_subscriptions},
+          {"several subscriptions, some refused", test_several_denied},
           {"a denied message is acknowledged all the same", test_denied_message},
           {"the next server when one dies, the last good one first", test_servers},
           {"the will speaks at an abrupt end only", test_will},
+          {"a will of any bytes, another one at each attempt", test_will_of_each_attempt},
           {"the will speaks for a session that is given up", test_will_of_broken_session},
           {"a clean stop waits for what is in flight", test_farewell},
           {"a broker that does not acknowledge loses the session", test_acknowledgement_deadline},

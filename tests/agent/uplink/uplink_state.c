@@ -77,7 +77,7 @@ enum {
 #define CLSE UPLINK_CLOSING
 #define CHAN UPLINK_CHANGING
 static const int expected[UPLINK_PHASES][UPLINK_INPUTS] = {
-            /* START TIMER LOGIN CONNE FAILD LOST  BROKN LASTD REFUS DRAIN CLOSD CHANG CHGED STOP */
+            /* START TIMER LOGIN CONN  FAIL  LOST  BRKN  LASTD REFUS DRAIN CLOSD CHANG CHGED STOP */
     [IDLE] = { WAIT, NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   IDLE },
     [WAIT] = { NO,   CONN, NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   NO,   REST, NO,   REST },
     [CONN] = { NO,   OVER, MORE, OPEN, REST, REST, NO,   NO,   NO,   NO,   NO,   CONN, NO,   CONN },
