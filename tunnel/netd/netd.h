@@ -33,6 +33,7 @@ struct netd {
     struct netd_server *server;
     struct command_gate *gate; /* NULL without a tunnel */
     sd_event_source *gate_timer;
+    bool awaits_hub;                    /* the signed command that is looked at opens a session */
     char signed_id[SESSION_NAME_BYTES]; /* of the signed command whose answer comes later */
     sd_event *loop;
 };

@@ -29,6 +29,7 @@ static enum refusal act(void *context, const struct command *command, const char
                                                     .id = command->id};
     switch (command->action) {
     case COMMAND_OPEN:
+        netd->awaits_hub = true;
         return session_control_open(netd->session_control, &request, &text);
     case COMMAND_EXTEND:
         return session_control_extend(netd->session_control, command->ttl_s, &asker,
@@ -119,6 +120,7 @@ enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_
                                             .is_retained = body->is_retained,
                                             .is_cut = body->is_cut};
     (void)peer;
+    netd->awaits_hub = false;
     if (!netd->gate) { /* a gateway without a tunnel has no service */
         reply->header.result = REFUSAL_UNKNOWN_SERVICE;
         return NETD_SERVER_ANSWER_NOW;
@@ -127,7 +129,7 @@ enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_
     arm(netd);
     reply->header.result = (int32_t)answer.refusal;
     netd_answer_signed(netd, answer.id, reply);
-    if (answer.refusal != REFUSAL_NONE || answer.action != COMMAND_OPEN ||
+    if (answer.refusal != REFUSAL_NONE || !netd->awaits_hub ||
         session_control_is_waiting(netd->session_control))
         return NETD_SERVER_ANSWER_NOW;
     memcpy(netd->signed_id, answer.id, sizeof(answer.id));
