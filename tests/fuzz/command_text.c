@@ -22,10 +22,10 @@ static void check(const struct command *command, const char *text, size_t length
     must(strlen(command->challenge) == 64 && strlen(command->id) > 0);
     must(strchr(command->gateway, '/') && !strpbrk(command->gateway, "+#\n "));
     must(command->n_services <= SESSION_MAX_SERVICES && command->ttl_s >= 0);
-    must((command->n_services > 0) == (command->action == COMMAND_OPEN));
+    must((command->n_services > 0) == command_has(command->action, COMMAND_SERVICE));
     for (size_t i = 0; i < command->n_services; i++)
         must(command->services[i][0] && !strpbrk(command->services[i], ", \n*/"));
-    must((command->reason[0] != '\0') == (command->action != COMMAND_CLOSE));
+    must((command->reason[0] != '\0') == command_has(command->action, COMMAND_REASON));
     must(!strpbrk(command->reason, "\n\r\x1b"));
     command_print(command, &again);
     if (command->ttl_s < COMMAND_MAX_TTL_S)

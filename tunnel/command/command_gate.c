@@ -80,7 +80,7 @@ static void journal_refusal(struct command_gate *gate, const struct attempt *att
     event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
     if (attempt->is_read) {
         event_add_text(&line, MEMBER_ID, attempt->command.id);
-        event_add_text(&line, MEMBER_ACTION, command_action_names[attempt->command.action]);
+        event_add_text(&line, MEMBER_ACTION, command_kinds[attempt->command.action].name);
     }
     event_add_text(&line, MEMBER_BY, attempt->is_verified ? attempt->signature.signer : "unknown");
     event_add_text(&line, MEMBER_REASON, refusal_names[refusal]);
@@ -268,7 +268,7 @@ static enum refusal check_challenge(struct command_gate *gate, struct attempt *a
 static enum refusal check_ttl(struct command_gate *gate, struct attempt *attempt)
 {
     int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
-    if (attempt->command.action == COMMAND_CLOSE || (ttl_s >= 1 && ttl_s <= max_ttl_s))
+    if (!command_has(attempt->command.action, COMMAND_TTL) || (ttl_s >= 1 && ttl_s <= max_ttl_s))
         return REFUSAL_NONE;
     event_add_number(&attempt->detail, MEMBER_TTL_S, ttl_s);
     event_add_number(&attempt->detail, MEMBER_MAX_TTL_S, max_ttl_s);
@@ -296,7 +296,7 @@ static enum refusal use_up(struct command_gate *gate, struct attempt *attempt)
 {
     const struct command *command = &attempt->command;
     int problem = used_commands_add(gate->used, command->id, command->challenge);
-    if (problem == 0 || command->action == COMMAND_CLOSE)
+    if (problem == 0 || command_kinds[command->action].role == COMMAND_NARROWS)
         return REFUSAL_NONE;
     const char *why = used_commands_problem(gate->used);
     log_error("gate", "the list of used commands cannot be written: %s; nothing is opened",
@@ -341,8 +341,7 @@ void command_gate_command(struct command_gate *gate, const struct command_messag
     attempt.split = command_split(message->text, message->length, &attempt.parts);
     for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)
         refusal = checks[i](gate, &attempt);
-    *ret_answer =
-        (struct command_gate_answer){.refusal = refusal, .action = attempt.command.action};
+    *ret_answer = (struct command_gate_answer){.refusal = refusal};
     find_id(&attempt, ret_answer->id);
     if (is_shut(gate, now_ms)) {
         turn_away(gate, now_ms);

@@ -53,7 +53,6 @@ const char *command_gate_challenge(const struct command_gate *gate);
 
 struct command_gate_answer {
     enum refusal refusal;
-    enum command_action action;  /* valid with REFUSAL_NONE */
     char id[SESSION_NAME_BYTES]; /* "" when the text cannot be read */
 };
 

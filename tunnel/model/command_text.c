@@ -19,8 +19,23 @@
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
-const char *const command_action_names[] = {
-    [COMMAND_OPEN] = "open", [COMMAND_EXTEND] = "extend", [COMMAND_CLOSE] = "close"};
+const struct command_kind command_kinds[] = {
+    [COMMAND_OPEN] = {"open", COMMAND_SERVICE | COMMAND_TTL | COMMAND_REASON, COMMAND_WIDENS},
+    [COMMAND_EXTEND] = {"extend", COMMAND_TTL | COMMAND_REASON, COMMAND_WIDENS},
+    [COMMAND_CLOSE] = {"close", 0, COMMAND_NARROWS},
+};
+
+bool command_find_action(const char *name, size_t length, enum command_action *ret_action)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(command_kinds); i++) {
+        if (strlen(command_kinds[i].name) == length &&
+            memcmp(command_kinds[i].name, name, length) == 0) {
+            *ret_action = (enum command_action)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* ---- The two parts ---- */
 
@@ -121,14 +136,7 @@ static bool read_id(const char *value, size_t length, struct command *command)
 
 static bool read_action(const char *value, size_t length, struct command *command)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(command_action_names); i++) {
-        if (strlen(command_action_names[i]) == length &&
-            memcmp(command_action_names[i], value, length) == 0) {
-            command->action = (enum command_action)i;
-            return true;
-        }
-    }
-    return false;
+    return command_find_action(value, length, &command->action);
 }
 
 static bool read_services(const char *value, size_t length, struct command *command)
@@ -177,24 +185,41 @@ static bool read_reason(const char *value, size_t length, struct command *comman
 
 /* ---- The lines ---- */
 
-#define ON_OPEN (1u << COMMAND_OPEN)
-#define ON_EXTEND (1u << COMMAND_EXTEND)
-#define ALWAYS (ON_OPEN | ON_EXTEND | 1u << COMMAND_CLOSE)
-
-static const struct line {
+struct line {
     const char *key; /* with its colon and space */
     reader *read;
-    unsigned actions; /* with which of them it stands there */
-} lines[] = {
-    {"sallyport-command: ", read_version, ALWAYS},
-    {"gateway: ", read_gateway, ALWAYS},
-    {"challenge: ", read_challenge, ALWAYS},
-    {"id: ", read_id, ALWAYS},
-    {"action: ", read_action, ALWAYS}, /* those above it stand with every action */
-    {"service: ", read_services, ON_OPEN},
-    {"ttl: ", read_ttl, ON_OPEN | ON_EXTEND},
-    {"reason: ", read_reason, ON_OPEN | ON_EXTEND},
+    enum command_field field; /* which it is; of `head`: 0 */
 };
+
+/* What every command begins with. */
+static const struct line head[] = {
+    {"sallyport-command: ", read_version, 0},
+    {"gateway: ", read_gateway, 0},
+    {"challenge: ", read_challenge, 0},
+    {"id: ", read_id, 0},
+    {"action: ", read_action, 0},
+};
+
+/* What follows when the action has it. */
+static const struct line fields[] = {
+    {"service: ", read_services, COMMAND_SERVICE},
+    {"ttl: ", read_ttl, COMMAND_TTL},
+    {"reason: ", read_reason, COMMAND_REASON},
+};
+
+/* Reads one line at *AT, and goes past it. */
+static bool read_line(const struct line *line, const char **at, const char *end,
+                      struct command *command)
+{
+    size_t key = strlen(line->key);
+    if ((size_t)(end - *at) <= key || memcmp(*at, line->key, key) != 0)
+        return false;
+    const char *value = *at + key, *newline = memchr(value, '\n', (size_t)(end - value));
+    if (!newline || !line->read(value, (size_t)(newline - value), command))
+        return false;
+    *at = newline + 1;
+    return true;
+}
 
 int command_parse(const char *text, size_t length, struct command *ret_command)
 {
@@ -202,17 +227,14 @@ int command_parse(const char *text, size_t length, struct command *ret_command)
     const char *at = text, *end = text + length;
     if (length > COMMAND_TEXT_BYTES)
         return -EBADMSG;
-    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
-        if (!(lines[i].actions & 1u << command.action))
-            continue;
-        size_t key = strlen(lines[i].key);
-        if ((size_t)(end - at) <= key || memcmp(at, lines[i].key, key) != 0)
+    for (size_t i = 0; i < ARRAY_LENGTH(head); i++) {
+        if (!read_line(&head[i], &at, end, &command))
             return -EBADMSG;
-        at += key;
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline || !lines[i].read(at, (size_t)(newline - at), &command))
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(fields); i++) {
+        if (command_has(command.action, fields[i].field) &&
+            !read_line(&fields[i], &at, end, &command))
             return -EBADMSG;
-        at = newline + 1;
     }
     if (at != end)
         return -EBADMSG;
@@ -224,11 +246,13 @@ void command_print(const struct command *command, struct strbuf *out)
 {
     strbuf_addf(out, "sallyport-command: 1\ngateway: %s\nchallenge: %s\nid: %s\naction: %s\n",
                 command->gateway, command->challenge, command->id,
-                command_action_names[command->action]);
+                command_kinds[command->action].name);
     for (size_t i = 0; i < command->n_services; i++)
         strbuf_addf(out, "%s%s", i ? "," : "service: ", command->services[i]);
     if (command->n_services)
         strbuf_add_char(out, '\n');
-    if (command->action != COMMAND_CLOSE)
-        strbuf_addf(out, "ttl: %" PRId64 "\nreason: %s\n", command->ttl_s, command->reason);
+    if (command_has(command->action, COMMAND_TTL))
+        strbuf_addf(out, "ttl: %" PRId64 "\n", command->ttl_s);
+    if (command_has(command->action, COMMAND_REASON))
+        strbuf_addf(out, "reason: %s\n", command->reason);
 }

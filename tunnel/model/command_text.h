@@ -21,6 +21,7 @@
 #include "agent/base/strbuf.h"
 #include "tunnel/model/session.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,19 +33,49 @@ enum command_action {
     COMMAND_EXTEND,
     COMMAND_CLOSE,
 };
-extern const char *const command_action_names[]; /* "open", "extend", "close" */
+#define COMMAND_ACTION_COUNT (COMMAND_CLOSE + 1)
+
+/* The lines that may follow `action`, in this order. */
+enum command_field {
+    COMMAND_SERVICE = 1 << 0,
+    COMMAND_TTL = 1 << 1,
+    COMMAND_REASON = 1 << 2,
+};
+
+enum command_role {
+    COMMAND_WIDENS,  /* not done unless it is on disk as used */
+    COMMAND_NARROWS, /* done whatever else fails */
+};
+
+/* A new action is one row: what its text has, and what it may do. */
+struct command_kind {
+    const char *name; /* "open" */
+    unsigned fields;  /* of enum command_field; with COMMAND_TTL it has a lifetime */
+    enum command_role role;
+};
+extern const struct command_kind command_kinds[COMMAND_ACTION_COUNT];
 
 struct command {
     char gateway[132];  /* "SITE/ID"; charset and lengths are checked */
     char challenge[65]; /* hex digits */
     char id[SESSION_NAME_BYTES];
     enum command_action action;
+    /* Of the fields that its action has not: none, 0, "". */
     char services[SESSION_MAX_SERVICES]
                  [SESSION_NAME_BYTES]; /* [A-Za-z0-9_.-]; may name one twice */
-    size_t n_services;                 /* at least 1 for COMMAND_OPEN, else 0 */
-    int64_t ttl_s;                     /* 0 for COMMAND_CLOSE; may be 0 or too much for others */
-    char reason[SESSION_REASON_BYTES]; /* "" for COMMAND_CLOSE */
+    size_t n_services;                 /* at least 1 */
+    int64_t ttl_s;                     /* may be 0, or too much */
+    char reason[SESSION_REASON_BYTES];
 };
+
+/* Whether what ACTION does has FIELD. */
+static inline bool command_has(enum command_action action, enum command_field field)
+{
+    return command_kinds[action].fields & field;
+}
+
+/* Finds the action that is called NAME, of LENGTH bytes; false when there is none. */
+bool command_find_action(const char *name, size_t length, enum command_action *ret_action);
 
 /* The two parts of a message; they point into it. */
 struct command_parts {

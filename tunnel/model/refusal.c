@@ -23,3 +23,18 @@ const char *const refusal_names[] = {
     [REFUSAL_JOURNAL] = "journal-failed",
     [REFUSAL_NOT_PERMITTED] = "not-permitted",
 };
+
+const char *refusal_explain(enum refusal refusal)
+{
+    static const char *const texts[REFUSAL_COUNT] = {
+        [REFUSAL_BAD_TTL] = "the time must be at least one second, more than what is left, and "
+                            "within tunnel.max_ttl_s counted from the opening",
+        [REFUSAL_ALREADY_OPEN] = "there is a session already, or one is still being closed",
+        [REFUSAL_NOT_OPEN] = "there is no session for that",
+        [REFUSAL_TAMPERED] = "the firewall is not as it should be; look at `sallyport firewall "
+                             "status`, then run `sallyport firewall verify` on site",
+        [REFUSAL_JOURNAL] = "the journal cannot be written, so nothing was done",
+        [REFUSAL_NOT_APPROVED] = "nobody on site agreed in time",
+    };
+    return texts[refusal] ? texts[refusal] : "";
+}

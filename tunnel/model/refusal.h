@@ -30,4 +30,7 @@ enum refusal {
 #define REFUSAL_COUNT (REFUSAL_NOT_PERMITTED + 1)
 extern const char *const refusal_names[REFUSAL_COUNT]; /* "accepted", "malformed", ... */
 
+/* One sentence for a person on site; "" where there is more to say than the code tells. */
+const char *refusal_explain(enum refusal refusal);
+
 #endif

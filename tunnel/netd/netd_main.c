@@ -10,6 +10,7 @@
 #include "tunnel/model/event_text.h"
 #include "tunnel/netd/config_trial.h"
 #include "tunnel/netd/netd.h"
+#include "tunnel/netd/netd_requests.h"
 #include "tunnel/os/privilege.h"
 #include "tunnel/os/resolve.h"
 #include "tunnel/session/wireguard.h"
@@ -29,7 +30,6 @@
 #define BOOT_FILE "/var/lib/sallyport-netd/lockdown.nft"
 #define JOURNAL_FILE_BYTES (1024 * 1024)
 #define JOURNAL_FILES 16
-#define ROLLBACK_RETRY_US 1000000
 #define RENEWAL_RETRY_US 500000
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
@@ -135,62 +135,6 @@ static int lockdown(const char *boot_file)
 
 /* ---- The parts of the running netd ---- */
 
-/* What closes does not wait for the journal: it may come before that is open, while starting. */
-void netd_journal(struct netd *netd, const struct event *event)
-{
-    (void)journal_write(netd->journal, event);
-    if (netd->server)
-        netd_server_notify(netd->server);
-}
-
-/* An event that is all said by its kind. */
-static void note(struct netd *netd, enum event_kind kind)
-{
-    struct event event;
-    event_init(&event, kind, clock_wall_ms());
-    netd_journal(netd, &event);
-}
-
-static char *boot_file_of(const struct netd_config *config)
-{
-    return memory_printf("%s/lockdown.nft", config->paths.state_dir);
-}
-
-void netd_write_boot_file(const struct netd *netd)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    const struct netd_config *rules = netd->rules ? netd->rules : netd->config;
-    CLEANUP(memory_free_pointer)
-    char *path = boot_file_of(netd->config);
-    int result = firewall_write_boot_file(rules, path, &problem);
-    if (result < 0)
-        log_error("firewall",
-                  "file=%s %s %s; the next boot loads what is there, or the built-in "
-                  "rules",
-                  path, strerror(-result), strbuf_text(&problem));
-}
-
-void netd_end_trial(struct netd *netd)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    if (!netd->trial)
-        return;
-    int result = firewall_rollback(netd->firewall, &problem);
-    if (result < 0) {
-        log_error("firewall", "the rules before cannot be loaded: %s %s; tried again in a second",
-                  strerror(-result), strbuf_text(&problem));
-        if (netd->trial_ends) { /* until then the firewall goes on using those on trial */
-            (void)sd_event_source_set_time_relative(netd->trial_ends, ROLLBACK_RETRY_US);
-            (void)sd_event_source_set_enabled(netd->trial_ends, SD_EVENT_ONESHOT);
-        }
-        return;
-    }
-    egress_resolver_follow(netd->lookup, netd->rules ? netd->rules : netd->config);
-    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
-    netd->trial = netd_config_free(netd->trial);
-    note(netd, EVENT_FIREWALL_ROLLED_BACK);
-}
-
 static void on_tampered(void *context, const struct event *event)
 {
     struct netd *netd = context;
@@ -222,9 +166,18 @@ static void on_egress(void *context, const struct event *event)
 
 static void on_changed(void *context)
 {
-    struct netd *netd = context;
-    if (netd->server)
-        netd_server_notify(netd->server);
+    netd_notify(context);
+}
+
+static void on_rules_loaded(void *context, const struct netd_config *rules)
+{
+    const struct netd *netd = context;
+    egress_resolver_follow(netd->lookup, rules);
+}
+
+static void on_rolled_back(void *context)
+{
+    netd_note(context, EVENT_FIREWALL_ROLLED_BACK);
 }
 
 static void on_opened(void *context, enum refusal refusal, const char *text)
@@ -286,17 +239,16 @@ static int start_firewall(struct netd *netd, struct leftovers *ret_left)
 }
 
 /* Rules that were on trial when netd ended, or that nobody confirmed, are not taken. */
-static int settle_trial(struct netd *netd)
+static int settle_trial(struct netd_config *config, const char *config_path)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    int result = config_trial_settle(netd->config, &problem);
+    int result = config_trial_settle(config, &problem);
     if (result < 0)
         log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
     if (result > 0)
         log_warning("firewall",
                     "file=%s has rules that were tried and not confirmed; those before are loaded",
-                    netd->config_path);
-    netd->is_unconfirmed = result > 0;
+                    config_path);
     return result;
 }
 
@@ -323,14 +275,6 @@ static void note_foreign_tunnels(struct netd *netd)
     event_add_text(&event, MEMBER_INTERFACE_NAMES, names.data);
     log_warning("firewall", "event=foreign_tunnel interfaces=%s; WireGuard that is not sallyport's",
                 names.data);
-    netd_journal(netd, &event);
-}
-
-static void note_start(struct netd *netd)
-{
-    struct event event;
-    event_init(&event, EVENT_NETD_STARTED, clock_wall_ms());
-    event_add_text(&event, MEMBER_VERSION, SALLYPORT_VERSION);
     netd_journal(netd, &event);
 }
 
@@ -397,10 +341,10 @@ static int start_server(struct netd *netd)
 
 static bool is_idle(const struct netd *netd)
 {
-    struct wire_status status = {0};
+    struct session_status status = {.state = SESSION_CLOSED};
     if (netd->session_control)
         session_control_get_status(netd->session_control, &status);
-    return status.session_state == SESSION_CLOSED && !netd->trial;
+    return status.state == SESSION_CLOSED && !rules_trial_is_running(netd->trial);
 }
 
 /* Ends netd, for systemd to start it anew, unless that would end somebody's session. */
@@ -467,9 +411,37 @@ static int give_up_privileges(void)
     return problem;
 }
 
-static int start(struct netd *netd)
+/* What is said about the start, as soon as there is a journal. */
+static void note_start(struct netd *netd, const struct leftovers *left)
+{
+    struct event event;
+    note_leftovers(netd, left);
+    if (rules_trial_is_unconfirmed(netd->trial))
+        netd_note(netd, EVENT_FIREWALL_UNCONFIRMED);
+    note_foreign_tunnels(netd);
+    event_init(&event, EVENT_NETD_STARTED, clock_wall_ms());
+    event_add_text(&event, MEMBER_VERSION, SALLYPORT_VERSION);
+    netd_journal(netd, &event);
+}
+
+static int start_session(struct netd *netd)
 {
     const struct session_control_hooks hooks = {on_changed, on_opened, netd};
+    show_key(&netd->config->tunnel);
+    netd->session_control =
+        session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
+    const struct netd_signed_settings settings = {.config = netd->config,
+                                                  .journal = netd->journal,
+                                                  .session_control = netd->session_control,
+                                                  .changed = on_changed,
+                                                  .context = netd};
+    return netd_signed_new(&settings, netd->loop, &netd->commands);
+}
+
+static int start(struct netd *netd, const char *config_path, bool is_unconfirmed)
+{
+    const struct rules_trial_hooks trial_hooks = {on_rules_loaded, on_rolled_back, netd};
+    const struct egress_resolver_hooks egress_hooks = {on_egress, netd};
     struct leftovers left = {0};
     int problem = make_folders(netd);
     if (!problem)
@@ -480,43 +452,33 @@ static int start(struct netd *netd)
         problem = start_journal(netd);
     if (problem < 0)
         return problem;
-    note_leftovers(netd, &left);
-    if (netd->is_unconfirmed)
-        note(netd, EVENT_FIREWALL_UNCONFIRMED);
-    note_foreign_tunnels(netd);
+    netd->trial = rules_trial_new(config_path, netd->config, is_unconfirmed, netd->firewall,
+                                  &trial_hooks, netd->loop);
+    note_start(netd, &left);
     netd_write_boot_file(netd);
     problem = firewall_watch(netd->firewall, netd->loop);
+    if (!problem)
+        problem = start_session(netd);
     if (problem < 0)
         return problem;
-    show_key(&netd->config->tunnel);
-    netd->session_control =
-        session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
-    note_start(netd);
-    problem = netd_open_gate(netd);
-    if (problem < 0)
-        return problem;
-    netd->lookup =
-        egress_resolver_new(netd->config, &netd->config->tunnel, netd->firewall,
-                            &(struct egress_resolver_hooks){on_egress, netd}, netd->loop);
+    netd->lookup = egress_resolver_new(netd->config, &netd->config->tunnel, netd->firewall,
+                                       &egress_hooks, netd->loop);
     return start_server(netd);
 }
 
 static void stop(struct netd *netd)
 {
-    netd_close_gate(netd);
+    netd->commands = netd_signed_free(netd->commands);
     netd->lookup = egress_resolver_free(netd->lookup);
     netd->session_control = session_control_free(netd->session_control);
     netd->server = netd_server_free(netd->server);
-    netd->renewal = sd_event_source_disable_unref(netd->renewal);
-    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
-    netd_end_trial(netd);
+    sd_event_source_disable_unref(netd->renewal);
+    netd->trial = rules_trial_free(netd->trial);
     if (netd->journal)
-        note(netd, EVENT_NETD_STOPPED);
+        netd_note(netd, EVENT_NETD_STOPPED);
     firewall_free(netd->firewall);
     journal_close(netd->journal);
     sd_event_unref(netd->loop);
-    netd_config_free(netd->trial);
-    netd_config_free(netd->rules);
     netd_config_free(netd->config);
 }
 
@@ -526,7 +488,7 @@ static void stop(struct netd *netd)
  */
 static int fall_back(const struct netd_config *config, const struct call *call)
 {
-    CLEANUP(memory_free_pointer) char *file = config ? boot_file_of(config) : NULL;
+    CLEANUP(memory_free_pointer) char *file = config ? netd_boot_file(config) : NULL;
     (void)lockdown(file ? file : call->boot_file);
     int removed = wireguard_remove_leftovers();
     if (removed < 0)
@@ -539,16 +501,17 @@ static int fall_back(const struct netd_config *config, const struct call *call)
 
 static int run(const struct call *call)
 {
-    struct netd netd = {.config_path = call->config_path};
-    netd.config = load(call->config_path);
+    struct netd netd = {.config = load(call->config_path)};
     if (!netd.config)
         return fall_back(NULL, call);
-    if (give_up_privileges() < 0 || settle_trial(&netd) < 0) {
+    int unconfirmed =
+        give_up_privileges() < 0 ? -EPERM : settle_trial(netd.config, call->config_path);
+    if (unconfirmed < 0) {
         (void)fall_back(netd.config, call);
         netd_config_free(netd.config);
         return EXIT_FAILURE;
     }
-    int problem = start(&netd);
+    int problem = start(&netd, call->config_path, unconfirmed > 0);
     if (!problem) {
         log_info("netd", "version=" SALLYPORT_VERSION " ready");
         (void)sd_notify(0, "READY=1");

@@ -1,11 +1,11 @@
 /* What each verb of the protocol does: one function each, one table of them. */
-#include "tunnel/netd/netd.h"
+#include "tunnel/netd/netd_requests.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
-#include "tunnel/netd/config_trial.h"
+#include "tunnel/netd/netd.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,14 +39,28 @@ static enum netd_server_answer hello(struct netd *netd, const struct netd_server
     return NETD_SERVER_ANSWER_NOW;
 }
 
-static enum netd_server_answer status(struct netd *netd, const struct netd_server_peer *peer,
-                                      const struct wire_message *request,
-                                      struct wire_message *reply)
+static void put_session(const struct session_status *session, struct wire_status *body)
 {
-    (void)peer, (void)request;
-    struct wire_status *body = &reply->body.status;
+    body->session_state = session->state;
+    body->session_end = session->last_end;
+    body->opened_wall_ms = session->opened_wall_ms;
+    body->remaining_ms = session->remaining_ms;
+    body->idle_left_ms = session->idle_left_ms;
+    body->limit_left_ms = session->limit_left_ms;
+    body->bytes = session->state == SESSION_OPEN ? session->bytes : 0;
+    body->asked = session->asked;
+    body->n_services = (uint32_t)session->n_services;
+    for (size_t i = 0; i < session->n_services; i++)
+        text_put(body->services[i], sizeof(body->services[i]), session->services[i]);
+    text_put(body->opener, sizeof(body->opener), session->opener);
+    text_put(body->reason, sizeof(body->reason), session->reason);
+    text_put(body->detail, sizeof(body->detail), session->detail);
+    text_put(body->hub, sizeof(body->hub), session->hub);
+}
+
+static void put_firewall(const struct netd *netd, struct wire_status *body)
+{
     struct firewall_posture posture;
-    session_control_get_status(netd->session_control, body);
     firewall_get_posture(netd->firewall, &posture);
     body->firewall_state = posture.state;
     body->firewall_exceptions = posture.exceptions;
@@ -54,14 +68,29 @@ static enum netd_server_answer status(struct netd *netd, const struct netd_serve
     body->firewall_changed_by_pid = posture.changed_by_pid;
     text_put(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
     text_put(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
-    if (netd->is_unconfirmed && !netd->trial && !posture.problem[0])
+    if (rules_trial_is_unconfirmed(netd->trial) && !posture.problem[0])
         text_put(body->firewall_problem, sizeof(body->firewall_problem),
                  "netd.conf has rules that were tried and not confirmed: those before are "
                  "loaded, also after a restart");
-    if (netd->trial) {
-        int64_t left_ms = netd->trial_ends_ms - clock_mono_ns() / CLOCK_NS_PER_MS;
-        body->is_trying = left_ms > 0 ? (uint32_t)((left_ms + 999) / 1000) : 1;
-    }
+    body->is_trying = rules_trial_left_s(netd->trial, clock_mono_ns() / CLOCK_NS_PER_MS);
+}
+
+static enum netd_server_answer status(struct netd *netd, const struct netd_server_peer *peer,
+                                      const struct wire_message *request,
+                                      struct wire_message *reply)
+{
+    (void)peer, (void)request;
+    const struct tunnel_config *tunnel = &netd->config->tunnel;
+    struct wire_status *body = &reply->body.status;
+    struct session_status session;
+    char address[IP_NETWORK_TEXT_BYTES];
+    session_control_get_status(netd->session_control, &session);
+    put_session(&session, body);
+    put_firewall(netd, body);
+    if (tunnel->is_configured)
+        text_put(body->gateway_address, sizeof(body->gateway_address),
+                 ip_network_format(&tunnel->address, address));
+    body->journal_lines = journal_lines(netd->journal);
     return NETD_SERVER_ANSWER_NOW;
 }
 
@@ -71,6 +100,7 @@ static enum netd_server_answer counters(struct netd *netd, const struct netd_ser
 {
     (void)peer, (void)request;
     struct wire_counters *body = &reply->body.counters;
+    struct session_status session;
     const struct firewall_counters *dropped = &netd->counters;
     int64_t now_ms = clock_mono_ns() / CLOCK_NS_PER_MS;
     if (netd->counters_ms == 0 || now_ms - netd->counters_ms >= COUNTERS_MS) {
@@ -81,7 +111,8 @@ static enum netd_server_answer counters(struct netd *netd, const struct netd_ser
     body->dropped_forward = dropped->dropped_forward;
     body->dropped_out = dropped->dropped_out;
     body->spoofed = dropped->spoofed;
-    body->session_bytes = session_control_bytes(netd->session_control);
+    session_control_get_status(netd->session_control, &session);
+    body->session_bytes = session.bytes;
     netd_server_get_counters(netd->server, &body->refused_peers, &body->refused_requests);
     return NETD_SERVER_ANSWER_NOW;
 }
@@ -189,71 +220,13 @@ static enum netd_server_answer acknowledge(struct netd *netd, const struct netd_
     return answer(reply, REFUSAL_NONE, &text);
 }
 
-static int on_trial_end(sd_event_source *source, uint64_t usec, void *context)
-{
-    (void)source, (void)usec;
-    netd_end_trial(context);
-    return 0;
-}
-
-/* Loads the file for a trial, and puts on record what a restart in its midst comes back with. */
-static int prepare_trial(struct netd *netd, struct netd_config **ret_fresh, struct strbuf *text)
-{
-    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
-    struct netd_config *fresh = NULL;
-    if (netd_config_load(netd->config_path, &findings, &fresh) < 0) {
-        findings_sort(&findings);
-        findings_print(&findings, text);
-        return -EINVAL;
-    }
-    const char *group = netd_config_difference(netd->config, fresh);
-    int problem =
-        group ? -EINVAL : config_trial_begin(netd->rules ? netd->rules : netd->config, fresh);
-    if (problem == 0) {
-        netd->is_unconfirmed = true;
-        *ret_fresh = fresh;
-        return 0;
-    }
-    if (group)
-        strbuf_addf(text,
-                    "`%s` is not as it was when netd started: a trial is for `firewall` "
-                    "alone; restart sallyport-netd for the rest",
-                    group);
-    else
-        strbuf_addf(text, "what is confirmed now cannot be written down: %s", strerror(-problem));
-    netd_config_free(fresh);
-    return problem;
-}
-
-static int begin_trial(struct netd *netd, uint32_t confirm_s, struct strbuf *text)
-{
-    struct netd_config *fresh = NULL;
-    int problem = prepare_trial(netd, &fresh, text);
-    if (problem < 0)
-        return problem;
-    netd->trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS + confirm_s * INT64_C(1000);
-    /* The timer first: once the firewall uses FRESH, nothing can fail any more. */
-    problem = sd_event_add_time_relative(netd->loop, &netd->trial_ends, CLOCK_MONOTONIC,
-                                         confirm_s * UINT64_C(1000000), 1000, on_trial_end, netd);
-    if (problem >= 0)
-        problem = firewall_try(netd->firewall, fresh, text);
-    if (problem < 0) {
-        netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
-        netd_config_free(fresh);
-        return problem;
-    }
-    netd->trial = fresh;
-    egress_resolver_follow(netd->lookup, fresh);
-    return 0;
-}
-
 static enum netd_server_answer try_firewall(struct netd *netd, const struct netd_server_peer *peer,
                                             const struct wire_message *request,
                                             struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct event event;
-    if (netd->trial) {
+    if (rules_trial_is_running(netd->trial)) {
         strbuf_add(&text, "other rules are being tried already");
         return answer(reply, REFUSAL_ALREADY_OPEN, &text);
     }
@@ -261,10 +234,10 @@ static enum netd_server_answer try_firewall(struct netd *netd, const struct netd
     event_add_text(&event, MEMBER_BY, peer->name);
     event_add_number(&event, MEMBER_CONFIRM_S, request->body.try.confirm_s);
     if (journal_write(netd->journal, &event) < 0) {
-        strbuf_add(&text, "the journal cannot be written, so nothing was done");
+        strbuf_add(&text, refusal_explain(REFUSAL_JOURNAL));
         return answer(reply, REFUSAL_JOURNAL, &text);
     }
-    if (begin_trial(netd, request->body.try.confirm_s, &text) == 0)
+    if (rules_trial_begin(netd->trial, request->body.try.confirm_s, &text) == 0)
         return answer(reply, REFUSAL_NONE, &text);
     journal_by(netd, EVENT_FIREWALL_TRIAL_REFUSED, peer->name);
     return answer(reply, REFUSAL_FAILED, &text);
@@ -276,23 +249,9 @@ static enum netd_server_answer keep_firewall(struct netd *netd, const struct net
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    bool is_late = clock_mono_ns() / CLOCK_NS_PER_MS >= netd->trial_ends_ms;
-    if (!netd->trial || is_late) {
-        strbuf_add(&text, "no rules are being tried; the time may be over");
-        return answer(reply, REFUSAL_NOT_OPEN, &text);
-    }
-    int problem = config_trial_keep(netd->config);
-    if (problem < 0) {
-        strbuf_addf(&text,
-                    "the confirmation cannot be written down, so the rules before come back: %s",
-                    strerror(-problem));
-        return answer(reply, REFUSAL_FAILED, &text);
-    }
-    (void)firewall_confirm(netd->firewall);
-    netd->is_unconfirmed = false;
-    netd->trial_ends = sd_event_source_disable_unref(netd->trial_ends);
-    netd_config_free(netd->rules);
-    netd->rules = TAKE_POINTER(netd->trial);
+    int result = rules_trial_keep(netd->trial, clock_mono_ns() / CLOCK_NS_PER_MS, &text);
+    if (result < 0)
+        return answer(reply, result == -ETIME ? REFUSAL_NOT_OPEN : REFUSAL_FAILED, &text);
     netd_write_boot_file(netd);
     journal_by(netd, EVENT_FIREWALL_KEPT, peer->name);
     return answer(reply, REFUSAL_NONE, &text);
@@ -324,6 +283,28 @@ static enum netd_server_answer subscribe(struct netd *netd, const struct netd_se
     return NETD_SERVER_ANSWER_NOW;
 }
 
+static enum netd_server_answer challenge(struct netd *netd, const struct netd_server_peer *peer,
+                                         const struct wire_message *request,
+                                         struct wire_message *reply)
+{
+    (void)peer, (void)request;
+    struct wire_challenge *body = &reply->body.challenge;
+    const char *text = netd_signed_challenge(netd->commands);
+    text_put(body->challenge, sizeof(body->challenge), text);
+    if (!text[0])
+        reply->header.result = REFUSAL_NOT_PERMITTED;
+    return NETD_SERVER_ANSWER_NOW;
+}
+
+static enum netd_server_answer signed_command(struct netd *netd,
+                                              const struct netd_server_peer *peer,
+                                              const struct wire_message *request,
+                                              struct wire_message *reply)
+{
+    (void)peer;
+    return netd_signed_command(netd->commands, &request->body.signed_text, reply);
+}
+
 static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_HELLO] = hello,
     [WIRE_STATUS] = status,
@@ -338,8 +319,8 @@ static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_FIREWALL_KEEP] = keep_firewall,
     [WIRE_JOURNAL_READ] = read_journal,
     [WIRE_SUBSCRIBE] = subscribe,
-    [WIRE_CHALLENGE] = netd_challenge,
-    [WIRE_SIGNED] = netd_signed,
+    [WIRE_CHALLENGE] = challenge,
+    [WIRE_SIGNED] = signed_command,
 };
 
 enum netd_server_answer netd_handle(void *context, const struct netd_server_peer *peer,
@@ -350,9 +331,9 @@ enum netd_server_answer netd_handle(void *context, const struct netd_server_peer
 
 void netd_complete(void *context, struct wire_message *reply, const char *text)
 {
-    struct netd *netd = context;
+    const struct netd *netd = context;
     if (reply->header.verb == WIRE_SIGNED)
-        netd_answer_signed(netd, netd->signed_id, reply);
+        netd_signed_complete(netd->commands, reply);
     else
         text_put(reply->body.text.text, sizeof(reply->body.text.text), text);
 }

@@ -1,25 +1,33 @@
-/*
- * Signed commands in the running netd: the two verbs, the clock of the gate, and what the gate
- * lets through to the session_control.
- */
-#include "tunnel/netd/netd.h"
+/* Signed commands in the running netd. */
+#include "tunnel/netd/netd_signed.h"
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
+#include "tunnel/command/command_gate.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define USED_FILE "used-commands"
+
+struct netd_signed {
+    struct netd_signed_settings settings;
+    struct command_gate *gate;
+    sd_event_source *timer;      /* of the gate */
+    bool awaits_hub;             /* the command that is looked at opens a session */
+    char id[SESSION_NAME_BYTES]; /* of the command whose answer comes later */
+};
 
 /* ---- What passed the gate ---- */
 
 static enum refusal act(void *context, const struct command *command, const char *signer)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY; /* for people on site; not sent */
-    struct netd *netd = context;
+    struct netd_signed *commands = context;
+    struct session_control *session = commands->settings.session_control;
     const struct session_control_asker asker = {.who = signer, .id = command->id};
     const struct session_control_request request = {.services = command->services,
                                                     .n_services = command->n_services,
@@ -29,141 +37,155 @@ static enum refusal act(void *context, const struct command *command, const char
                                                     .id = command->id};
     switch (command->action) {
     case COMMAND_OPEN:
-        return session_control_open(netd->session_control, &request, &text);
+        commands->awaits_hub = true;
+        return session_control_open(session, &request, &text);
     case COMMAND_EXTEND:
-        return session_control_extend(netd->session_control, command->ttl_s, &asker,
-                                      command->reason, &text);
+        return session_control_extend(session, command->ttl_s, &asker, command->reason, &text);
     case COMMAND_CLOSE:
-        return session_control_close(netd->session_control, SESSION_END_CLOSED_BY_OPERATOR, &asker,
-                                     &text);
+        return session_control_close(session, SESSION_END_CLOSED_BY_OPERATOR, &asker, &text);
     }
     return REFUSAL_FAILED;
+}
+
+static void on_changed(void *context)
+{
+    const struct netd_signed *commands = context;
+    commands->settings.changed(commands->settings.context);
 }
 
 /* ---- Answers ---- */
 
 /* "NAME PROTOCOL ADDRESS:PORT": where a technician finds the service. */
-static void add_connection(const struct netd *netd, const struct tunnel_service *service,
+static void add_connection(const struct tunnel_config *tunnel, const struct tunnel_service *service,
                            struct strbuf *lines)
 {
     char address[IP_NETWORK_TEXT_BYTES];
-    const struct ip_network *host =
-        service->is_behind ? &service->target : &netd->config->tunnel.address;
+    const struct ip_network *host = service->is_behind ? &service->target : &tunnel->address;
     strbuf_addf(lines, "%s %s %s:%u\n", service->name,
                 service->protocol == IPPROTO_TCP ? "tcp" : "udp", ip_network_format(host, address),
                 service->port);
 }
 
-void netd_answer_signed(struct netd *netd, const char *id, struct wire_message *reply)
+/* Fills the answer to the command ID; its result is set. */
+static void answer(const struct netd_signed *commands, const char *id, struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf lines = STRBUF_EMPTY;
+    const struct netd_config *config = commands->settings.config;
     struct wire_signed_reply *body = &reply->body.signed_reply;
-    struct wire_status status = {0};
-    session_control_get_status(netd->session_control, &status);
-    body->session_state = status.session_state;
-    memcpy(body->id, id, strlen(id) + 1);
-    if (reply->header.result != REFUSAL_NONE || status.session_state == SESSION_CLOSING)
+    struct session_status status;
+    session_control_get_status(commands->settings.session_control, &status);
+    body->session_state = status.state;
+    text_put(body->id, sizeof(body->id), id);
+    if (reply->header.result != REFUSAL_NONE || status.state == SESSION_CLOSING)
         return;
-    for (uint32_t i = 0; i < status.n_services; i++) /* none when it is closed */
-        add_connection(netd, netd_config_service(netd->config, status.services[i]), &lines);
+    for (size_t i = 0; i < status.n_services; i++) /* none when it is closed */
+        add_connection(&config->tunnel, netd_config_service(config, status.services[i]), &lines);
     memcpy(body->text, strbuf_text(&lines), lines.length + 1);
 }
 
 /* ---- The gate's clock ---- */
 
-static void arm(struct netd *netd)
+static void arm(struct netd_signed *commands)
 {
-    (void)sd_event_source_set_time(netd->gate_timer,
-                                   (uint64_t)command_gate_next_tick_ms(netd->gate) * 1000);
-    (void)sd_event_source_set_enabled(netd->gate_timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(commands->timer,
+                                   (uint64_t)command_gate_next_tick_ms(commands->gate) * 1000);
+    (void)sd_event_source_set_enabled(commands->timer, SD_EVENT_ONESHOT);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct netd *netd = context;
+    struct netd_signed *commands = context;
     (void)source, (void)usec;
-    command_gate_tick(netd->gate, clock_boot_ms());
-    arm(netd);
+    command_gate_tick(commands->gate, clock_boot_ms());
+    arm(commands);
     return 0;
 }
 
-static void on_changed(void *context)
+/* ---- The two verbs ---- */
+
+const char *netd_signed_challenge(const struct netd_signed *commands)
 {
-    struct netd *netd = context;
-    if (netd->server)
-        netd_server_notify(netd->server);
+    return commands ? command_gate_challenge(commands->gate) : "";
 }
 
-/* ---- The verbs ---- */
-
-enum netd_server_answer netd_challenge(struct netd *netd, const struct netd_server_peer *peer,
-                                       const struct wire_message *request,
-                                       struct wire_message *reply)
+enum netd_server_answer netd_signed_command(struct netd_signed *commands,
+                                            const struct wire_signed *body,
+                                            struct wire_message *reply)
 {
-    (void)peer, (void)request;
-    struct wire_challenge *body = &reply->body.challenge;
-    if (netd->gate && command_gate_challenge(netd->gate)[0])
-        text_put(body->challenge, sizeof(body->challenge), command_gate_challenge(netd->gate));
-    else
-        reply->header.result = REFUSAL_NOT_PERMITTED;
-    return NETD_SERVER_ANSWER_NOW;
-}
-
-enum netd_server_answer netd_signed(struct netd *netd, const struct netd_server_peer *peer,
-                                    const struct wire_message *request, struct wire_message *reply)
-{
-    struct command_gate_answer answer;
-    const struct wire_signed *body = &request->body.signed_text;
+    struct command_gate_answer verdict;
     const struct command_message message = {.text = body->text,
                                             .length = body->length,
                                             .is_retained = body->is_retained,
                                             .is_cut = body->is_cut};
-    (void)peer;
-    if (!netd->gate) { /* a gateway without a tunnel has no service */
+    if (!commands) { /* a gateway without a tunnel has no service */
         reply->header.result = REFUSAL_UNKNOWN_SERVICE;
         return NETD_SERVER_ANSWER_NOW;
     }
-    command_gate_command(netd->gate, &message, clock_boot_ms(), &answer);
-    arm(netd);
-    reply->header.result = (int32_t)answer.refusal;
-    netd_answer_signed(netd, answer.id, reply);
-    if (answer.refusal != REFUSAL_NONE || answer.action != COMMAND_OPEN ||
-        session_control_is_waiting(netd->session_control))
+    commands->awaits_hub = false;
+    command_gate_command(commands->gate, &message, clock_boot_ms(), &verdict);
+    arm(commands);
+    reply->header.result = (int32_t)verdict.refusal;
+    answer(commands, verdict.id, reply);
+    if (verdict.refusal != REFUSAL_NONE || !commands->awaits_hub ||
+        session_control_is_waiting(commands->settings.session_control))
         return NETD_SERVER_ANSWER_NOW;
-    memcpy(netd->signed_id, answer.id, sizeof(answer.id));
+    memcpy(commands->id, verdict.id, sizeof(commands->id));
     return NETD_SERVER_ANSWER_LATER;
+}
+
+void netd_signed_complete(const struct netd_signed *commands, struct wire_message *reply)
+{
+    answer(commands, commands->id, reply);
 }
 
 /* ---- Life ---- */
 
-int netd_open_gate(struct netd *netd)
+static struct command_gate *make_gate(struct netd_signed *commands)
 {
-    if (!netd->config->tunnel.is_configured)
-        return 0;
+    const struct netd_config *config = commands->settings.config;
     CLEANUP(memory_free_pointer)
-    char *path = memory_printf("%s/" USED_FILE, netd->config->paths.state_dir);
+    char *path = memory_printf("%s/" USED_FILE, config->paths.state_dir);
     const struct command_gate_settings settings = {
-        .config = netd->config,
+        .config = config,
         .used_path = path,
-        .signature = {.allowed_signers = netd->config->access.allowed_signers,
-                      .revoked_keys = netd->config->access.revoked_keys,
+        .signature = {.allowed_signers = config->access.allowed_signers,
+                      .revoked_keys = config->access.revoked_keys,
                       .program = SIGNATURE_PROGRAM,
                       .timeout_ms = SIGNATURE_TIMEOUT_MS},
-        .journal = netd->journal,
+        .journal = commands->settings.journal,
         .act = act,
         .changed = on_changed,
-        .context = netd,
+        .context = commands,
     };
-    netd->gate = command_gate_new(&settings, clock_boot_ms());
-    int problem =
-        sd_event_add_time(netd->loop, &netd->gate_timer, CLOCK_BOOTTIME, 0, 1000, on_timer, netd);
-    if (problem >= 0)
-        arm(netd);
-    return problem < 0 ? problem : 0;
+    return command_gate_new(&settings, clock_boot_ms());
 }
 
-void netd_close_gate(struct netd *netd)
+int netd_signed_new(const struct netd_signed_settings *settings, sd_event *loop,
+                    struct netd_signed **ret_signed)
 {
-    netd->gate_timer = sd_event_source_disable_unref(netd->gate_timer);
-    netd->gate = command_gate_free(netd->gate);
+    *ret_signed = NULL;
+    if (!settings->config->tunnel.is_configured)
+        return 0;
+    struct netd_signed *commands = memory_zeroed(1, sizeof(*commands));
+    commands->settings = *settings;
+    commands->gate = make_gate(commands);
+    int problem =
+        sd_event_add_time(loop, &commands->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, commands);
+    if (problem < 0) {
+        netd_signed_free(commands);
+        return problem;
+    }
+    arm(commands);
+    *ret_signed = commands;
+    return 0;
+}
+
+struct netd_signed *netd_signed_free(struct netd_signed *commands)
+{
+    if (!commands)
+        return NULL;
+    sd_event_source_disable_unref(commands->timer);
+    command_gate_free(commands->gate);
+    free(commands);
+    return NULL;
 }

@@ -389,22 +389,6 @@ static bool is_tampered(const struct session_control *session_control)
            posture.state == FIREWALL_FIGHTING;
 }
 
-static const char *explain(enum refusal refusal)
-{
-    static const char *const texts[] = {
-        [REFUSAL_BAD_TTL] = "the time must be at least one second, more than what is left, and "
-                            "within tunnel.max_ttl_s counted from the opening",
-        [REFUSAL_ALREADY_OPEN] = "there is a session already, or one is still being closed",
-        [REFUSAL_NOT_OPEN] = "there is no session for that",
-        [REFUSAL_TAMPERED] = "the firewall is not as it should be; look at `sallyport firewall "
-                             "status`, then say on site `sallyport firewall verify`",
-        [REFUSAL_JOURNAL] = "the journal cannot be written, so nothing was done",
-        [REFUSAL_NOT_APPROVED] = "nobody on site agreed in time",
-        [REFUSAL_NOT_PERMITTED] = NULL,
-    };
-    return texts[refusal] ? texts[refusal] : "";
-}
-
 /* What a refused request was for. */
 static void describe_request(const struct session_control_request *request, struct event *event)
 {
@@ -449,7 +433,7 @@ enum refusal session_control_open(struct session_control *session_control,
     }
     if (refusal == REFUSAL_NONE)
         return refusal;
-    strbuf_add(problem, explain(refusal));
+    strbuf_add(problem, refusal_explain(refusal));
     begin_refusal(&event, EVENT_TUNNEL_REFUSED, &asker, refusal);
     describe_request(request, &event);
     journal_refusal(session_control, &event);
@@ -478,7 +462,7 @@ enum refusal session_control_approve(struct session_control *session_control, ui
     journal_refusal(session_control, &event);
     strbuf_add(problem, is_another
                             ? "the request that was shown has been replaced by another; look again"
-                            : explain(refusal));
+                            : refusal_explain(refusal));
     return refusal;
 }
 
@@ -501,7 +485,7 @@ enum refusal session_control_extend(struct session_control *session_control, int
         return REFUSAL_FAILED; /* and closed; the journal says so */
     if (refusal == REFUSAL_NONE)
         return refusal;
-    strbuf_add(problem, explain(refusal));
+    strbuf_add(problem, refusal_explain(refusal));
     begin_refusal(&event, EVENT_TUNNEL_EXTENSION_REFUSED, asker, refusal);
     event_add_number(&event, MEMBER_TTL_S, ttl_s);
     event_add_text(&event, MEMBER_PURPOSE, reason);
@@ -520,7 +504,7 @@ enum refusal session_control_close(struct session_control *session_control, enum
         session_control, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
-    strbuf_add(problem, explain(refusal));
+    strbuf_add(problem, refusal_explain(refusal));
     if (asker->id) { /* each signed command is accounted for */
         struct event event;
         begin_refusal(&event, EVENT_TUNNEL_REFUSED, asker, refusal);
@@ -534,49 +518,40 @@ bool session_control_is_waiting(const struct session_control *session_control)
     return session_control->session.state == SESSION_WAIT_APPROVAL;
 }
 
-uint64_t session_control_bytes(const struct session_control *session_control)
-{
-    return session_control->session.bytes;
-}
-
 static int64_t left(int64_t until_ms, int64_t now_ms)
 {
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
-void session_control_get_status(struct session_control *session_control, struct wire_status *status)
+void session_control_get_status(struct session_control *session_control,
+                                struct session_status *ret_status)
 {
     const struct session *session = &session_control->session;
     const struct sockaddr_storage *hub = tunnel_opening_hub(session_control->bring_up);
     int64_t now_ms = clock_boot_ms();
-    char text[WIREGUARD_ENDPOINT_BYTES > IP_NETWORK_TEXT_BYTES ? WIREGUARD_ENDPOINT_BYTES
-                                                               : IP_NETWORK_TEXT_BYTES];
-    status->session_state = session->state;
-    status->session_end = session->last_end;
-    status->journal_lines = journal_lines(session_control->journal);
-    text_put(status->detail, sizeof(status->detail), session_control->detail);
-    if (session_control->config->tunnel.is_configured)
-        text_put(status->gateway_address, sizeof(status->gateway_address),
-                 ip_network_format(&session_control->config->tunnel.address, text));
+    *ret_status = (struct session_status){.state = session->state,
+                                          .last_end = session->last_end,
+                                          .detail = session_control->detail,
+                                          .bytes = session->bytes,
+                                          .opener = "",
+                                          .reason = ""};
     if (session->state == SESSION_CLOSED)
         return;
-    status->asked = session_control->asked;
-    status->remaining_ms = left(session->deadline_ms, now_ms);
-    status->n_services = (uint32_t)session_control->n_services;
+    ret_status->asked = session_control->asked;
+    ret_status->remaining_ms = left(session->deadline_ms, now_ms);
+    ret_status->n_services = session_control->n_services;
     for (size_t i = 0; i < session_control->n_services; i++)
-        memcpy(status->services[i], session_control->services[i]->name,
-               sizeof(status->services[i]));
-    text_put(status->opener, sizeof(status->opener), session_control->opener);
-    text_put(status->reason, sizeof(status->reason), session_control->reason);
+        ret_status->services[i] = session_control->services[i]->name;
+    ret_status->opener = session_control->opener;
+    ret_status->reason = session_control->reason;
     if (hub->ss_family != AF_UNSPEC)
-        text_put(status->hub, sizeof(status->hub), wireguard_endpoint(hub, text));
+        (void)wireguard_endpoint(hub, ret_status->hub);
     if (session->state != SESSION_OPEN)
         return;
-    status->opened_wall_ms = session_control->opened_wall_ms;
-    status->idle_left_ms =
+    ret_status->opened_wall_ms = session_control->opened_wall_ms;
+    ret_status->idle_left_ms =
         left(session->active_ms + session_control->limits.idle_close_s * 1000, now_ms);
-    status->limit_left_ms = left(session->limit_ms, now_ms);
-    status->bytes = session->bytes;
+    ret_status->limit_left_ms = left(session->limit_ms, now_ms);
 }
 
 /* ---- Life ---- */

@@ -8,7 +8,8 @@
 #include "tunnel/config/netd_config.h"
 #include "tunnel/firewall/firewall.h"
 #include "tunnel/journal/journal.h"
-#include "tunnel/wire/wire.h"
+#include "tunnel/model/session.h"
+#include "tunnel/session/wireguard.h"
 
 #include <systemd/sd-event.h>
 
@@ -53,7 +54,8 @@ struct session_control_asker {
  * Each of these writes to the journal what was asked and refused. They return REFUSAL_NONE when
  * it is done, or, opening, when it has begun (`opened` follows, unless
  * session_control_is_waiting()). PROBLEM gets one line for a person. ASKED says which request the
- * one who approves has seen (wire_status.asked): another one, that took its place, is not approved.
+ * one who approves has seen (session_status.asked): another one, that took its place, is not
+ * approved.
  */
 enum refusal session_control_open(struct session_control *session_control,
                                   const struct session_control_request *request,
@@ -70,9 +72,25 @@ enum refusal session_control_close(struct session_control *session_control, enum
 /* Whether the session waits for somebody on site. */
 bool session_control_is_waiting(const struct session_control *session_control);
 
-/* Fills the part of STATUS that is about the session. */
+/* How the session stands. Its texts live until the session changes. */
+struct session_status {
+    enum session_state state;
+    enum session_end last_end;   /* of the last session */
+    const char *detail;          /* why the last one failed, for a person; "" */
+    uint64_t bytes;              /* payload of this session, or the last one */
+    uint64_t asked;              /* number of the present session's request; 0 when closed */
+    int64_t remaining_ms;        /* of the present state; 0: none */
+    const char *opener, *reason; /* "" when closed */
+    size_t n_services;           /* 0 when closed */
+    const char *services[SESSION_MAX_SERVICES];
+    char hub[WIREGUARD_ENDPOINT_BYTES]; /* "ADDRESS:PORT" in use, "" for none */
+    /* While it is open, else 0. */
+    int64_t opened_wall_ms;
+    int64_t idle_left_ms;  /* until it closes for want of payload */
+    int64_t limit_left_ms; /* the furthest that an extension may reach */
+};
+
 void session_control_get_status(struct session_control *session_control,
-                                struct wire_status *status);
-uint64_t session_control_bytes(const struct session_control *session_control);
+                                struct session_status *ret_status);
 
 #endif

@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,18 +164,11 @@ static int choose_id(const struct operator_call *call, char id[SESSION_NAME_BYTE
 /* Whether the options are there that the action takes, and no others. */
 static bool options_fit(const struct operator_call *call)
 {
-    bool has_limits = call->ttl && call->reason;
-    if (call->challenge && !call->is_printing)
-        return false;
-    switch (call->command.action) {
-    case COMMAND_OPEN:
-        return call->services && has_limits;
-    case COMMAND_EXTEND:
-        return !call->services && has_limits;
-    case COMMAND_CLOSE:
-        return !call->services && !call->ttl && !call->reason;
-    }
-    return false;
+    enum command_action action = call->command.action;
+    return (!call->challenge || call->is_printing) &&
+           (call->services != NULL) == command_has(action, COMMAND_SERVICE) &&
+           (call->ttl != NULL) == command_has(action, COMMAND_TTL) &&
+           (call->reason != NULL) == command_has(action, COMMAND_REASON);
 }
 
 /* What was typed, into the command. */
@@ -199,11 +193,12 @@ static int complete(struct operator_call *call)
     return choose_id(call, command->id);
 }
 
-static enum command_action action_of(const char *name)
+/* Each row of this file that runs a command is called as the action that it signs. */
+static enum command_action action_of(const struct operator_action *row)
 {
-    enum command_action action = COMMAND_OPEN;
-    while (action < COMMAND_CLOSE && strcmp(name, command_action_names[action]) != 0)
-        action++;
+    enum command_action action;
+    bool is_found = command_find_action(row->name, strlen(row->name), &action);
+    assert(is_found);
     return action;
 }
 
@@ -211,7 +206,7 @@ static int run_command(const struct cli_context *context, const struct operator_
                        int argc, char **argv)
 {
     struct operator_call call = {
-        .context = context, .command = {.action = action_of(argv[0])}, .words = argv + 1};
+        .context = context, .command = {.action = action_of(action)}, .words = argv + 1};
     const struct cli_option options[] = {
         {.name = "--service", .text = &call.services},
         {.name = "--ttl", .text = &call.ttl},

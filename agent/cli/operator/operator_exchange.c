@@ -123,7 +123,7 @@ static int print_result(const struct operator_exchange *exchange, const char *re
     }
     return operator_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "gateway",
                                          command->gateway, "id", command->id, "action",
-                                         command_action_names[command->action], "result", result,
+                                         command_kinds[command->action].name, "result", result,
                                          "state", state, "reason", reason, "connect", places));
 }
 

@@ -84,7 +84,7 @@ static bool split_services(const char *text, struct command *command)
 
 const char *operator_command_fill(struct command *command, const char *services, const char *reason)
 {
-    if (command->action != COMMAND_CLOSE && command->ttl_s < 1)
+    if (command_has(command->action, COMMAND_TTL) && command->ttl_s < 1)
         return "--ttl must be a second at least";
     if (reason)
         command->reason[0] = '-';

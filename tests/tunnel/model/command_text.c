@@ -40,6 +40,40 @@ static void test_good(void)
     TEST_TEXT_EQUAL(command.reason, "");
 }
 
+/* Each action has its row, its name leads back to it, and its text has the fields of the row. */
+static void test_kinds(void)
+{
+    for (unsigned i = 0; i < COMMAND_ACTION_COUNT; i++) {
+        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+        struct command command = {.gateway = "plant-7/gw-0042",
+                                  .challenge = CHALLENGE,
+                                  .id = "7f",
+                                  .action = (enum command_action)i,
+                                  .ttl_s = 60,
+                                  .reason = "drive fault"};
+        enum command_action found;
+        struct command read;
+        const char *name = command_kinds[i].name;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(name);
+        CU_ASSERT_TRUE(command_find_action(name, strlen(name), &found) && found == i);
+        if (command_has(command.action, COMMAND_SERVICE))
+            strcpy(command.services[command.n_services++], "ssh");
+        command_print(&command, &text);
+        CU_ASSERT_EQUAL_FATAL(command_parse(text.data, text.length, &read), 0);
+        CU_ASSERT_EQUAL(read.action, i);
+        CU_ASSERT_EQUAL(strstr(text.data, "service: ") != NULL,
+                        command_has(command.action, COMMAND_SERVICE));
+        CU_ASSERT_EQUAL(strstr(text.data, "ttl: ") != NULL,
+                        command_has(command.action, COMMAND_TTL));
+        CU_ASSERT_EQUAL(strstr(text.data, "reason: ") != NULL,
+                        command_has(command.action, COMMAND_REASON));
+    }
+    enum command_action found;
+    CU_ASSERT_FALSE(command_find_action("ope", 3, &found));
+    CU_ASSERT_FALSE(command_find_action("openx", 5, &found));
+    CU_ASSERT_FALSE(command_find_action("", 0, &found));
+}
+
 /* What is printed is read, and the other way round. */
 static void test_print(void)
 {
@@ -230,8 +264,8 @@ static void test_split_sizes(void)
     CU_ASSERT_EQUAL(command_split(strbuf_text(&message), COMMAND_TEXT_BYTES + 1, &parts), -EFBIG);
 }
 
-TEST_MAIN("command_text", {"the three commands are understood", test_good},
-          {"a command has one text", test_print},
+TEST_MAIN("command_text", {"an action has a row, and its text what the row says", test_kinds},
+          {"the three commands are understood", test_good}, {"a command has one text", test_print},
           {"whatever differs in anything is refused", test_bad},
           {"times out of all bounds are numbers still", test_ttl},
           {"a reason has up to 200 characters, however long", test_lengths},

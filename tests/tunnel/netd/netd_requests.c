@@ -1,7 +1,9 @@
 /*
  * What netd does with requests, without its loop: here what it must not do when a part of it
- * fails. The test stands in for netd_main.c.
+ * fails. The test replaces netd.c.
  */
+#include "tunnel/netd/netd_requests.h"
+
 #include "agent/base/clock.h"
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
@@ -16,6 +18,7 @@
 
 static const char *last_event = "";
 static char last_text[512]; /* of an answer */
+static char config_path[512];
 
 void netd_journal(struct netd *netd, const struct event *event)
 {
@@ -28,9 +31,14 @@ void netd_write_boot_file(const struct netd *netd)
     (void)netd;
 }
 
-void netd_end_trial(struct netd *netd)
+static void ignore_rules(void *context, const struct netd_config *rules)
 {
-    (void)netd;
+    (void)context, (void)rules;
+}
+
+static void ignore(void *context)
+{
+    (void)context;
 }
 
 static void write_config(const char *exceptions)
@@ -50,22 +58,23 @@ static void start(struct netd *netd)
     const struct journal_settings settings = {
         .folder = test_path("journal"), .file_bytes = 100000, .files = 2};
     write_config("");
-    netd->config_path = test_path("netd.conf");
-    CU_ASSERT_EQUAL_FATAL(netd_config_load(netd->config_path, &findings, &netd->config), 0);
+    const struct rules_trial_hooks hooks = {ignore_rules, ignore, NULL};
+    (void)snprintf(config_path, sizeof(config_path), "%s", test_path("netd.conf"));
+    CU_ASSERT_EQUAL_FATAL(netd_config_load(config_path, &findings, &netd->config), 0);
     CU_ASSERT_EQUAL_FATAL(sd_event_new(&netd->loop), 0);
     CU_ASSERT_EQUAL_FATAL(journal_open(&settings, clock_wall_ms(), &problem, &netd->journal), 0);
     netd->firewall = firewall_new(netd->config, NULL);
     CU_ASSERT_EQUAL_FATAL(firewall_start(netd->firewall, &problem), 0);
+    netd->trial =
+        rules_trial_new(config_path, netd->config, false, netd->firewall, &hooks, netd->loop);
 }
 
 static void stop(struct netd *netd)
 {
-    sd_event_source_disable_unref(netd->trial_ends);
+    rules_trial_free(netd->trial);
     firewall_free(netd->firewall);
     journal_close(netd->journal);
     sd_event_unref(netd->loop);
-    netd_config_free(netd->trial);
-    netd_config_free(netd->rules);
     netd_config_free(netd->config);
 }
 
@@ -120,13 +129,9 @@ static void test_confirmation(void)
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_NONE);
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_ALREADY_OPEN);
     CU_ASSERT_TRUE(table_contains("4711"));
-    netd.trial_ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS; /* the time is over just now */
-    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NOT_OPEN);
-    netd.trial_ends_ms += 60000;
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_NONE);
     TEST_TEXT_EQUAL(last_event, "firewall_kept");
     CU_ASSERT_TRUE(table_contains("4711"));
-    CU_ASSERT_EQUAL(access(test_path("trial.conf"), F_OK), -1);
     stop(&netd);
 }
 
@@ -136,29 +141,11 @@ static void test_trial_without_record(void)
     struct netd netd = {0};
     start(&netd);
     write_config(exception);
-    CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0); /* in the way of the record */
-    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
-    CU_ASSERT_FALSE(table_contains("4711"));
-    CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_NONE);
     CU_ASSERT_EQUAL(unlink(test_path("trial.conf")), 0);
     CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0);
     CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_KEEP, 0), REFUSAL_FAILED);
-    CU_ASSERT_PTR_NOT_NULL(netd.trial); /* which is undone in time */
     CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
-    stop(&netd);
-}
-
-/* What the tunnel uses is read at the start alone. */
-static void test_trial_of_more(void)
-{
-    struct netd netd = {0};
-    start(&netd);
-    write_config("}; access: { agent_user = \"12345\";");
-    CU_ASSERT_EQUAL(ask(&netd, WIRE_FIREWALL_TRY, 60), REFUSAL_FAILED);
-    TEST_CONTAINS(last_text, "`access` is not as it was");
-    TEST_CONTAINS(last_text, "restart sallyport-netd");
-    CU_ASSERT_PTR_NULL(netd.trial);
     stop(&netd);
 }
 
@@ -167,10 +154,11 @@ static void test_no_tunnel(void)
 {
     struct netd netd = {0};
     start(&netd);
-    CU_ASSERT_EQUAL(netd_open_gate(&netd), 0);
+    const struct netd_signed_settings settings = {.config = netd.config};
+    CU_ASSERT_EQUAL(netd_signed_new(&settings, netd.loop, &netd.commands), 0);
+    CU_ASSERT_PTR_NULL(netd.commands);
     CU_ASSERT_EQUAL(ask(&netd, WIRE_CHALLENGE, 0), REFUSAL_NOT_PERMITTED);
     CU_ASSERT_EQUAL(ask(&netd, WIRE_SIGNED, 0), REFUSAL_UNKNOWN_SERVICE);
-    netd_close_gate(&netd);
     stop(&netd);
 }
 
@@ -178,10 +166,9 @@ int main(void)
 {
     static const struct test_case cases[] = {
         {"rules are not tried when nothing would take them back", test_trial_without_timer},
-        {"rules on trial are kept in time only", test_confirmation},
+        {"one trial at a time, and it can be kept", test_confirmation},
         {"without a tunnel there are no signed commands", test_no_tunnel},
-        {"no trial without a record of what is confirmed", test_trial_without_record},
-        {"a trial is for the firewall alone", test_trial_of_more},
+        {"what cannot be put on record is not kept", test_trial_without_record},
     };
     test_private_network();
     return test_main("netd_requests", cases, ARRAY_LENGTH(cases));

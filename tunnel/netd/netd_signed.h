@@ -1,0 +1,39 @@
+/*
+ * Signed commands in the running netd: the gate with its clock, and what the gate lets through to
+ * the session. netd only; main loop only.
+ */
+#ifndef SALLYPORT_TUNNEL_NETD_NETD_SIGNED_H
+#define SALLYPORT_TUNNEL_NETD_NETD_SIGNED_H
+
+#include "tunnel/session/session_control.h"
+#include "tunnel/wire/netd_server.h"
+
+#include <systemd/sd-event.h>
+
+struct netd_signed; /* opaque */
+
+struct netd_signed_settings {
+    const struct netd_config *config; /* this and the next two must outlive the result */
+    struct journal *journal;
+    struct session_control *session_control;
+    void (*changed)(void *context); /* the challenge or the journal changed */
+    void *context;
+};
+
+/* 0 and the result, which is NULL where there is no tunnel; or a negative errno. */
+int netd_signed_new(const struct netd_signed_settings *settings, sd_event *loop,
+                    struct netd_signed **ret_signed);
+struct netd_signed *netd_signed_free(struct netd_signed *commands); /* accepts NULL; NULL */
+
+/* What the next command must carry; "" when there is none. Accepts NULL. */
+const char *netd_signed_challenge(const struct netd_signed *commands);
+
+/* Looks at a command, does what it says and fills REPLY; without a tunnel (NULL) refuses it. */
+enum netd_server_answer netd_signed_command(struct netd_signed *commands,
+                                            const struct wire_signed *body,
+                                            struct wire_message *reply);
+
+/* Fills the body of the REPLY to the command whose answer had to come later; its result is set. */
+void netd_signed_complete(const struct netd_signed *commands, struct wire_message *reply);
+
+#endif
