@@ -54,7 +54,7 @@ union slot {
     struct {
         int64_t timestamp_ms; /* wall clock at the last reply of the poll, UTC since 1970 */
         uint32_t n_slots;     /* that follow this one */
-        uint16_t owner;       /* BATCH_DATA, units: index of the device; lines: of the bus */
+        uint16_t owner;       /* number of the device, or of the line: see line_set_numbers() */
         uint8_t kind;         /* enum batch_kind */
         uint8_t event;        /* enum line_event */
     } header;

@@ -16,7 +16,8 @@
     row(journal) \
     row(operator) \
     row(check) \
-    row(explain)
+    row(explain) \
+    row(reload)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct cli_command command_##name;

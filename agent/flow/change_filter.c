@@ -38,6 +38,12 @@ struct change_filter *change_filter_free(struct change_filter *filter)
     return NULL;
 }
 
+void change_filter_carry(struct change_filter *filter, size_t device,
+                         const struct change_filter *old, size_t old_device)
+{
+    value_table_carry(filter->sent, device, old->sent, old_device);
+}
+
 /* 64-bit counters are compared exactly: a double would swallow small steps of large ones. */
 static bool left_deadband_u64(uint64_t a, uint64_t b, double deadband)
 {
@@ -82,10 +88,9 @@ static bool worth_sending(const struct change_filter *filter, size_t device,
     return value_changed(fresh, sent, owner->tags[fresh->sample.tag].deadband);
 }
 
-const bool *change_filter_pick(struct change_filter *filter, const union slot *slots,
+const bool *change_filter_pick(struct change_filter *filter, size_t device, const union slot *slots,
                                size_t n_slots, int64_t now_ms, bool *ret_any)
 {
-    size_t device = slots[0].header.owner;
     const struct config_device *owner = &filter->config->devices[device];
     *ret_any = n_slots > 1;
     if (owner->report == REPORT_ALWAYS)

@@ -8,6 +8,7 @@
 #include "agent/flow/queue.h"
 #include "agent/flow/value_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define QUEUE_MS 3000 /* of data, while the main loop waits for a slow disk */
@@ -18,6 +19,7 @@ struct pipeline {
     struct intake *intake;
     struct pipeline_callbacks callbacks;
     struct queue *queue;
+    const struct numbering *devices; /* NULL: the number of each device is its index */
     struct change_filter *filter;
     struct value_table *values;
     union slot *scratch; /* one batch */
@@ -52,6 +54,28 @@ struct pipeline *pipeline_new(const struct config *config, struct intake *intake
     return pipeline;
 }
 
+void pipeline_apply(struct pipeline *pipeline, const struct config *config,
+                    const struct numbering *devices, const uint16_t *kept)
+{
+    struct change_filter *filter = change_filter_new(config);
+    struct value_table *values = value_table_new(config);
+    for (size_t i = 0; i < config->n_devices; i++) {
+        if (kept[i] == NUMBERING_NONE)
+            continue;
+        change_filter_carry(filter, i, pipeline->filter, kept[i]);
+        value_table_carry(values, i, pipeline->values, kept[i]);
+    }
+    change_filter_free(pipeline->filter);
+    value_table_free(pipeline->values);
+    pipeline->filter = filter;
+    pipeline->values = values;
+    pipeline->config = config;
+    pipeline->devices = devices;
+    queue_grow(pipeline->queue, queue_size(config));
+    pipeline->scratch =
+        memory_resize(pipeline->scratch, queue_capacity(pipeline->queue), sizeof(union slot));
+}
+
 struct pipeline *pipeline_free(struct pipeline *pipeline)
 {
     if (!pipeline)
@@ -79,11 +103,15 @@ static void move_data(struct pipeline *pipeline, size_t n_slots)
 {
     const union slot *slots = pipeline->scratch;
     size_t owner = slots[0].header.owner;
+    if (pipeline->devices)
+        owner = numbering_index(pipeline->devices, slots[0].header.owner);
+    if (owner == NUMBERING_NONE)
+        return; /* its device is gone */
     assert(owner < pipeline->config->n_devices);
     for (const union slot *at = slots + 1; at < slots + n_slots; at += sample_slots(at))
         value_table_put(pipeline->values, owner, at, slots[0].header.timestamp_ms);
     bool any;
-    const bool *picked = change_filter_pick(pipeline->filter, slots, n_slots,
+    const bool *picked = change_filter_pick(pipeline->filter, owner, slots, n_slots,
                                             clock_mono_ns() / CLOCK_NS_PER_MS, &any);
     if (any)
         (void)intake_data(pipeline->intake, &pipeline->config->devices[owner], slots, n_slots,

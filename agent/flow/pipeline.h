@@ -7,20 +7,31 @@
 #define SALLYPORT_AGENT_FLOW_PIPELINE_H
 
 #include "agent/flow/intake.h"
+#include "agent/flow/numbering.h"
 #include "agent/flow/value_table.h"
 #include "config/schema/config.h"
 
 struct pipeline; /* opaque */
 
 struct pipeline_callbacks {
-    /* A line or unit changed its state; BATCH_EVENT's event and owner (see sample.h). */
-    void (*line_event)(void *context, enum line_event event, size_t owner, int64_t timestamp_ms);
+    /* A line or device changed its state; BATCH_EVENT's event and owner (see sample.h). */
+    void (*line_event)(void *context, enum line_event event, uint16_t owner, int64_t timestamp_ms);
     void *context;
 };
 
-/* CONFIG and INTAKE must outlive the result. */
+/* CONFIG and INTAKE must outlive the result; the number of each device is its index. */
 struct pipeline *pipeline_new(const struct config *config, struct intake *intake,
                               const struct pipeline_callbacks *callbacks);
+
+/*
+ * Another configuration, of which some devices are KEPT (see numbering_next(); their lines go on):
+ * what is known of them stays. DEVICES has the numbers of all. Batches that wait and whose device
+ * is gone are dropped when their turn comes: drain before. CONFIG and DEVICES must outlive the
+ * result, or the next call.
+ */
+void pipeline_apply(struct pipeline *pipeline, const struct config *config,
+                    const struct numbering *devices, const uint16_t *kept);
+
 struct pipeline *pipeline_free(struct pipeline *pipeline); /* no line may be left; returns NULL */
 
 /* For struct line_callbacks; any thread. CONTEXT is the pipeline. */

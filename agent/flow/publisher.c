@@ -18,11 +18,16 @@ struct publisher {
     struct dialect_message message; /* reused */
 };
 
+void publisher_set_window(struct publisher *publisher, int64_t window)
+{
+    publisher->reserved = (size_t)window / 4;
+}
+
 struct publisher *publisher_new(int64_t window, uint64_t backlog_rate, struct dialect *dialect,
                                 struct outbox *outbox, struct uplink *uplink)
 {
     struct publisher *publisher = memory_zeroed(1, sizeof(*publisher));
-    publisher->reserved = (size_t)window / 4;
+    publisher_set_window(publisher, window);
     publisher->dialect = dialect;
     publisher->outbox = outbox;
     publisher->uplink = uplink;

@@ -19,6 +19,9 @@ struct publisher *publisher_new(int64_t window, uint64_t backlog_rate, struct di
                                 struct outbox *outbox, struct uplink *uplink);
 struct publisher *publisher_free(struct publisher *publisher); /* accepts NULL, returns NULL */
 
+/* Another window, as configured. */
+void publisher_set_window(struct publisher *publisher, int64_t window);
+
 /*
  * Publishes what the window allows; everything handed out must have been committed. Returns
  * milliseconds until it should be called again although nothing happens (the backlog's rate),

@@ -50,6 +50,27 @@ struct queue *queue_free(struct queue *queue)
     return NULL;
 }
 
+void queue_grow(struct queue *queue, size_t capacity_slots)
+{
+    size_t capacity = queue->capacity;
+    while (capacity < capacity_slots)
+        capacity *= 2;
+    if (capacity == queue->capacity)
+        return;
+    union slot *ring = memory_zeroed(capacity, sizeof(*ring));
+    pthread_mutex_lock(&queue->lock);
+    size_t used = queue->head - queue->tail, at = queue->tail & (queue->capacity - 1);
+    size_t first = min_size(used, queue->capacity - at);
+    memcpy(ring, queue->ring + at, first * sizeof(*ring));
+    memcpy(ring + first, queue->ring, (used - first) * sizeof(*ring));
+    free(queue->ring);
+    queue->ring = ring;
+    queue->capacity = capacity;
+    queue->tail = 0;
+    queue->head = used;
+    pthread_mutex_unlock(&queue->lock);
+}
+
 bool queue_push(struct queue *queue, const union slot *slots, size_t n_slots)
 {
     assert(n_slots > 0 && slots[0].header.n_slots == n_slots - 1);

@@ -23,6 +23,9 @@ bool queue_push(struct queue *queue, const union slot *slots, size_t n_slots);
  */
 size_t queue_pop(struct queue *queue, union slot *slots, size_t room);
 
+/* Reader only: makes the ring larger where CAPACITY_SLOTS asks for it; what waits stays. */
+void queue_grow(struct queue *queue, size_t capacity_slots);
+
 size_t queue_capacity(const struct queue *queue);
 
 /* Readable while batches wait; queue_acknowledge() before the reader empties the queue. */

@@ -3,6 +3,7 @@
 
 #include "agent/base/memory.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ struct place {
 };
 
 struct value_table {
-    size_t *first; /* index of a device's first place */
+    size_t *first; /* index of a device's first place; one more for the end */
     struct place *places;
     union slot *slots;
 };
@@ -32,12 +33,13 @@ size_t value_table_room(const struct config_tag *tag)
 struct value_table *value_table_new(const struct config *config)
 {
     struct value_table *table = memory_zeroed(1, sizeof(*table));
-    table->first = memory_zeroed(config->n_devices, sizeof(*table->first));
+    table->first = memory_zeroed(config->n_devices + 1, sizeof(*table->first));
     size_t n_places = 0, n_slots = 0;
     for (size_t device = 0; device < config->n_devices; device++) {
         table->first[device] = n_places;
         n_places += config->devices[device].n_tags;
     }
+    table->first[config->n_devices] = n_places;
     table->places = memory_zeroed(n_places, sizeof(*table->places));
     for (size_t device = 0, at = 0; device < config->n_devices; device++) {
         for (size_t tag = 0; tag < config->devices[device].n_tags; tag++, at++) {
@@ -66,6 +68,18 @@ void value_table_put(struct value_table *table, size_t device, const union slot 
     struct place *place = &table->places[table->first[device] + sample->sample.tag];
     memcpy(table->slots + place->slot, sample, sample_slots(sample) * sizeof(*sample));
     place->timestamp_ms = timestamp_ms;
+}
+
+void value_table_carry(struct value_table *table, size_t device, const struct value_table *old,
+                       size_t old_device)
+{
+    const struct place *from = old->places + old->first[old_device];
+    size_t n_tags = table->first[device + 1] - table->first[device];
+    assert(n_tags == old->first[old_device + 1] - old->first[old_device]);
+    for (size_t i = 0; i < n_tags; i++) {
+        if (from[i].timestamp_ms != NEVER)
+            value_table_put(table, device, old->slots + from[i].slot, from[i].timestamp_ms);
+    }
 }
 
 const union slot *value_table_get(const struct value_table *table, size_t device, size_t tag,

@@ -13,6 +13,13 @@ struct value_table; /* opaque */
 struct value_table *value_table_new(const struct config *config);
 struct value_table *value_table_free(struct value_table *table); /* accepts NULL, returns NULL */
 
+/*
+ * Takes over what OLD remembers of its device OLD_DEVICE for DEVICE: the same device, with the same
+ * tags in the same order.
+ */
+void value_table_carry(struct value_table *table, size_t device, const struct value_table *old,
+                       size_t old_device);
+
 /* Remembers SAMPLE of tag sample.tag of DEVICE, read at TIMESTAMP_MS (any clock, not negative). */
 void value_table_put(struct value_table *table, size_t device, const union slot *sample,
                      int64_t timestamp_ms);

@@ -10,6 +10,7 @@
 #include "agent/base/min_max.h"
 #include "agent/gateway/gateway_events.h"
 #include "agent/gateway/gateway_private.h"
+#include "agent/gateway/gateway_reload.h"
 #include "agent/payload/dialect_table.h"
 
 #include <assert.h>
@@ -37,7 +38,7 @@ static void get_facts(void *context, struct status_facts *ret_facts)
     *ret_facts = (struct status_facts){
         .wall_ms = clock_wall_ms(),
         .uptime_s = (now_ns - gateway->started_mono_ns) / CLOCK_NS_PER_S,
-        .config = gateway->config,
+        .config = gateway->current->config,
         .lines = plant_lines(gateway->plant),
         .stream = outbox_stream(gateway->outbox),
         .netd = netd_watch_status(gateway->netd),
@@ -165,7 +166,7 @@ static int settle(sd_event_source *source, void *userdata)
         tick_store(gateway, at_ms);
     if (at_ms >= gateway->certificate_due_ms) {
         gateway->certificate_due_ms = at_ms + CERTIFICATE_PERIOD_MS;
-        gateway_events_certificates(gateway->intake, &gateway->config->uplink);
+        gateway_events_certificates(gateway->intake, &gateway->current->config->uplink);
     }
     due_ms = min_i64(due_ms, gateway->tick_due_ms);
     set_timer(gateway, min_i64(due_ms, gateway->certificate_due_ms));
@@ -215,7 +216,7 @@ static int start_loop(struct gateway *gateway)
 
 static int make_custody(struct gateway *gateway)
 {
-    const struct config *config = gateway->config;
+    const struct config *config = gateway->current->config;
     CLEANUP(strbuf_free) struct strbuf warning = STRBUF_EMPTY;
     const struct outbox_settings settings = {
         .state_dir = config->gateway.state_dir,
@@ -240,7 +241,7 @@ static int make_custody(struct gateway *gateway)
 
 static int make_uplink(struct gateway *gateway)
 {
-    const struct config *config = gateway->config;
+    const struct config *config = gateway->current->config;
     const struct uplink_callbacks callbacks = {.open = on_attempt,
                                                .up = on_link_up,
                                                .down = on_link_down,
@@ -262,8 +263,19 @@ static int make_uplink(struct gateway *gateway)
 
 static int make_plant(struct gateway *gateway)
 {
-    return plant_new(gateway->config, gateway->intake, gateway->loop, status_soon, gateway,
+    return plant_new(gateway->current, gateway->intake, gateway->loop, status_soon, gateway,
                      &gateway->plant);
+}
+
+static bool reload(void *context, struct json_text *json, struct strbuf *reason)
+{
+    CLEANUP(reload_report_free) struct reload_report report = RELOAD_REPORT_EMPTY;
+    gateway_reload(context, &report);
+    if (report.is_applied)
+        reload_report_write(&report, json);
+    else
+        strbuf_add(reason, strbuf_text(&report.reason));
+    return report.is_applied;
 }
 
 static int make_local_socket(struct gateway *gateway)
@@ -272,9 +284,12 @@ static int make_local_socket(struct gateway *gateway)
                                                      .status_context = gateway,
                                                      .values = plant_values,
                                                      .read = plant_read,
-                                                     .plant = gateway->plant};
+                                                     .plant = gateway->plant,
+                                                     .reload = reload,
+                                                     .reload_context = gateway};
     CLEANUP(memory_free_pointer)
-    char *path = memory_printf("%s/%s", gateway->config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
+    char *path =
+        memory_printf("%s/%s", gateway->current->config->gateway.runtime_dir, LOCAL_SOCKET_NAME);
     int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->local_socket);
     if (problem < 0)
         log_error("local", "socket=%s: %s", path,
@@ -286,8 +301,8 @@ static int make_netd(struct gateway *gateway)
 {
     const struct netd_watch_callbacks callbacks = {
         .event = on_netd_event, .changed = status_soon, .context = gateway};
-    int problem = netd_watch_new(&gateway->first->gateway, gateway->command_relay, &callbacks,
-                                 gateway->loop, &gateway->netd);
+    int problem = netd_watch_new(&gateway->first->config->gateway, gateway->command_relay,
+                                 &callbacks, gateway->loop, &gateway->netd);
     if (problem < 0)
         log_error("netd", "its client cannot be set up: %s", strerror(-problem));
     return problem;
@@ -305,7 +320,7 @@ static int start(struct gateway *gateway)
         if (problem < 0)
             return problem; /* logged */
     }
-    const struct config *config = gateway->config;
+    const struct config *config = gateway->current->config;
     gateway_events_text(gateway->intake, EVENT_STARTED, MEMBER_VERSION, SALLYPORT_VERSION);
     log_info("gateway", "started version=%s gateway=%s/%s stream=%s buses=%zu devices=%zu",
              SALLYPORT_VERSION, config->gateway.site, config->gateway.id,
@@ -317,8 +332,8 @@ static int start(struct gateway *gateway)
 int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway)
 {
     struct gateway *gateway = memory_zeroed(1, sizeof(*gateway));
-    gateway->config = config;
-    gateway->first = config;
+    gateway->current = generation_new(config);
+    gateway->first = generation_ref(gateway->current);
     gateway->loop = sd_event_ref(loop);
     gateway->started_mono_ns = clock_mono_ns();
     int problem = start(gateway);
@@ -359,9 +374,8 @@ static void free_all(struct gateway *gateway)
     gateway->uplink = uplink_free(gateway->uplink);
     dialect_free(gateway->dialect);
     sd_event_unref(gateway->loop);
-    if (gateway->first != gateway->config)
-        config_free(gateway->first);
-    config_free(gateway->config);
+    generation_unref(gateway->first);
+    generation_unref(gateway->current);
     free(gateway);
 }
 

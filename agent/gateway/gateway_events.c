@@ -13,12 +13,14 @@
 #define SUMMARY_LINE_BYTES 200
 
 /* Why a line or, DEVICE given, a device failed last. REASON holds 160 bytes. */
-static void read_reason(struct line *line, const size_t *device, char *reason)
+static void read_reason(struct line *line, const char *device, char *reason)
 {
     struct line_health of_line;
     struct device_health of_device;
     if (device) {
-        line_get_device_health(line, *device, &of_device);
+        const struct config *config = line_config(line); /* may be older than the one in force */
+        const struct config_device *found = config_find_device(config, device);
+        line_get_device_health(line, (size_t)(found - config->devices), &of_device);
         memcpy(reason, of_device.error, sizeof(of_device.error));
     } else {
         line_get_health(line, &of_line);
@@ -37,6 +39,11 @@ static const struct {
     [LINE_EVENT_UNIT_RECOVERED] = {EVENT_UNIT_RECOVERED, true, false},
 };
 
+bool gateway_events_is_of_device(enum line_event event)
+{
+    return line_events[event].of_device;
+}
+
 void gateway_events_line(struct intake *intake, const struct config *config,
                          struct line *const *lines, enum line_event event, size_t owner,
                          int64_t timestamp_ms)
@@ -52,7 +59,7 @@ void gateway_events_line(struct intake *intake, const struct config *config,
     if (of_device)
         event_add_text(&record, MEMBER_DEVICE, config->devices[owner].name);
     if (line_events[event].is_bad && lines[line]) /* it is gone while stopping */
-        read_reason(lines[line], of_device ? &owner : NULL, reason);
+        read_reason(lines[line], of_device ? config->devices[owner].name : NULL, reason);
     if (line_events[event].is_bad)
         event_add_text(&record, MEMBER_REASON, reason);
     (void)intake_event(intake, &record);

@@ -9,6 +9,9 @@
 #include "config/schema/config.h"
 #include "drivers/line/line.h"
 
+/* Whether EVENT is of a device; else it is of the line. */
+bool gateway_events_is_of_device(enum line_event event);
+
 /*
  * A line or device changed its state: OWNER is the index of the line or of the device. LINES has
  * an entry for each line; NULL for one that is gone, whose reason cannot be looked up any more.

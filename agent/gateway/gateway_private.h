@@ -8,6 +8,7 @@
 #include "agent/flow/announcer.h"
 #include "agent/flow/intake.h"
 #include "agent/flow/publisher.h"
+#include "agent/gateway/generation.h"
 #include "agent/gateway/plant.h"
 #include "agent/local/local_socket.h"
 #include "agent/netd/command_relay.h"
@@ -17,8 +18,8 @@
 #include "agent/uplink/uplink.h"
 
 struct gateway {
-    struct config *config; /* the generation in force */
-    struct config *first;  /* the one that the uplink was made from; may be the same */
+    struct generation *current; /* in force */
+    struct generation *first;   /* whose paths and names the parts that last were made with */
     sd_event *loop;
 
     /* Kept from start to stop. */

@@ -84,29 +84,17 @@ static struct config *load_first(const char *file)
     return config;
 }
 
-/* What the handlers of signals need. */
-struct running {
-    const char *file;
-    struct gateway *gateway;
-};
-
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
 {
-    struct running *running = userdata;
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    (void)signal;
-    struct config *fresh = load(running->file, &text);
-    if (!fresh) {
-        gateway_reject(running->gateway, strbuf_text(&text));
-        return 0;
-    }
-    if (gateway_reload(running->gateway, fresh) < 0)
-        (void)sd_event_exit(sd_event_source_get_event(source), 1); /* systemd starts it anew */
+    struct gateway **gateway = userdata;
+    CLEANUP(reload_report_free) struct reload_report report = RELOAD_REPORT_EMPTY;
+    (void)source, (void)signal;
+    gateway_reload(*gateway, &report);
     return 0;
 }
 
 /* Signals are taken by the loop; every thread that starts later inherits the mask. */
-static int take_signals(sd_event *loop, struct running *running)
+static int take_signals(sd_event *loop, struct gateway **gateway)
 {
     sigset_t mask;
     sigemptyset(&mask);
@@ -119,18 +107,18 @@ static int take_signals(sd_event *loop, struct running *running)
     int problem = sd_event_add_signal(loop, NULL, SIGTERM, NULL, NULL); /* NULL: end the loop */
     if (problem >= 0)
         problem = sd_event_add_signal(loop, NULL, SIGINT, NULL, NULL);
-    return problem < 0 ? problem : sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, running);
+    return problem < 0 ? problem : sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, gateway);
 }
 
-static int run(const char *file, struct config *config)
+static int run(struct config *config)
 {
     sd_event *loop = NULL;
-    struct running running = {.file = file};
-    if (sd_event_default(&loop) < 0 || take_signals(loop, &running) < 0) {
+    struct gateway *gateway = NULL;
+    if (sd_event_default(&loop) < 0 || take_signals(loop, &gateway) < 0) {
         log_error("gateway", "no event loop to be had; not started");
         return 1;
     }
-    if (gateway_start(config, loop, &running.gateway) < 0)
+    if (gateway_start(config, loop, &gateway) < 0)
         return 1;
     (void)sd_notify(false, "READY=1");
     int outcome = sd_event_loop(loop);
@@ -138,7 +126,7 @@ static int run(const char *file, struct config *config)
         log_error("gateway", "the event loop broke: %s; stopping, to be started anew",
                   strerror(-outcome));
     (void)sd_notify(false, "STOPPING=1");
-    bool clean = gateway_stop(running.gateway);
+    bool clean = gateway_stop(gateway);
     log_info("gateway", "stopped");
     if (!clean)
         _exit(outcome < 0 ? 1 : 0); /* the MQTT client's threads cannot be joined */
@@ -162,5 +150,5 @@ int main(int argc, char **argv)
         return 0;
     }
     log_open((enum log_level)config->gateway.log_level);
-    return run(options.file, config);
+    return run(config);
 }

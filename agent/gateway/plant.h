@@ -1,5 +1,5 @@
 /*
- * The plant side of the gateway: the lines of one configuration generation, the pipeline that takes
+ * The plant side of the gateway: the lines of the configuration in force, the pipeline that takes
  * what they deliver, and the watch over their workers. What they report of themselves becomes
  * events. The object stays the same when another generation is applied. Owned by the gateway; main
  * loop only.
@@ -8,22 +8,24 @@
 #define SALLYPORT_AGENT_GATEWAY_PLANT_H
 
 #include "agent/flow/intake.h"
+#include "agent/gateway/generation.h"
 #include "agent/payload/json_text.h"
 #include "config/schema/config.h"
 #include "drivers/line/line.h"
 
 #include <systemd/sd-event.h>
 
-struct plant; /* opaque */
+struct plant;        /* opaque */
+struct plant_change; /* opaque */
 
 /* Tells that a line or device has changed its state: the status is another one. */
 typedef void (*plant_changed)(void *context);
 
 /*
- * Makes the lines of CONFIG, which must outlive the plant or the next plant_apply(). Returns 0, or
- * a negative errno after logging why.
+ * Makes the lines of FIRST, of which the plant becomes a user. Returns 0, or a negative errno after
+ * logging why.
  */
-int plant_new(const struct config *config, struct intake *intake, sd_event *loop,
+int plant_new(struct generation *first, struct intake *intake, sd_event *loop,
               plant_changed changed, void *context, struct plant **ret_plant);
 
 int plant_start(struct plant *plant); /* the workers; 0 or a negative errno, logged */
@@ -34,10 +36,18 @@ void plant_stop(struct plant *plant);
 struct plant *plant_free(struct plant *plant); /* accepts NULL, returns NULL; stops first */
 
 /*
- * Puts another generation in force: stops what there is, makes and starts the lines of FRESH.
- * Returns 0, or a negative errno when they cannot be made, after logging why.
+ * Another generation, in two steps. plant_prepare() makes the lines that it needs and changes
+ * nothing yet: TOUCHED has a flag for each of its buses (config_diff(), `lines`); the line of a bus
+ * without the flag goes on undisturbed. Returns 0 and the owned change, or a negative errno after
+ * logging why. plant_commit() ends what does not go on, moves what it has delivered into custody,
+ * and starts the new lines; it consumes the change. Returns 0, or a negative errno, logged, when a
+ * line could not be started: then the process must end. plant_change_free() gives a change up;
+ * returns NULL.
  */
-int plant_apply(struct plant *plant, const struct config *fresh);
+int plant_prepare(struct plant *plant, struct generation *fresh, const bool *touched,
+                  struct plant_change **ret_change);
+int plant_commit(struct plant *plant, struct plant_change *change);
+struct plant_change *plant_change_free(struct plant_change *change);
 
 /* Reports what the queue refused, as a gap. For the main loop's every pass; cheap. */
 void plant_report_refused(struct plant *plant);

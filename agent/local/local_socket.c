@@ -127,6 +127,21 @@ static void answer_values(struct client *client, const json_t *request)
     end_answer(client, &json);
 }
 
+static void answer_reload(struct client *client, const json_t *request)
+{
+    struct local_socket *local = client->local;
+    CLEANUP(strbuf_free) struct strbuf reason = STRBUF_EMPTY;
+    size_t before = client->out.length;
+    struct json_text json = begin_answer(client, "ok");
+    (void)request;
+    if (!local->callbacks.reload(local->callbacks.reload_context, &json, &reason)) {
+        client->out.length = before;
+        refuse(client, strbuf_text(&reason));
+        return;
+    }
+    end_answer(client, &json);
+}
+
 const char *const local_socket_outcome_names[] = {"ok",           "timeout",     "bad-reply",
                                                   "disconnected", "unsupported", NULL};
 
@@ -271,6 +286,7 @@ static const struct {
     {"status", answer_status},
     {"values", answer_values},
     {"read", start_read},
+    {"reload", answer_reload},
 };
 
 static void handle_line(struct client *client, const char *line, size_t length)

@@ -6,6 +6,8 @@
  *   {"command":"values","device":"boiler"}  -> {"result":"ok","values":[{...},...]}
  *   {"command":"read","bus":"plc1","unit":1,"table":"holding","address":0,"count":2}
  *                                           -> {"result":"ok","values":[17,4]}
+ *   {"command":"reload"}                    -> {"result":"ok","changes":["KEY: OLD -> NEW"],
+ *                                               "started":["plc1"],"ended":[],"reconnects":false}
  *   anything refused                        -> {"result":"failed","reason":"..."}
  *
  * A refused read also has "absent":true when the agent has no such line, "busy":true while another
@@ -41,6 +43,13 @@ struct local_socket_callbacks {
     int (*read)(void *plant, const char *bus, const struct driver_request *request,
                 line_request_done done, void *done_context);
     void *plant;
+
+    /*
+     * Reads the configuration again and puts it in force. Writes members into the object that is
+     * open and returns true, or returns false with one line in REASON.
+     */
+    bool (*reload)(void *context, struct json_text *json, struct strbuf *reason);
+    void *reload_context;
 };
 
 /*

@@ -51,9 +51,10 @@ static void add_device(struct line *line, const struct config_device *device, si
 
 static void add_line(const struct status_facts *facts, size_t bus, struct json_text *json)
 {
+    struct line *line = facts->lines[bus];
     struct line_health health;
     size_t n_devices;
-    line_get_health(facts->lines[bus], &health);
+    line_get_health(line, &health);
     json_text_open_object(json, facts->config->buses[bus].name);
     json_text_string(json, "state", line_state_name(health.state));
     json_text_u64(json, "polls_ok", health.polls_ok);
@@ -63,9 +64,9 @@ static void add_line(const struct status_facts *facts, size_t bus, struct json_t
     if (health.error[0] && health.state != LINE_UP)
         json_text_string(json, "error", health.error);
     json_text_open_object(json, "units");
-    const size_t *devices = line_devices(facts->lines[bus], &n_devices);
+    const size_t *devices = line_devices(line, &n_devices);
     for (size_t i = 0; i < n_devices; i++)
-        add_device(facts->lines[bus], &facts->config->devices[devices[i]], devices[i], json);
+        add_device(line, &line_config(line)->devices[devices[i]], devices[i], json);
     json_text_close_object(json);
     json_text_close_object(json);
 }

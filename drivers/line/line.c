@@ -101,6 +101,7 @@ static int add_unit(struct line *line, size_t index)
     const struct config_device *device = &line->config->devices[index];
     CLEANUP(memory_free_pointer) uint16_t *sorted = sorted_tags(device);
     line->devices[line->schedule.n_units] = index;
+    line->numbers[line->schedule.n_units] = (uint16_t)index;
     struct schedule_device *unit = &line->schedule.units[line->schedule.n_units++];
     unit->first_group = line->schedule.n_groups;
     size_t length;
@@ -131,6 +132,7 @@ static int plan(struct line *line)
     line->schedule.units = memory_zeroed(n_units, sizeof(*line->schedule.units));
     line->units = memory_zeroed(n_units, sizeof(*line->units));
     line->devices = memory_zeroed(n_units, sizeof(*line->devices));
+    line->numbers = memory_zeroed(n_units, sizeof(*line->numbers));
     int result = line->driver->create(&line->host, &line->instance);
     if (result >= 0)
         line->link = line->driver->link(line->instance);
@@ -148,6 +150,7 @@ int line_new(const struct config *config, size_t bus, const struct line_callback
     struct line *line = memory_zeroed(1, sizeof(*line));
     line->config = config;
     line->bus = bus;
+    line->number = (uint16_t)bus;
     line->driver = driver_of(config->buses[bus].driver);
     line->host = (struct driver_host){&config->buses[bus], &line->stop};
     line->callbacks = *callbacks;
@@ -165,6 +168,14 @@ int line_new(const struct config *config, size_t bus, const struct line_callback
     }
     *ret_line = line;
     return 0;
+}
+
+void line_set_numbers(struct line *line, uint16_t number, const uint16_t *devices)
+{
+    assert(!line->started);
+    line->number = number;
+    for (size_t i = 0; i < line->schedule.n_units; i++)
+        line->numbers[i] = devices[line->devices[i]];
 }
 
 /* The thread inherits a mask with every signal blocked: signals are the main loop's business. */
@@ -216,6 +227,7 @@ struct line *line_free(struct line *line)
     pthread_mutex_destroy(&line->lock);
     free(line->batch.slots);
     free(line->devices);
+    free(line->numbers);
     free(line->units);
     free(line->schedule.units);
     free(line->schedule.groups);
@@ -225,6 +237,11 @@ struct line *line_free(struct line *line)
 }
 
 /* ---- what others may ask ---- */
+
+const struct config *line_config(const struct line *line)
+{
+    return line->config;
+}
 
 const size_t *line_devices(const struct line *line, size_t *ret_length)
 {

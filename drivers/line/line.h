@@ -49,6 +49,16 @@ int line_new(const struct config *config, size_t bus, const struct line_callback
 /* How many poll groups (device x interval) bus BUS has: for `phase` and `total` above. */
 size_t line_group_count(const struct config *config, size_t bus);
 
+/*
+ * Under which numbers the line and its devices report themselves: `owner` of a batch's header.
+ * DEVICES has one for each device of CONFIG. Before line_start(); unless called, the numbers are
+ * the indexes in CONFIG.
+ */
+void line_set_numbers(struct line *line, uint16_t number, const uint16_t *devices);
+
+/* The configuration that the line was made from. */
+const struct config *line_config(const struct line *line);
+
 int line_start(struct line *line);         /* 0 or a negative errno */
 void line_stop(struct line *line);         /* asks the worker to end; does not wait */
 struct line *line_free(struct line *line); /* stops, joins, frees; accepts NULL, returns NULL */

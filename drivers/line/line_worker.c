@@ -94,7 +94,7 @@ static void deliver_notice(struct line *line, size_t index)
 {
     const struct group *group = &line->groups[index];
     enum quality quality = line->connected ? QUALITY_TRIPPED : QUALITY_DISCONNECTED;
-    batch_begin(&line->batch, (uint16_t)line->devices[line->schedule.groups[index].unit]);
+    batch_begin(&line->batch, line->numbers[line->schedule.groups[index].unit]);
     for (size_t i = 0; i < group->n_tags; i++)
         batch_put_bad(&line->batch, group->tags[i], quality, 0);
     deliver_batch(line);
@@ -130,7 +130,7 @@ static void go_down(struct line *line, const struct driver_error *error)
     atomic_store(&line->state, LINE_DOWN);
     log_warning("line", "line=%s is down: %s; trying again every 1 s to 60 s", name_of(line),
                 error->text);
-    deliver_event(line, LINE_EVENT_DOWN, line->bus);
+    deliver_event(line, LINE_EVENT_DOWN, line->number);
 }
 
 static void dial(struct line *line)
@@ -151,7 +151,7 @@ static void dial(struct line *line)
     atomic_store(&line->state, LINE_UP);
     schedule_resume(&line->schedule, clock_mono_ns());
     log_info("line", "line=%s is up", name_of(line));
-    deliver_event(line, LINE_EVENT_UP, line->bus);
+    deliver_event(line, LINE_EVENT_UP, line->number);
 }
 
 /* What an exchange, however it was asked for, means for the connection. */
@@ -193,7 +193,7 @@ static bool reconnect_after(struct line *line, enum outcome outcome)
 static enum outcome read_group(struct line *line, size_t index, struct driver_error *error)
 {
     error->text[0] = 0;
-    batch_begin(&line->batch, (uint16_t)line->devices[line->schedule.groups[index].unit]);
+    batch_begin(&line->batch, line->numbers[line->schedule.groups[index].unit]);
     enum outcome outcome =
         line->driver->read(line->instance, line->groups[index].poll, &line->batch, error);
     beat(line);
@@ -223,7 +223,7 @@ static void note_success(struct line *line, size_t index, int64_t started_ns, in
         return;
     log_info("line", "line=%s device=%s answers again; polling it as before", name_of(line),
              device_of(line, index)->name);
-    deliver_event(line, LINE_EVENT_UNIT_RECOVERED, line->devices[owner]);
+    deliver_event(line, LINE_EVENT_UNIT_RECOVERED, line->numbers[owner]);
 }
 
 static void note_failure(struct line *line, size_t index, int64_t started_ns, int64_t ended_ns,
@@ -244,7 +244,7 @@ static void note_failure(struct line *line, size_t index, int64_t started_ns, in
     log_warning("line",
                 "line=%s device=%s failed %d times in a row: %s; probing it every 5 s to 5 min",
                 name_of(line), device_of(line, index)->name, BREAKER_TRIPS_AFTER, error->text);
-    deliver_event(line, LINE_EVENT_UNIT_TRIPPED, line->devices[owner]);
+    deliver_event(line, LINE_EVENT_UNIT_TRIPPED, line->numbers[owner]);
 }
 
 /* The line failed, not the unit: its breaker stays as it is. */

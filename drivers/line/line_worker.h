@@ -49,7 +49,8 @@ struct line {
     struct group *groups; /* same order as schedule.groups */
     struct unit *units;   /* same order as schedule.units and devices */
     size_t *devices;
-    struct batch batch; /* large enough for every group */
+    uint16_t number, *numbers; /* see line_set_numbers(); same order as devices */
+    struct batch batch;        /* large enough for every group */
 
     bool connected;
     unsigned failed_dials; /* in a row, until something was exchanged */

@@ -36,7 +36,8 @@ static const char *poll_once(struct change_filter *report, uint16_t device, int6
     batch_put_text(&batch, MODEL, model, strlen(model));
     batch_end(&batch, 0);
     bool any;
-    const bool *picked = change_filter_pick(report, slots, batch.used, now_ms, &any);
+    const bool *picked =
+        change_filter_pick(report, slots[0].header.owner, slots, batch.used, now_ms, &any);
     if (!picked)
         return any ? "*" : "";
     size_t used = 0;
@@ -102,8 +103,21 @@ static void test_always(void)
     change_filter_free(report);
 }
 
-TEST_MAIN("report", {"a changed tag goes out, an unchanged one does not", test_change},
+static void test_carry(void)
+{
+    struct change_filter *old = change_filter_new(&config);
+    (void)poll_once(old, 0, 0, 10, 5, false, "x");
+    struct change_filter *report = change_filter_new(&config);
+    change_filter_carry(report, 0, old, 0);
+    change_filter_free(old);
+    TEST_TEXT_EQUAL(poll_once(report, 0, 1, 10, 5, false, "x"), "");
+    TEST_TEXT_EQUAL(poll_once(report, 0, 2, 10, 6, false, "y"), "cm");
+    change_filter_free(report);
+}
+
+TEST_MAIN("change_filter", {"a changed tag goes out, an unchanged one does not", test_change},
           {"a value within its deadband stays home", test_deadband},
           {"a change of quality always goes out", test_quality},
           {"a heartbeat comes for each tag by itself", test_heartbeat},
-          {"a device that reports always is never filtered", test_always})
+          {"a device that reports always is never filtered", test_always},
+          {"what was sent before a reload is not sent again", test_carry})

@@ -49,7 +49,7 @@ uint64_t intake_event(struct intake *intake, const struct event *event)
     return 1;
 }
 
-static void line_event(void *context, enum line_event event, size_t owner, int64_t timestamp_ms)
+static void line_event(void *context, enum line_event event, uint16_t owner, int64_t timestamp_ms)
 {
     (void)context, (void)timestamp_ms;
     fake.event = event;
@@ -140,7 +140,39 @@ static void test_overload(void)
     pipeline_free(pipeline);
 }
 
+/* "pump" goes on under its old number in another place; "boiler" is another device now. */
+static void test_apply(void)
+{
+    static struct config_device moved[] = {
+        {.name = "new", .tags = tags, .n_tags = 1, .report = REPORT_ALWAYS, .heartbeat_s = 900},
+        {.name = "boiler", .tags = tags, .n_tags = 1, .report = REPORT_ALWAYS, .heartbeat_s = 900},
+        {.name = "pump", .tags = tags, .n_tags = 2, .report = REPORT_CHANGE, .heartbeat_s = 900}};
+    static const struct config next = {.devices = moved, .n_devices = 3};
+    static const uint16_t kept[] = {NUMBERING_NONE, NUMBERING_NONE, 1};
+    CLEANUP(numbering_free) struct numbering first;
+    CLEANUP(numbering_free) struct numbering numbers;
+    struct pipeline *pipeline = begin();
+    CU_ASSERT_TRUE(deliver(pipeline, 1, 7, "x"));
+    CU_ASSERT_EQUAL(pipeline_drain(pipeline, 100), 1);
+    CU_ASSERT_TRUE(deliver(pipeline, 0, 1, "late"));
+    CU_ASSERT_TRUE(deliver(pipeline, 1, 7, "x"));
+    numbering_begin(&first, 2);
+    numbering_next(&first, kept, 3, &numbers);
+    pipeline_apply(pipeline, &next, &numbers, kept);
+    fake.log[0] = '\0';
+    CU_ASSERT_EQUAL(pipeline_drain(pipeline, 100), 2);
+    TEST_TEXT_EQUAL(fake.log, ""); /* gone; and unchanged since what was sent before */
+    CU_ASSERT_EQUAL(value_table_get(pipeline_values(pipeline), 2, 0, NULL)->sample.value.u64, 7);
+    CU_ASSERT_PTR_NULL(value_table_get(pipeline_values(pipeline), 1, 0, NULL));
+    CU_ASSERT_TRUE(deliver(pipeline, 1, 8, "x"));
+    CU_ASSERT_EQUAL(pipeline_drain(pipeline, 100), 1);
+    TEST_TEXT_EQUAL(fake.log, "pump 8 level\n");
+    pipeline_free(pipeline);
+}
+
 TEST_MAIN("pipeline", {"polls go on, unchanged ones on change do not", test_data},
           {"what a line reports of itself reaches the gateway", test_line_event},
           {"a full queue does not keep the loop from its other work", test_turns},
-          {"what the queue refused is counted and reported once", test_overload})
+          {"what the queue refused is counted and reported once", test_overload},
+          {"a kept device goes on under its number, a late batch of a lost one is dropped",
+           test_apply})

@@ -110,7 +110,35 @@ static void test_many_writers(void)
     queue_free(queue);
 }
 
+/* Grows while it is wrapped around its end: nothing is lost, the order stays. */
+static void test_grow(void)
+{
+    struct queue *queue = queue_new(1);
+    union slot slots[64], got[4096];
+    uint64_t in = 0, out = 0;
+    while (queue_push(queue, slots, make_batch(slots, 1, 9, in)))
+        in++;
+    for (; out < 60; out++)
+        CU_ASSERT_EQUAL_FATAL(queue_pop(queue, got, 4096), 10);
+    for (int i = 0; i < 50; i++)
+        CU_ASSERT_TRUE(queue_push(queue, slots, make_batch(slots, 1, 9, in++)));
+    queue_grow(queue, 3000);
+    CU_ASSERT_EQUAL(queue_capacity(queue), 4096);
+    queue_grow(queue, 10); /* never smaller */
+    CU_ASSERT_EQUAL(queue_capacity(queue), 4096);
+    while (queue_push(queue, slots, make_batch(slots, 1, 9, in)))
+        in++;
+    CU_ASSERT_TRUE(in - out > 400);
+    for (; out < in; out++) {
+        CU_ASSERT_EQUAL_FATAL(queue_pop(queue, got, 4096), 10);
+        CU_ASSERT_EQUAL(got[9].sample.value.u64, out);
+    }
+    CU_ASSERT_EQUAL(queue_pop(queue, got, 4096), 0);
+    queue_free(queue);
+}
+
 TEST_MAIN("queue",
           {"a batch goes in whole or not at all, and refusals are counted", test_whole_or_not},
           {"the descriptor is readable exactly while there is news", test_descriptor},
-          {"four writers: nothing lost, nothing mixed, each in order", test_many_writers})
+          {"four writers: nothing lost, nothing mixed, each in order", test_many_writers},
+          {"it grows with what waits in it", test_grow})

@@ -13,6 +13,18 @@ struct line {
     const char *error;
 };
 
+static struct config_bus buses[] = {{.name = (char *)"plc1"}, {.name = (char *)"plc2"}};
+static struct config_device devices[] = {{.name = (char *)"boiler", .bus = 0},
+                                         {.name = (char *)"pump", .bus = 1}};
+static const struct config config = {
+    .buses = buses, .n_buses = 2, .devices = devices, .n_devices = 2};
+
+const struct config *line_config(const struct line *line)
+{
+    (void)line;
+    return &config;
+}
+
 void line_get_health(struct line *line, struct line_health *ret_health)
 {
     *ret_health = (struct line_health){.state = LINE_DOWN};
@@ -63,11 +75,6 @@ uint64_t intake_event(struct intake *intake, const struct event *event)
 
 static void test_lines(void)
 {
-    static struct config_bus buses[] = {{.name = (char *)"plc1"}, {.name = (char *)"plc2"}};
-    static struct config_device devices[] = {{.name = (char *)"boiler", .bus = 0},
-                                             {.name = (char *)"pump", .bus = 1}};
-    static const struct config config = {
-        .buses = buses, .n_buses = 2, .devices = devices, .n_devices = 2};
     static struct line plc2 = {"no route"};
     struct line *const lines[] = {NULL, &plc2};
     seen[0] = '\0';

@@ -1,0 +1,79 @@
+/* `sallyport reload`: the running agent reads its files again, and says what that changed. */
+#include "agent/base/descriptor.h"
+#include "agent/cli/agent_client.h"
+#include "agent/cli/cli.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#define NAME "reload"
+#define TIMEOUT_MS 150000 /* a line that ends may be within a dial and a read of 60 s each */
+
+static void print_list(const char *head, const json_t *texts, const char *between)
+{
+    size_t index;
+    json_t *text;
+    if (json_array_size(texts) == 0)
+        return;
+    (void)printf("%s", head);
+    json_array_foreach(texts, index, text)(void)
+        printf("%s%s", index > 0 ? between : "", json_string_value(text));
+    (void)putchar('\n');
+}
+
+static void print_report(const json_t *answer)
+{
+    const json_t *changes = json_object_get(answer, "changes");
+    if (json_array_size(changes) == 0) {
+        (void)printf("nothing has changed\n");
+        return;
+    }
+    print_list("", changes, "\n");
+    print_list("lines started: ", json_object_get(answer, "started"), ", ");
+    print_list("lines ended: ", json_object_get(answer, "ended"), ", ");
+    if (json_is_true(json_object_get(answer, "reconnects")))
+        (void)printf("the agent reconnects to the broker\n");
+    if (json_array_size(json_object_get(answer, "started")) == 0 &&
+        json_array_size(json_object_get(answer, "ended")) == 0 &&
+        !json_is_true(json_object_get(answer, "reconnects")))
+        (void)printf("nothing was restarted\n");
+}
+
+static int reload(const struct cli_context *context, int agent)
+{
+    json_t *answer = agent_ask(agent, NAME, json_pack("{s:s}", "command", "reload"), TIMEOUT_MS);
+    if (!answer || !agent_is_ok(answer, NAME)) {
+        json_decref(answer);
+        return CLI_FAILED;
+    }
+    if (context->json) {
+        (void)json_object_del(answer, "result");
+        (void)json_dumpf(answer, stdout, JSON_INDENT(2));
+        (void)putchar('\n');
+    } else {
+        print_report(answer);
+    }
+    json_decref(answer);
+    return CLI_DONE;
+}
+
+static int run_reload(const struct cli_context *context, int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1)
+        return cli_usage(context);
+    struct config *config = agent_load_config(context);
+    if (!config)
+        return cli_fail(CLI_FAILED, NAME, "nothing was reloaded: correct the configuration first");
+    CLEANUP(descriptor_close) int agent = agent_connect(config);
+    int code = agent < 0 ? agent_unreachable(NAME, config, agent) : reload(context, agent);
+    config_free(config);
+    return code;
+}
+
+const struct cli_command command_reload = {
+    .name = NAME,
+    .usage = "",
+    .help = "the agent reads its configuration again; prints what changed and what restarted",
+    .run = run_reload,
+};
