@@ -1,7 +1,7 @@
 /*
  * The gateway: owns the lines, the pipeline, the outbox, the uplink and the local socket, and
- * wires them together. Everything below it is told what it needs through callbacks set here.
- * Main loop only.
+ * wires them together. They reach up only through the callbacks that are set here. Main loop
+ * only.
  */
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_H
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_H

@@ -123,7 +123,7 @@ static int run(struct config *config)
     (void)sd_notify(false, "READY=1");
     int outcome = sd_event_loop(loop);
     if (outcome < 0)
-        log_error("gateway", "the event loop broke: %s; stopping, to be started anew",
+        log_error("gateway", "the event loop broke: %s; stopping, to be started again",
                   strerror(-outcome));
     (void)sd_notify(false, "STOPPING=1");
     bool clean = gateway_stop(gateway);

@@ -1,7 +1,7 @@
 /*
  * A payload dialect: what the facts that the gateway knows look like at the broker. It makes every
- * topic and every payload, says what the broker is told at the start and at the end of a session,
- * and recognises what comes from there. It sends nothing itself and stores nothing.
+ * topic and every payload, says what opens and what ends a session with the broker, and recognises
+ * what comes from there. It sends nothing itself and stores nothing.
  *
  * Plant data and events are encoded in two steps, because they wait in the outbox in between:
  * `data` and `event` make the body that is stored, under the topic that `topic` makes; `envelope`
@@ -34,11 +34,6 @@ struct dialect_message {
     bool retained;
 };
 
-#define DIALECT_MESSAGE_EMPTY                                                                      \
-    {                                                                                              \
-        STRBUF_EMPTY, STRBUF_EMPTY, 0, false                                                       \
-    }
-
 void dialect_message_free(struct dialect_message *message); /* fit for CLEANUP() */
 
 /* MESSAGE as the uplink takes it; valid until MESSAGE changes. */
@@ -63,8 +58,6 @@ struct dialect {
 };
 
 struct dialect_type {
-    const char *name; /* as in `format = "json"` */
-
     /* CONFIG may go; what the dialect needs of it is copied. */
     struct dialect *(*create)(const struct config *config);
     void (*free)(struct dialect *dialect);

@@ -239,7 +239,6 @@ static void recognise(struct dialect *dialect, const char *topic, const void *pa
 }
 
 const struct dialect_type dialect_json = {
-    .name = "json",
     .create = create,
     .free = destroy,
     .topic = make_topic,

@@ -1,0 +1,166 @@
+/* The lines of a configuration, and of the next one, with the built-in plant. The intake is a fake.
+ */
+#include "agent/gateway/plant.h"
+
+#include "agent/base/clock.h"
+#include "config/load/load.h"
+#include "config/schema/finding.h"
+#include "drivers/modbus/modbus_request.h"
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TIMEOUT_S 10
+
+static struct {
+    const char *device; /* polls of this one are counted, beside those of "tank" */
+    unsigned polls, of_tank, others, events, changes;
+} fake;
+
+uint64_t intake_data(struct intake *intake, const struct config_device *device,
+                     const union slot *slots, size_t n_slots, const bool *picked)
+{
+    (void)intake, (void)slots, (void)n_slots, (void)picked;
+    if (strcmp(device->name, fake.device) == 0)
+        fake.polls++;
+    else if (strcmp(device->name, "tank") == 0)
+        fake.of_tank++;
+    else
+        fake.others++;
+    return 1;
+}
+
+uint64_t intake_event(struct intake *intake, const struct event *event)
+{
+    (void)intake;
+    CU_ASSERT_EQUAL(event->kind, EVENT_LINE_UP);
+    fake.events++;
+    return 1;
+}
+
+static void on_change(void *context)
+{
+    CU_ASSERT_PTR_EQUAL(context, &fake);
+    fake.changes++;
+}
+
+/* A line "kept" with the device "tank", a line "try" with DEVICE, and one without devices. */
+static struct generation *load(const char *device)
+{
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    struct config *config = NULL;
+    char text[1000];
+    (void)snprintf(text, sizeof(text),
+                   "gateway: { id = \"gw\"; site = \"s\"; };\n"
+                   "uplink: { servers = [ \"mqtts://b\" ]; ca = \"system\"; };\n"
+                   "buses: ( { name = \"spare\"; driver = \"sim\"; },\n"
+                   "         { name = \"kept\"; driver = \"sim\"; },\n"
+                   "         { name = \"try\"; driver = \"sim\"; } );\n"
+                   "devices: ( { name = \"tank\"; bus = \"kept\"; interval_ms = 10;\n"
+                   "             tags = ( { name = \"level\"; } ); },\n"
+                   "           { name = \"%s\"; bus = \"try\"; interval_ms = 10;\n"
+                   "             tags = ( { name = \"count\"; } ); } );\n",
+                   device);
+    CU_ASSERT_EQUAL_FATAL(
+        config_load(test_file("plant.conf", text), drivers_for_config(), &findings, &config), 0);
+    return generation_new(config);
+}
+
+/* Runs the loop until DEVICE and "tank" were polled three times each. */
+static void expect_polls(sd_event *loop, const char *device)
+{
+    int64_t end_ns = clock_mono_ns() + TIMEOUT_S * CLOCK_NS_PER_S;
+    fake.device = device;
+    fake.polls = fake.of_tank = fake.others = 0;
+    while ((fake.polls < 3 || fake.of_tank < 3) && clock_mono_ns() < end_ns)
+        CU_ASSERT_FATAL(sd_event_run(loop, 100000) >= 0);
+    CU_ASSERT_TRUE(fake.polls >= 3 && fake.of_tank >= 3);
+    CU_ASSERT_EQUAL(fake.others, 0);
+}
+
+static const char *values(struct plant *plant, const char *device)
+{
+    static struct strbuf out;
+    struct json_text json = JSON_TEXT(&out);
+    strbuf_reset(&out);
+    if (plant_values(plant, device, &json) < 0)
+        return "none";
+    return strbuf_text(&out);
+}
+
+/* By the worker; the built-in plant has no registers. */
+static void on_read(void *context, enum outcome outcome, const struct driver_error *error)
+{
+    atomic_int *seen = context;
+    (void)error;
+    atomic_store(seen, (int)outcome);
+}
+
+static void test_generations(void)
+{
+    static const bool touched[] = {false, false, true};
+    struct generation *first = load("boiler"), *second = load("pump");
+    struct plant_change *change = NULL;
+    struct plant *plant = NULL;
+    sd_event *loop = NULL;
+    memset(&fake, 0, sizeof(fake));
+    CU_ASSERT_FATAL(sd_event_new(&loop) >= 0);
+    CU_ASSERT_EQUAL_FATAL(plant_new(first, NULL, loop, on_change, &fake, &plant), 0);
+    generation_unref(first);
+    CU_ASSERT_PTR_NULL(plant_lines(plant)[0]); /* a line without devices */
+    CU_ASSERT_EQUAL_FATAL(plant_start(plant), 0);
+    expect_polls(loop, "boiler");
+    CU_ASSERT_EQUAL(fake.events, 2);
+    CU_ASSERT_EQUAL(fake.changes, 2);
+    TEST_CONTAINS(values(plant, "boiler"), "{\"device\":\"boiler\",\"tags\":[{\"tag\":\"count\",");
+    CU_ASSERT_TRUE(plant_is_alive(plant, clock_mono_ns() / CLOCK_NS_PER_MS));
+    const struct line *kept = plant_lines(plant)[1];
+    CU_ASSERT_EQUAL_FATAL(plant_prepare(plant, second, touched, &change), 0);
+    CU_ASSERT_PTR_NULL(plant_change_free(change)); /* given up: nothing has changed */
+    expect_polls(loop, "boiler");
+    CU_ASSERT_EQUAL_FATAL(plant_prepare(plant, second, touched, &change), 0);
+    CU_ASSERT_EQUAL_FATAL(plant_commit(plant, change), 0);
+    generation_unref(second);
+    expect_polls(loop, "pump");
+    CU_ASSERT_PTR_EQUAL(plant_lines(plant)[1], kept);
+    CU_ASSERT_EQUAL(fake.events, 3); /* the one line came up again, the other never went */
+    TEST_TEXT_EQUAL(values(plant, "boiler"), "none");
+    TEST_CONTAINS(values(plant, "pump"), "\"count\"");
+    plant_report_refused(plant); /* nothing was */
+    plant_stop(plant);
+    fake.polls = fake.of_tank = 0;
+    CU_ASSERT_TRUE(sd_event_run(loop, 50000) >= 0);
+    CU_ASSERT_EQUAL(fake.polls + fake.of_tank, 0);
+    CU_ASSERT_PTR_NULL(plant_free(plant));
+    CU_ASSERT_PTR_NULL(plant_free(NULL));
+    sd_event_unref(loop);
+}
+
+static void test_read(void)
+{
+    static struct modbus_call call;
+    static atomic_int outcome = OUTCOME_OK;
+    const struct driver_request request = modbus_call_request(&call);
+    struct generation *generation = load("boiler");
+    struct plant *plant = NULL;
+    sd_event *loop = NULL;
+    fake.device = "boiler";
+    CU_ASSERT_FATAL(sd_event_new(&loop) >= 0);
+    CU_ASSERT_EQUAL_FATAL(plant_new(generation, NULL, loop, on_change, &fake, &plant), 0);
+    generation_unref(generation);
+    CU_ASSERT_EQUAL(plant_read(plant, "try", &request, on_read, &outcome), -ENOTCONN);
+    CU_ASSERT_EQUAL_FATAL(plant_start(plant), 0);
+    CU_ASSERT_EQUAL(plant_read(plant, "spare", &request, on_read, &outcome), -ENOENT);
+    CU_ASSERT_EQUAL(plant_read(plant, "other", &request, on_read, &outcome), -ENOENT);
+    CU_ASSERT_EQUAL(plant_read(plant, "try", &request, on_read, &outcome), 0);
+    plant_stop(plant);
+    CU_ASSERT_NOT_EQUAL(atomic_load(&outcome), OUTCOME_OK); /* it was answered before that */
+    plant_free(plant);
+    sd_event_unref(loop);
+}
+
+TEST_MAIN("plant", {"a generation replaces the lines that it touches", test_generations},
+          {"a request goes to the line that it names", test_read})
