@@ -360,7 +360,8 @@ class Act:
         before = len(self.challenges())
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", REASON, "--yes")
         mqtt.write_status(self.book, "mqtt-signed.txt", self.forms, self.tap, "opened by the client",
-                          lambda status: status["tunnel"].get("opener") == "tech")
+                          lambda status: status["tunnel"].get("opener") == "tech" and
+                          status["tunnel"]["state"] == "open")
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", "x", "--yes")
         operator("list")
         operator("close", c.GATEWAY, "--print", "--challenge", "0" * 64)
@@ -402,8 +403,8 @@ class Act:
         lib.end(self.world.process)
         with open(name, "r+b") as file:
             content = file.read()
-            file.seek(content.rindex(b" netd_started") + 1)
-            file.write(b"N")
+            file.seek(content.rindex(b" version=") + len(b" version="))
+            file.write(b"9")
         self.world.start()
         self.on_site("journal", "--verify")
         self.book.add("journal.txt", "after an altered line",
