@@ -99,7 +99,7 @@ def dump(data):
 # --- netd's socket --------------------------------------------------------------------------
 
 def end_socket(ended):
-    """Wakes whoever waits for it; the descriptor stays his."""
+    """Ends the connection; the thread that reads from it notices, and its descriptor stays valid."""
     try:
         ended.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -107,7 +107,7 @@ def end_socket(ended):
 
 
 class SocketTap:
-    """Listens where netd would, hands all messages on as user UID, and writes them down."""
+    """Listens at PATH in place of netd, passes all messages on to netd as user UID, and keeps them."""
 
     def __init__(self, path, world, uid):
         self.world, self.uid = world, uid
@@ -152,8 +152,6 @@ FREE = {
                (40, 8, True), (2320, 4, False), (2516, 4, False)],  # bytes, a process, seconds
     t.COUNTERS: [(at, 8, True) for at in range(0, 40, 8)],  # what was dropped, what passed
 }
-
-
 # Fields of replies that are sentences for people: (offset in the body, bytes).
 SENTENCES = {verb: [(0, 512)] for verb in (t.OPEN_LOCAL, t.EXTEND, t.CLOSE, t.APPROVE, t.ACKNOWLEDGE,
                                            t.TRY, t.KEEP)}
@@ -205,11 +203,12 @@ class Book:
         self.files.setdefault(file, []).extend(["== %s ==" % title, *lines, ""])
 
     def close(self):
+        kept = set(os.listdir(FOLDER))
+        lib.check(self.recording or kept == set(self.files), "bytes.d has the files that are compared")
         for file, lines in self.files.items():
             path = os.path.join(FOLDER, file)
             text = "\n".join(lines)
             if self.recording:
-                os.makedirs(FOLDER, exist_ok=True)
                 with open(path, "w", encoding="utf-8") as out:
                     out.write(text)
                 lib.say("      %s: %d lines" % (path, len(lines)))
@@ -223,8 +222,8 @@ class Book:
         if not lib.check(before == text, "%s is as it was, %d lines" % (file, text.count("\n"))):
             lib.say("\n".join(difflib.unified_diff(before.split("\n"), text.split("\n"),
                                                    "bytes.d/" + file, "now", lineterm="", n=2)))
-            lib.say("If that is what the change was for: tests/scenario/bytes --record BUILD, and look at "
-                    "the difference before you commit it.")
+            lib.say("If this difference is intended: tests/scenario/bytes --record BUILD, and read "
+                    "`git diff tests/scenario/bytes.d` before you commit it.")
 
 
 def once_each(lines):

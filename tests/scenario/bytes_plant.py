@@ -226,7 +226,7 @@ def chosen(name, lines):
     if name == "wave":
         return lines[:TURNS]  # a function of how often it was read
     if name in DEAD:
-        return sorted(set(lines))  # how often a dead unit is tried is a matter of luck
+        return sorted(set(lines))  # how often a dead unit is asked depends on chance
     return b.once_each(lines)
 
 
@@ -263,8 +263,8 @@ class Act:
         self.tap.wait("event %s %s" % (name, members or ""), lambda: found() >= count)
 
     def start(self, dead):
-        """The broker is not there until each unit has been asked, so that what is sent as stored, and
-        what as live, does not depend on who was faster."""
+        """The broker is away until each unit has been asked: so which messages are marked historical does
+        not depend on timing."""
         before = {wanted["name"]: len(self.data(wanted["name"])) for wanted in devices()}
         self.agent.start()
         path = os.path.join(self.place.runtime, self.agent.name, "agent.sock")
@@ -277,7 +277,7 @@ class Act:
 
     def look(self):
         mqtt.write_status(self.book, "mqtt.txt", self.forms, self.tap, "with dead units",
-                     lambda status: is_settled(status, DEAD))
+                          lambda status: is_settled(status, DEAD))
         for name in DEAD:
             self.tap.wait("notice for " + name, lambda n=name: any(
                 "tripped" in str(message) and "historical" not in message for message in self.data(n)))
@@ -339,14 +339,13 @@ class Act:
         self.wait_event("unit_tripped", 2, device="silent")
         self.wait_live()
         mqtt.write_status(self.book, "mqtt.txt", self.forms, self.tap, "after a power loss",
-                     lambda status: is_settled(status, DEAD[2:]))
+                          lambda status: is_settled(status, DEAD[2:]))
 
     def stop(self):
         lib.check(self.agent.stop() == 0, "a clean stop")
         self.tap.wait("offline", lambda: json.loads(self.tap.published("status")[-1])["state"] ==
                       "offline")
-        give_commands(self.book, self.forms, self.agent, "stopped",
-                      [("status",), ("watch",)])
+        give_commands(self.book, self.forms, self.agent, "stopped", [("status",), ("watch",)])
 
     def requests(self):
         """What the agent asked of the units, whatever asked for it."""

@@ -1,5 +1,5 @@
-"""The second act of `bytes`: netd, a hub, an agent that couriers signed commands, somebody on site
-and somebody far away. Requests by hand, commands of the command line, signed commands good and bad,
+"""The second act of `bytes`: netd, a hub, an agent that passes signed commands on, a person on site
+and an operator far away. Requests by hand, commands of the command line, signed commands good and bad,
 rules on trial, tampering, a journal that was damaged."""
 import glob
 import hashlib
@@ -200,14 +200,16 @@ class Act:
         return found
 
     def write_journal(self):
-        """Every line; the chain of hashes is computed anew from what the documents say of it."""
+        """Every line. The hash of each is computed here once more: SHA-256 over the hash before it, a line
+        end, and the line up to its own hash."""
         lines, before = self.lines(), None
         for line in lines:
             content, mark, value = line.rpartition(" hash=")
             if " chain previous=" in content:
                 before = content.rpartition("=")[2]
             good = hashlib.sha256(("%s\n%s" % (before, content)).encode()).hexdigest()
-            lib.check(mark and good == value, "the hash of: " + line) if good != value else None
+            if not mark or good != value:
+                lib.check(False, "the hash of: " + line)
             before = value
         self.book.add("journal.txt", "journal", [self.forms.text(line) for line in lines])
 
@@ -217,7 +219,7 @@ class Act:
         return self.tap.published("challenge")
 
     def wait_challenge(self, before):
-        """A challenge has come since there were BEFORE of them, and is in force."""
+        """Waits until more than BEFORE challenges were published and the last one is not empty."""
         self.tap.wait("a challenge", lambda: len(self.challenges()) > before and self.challenges()[-1])
 
     def restart(self):
@@ -227,7 +229,7 @@ class Act:
         self.wait_challenge(before + 1)  # after one that is empty
 
     def send(self, signed, retain=False):
-        """A command and its reply; returns when the next challenge is there."""
+        """Sends a command; returns its reply once the next challenge is published."""
         replies, before = len(self.tap.published("reply")), len(self.challenges())
         self.desk.publish(lib.PREFIX + "/command", signed, 1, retain).wait_for_publish()
         self.tap.wait("a reply", lambda: len(self.tap.published("reply")) > replies)
@@ -240,7 +242,7 @@ class Act:
         return operator.sign(c.command_text(self.challenges()[-1], ident, **more))
 
     def start_agent(self):
-        """The broker is not there until the agent has read the journal: see bytes_plant.Act.start()."""
+        """The broker is away until the agent has read the journal: see bytes_plant.Act.start()."""
         self.tap.cut()
         self.agent.start()
         lib.wait_for("the lines of the journal in the store", lambda: (self.agent.status() or {}).get(
@@ -360,7 +362,8 @@ class Act:
         before = len(self.challenges())
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", REASON, "--yes")
         mqtt.write_status(self.book, "mqtt-signed.txt", self.forms, self.tap, "opened by the client",
-                          lambda status: status["tunnel"].get("opener") == "tech")
+                          lambda status: status["tunnel"].get("opener") == "tech" and
+                          status["tunnel"]["state"] == "open")
         operator("open", c.GATEWAY, "--service", "ssh", "--ttl", "50s", "--reason", "x", "--yes")
         operator("list")
         operator("close", c.GATEWAY, "--print", "--challenge", "0" * 64)
@@ -402,8 +405,8 @@ class Act:
         lib.end(self.world.process)
         with open(name, "r+b") as file:
             content = file.read()
-            file.seek(content.rindex(b" netd_started") + 1)
-            file.write(b"N")
+            file.seek(content.rindex(b" version=") + len(b" version="))
+            file.write(b"9")
         self.world.start()
         self.on_site("journal", "--verify")
         self.book.add("journal.txt", "after an altered line",

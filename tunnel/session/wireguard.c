@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/base/unix_socket.h"
 #include "tunnel/firewall/firewall.h"
 #include "tunnel/os/privileged_child.h"
 
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -221,13 +223,19 @@ static int set_addresses(const struct tunnel_config *config, struct strbuf *prob
     return status < 0 ? status : -EIO;
 }
 
-/* wireguard-go takes orders as soon as its socket is there; it may also give up before. */
+/* Whether wireguard-go listens: its socket is there a moment before that. */
+static bool user_space_listens(void)
+{
+    CLEANUP(descriptor_close) int probe = unix_socket_connect(USER_SPACE_SOCKET, SOCK_STREAM);
+    return probe >= 0;
+}
+
+/* wireguard-go takes orders as soon as it listens at its socket; it may also give up before. */
 static int await_user_space(const struct wireguard *wireguard)
 {
     int64_t deadline_ns = clock_mono_ns() + USER_SPACE_START_MS * CLOCK_NS_PER_MS;
     struct pollfd ended = {.fd = wireguard->watched, .events = POLLIN};
-    struct stat about;
-    while (stat(USER_SPACE_SOCKET, &about) < 0 || !S_ISSOCK(about.st_mode)) {
+    while (!user_space_listens()) {
         if (clock_mono_ns() > deadline_ns)
             return -ETIMEDOUT;
         if (poll(&ended, 1, 2) != 0)
