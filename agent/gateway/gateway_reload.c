@@ -114,10 +114,9 @@ static int apply(struct gateway *gateway, struct generation *fresh, const struct
                  const char **ret_why)
 {
     struct plant_change *change = NULL;
-    int problem = 0;
     *ret_why = "a line cannot be set up; the log says why";
-    if (diff->changes[RELOAD_LINE])
-        problem = plant_prepare(gateway->plant, fresh, diff->lines, &change);
+    /* Also when no line is touched: their places in the list may be others. */
+    int problem = plant_prepare(gateway->plant, fresh, diff->lines, &change);
     if (problem >= 0 && diff->changes[RELOAD_UPLINK]) {
         *ret_why = "the settings of the uplink cannot work; the log says why";
         problem = reconnect(gateway, &fresh->config->uplink);
@@ -127,7 +126,7 @@ static int apply(struct gateway *gateway, struct generation *fresh, const struct
         return problem;
     }
     use(gateway, fresh);
-    if (change && plant_commit(gateway->plant, change) < 0)
+    if (plant_commit(gateway->plant, change) < 0)
         (void)sd_event_exit(gateway->loop, 1); /* logged; systemd restarts the agent */
     return 0;
 }

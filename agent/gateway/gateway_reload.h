@@ -5,10 +5,12 @@
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_RELOAD_H
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_RELOAD_H
 
-#include "agent/gateway/gateway.h"
+#include "agent/base/strbuf.h"
 #include "agent/payload/json_text.h"
 
 #include <stdbool.h>
+
+struct gateway; /* see gateway.h */
 
 /* What a reload has done. Texts of several lines have one entry a line. */
 struct reload_report {

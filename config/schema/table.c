@@ -154,7 +154,7 @@ size_t table_compare(const struct option_table *table, const void *old, const vo
     for (size_t i = 0; i < table->n_rows; i++) {
         const struct option *row = &table->rows[i];
         char key[FULL_KEY_BYTES];
-        if (value_equal(row, old, fresh))
+        if (value_equal(row, old, fresh) || (!value_is_set(row, old) && !value_is_set(row, fresh)))
             continue;
         strbuf_addf(out, "%s: ", full_key(prefix, row->key, key, sizeof(key)));
         print_or_unset(row, old, out);
