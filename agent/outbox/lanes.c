@@ -36,11 +36,11 @@ struct lanes {
 
     struct mark marks[16];
     size_t n_marks;
-    uint64_t committed_below; /* as far as has been heard */
+    uint64_t committed_below; /* at the last lanes_follow() */
     uint64_t added_below;     /* number of the newest message + 1 */
     uint64_t marked_below;    /* what that was when the newest mark was made */
     int64_t taken_at_ms;      /* of the oldest message that is not committed */
-    uint64_t dropped;         /* by the tiers, as far as has been heard */
+    uint64_t dropped;         /* by the tiers, at the last lanes_follow() */
 };
 
 struct lanes *lanes_new(int64_t spill_after_ms)

@@ -246,7 +246,7 @@ static void test_two_damaged_files_are_kept(void)
     box_done(&box);
 }
 
-/* An empty file is what a kill during the very first start leaves behind. */
+/* An empty file is what is left after a kill during the very first start. */
 static void test_empty_file(void)
 {
     struct box box;
@@ -364,7 +364,7 @@ static void test_both_damaged(void)
     (void)unlink(file_of(box.runtime_dir, "live.db-wal"));
     damage_header(file_of(box.runtime_dir, "live.db"));
     box_open(&box);
-    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(box.outbox), stream); /* created anew */
+    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(box.outbox), stream); /* a new one */
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
     box_done(&box);
 }
