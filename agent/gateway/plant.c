@@ -122,8 +122,9 @@ static int start_line(struct line *line)
 
 static uint16_t index_of(const void *found, const void *first, size_t size)
 {
-    return found ? (uint16_t)((size_t)((const char *)found - (const char *)first) / size)
-                 : NUMBERING_NONE;
+    if (!found)
+        return NUMBERING_NONE;
+    return (uint16_t)((size_t)((const char *)found - (const char *)first) / size);
 }
 
 /* What of OLD goes on: the lines that DIFF does not touch, and all devices on them. */
