@@ -19,7 +19,7 @@ struct custody {
     const struct message_queue *memory; /* all that is not committed, and some that is */
     struct tier *live, *disk;
     uint64_t max_bytes; /* of both tiers */
-    int64_t wall_ms;    /* the last time heard */
+    int64_t wall_ms;    /* UTC, as the last caller gave it */
     int64_t sync_at_ms; /* not before this the next routine transaction on disk */
     uint64_t released, dropped, disk_bytes_written; /* since the start */
     uint64_t dropped_below; /* the messages dropped for want of room had numbers below, at most */

@@ -14,7 +14,7 @@ struct disk_change {
     uint64_t boundary, disk_first, reserved_below;
     bool durable;
     uint64_t moved_cost, body_bytes;
-    uint64_t left_behind; /* in the live tier: acknowledged already */
+    uint64_t not_moved; /* messages of the live tier that are acknowledged already */
     uint64_t released, damaged;
     struct evicted evicted;
     int r; /* of the last message */
@@ -28,7 +28,7 @@ static bool move_one(void *context, const struct stored_message *message)
     const struct custody *custody = change->disk->custody;
     change->moved_cost += eviction_cost(message->body_length);
     if (custody->live->class->is_released(custody->live, message->seq)) {
-        change->left_behind++;
+        change->not_moved++;
     } else if (!message->body) {
         loss_ledger_add_gap(custody->ledger, SPAN_DAMAGED, message->seq, message->seq, 0, 0);
         change->damaged++;
@@ -52,7 +52,7 @@ static int move_messages(struct disk_change *change)
     return place_append_pending(change->disk, &change->body_bytes);
 }
 
-/* How much it may hold when the live tier is rid of MOVED bytes. */
+/* How much it may hold once MOVED bytes have left the live tier. */
 static uint64_t disk_limit(const struct custody *custody, uint64_t moved)
 {
     uint64_t live = custody->live->class->bytes(custody->live);
@@ -159,8 +159,8 @@ static void note_done(const struct disk_change *change)
     custody->released += change->released;
     custody->dropped += change->damaged;
     custody->disk_bytes_written += change->body_bytes;
-    if (with_pending) { /* what the live tier had to remove was left behind there */
-        custody->released += change->left_behind;
+    if (with_pending) { /* acknowledged messages of the live tier stayed there */
+        custody->released += change->not_moved;
         custody->live->class->forget_released(custody->live, true);
         numbers->committed_below = numbers->next_seq;
     }

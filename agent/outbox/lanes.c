@@ -36,11 +36,11 @@ struct lanes {
 
     struct mark marks[16];
     size_t n_marks;
-    uint64_t committed_below; /* as far as has been heard */
+    uint64_t committed_below; /* at the last lanes_follow() */
     uint64_t added_below;     /* number of the newest message + 1 */
     uint64_t marked_below;    /* what that was when the newest mark was made */
     int64_t taken_at_ms;      /* of the oldest message that is not committed */
-    uint64_t dropped;         /* by the tiers, as far as has been heard */
+    uint64_t dropped;         /* by the tiers, at the last lanes_follow() */
 };
 
 struct lanes *lanes_new(int64_t spill_after_ms)
@@ -86,7 +86,8 @@ static void keep(struct lanes *lanes, struct message_queue *queue,
     message_queue_add(queue, &copy);
 }
 
-static void note_mark(struct lanes *lanes, uint64_t below)
+/* What is below BELOW and was only in memory is in the live tier now. */
+static void note_committed(struct lanes *lanes, uint64_t below)
 {
     int64_t step = lanes->spill_after_ms / 8;
     struct mark *newest = lanes->n_marks ? &lanes->marks[lanes->n_marks - 1] : NULL;
@@ -95,7 +96,8 @@ static void note_mark(struct lanes *lanes, uint64_t below)
         newest->below = below;
     else
         lanes->marks[lanes->n_marks++] = (struct mark){below, lanes->taken_at_ms};
-    lanes->marked_below = lanes->added_below;
+    if (!lanes->link_up)
+        message_queue_drop_below(&lanes->recent, below);
 }
 
 void lanes_follow(struct lanes *lanes, const struct tiers *tiers)
@@ -103,9 +105,9 @@ void lanes_follow(struct lanes *lanes, const struct tiers *tiers)
     struct tiers_state state = tiers_state(tiers);
     uint64_t committed_below = lanes->committed_below = state.numbers->committed_below;
     if (lanes->marked_below < lanes->added_below && lanes->added_below <= committed_below) {
-        note_mark(lanes, committed_below);
-        if (!lanes->link_up)
-            message_queue_drop_below(&lanes->recent, committed_below);
+        if (committed_below > state.numbers->boundary) /* else it is on disk already */
+            note_committed(lanes, committed_below);
+        lanes->marked_below = lanes->added_below;
     }
     if (lanes->dropped == state.dropped)
         return;

@@ -196,7 +196,7 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
     const struct span *gap = loss_ledger_next_gap(&outbox->ledger);
     if (!gap || !lanes_link_is_up(outbox->lanes) || tiers_state(outbox->tiers).commit_error)
-        return false; /* nobody would hear of it now: it may still grow */
+        return false; /* it could not be reported now, and may still grow */
     *ret_gap = (struct outbox_gap){.first = gap->first,
                                    .last = gap->last,
                                    .from_ms = gap->from_ms,

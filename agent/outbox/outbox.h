@@ -1,8 +1,7 @@
 /*
  * Custody of encoded messages from the moment they get a sequence number until the broker has
- * acknowledged them: the only store. Two tiers of the same code (store.c): `live`, an SQLite
- * database in the runtime folder (tmpfs: survives a kill of the process, costs no flash), and
- * `disk`, one in the state folder.
+ * acknowledged them: the only store. Two tiers: `live` in the runtime folder (tmpfs: survives a
+ * kill of the process, costs no flash), and `disk` in the state folder.
  *
  *   - Every message enters the live tier and is committed there before it may be published.
  *   - While the link is up, a message that stays unacknowledged for spill_after_ms moves to disk.

@@ -1,6 +1,6 @@
 /*
  * What is true after a start: from what was found of the two tiers follows which stream and which
- * number go on, where every number is, and what was lost while nobody looked. Pure: no clock, no
+ * number go on, where every number is, and what was lost since the last run. Pure: no clock, no
  * file. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_RECOVERY_H

@@ -1,4 +1,4 @@
-/* What follows from the interface of a tier, whoever implements it. */
+/* What follows from the interface of a tier, for each implementation. */
 #include "agent/outbox/tier.h"
 
 static bool note_first(void *context, const struct stored_message *message)

@@ -1,7 +1,7 @@
 /*
  * The interface of a tier: a place that keeps messages in custody under their numbers. There are
- * two instances, the live tier (live_tier.c) and the disk tier (disk_tier.c); whoever makes
- * another one implements struct tier_class. Main loop only, owned by struct tiers.
+ * two instances, the live tier (live_tier.c) and the disk tier (disk_tier.c); another one
+ * would implement struct tier_class. Main loop only, owned by struct tiers.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_TIER_H
 #define SALLYPORT_AGENT_OUTBOX_TIER_H

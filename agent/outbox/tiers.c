@@ -23,7 +23,7 @@ struct tiers {
     int commit_error; /* of the last commit */
     int64_t sync_ms;
     int64_t shrink_at_ms;
-    int64_t now_ms; /* the last one heard */
+    int64_t now_ms; /* as the last caller gave it */
 };
 
 struct tiers_state tiers_state(const struct tiers *tiers)
@@ -151,7 +151,7 @@ void tiers_work(struct tiers *tiers, bool link_up, uint64_t spill_below, int64_t
     if (find_job(tiers, link_up, spill_below, routine, &job) &&
         may_try(tiers->custody.disk, now_ms)) {
         (void)settle(tiers, &job, now_ms);
-        (void)settle(tiers, NULL, now_ms); /* the live tier lets go of what has moved */
+        (void)settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
         tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
     }
 }

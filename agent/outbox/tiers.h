@@ -4,8 +4,8 @@
  * is written goes through one place, which calls the live tier first and the disk tier after it.
  * Main loop only, owned by the outbox.
  *
- * NOW_MS is monotonic, WALL_MS is UTC. A tier that fails is worked around and tried again; who
- * calls learns it from the figures.
+ * NOW_MS is monotonic, WALL_MS is UTC. A tier that fails is bypassed and tried again; the figures
+ * say so.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_TIERS_H
 #define SALLYPORT_AGENT_OUTBOX_TIERS_H
@@ -41,7 +41,7 @@ struct tiers_state {
     const struct numbers *numbers; /* they change with the next call */
     bool history_saved;     /* a tier holds which messages are historical: they may be handed out */
     int commit_error;       /* of the last commit, negative errno; 0: none */
-    int64_t now_ms;         /* the last one heard */
+    int64_t now_ms;         /* as the last caller gave it */
     uint64_t dropped;       /* messages, for want of room or unreadable, since the start */
     uint64_t dropped_below; /* those for want of room had numbers below, at most; 0: none yet */
 };

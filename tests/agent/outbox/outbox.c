@@ -401,7 +401,7 @@ static void report_work(struct box *box)
 {
     box_open(box);
     struct outbox_gap gap;
-    CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap)); /* nobody would hear of it */
+    CU_ASSERT_FATAL(!outbox_next_gap(box->outbox, &gap)); /* it could not be reported */
     box_link(box, true);
     CU_ASSERT_FATAL(outbox_next_gap(box->outbox, &gap));
     CU_ASSERT_FATAL(box_put_event(box, "gap") > 0);
@@ -501,7 +501,7 @@ static bool first_gap_after_settled_work(int64_t sync_ms)
     box_power_cut(&box);
     box.settings.sync_ms = sync_ms;
     box_in_killed_child(&box, settled_work);
-    box_lose_live(&box); /* and the disk has what was written, although nobody waited for it */
+    box_lose_live(&box); /* and the disk has what was written, although no sync was waited for */
     box_open(&box);
     CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
     bool repeated = gap.first == 11;

@@ -246,7 +246,7 @@ static void test_two_damaged_files_are_kept(void)
     box_done(&box);
 }
 
-/* An empty file is what a kill during the very first start leaves behind. */
+/* An empty file is what is left after a kill during the very first start. */
 static void test_empty_file(void)
 {
     struct box box;
@@ -364,7 +364,7 @@ static void test_both_damaged(void)
     (void)unlink(file_of(box.runtime_dir, "live.db-wal"));
     damage_header(file_of(box.runtime_dir, "live.db"));
     box_open(&box);
-    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(box.outbox), stream); /* created anew */
+    CU_ASSERT_STRING_NOT_EQUAL(outbox_stream(box.outbox), stream); /* a new one */
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1);
     box_done(&box);
 }
@@ -689,6 +689,39 @@ static void test_read_only_for_a_while(void)
     TEST_CONTAINS(strbuf_text(&box.warning), "its 2 messages got new numbers in stream");
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 23);
     expect_all(&box, 1, 23);
+    box_done(&box);
+    unmount(box.state_dir);
+}
+
+/* There is no room for them when the two meet: they are kept for a human, and it is said. */
+static void test_no_room_for_another_stream(void)
+{
+    struct box box;
+    char stream[16];
+    if (!have_namespace) {
+        skip();
+        return;
+    }
+    box_init(&box);
+    mount_small(box.state_dir, 1024, 0);
+    box_open(&box);
+    (void)snprintf(stream, sizeof(stream), "%s", outbox_stream(box.outbox));
+    box_close(&box);
+    box_in_killed_child(&box, read_only_work);
+    remount(box.state_dir, 1024, 0);
+    (void)unlink(file_of(box.state_dir, "outbox.db-wal")); /* its room would be enough */
+    fill(box.state_dir);
+    box_open(&box);
+    TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
+    TEST_CONTAINS(strbuf_text(&box.warning),
+                  "its messages could not get new numbers (No space left on device), and it is set "
+                  "aside");
+    CU_ASSERT_EQUAL(count_files(box.runtime_dir, "live.db.damaged-"), 1);
+    make_room(box.state_dir);
+    box_pass(&box, 70000);
+    CU_ASSERT_EQUAL(box_stats(&box).messages, 20);
+    CU_ASSERT_EQUAL(box_take(&box, 1, 100), 21);
+    expect_all(&box, 1, 21);
     box_done(&box);
     unmount(box.state_dir);
 }
@@ -1134,6 +1167,7 @@ static const struct test_case cases[] = {
     {"first start without a disk", test_first_start_without_disk},
     {"the disk comes back while the agent runs", test_disk_comes_back},
     {"read-only for a while: nothing is lost", test_read_only_for_a_while},
+    {"no room for the messages of another stream: kept aside", test_no_room_for_another_stream},
     {"no reservation: a new stream before a number repeats", test_reservation_runs_out},
     {"live tier full: straight to disk", test_live_full},
     {"live tier full, and killed: no gap", test_live_full_and_killed},

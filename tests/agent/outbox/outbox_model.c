@@ -249,7 +249,7 @@ static bool must_be_on_disk(const struct box *box, const struct message *message
     return age > box->settings.spill_after_ms + box->settings.sync_ms;
 }
 
-/* The model's idea of what an end without a word leaves behind. */
+/* The model's idea of what is left after a kill. */
 static void model_killed(void)
 {
     for (size_t i = 0; i < model->n && model->power_cut; i++) {
