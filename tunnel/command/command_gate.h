@@ -26,6 +26,8 @@
 
 #define COMMAND_GATE_MAX_FAILURES 5
 #define COMMAND_GATE_WINDOW_MS 60000
+#define COMMAND_GATE_CHALLENGE_MS (60 * 60 * 1000) /* for so long a challenge may be used */
+#define COMMAND_GATE_RETRY_MS 1000                 /* when the kernel has no random bits yet */
 
 struct command_gate; /* opaque */
 

@@ -125,7 +125,7 @@ static bool read_gateway(const char *value, size_t length, struct command *comma
 
 static bool read_challenge(const char *value, size_t length, struct command *command)
 {
-    return length == 64 &&
+    return length == COMMAND_CHALLENGE_BYTES - 1 &&
            take(value, length, DIGITS "abcdef", command->challenge, sizeof(command->challenge));
 }
 

@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define COMMAND_CHALLENGE_BYTES 65                     /* 64 hex digits and the NUL */
 #define COMMAND_TEXT_BYTES 4096                        /* the longest text, signature not counted */
 #define COMMAND_MAX_TTL_S INT64_C(1000000000000000000) /* what more digits stand for */
 
@@ -56,8 +57,8 @@ struct command_kind {
 extern const struct command_kind command_kinds[COMMAND_ACTION_COUNT];
 
 struct command {
-    char gateway[132];  /* "SITE/ID"; charset and lengths are checked */
-    char challenge[65]; /* hex digits */
+    char gateway[132]; /* "SITE/ID"; charset and lengths are checked */
+    char challenge[COMMAND_CHALLENGE_BYTES];
     char id[SESSION_NAME_BYTES];
     enum command_action action;
     /* Of the fields that its action has not: none, 0, "". */
