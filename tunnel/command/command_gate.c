@@ -1,6 +1,6 @@
 /*
- * The gate. Each check is a function that returns a reason, and one table has their order; whoever
- * refuses adds what an auditor should know to the line that goes to the journal. The answer has the
+ * The gate. Each check is a function that returns a reason, and one table has their order. A
+ * check that refuses adds what an auditor should know to the journal's line; the answer has the
  * reason code alone.
  */
 #include "tunnel/command/command_gate.h"
@@ -68,7 +68,7 @@ static void write_line(struct command_gate *gate, const struct event *event)
     gate->settings.changed(gate->settings.context);
 }
 
-/* What anybody who may publish can cause, again and again. Returns whether it was written. */
+/* What any publisher can cause, again and again. Returns whether it was written. */
 static bool write_strangers_line(struct command_gate *gate, struct event *event, int64_t now_ms)
 {
     if (!journal_quota_take(&gate->strangers, now_ms, event)) {
@@ -163,7 +163,7 @@ static void renew(struct command_gate *gate, int64_t now_ms)
 
 /* ---- Who may sign ---- */
 
-/* Says how things stand when that is not what it was. */
+/* Logs the state of the signers when it has changed. */
 static void look_at_signers(struct command_gate *gate)
 {
     CLEANUP(signers_free) struct signers signers = {0};
@@ -334,7 +334,7 @@ static check *const checks[] = {
 
 /* ---- One attempt ---- */
 
-/* For the answer only: the one who asked is told which of his commands it was. */
+/* For the answer only: it names the command that it is about. */
 static void find_id(const struct attempt *attempt, char ret_id[SESSION_NAME_BYTES])
 {
     struct command command;

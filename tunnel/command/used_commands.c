@@ -38,7 +38,7 @@ static void hash_text(const char *text, size_t length, char ret_hex[SHA256_HEX_B
     sha256_final(&hash, ret_hex);
 }
 
-/* Reads "CHALLENGE ID\n" at TEXT; returns what is behind it, or NULL. */
+/* Reads "CHALLENGE ID\n" at TEXT; returns what follows it, or NULL. */
 static const char *read_entry(const char *text, struct entry *entry)
 {
     size_t challenge = strcspn(text, " \n");

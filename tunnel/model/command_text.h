@@ -87,7 +87,7 @@ struct command_parts {
 /*
  * Finds the armoured signature (-----BEGIN SSH SIGNATURE----- to -----END SSH SIGNATURE-----, each
  * on a line of its own) that must end MESSAGE; a last LF may be missing. What is inside it is not
- * understood here, only that it is lines of base64 is seen. Returns 0, -EFBIG when the text is
+ * understood here; it is only checked to be lines of base64. Returns 0, -EFBIG when the text is
  * longer than COMMAND_TEXT_BYTES, or -EBADMSG.
  */
 int command_split(const char *message, size_t length, struct command_parts *ret_parts);

@@ -29,7 +29,7 @@ static const char *format_time(int64_t time_ms, char text[TIME_BYTES])
     return text;
 }
 
-/* Whether TEXT can stand without quotes and is still read as this text. */
+/* Whether TEXT needs no quotes to be read back as the same text. */
 static bool is_bare(enum event_key key, const char *text)
 {
     if (event_key_type(key) == EVENT_TYPE_HEX)
@@ -49,7 +49,8 @@ static void put_text(struct strbuf *out, enum event_key key, const char *text)
         if (size > 0)
             strbuf_append(out, text, size);
         else
-            strbuf_add_char(out, '?'); /* nobody forges a line, and no reader alters one */
+            strbuf_add_char(out,
+                            '?'); /* a text cannot forge a line, and readers see it unchanged */
         text += size ? size : 1;
     }
     if (!bare)

@@ -1,7 +1,7 @@
 /*
- * The agent's side of netd's socket. One request is under way at a time (a signed command
- * beside it, for its answer may wait for the hub); what is wanted next is a set of flags, so that
- * any number of notices costs one round.
+ * The agent's side of netd's socket. One request is under way at a time, and beside it at most one
+ * signed command, whose answer may have to wait for the hub. What is to be asked next is a set of
+ * flags, so that any number of notices costs one round.
  */
 #include "tunnel/wire/netd_client.h"
 
@@ -48,7 +48,7 @@ struct netd_client {
     unsigned wants;              /* of enum want */
     unsigned under_way;          /* one of enum want, 0: none */
     uint32_t last_id, signed_id; /* signed_id 0: no signed command is under way */
-    bool has_answer;             /* to a signed command; told after the challenge that follows it */
+    bool has_answer;             /* to a signed command; handed on after the new challenge */
     enum refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
@@ -103,7 +103,8 @@ static void disconnect(struct netd_client *client, const char *why)
     client->wants = client->under_way = 0;
     client->signed_id = 0;
     client->has_status = false;
-    client->challenge[0] = '\0'; /* told again after the next connection, though it be the same */
+    client->challenge[0] =
+        '\0'; /* handed on again after the next connection, even if it is the same */
     if (was_known)
         log_warning("netd", "socket=%s %s; trying again", client->path, why);
     wake_in(client, client->retry_ms);
@@ -170,13 +171,14 @@ static void take_status(struct netd_client *client, const struct wire_status *st
         tell_changed(client);
 }
 
-/* Told once: netd ends a connection over which somebody else asks for the challenge. */
+/* netd ends a connection over which anyone but the agent asks for the challenge: a warning, once.
+ */
 static void take_role(struct netd_client *client, enum wire_role role)
 {
-    bool was_told = client->has_role;
+    bool was_known = client->has_role;
     client->has_role = true;
     client->is_courier = role == WIRE_ROLE_AGENT;
-    if (!client->is_courier && !was_told && client->callbacks.challenge)
+    if (!client->is_courier && !was_known && client->callbacks.challenge)
         log_warning("netd", "this process does not run as access.agent_user of netd.conf; %s",
                     "signed commands will be refused");
 }
@@ -199,7 +201,7 @@ static void take_reply(struct netd_client *client, const struct wire_message *re
         break;
     case WANT_CHALLENGE:
         take_challenge(client, reply);
-        tell_answer(client); /* what is in force by now is known */
+        tell_answer(client); /* the challenge in force has been handed on */
         break;
     case WANT_LINE:
         if (reply->header.result == REFUSAL_NONE)
