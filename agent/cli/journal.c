@@ -34,7 +34,7 @@ static void put_member(json_t *entry, const struct event *event, const struct ev
                                           : json_string(event_member_text(event, member)));
 }
 
-/* One line as an object; what is no line, as it is. */
+/* One line as an object; what cannot be read, as it is. */
 static json_t *line_json(const struct wire_line *line)
 {
     json_t *entry = json_object();

@@ -4,7 +4,6 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
-#include "tunnel/model/event_text.h"
 #include "tunnel/wire/netd_client.h"
 
 #include <errno.h>
@@ -34,19 +33,11 @@ static void remember(const struct netd_watch *watch, uint64_t position)
                     watch->position_file, strerror(-problem));
 }
 
-static void on_event(void *context, const char *event, const char *line, uint64_t position)
+static void on_event(void *context, const struct event *event, uint64_t position)
 {
     struct netd_watch *watch = context;
-    struct event record;
-    uint64_t seq;
-    (void)event;
-    if (event_text_read(line, strlen(line), &seq, &record) < 0) {
-        log_warning("netd", "position=%" PRIu64 ": not a journal line; left out of the events",
-                    position);
-        return;
-    }
-    log_info("netd", "event=%s", event_name(&record));
-    if (watch->callbacks.event(watch->callbacks.context, &record))
+    log_info("netd", "event=%s", event_name(event));
+    if (watch->callbacks.event(watch->callbacks.context, event))
         remember(watch, position);
 }
 

@@ -21,7 +21,7 @@ struct netd_watch; /* opaque */
 struct netd_watch_callbacks {
     /* Takes one journal line into custody, durably; false: it cannot now. */
     bool (*event)(void *context, const struct event *event);
-    /* The status is no longer what it was; or netd came, or went. */
+    /* The status has changed, or the connection to netd came or went. */
     void (*changed)(void *context);
     void *context;
 };

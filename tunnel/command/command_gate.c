@@ -1,6 +1,6 @@
 /*
- * The gate. Each check is a function that returns a reason, and one table has their order; whoever
- * refuses adds what an auditor should know to the line that goes to the journal. The answer has the
+ * The gate. Each check is a function that returns a reason, and one table has their order. A
+ * check that refuses adds what an auditor should know to the journal's line; the answer has the
  * reason code alone.
  */
 #include "tunnel/command/command_gate.h"
@@ -9,20 +9,26 @@
 #include "agent/base/log.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "tunnel/command/used_commands.h"
 #include "tunnel/journal/journal_quota.h"
-#include "tunnel/model/challenge.h"
 #include "tunnel/model/event_text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#define CHALLENGE_BITS 256
+_Static_assert(CHALLENGE_BITS / 4 + 1 == COMMAND_CHALLENGE_BYTES, "two hex digits for a byte");
 
 struct command_gate {
     struct command_gate_settings settings;
     char *allowed_signers, *revoked_keys, *program; /* what settings.signature points at */
     char *signers_state;                            /* of the last look: what was logged */
-    struct challenge challenge;
+    char challenge[COMMAND_CHALLENGE_BYTES]; /* "" when there is none: nothing matches it then */
+    int64_t challenge_until_ms;              /* when it has to be renewed */
     struct used_commands *used;
     int64_t failures_ms[COMMAND_GATE_MAX_FAILURES]; /* of the last refusals, a ring */
     size_t n_failures;                              /* since the start */
@@ -62,7 +68,7 @@ static void write_line(struct command_gate *gate, const struct event *event)
     gate->settings.changed(gate->settings.context);
 }
 
-/* What anybody who may publish can cause, again and again. Returns whether it was written. */
+/* What any publisher can cause, again and again. Returns whether it was written. */
 static bool write_strangers_line(struct command_gate *gate, struct event *event, int64_t now_ms)
 {
     if (!journal_quota_take(&gate->strangers, now_ms, event)) {
@@ -138,18 +144,26 @@ static void reopen(struct command_gate *gate, int64_t now_ms)
 
 /* ---- The challenge ---- */
 
+/* 256 random bits, so that a command is fresh whatever the clock says. */
 static void renew(struct command_gate *gate, int64_t now_ms)
 {
-    int problem = challenge_renew(&gate->challenge, now_ms);
-    if (problem < 0)
+    unsigned char bytes[CHALLENGE_BITS / 8];
+    ssize_t got = getrandom(bytes, sizeof(bytes), GRND_NONBLOCK); /* the loop must not wait */
+    bool is_made = got == (ssize_t)sizeof(bytes);
+    if (!is_made)
         log_error("gate", "no random bits for a challenge: %s; tried again in a second",
-                  strerror(-problem));
+                  strerror(got < 0 ? errno : EIO));
+    gate->challenge[0] = '\0';
+    for (size_t i = 0; is_made && i < sizeof(bytes); i++)
+        (void)snprintf(gate->challenge + 2 * i, 3, "%02x", bytes[i]);
+    gate->challenge_until_ms =
+        now_ms + (is_made ? COMMAND_GATE_CHALLENGE_MS : COMMAND_GATE_RETRY_MS);
     gate->settings.changed(gate->settings.context);
 }
 
 /* ---- Who may sign ---- */
 
-/* Says how things stand when that is not what it was. */
+/* Logs the state of the signers when it has changed. */
 static void look_at_signers(struct command_gate *gate)
 {
     CLEANUP(signers_free) struct signers signers = {0};
@@ -260,8 +274,8 @@ static enum refusal check_used(struct command_gate *gate, struct attempt *attemp
 
 static enum refusal check_challenge(struct command_gate *gate, struct attempt *attempt)
 {
-    attempt->is_fresh =
-        challenge_matches(&gate->challenge, attempt->command.challenge, attempt->now_ms);
+    attempt->is_fresh = gate->challenge[0] && attempt->now_ms < gate->challenge_until_ms &&
+                        strcmp(gate->challenge, attempt->command.challenge) == 0;
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
@@ -320,7 +334,7 @@ static check *const checks[] = {
 
 /* ---- One attempt ---- */
 
-/* For the answer only: the one who asked is told which of his commands it was. */
+/* For the answer only: it names the command that it is about. */
 static void find_id(const struct attempt *attempt, char ret_id[SESSION_NAME_BYTES])
 {
     struct command command;
@@ -360,20 +374,19 @@ void command_gate_tick(struct command_gate *gate, int64_t now_ms)
 {
     if (gate->shut_until_ms > 0 && now_ms >= gate->shut_until_ms)
         reopen(gate, now_ms);
-    if (now_ms >= gate->challenge.until_ms)
+    if (now_ms >= gate->challenge_until_ms)
         renew(gate, now_ms);
 }
 
 int64_t command_gate_next_tick_ms(const struct command_gate *gate)
 {
-    return gate->shut_until_ms > 0 && gate->shut_until_ms < gate->challenge.until_ms
-               ? gate->shut_until_ms
-               : gate->challenge.until_ms;
+    return gate->shut_until_ms > 0 ? min_i64(gate->shut_until_ms, gate->challenge_until_ms)
+                                   : gate->challenge_until_ms;
 }
 
 const char *command_gate_challenge(const struct command_gate *gate)
 {
-    return gate->challenge.text;
+    return gate->challenge;
 }
 
 /* ---- Life ---- */

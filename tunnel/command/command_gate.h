@@ -8,9 +8,9 @@
  * Nothing is read from a text before its signature is good; only the id is, of a text that is
  * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is
  * replaced. Five refusals here within a minute shut the gate for a minute: then nothing is looked
- * at, and the journal gets one line at the beginning and one with the count at the end. Of all that
- * an operator need not have asked for, here and now, the journal gets no more than allowance.h
- * says.
+ * at, and the journal gets one line at the beginning and one with the count at the end. Of refusals
+ * that no operator need have caused, here and now, the journal gets no more than journal_quota.h
+ * allows.
  *
  * netd only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
  */
@@ -26,6 +26,8 @@
 
 #define COMMAND_GATE_MAX_FAILURES 5
 #define COMMAND_GATE_WINDOW_MS 60000
+#define COMMAND_GATE_CHALLENGE_MS (60 * 60 * 1000) /* for so long a challenge may be used */
+#define COMMAND_GATE_RETRY_MS 1000                 /* when the kernel has no random bits yet */
 
 struct command_gate; /* opaque */
 
@@ -35,8 +37,8 @@ struct command_gate_settings {
     struct signature_settings signature;
     struct journal *journal;
     /*
-     * Does what COMMAND says, in the name of SIGNER: all that can be said against it by itself has
-     * been checked, and it is on disk as used. Journals what it does or refuses. REFUSAL_NONE:
+     * Does what COMMAND says, in the name of SIGNER: everything that can be checked without the
+     * session has been, and it is on disk as used. Journals what it does or refuses. REFUSAL_NONE:
      * done, or begun.
      */
     enum refusal (*act)(void *context, const struct command *command, const char *signer);

@@ -7,8 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "tunnel/journal/sha256.h"
-#include "tunnel/model/challenge.h"
-#include "tunnel/wire/wire.h"
+#include "tunnel/model/command_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,12 +15,12 @@
 
 #define FIRST_LINE "sallyport-used-commands 1\n"
 #define LAST_MARK "end "
-#define LINE_BYTES (CHALLENGE_BYTES + SESSION_NAME_BYTES) /* with a space and the LF */
+#define LINE_BYTES (COMMAND_CHALLENGE_BYTES + SESSION_NAME_BYTES) /* with a space and the LF */
 #define MAX_BYTES                                                                                  \
     (sizeof(FIRST_LINE) + sizeof(LAST_MARK) + SHA256_HEX_BYTES + USED_MAX * LINE_BYTES)
 
 struct entry {
-    char challenge[CHALLENGE_BYTES], id[SESSION_NAME_BYTES];
+    char challenge[COMMAND_CHALLENGE_BYTES], id[SESSION_NAME_BYTES];
 };
 
 struct used_commands {
@@ -39,11 +38,11 @@ static void hash_text(const char *text, size_t length, char ret_hex[SHA256_HEX_B
     sha256_final(&hash, ret_hex);
 }
 
-/* Reads "CHALLENGE ID\n" at TEXT; returns what is behind it, or NULL. */
+/* Reads "CHALLENGE ID\n" at TEXT; returns what follows it, or NULL. */
 static const char *read_entry(const char *text, struct entry *entry)
 {
     size_t challenge = strcspn(text, " \n");
-    if (challenge != CHALLENGE_BYTES - 1 || text[challenge] != ' ')
+    if (challenge != COMMAND_CHALLENGE_BYTES - 1 || text[challenge] != ' ')
         return NULL;
     const char *id = text + challenge + 1;
     size_t length = strcspn(id, " \n");

@@ -1,8 +1,8 @@
 /*
  * Which commands have been used: the ids and challenges of the last USED_MAX that were acted on, in
- * one small file that is replaced, fsynced, before anything is done, and read at the start. A file
- * that is not as it was written makes it broken: then it cannot be said what is new, and nothing
- * may be opened. netd only, main thread only.
+ * one small file that is replaced and fsynced before anything is done, and read at the start. If
+ * the file is damaged, the list is broken: no command can be known to be new, and nothing may be
+ * opened. netd only, main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_COMMAND_USED_COMMANDS_H
 #define SALLYPORT_TUNNEL_COMMAND_USED_COMMANDS_H

@@ -47,25 +47,27 @@ static const char *begins_file(const struct event *event)
     return is_chain ? previous : NULL;
 }
 
+/* The hash is looked at even if the line cannot be read: a changed one is to be called that. */
 const char *journal_chain_check(struct journal_chain *chain, const char *line, size_t length)
 {
     char actual[SHA256_HEX_BYTES];
     struct event event;
     uint64_t seq;
-    if (event_text_read(line, length, &seq, &event) < 0)
-        return "is not a line of this journal";
+    bool is_read = event_text_read(line, length, &seq, &event) == 0;
     if (length < HASH_LENGTH || memcmp(line + length - HASH_LENGTH, HASH_MARK, MARK_LENGTH) != 0)
-        return "carries no hash";
-    const char *previous = begins_file(&event);
+        return is_read ? "carries no hash" : "is not a line of this journal";
+    const char *previous = is_read ? begins_file(&event) : NULL;
     if (previous && chain->hash[0] && strcmp(previous, chain->hash) != 0)
         return "does not continue the file before it";
     if (!previous && !chain->hash[0])
         return "is not the first line of a file";
-    if (chain->lines > 0 && seq != chain->seq + 1)
+    if (is_read && chain->lines > 0 && seq != chain->seq + 1)
         return "has the wrong number: lines are missing";
     hash_line(previous ? previous : chain->hash, line, length - HASH_LENGTH, actual);
     if (memcmp(actual, line + length - (SHA256_HEX_BYTES - 1), SHA256_HEX_BYTES - 1) != 0)
         return "was changed, or the line before it was";
+    if (!is_read)
+        return "is not a line of this journal";
     journal_chain_advance(chain, actual);
     chain->seq = seq;
     return NULL;

@@ -1,7 +1,7 @@
 /*
  * How many lines strangers may cause in the journal: JOURNAL_QUOTA_BURST at once, and then one in
- * JOURNAL_QUOTA_PAUSE_MS, so that nobody pushes out what others did by going on for long enough.
- * What was left out is counted. A value; pure; the time in ms, of any clock that never goes back,
+ * JOURNAL_QUOTA_PAUSE_MS, so that persistent noise does not push older lines out. Lines that are
+ * left out are counted. A value; pure; the time in ms, of any clock that never goes back,
  * is given by the caller.
  */
 #ifndef SALLYPORT_TUNNEL_JOURNAL_JOURNAL_QUOTA_H

@@ -125,7 +125,7 @@ static bool read_gateway(const char *value, size_t length, struct command *comma
 
 static bool read_challenge(const char *value, size_t length, struct command *command)
 {
-    return length == 64 &&
+    return length == COMMAND_CHALLENGE_BYTES - 1 &&
            take(value, length, DIGITS "abcdef", command->challenge, sizeof(command->challenge));
 }
 
@@ -173,7 +173,7 @@ static bool read_ttl(const char *value, size_t length, struct command *command)
 static bool read_reason(const char *value, size_t length, struct command *command)
 {
     size_t characters = 0, at = 0;
-    for (; at < length; characters++) { /* the LF behind it ends every character */
+    for (; at < length; characters++) { /* the LF that follows ends every character */
         size_t step = text_printable(value + at);
         if (step == 0 || characters == 200)
             return false;

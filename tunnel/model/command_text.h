@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define COMMAND_CHALLENGE_BYTES 65                     /* 64 hex digits and the NUL */
 #define COMMAND_TEXT_BYTES 4096                        /* the longest text, signature not counted */
 #define COMMAND_MAX_TTL_S INT64_C(1000000000000000000) /* what more digits stand for */
 
@@ -56,8 +57,8 @@ struct command_kind {
 extern const struct command_kind command_kinds[COMMAND_ACTION_COUNT];
 
 struct command {
-    char gateway[132];  /* "SITE/ID"; charset and lengths are checked */
-    char challenge[65]; /* hex digits */
+    char gateway[132]; /* "SITE/ID"; charset and lengths are checked */
+    char challenge[COMMAND_CHALLENGE_BYTES];
     char id[SESSION_NAME_BYTES];
     enum command_action action;
     /* Of the fields that its action has not: none, 0, "". */
@@ -86,7 +87,7 @@ struct command_parts {
 /*
  * Finds the armoured signature (-----BEGIN SSH SIGNATURE----- to -----END SSH SIGNATURE-----, each
  * on a line of its own) that must end MESSAGE; a last LF may be missing. What is inside it is not
- * understood here, only that it is lines of base64 is seen. Returns 0, -EFBIG when the text is
+ * understood here; it is only checked to be lines of base64. Returns 0, -EFBIG when the text is
  * longer than COMMAND_TEXT_BYTES, or -EBADMSG.
  */
 int command_split(const char *message, size_t length, struct command_parts *ret_parts);

@@ -132,7 +132,7 @@ enum event_type {
     EVENT_TYPE_NUMBER,
     EVENT_TYPE_TEXT,
     EVENT_TYPE_LIST, /* a text: items with a comma between them */
-    EVENT_TYPE_HEX,  /* a text: hex digits, which nobody takes for a number */
+    EVENT_TYPE_HEX,  /* a text of hex digits; never quoted */
 };
 
 struct event_member {

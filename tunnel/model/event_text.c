@@ -29,12 +29,15 @@ static const char *format_time(int64_t time_ms, char text[TIME_BYTES])
     return text;
 }
 
-/* Whether TEXT can stand without quotes and is still read as this text. */
+/*
+ * Whether TEXT needs no quotes to be read back as the same text: nothing in it ends it, and it is
+ * not taken for a number. A hash may be nothing but digits, and is too long for one.
+ */
 static bool is_bare(enum event_key key, const char *text)
 {
-    if (event_key_type(key) == EVENT_TYPE_HEX)
-        return text[0] && strspn(text, DIGITS "abcdef") == strlen(text);
-    return strspn(text, "-" DIGITS) != strlen(text) && !strpbrk(text, " \"\\=");
+    bool has_digits_alone = strspn(text, "-" DIGITS) == strlen(text);
+    bool is_hash = event_key_type(key) == EVENT_TYPE_HEX && strlen(text) > MAX_DIGITS;
+    return (is_hash || !has_digits_alone) && !strpbrk(text, " \"\\=");
 }
 
 static void put_text(struct strbuf *out, enum event_key key, const char *text)
@@ -49,7 +52,8 @@ static void put_text(struct strbuf *out, enum event_key key, const char *text)
         if (size > 0)
             strbuf_append(out, text, size);
         else
-            strbuf_add_char(out, '?'); /* nobody forges a line, and no reader alters one */
+            strbuf_add_char(out,
+                            '?'); /* a text cannot forge a line, and readers see it unchanged */
         text += size ? size : 1;
     }
     if (!bare)

@@ -5,7 +5,7 @@
  *
  * TIME is UTC with milliseconds. A value is a number, or a text: quoted when it has a space, a
  * quote, a backslash or a '=', is empty, or would be taken for a number. Writer and reader stand
- * beside each other; what one writes the other reads back. Pure; any thread.
+ * beside each other: what one writes, the other reads back. Pure; any thread.
  */
 #ifndef SALLYPORT_TUNNEL_MODEL_EVENT_TEXT_H
 #define SALLYPORT_TUNNEL_MODEL_EVENT_TEXT_H
@@ -20,9 +20,9 @@ void event_text_write(const struct event *event, uint64_t seq, struct strbuf *ou
 void event_text_write_members(const struct event *event, struct strbuf *out);
 
 /*
- * Reads LINE, of LENGTH bytes, whoever wrote it: names that this version does not have are kept as
- * EVENT_OTHER and MEMBER_OTHER, members beyond EVENT_MAX_MEMBERS are left out (`is_cut`). Returns
- * 0, or -EBADMSG for what is not a line of this form; *RET_SEQ and *EVENT are of no use then.
+ * Reads LINE, of LENGTH bytes, which may come from another version: names that this version does
+ * not have are kept as EVENT_OTHER and MEMBER_OTHER, members beyond EVENT_MAX_MEMBERS are left out
+ * (`is_cut`). Returns 0, or -EBADMSG for anything else; *RET_SEQ and *EVENT are then undefined.
  */
 int event_text_read(const char *line, size_t length, uint64_t *ret_seq, struct event *event);
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #define MAX_TTL_S (INT64_C(366) * 86400) /* keeps the arithmetic far from its limits */
-#define RETRY_MS 1000                    /* between two attempts to remove what is left */
+#define RETRY_MS 1000                    /* between two attempts to remove the rest */
 
 const char *const session_state_names[] = {
     [SESSION_CLOSED] = "closed", [SESSION_WAIT_APPROVAL] = "waiting", [SESSION_OPENING] = "opening",

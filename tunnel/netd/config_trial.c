@@ -47,7 +47,7 @@ int config_trial_keep(const struct netd_config *confirmed)
     return result == -ENOENT ? 0 : result;
 }
 
-/* Whether *AT begins with LINE and the digest HEX; *AT goes behind it. */
+/* Whether *AT begins with LINE and the digest HEX; *AT is moved past it. */
 static bool take_line(const char **at, const char *line, const char *hex)
 {
     size_t length = strlen(line);

@@ -19,7 +19,7 @@ int config_trial_begin(const struct netd_config *confirmed, const struct netd_co
 
 /*
  * What is on trial is confirmed. On disk when it returns 0; otherwise a negative errno, and a
- * restart may bring back the rules before.
+ * restart may bring back the previous rules.
  */
 int config_trial_keep(const struct netd_config *confirmed);
 

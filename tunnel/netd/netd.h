@@ -1,6 +1,6 @@
 /*
- * What the parts of the running netd share. netd_main.c makes and ends it, netd_requests.c answers
- * with it; nobody else sees it. Main loop only.
+ * What the parts of the running netd share. netd_main.c makes and ends it, netd_requests.c
+ * answers requests with it; no other file sees it. Main loop only.
  */
 #ifndef SALLYPORT_TUNNEL_NETD_NETD_H
 #define SALLYPORT_TUNNEL_NETD_NETD_H

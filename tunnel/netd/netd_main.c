@@ -246,9 +246,10 @@ static int settle_trial(struct netd_config *config, const char *config_path)
     if (result < 0)
         log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
     if (result > 0)
-        log_warning("firewall",
-                    "file=%s has rules that were tried and not confirmed; those before are loaded",
-                    config_path);
+        log_warning(
+            "firewall",
+            "file=%s has rules that were tried and not confirmed; the previous ones are loaded",
+            config_path);
     return result;
 }
 
@@ -263,7 +264,7 @@ static void note_leftovers(struct netd *netd, const struct leftovers *left)
     netd_journal(netd, &event);
 }
 
-/* A tunnel that was there first may be how this machine is looked after: told, and let be. */
+/* A tunnel that was there first may be how this machine is maintained: reported, and left alone. */
 static void note_foreign_tunnels(struct netd *netd)
 {
     CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
@@ -347,7 +348,7 @@ static bool is_idle(const struct netd *netd)
     return status.state == SESSION_CLOSED && !rules_trial_is_running(netd->trial);
 }
 
-/* Ends netd, for systemd to start it anew, unless that would end somebody's session. */
+/* Ends netd once that ends nobody's session; systemd starts it again. */
 static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     (void)at_us;
@@ -364,12 +365,13 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *sig
     (void)source, (void)signal;
     if (netd->renewal)
         return 0; /* it is waiting already */
-    log_info("netd", "to be started anew: %s",
-             is_idle(netd) ? "now" : "as soon as no session is open and no rules are on trial");
+    log_info("netd", "restart requested: %s",
+             is_idle(netd) ? "ending now"
+                           : "ending as soon as no session is open and no rules are on trial");
     int problem = sd_event_add_time_relative(netd->loop, &netd->renewal, CLOCK_MONOTONIC, 0, 0,
                                              on_renewal, netd);
     if (problem < 0)
-        log_error("netd", "cannot wait for that: %s; stop and start it by hand",
+        log_error("netd", "cannot wait until it is idle: %s; restart sallyport-netd by hand",
                   strerror(-problem));
     return 0;
 }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COUNTERS_MS 1000 /* so long an answer is good for whoever asks again */
+#define COUNTERS_MS 1000 /* for so long the counters are not read again */
 
 typedef enum netd_server_answer verb_handler(struct netd *netd, const struct netd_server_peer *peer,
                                              const struct wire_message *request,
@@ -70,7 +70,7 @@ static void put_firewall(const struct netd *netd, struct wire_status *body)
     text_put(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
     if (rules_trial_is_unconfirmed(netd->trial) && !posture.problem[0])
         text_put(body->firewall_problem, sizeof(body->firewall_problem),
-                 "netd.conf has rules that were tried and not confirmed: those before are "
+                 "netd.conf has rules that were tried and not confirmed: the previous ones are "
                  "loaded, also after a restart");
     body->is_trying = rules_trial_left_s(netd->trial, clock_mono_ns() / CLOCK_NS_PER_MS);
 }

@@ -44,7 +44,7 @@ static void roll_back(struct rules_trial *trial)
     if (result < 0) {
         log_error("firewall", "the previous rules cannot be loaded: %s %s; tried again in a second",
                   strerror(-result), strbuf_text(&problem));
-        if (trial->ends) { /* until then the firewall goes on using those on trial */
+        if (trial->ends) { /* until then the firewall keeps using those on trial */
             (void)sd_event_source_set_time_relative(trial->ends, ROLLBACK_RETRY_US);
             (void)sd_event_source_set_enabled(trial->ends, SD_EVENT_ONESHOT);
         }
@@ -89,7 +89,7 @@ static int record(struct rules_trial *trial, const struct netd_config *tried, st
     }
     int problem = config_trial_begin(rules_trial_confirmed(trial), tried);
     if (problem < 0)
-        strbuf_addf(text, "what is confirmed now cannot be written down: %s", strerror(-problem));
+        strbuf_addf(text, "the rules in force cannot be recorded: %s", strerror(-problem));
     return problem;
 }
 
@@ -135,7 +135,7 @@ int rules_trial_keep(struct rules_trial *trial, int64_t now_ms, struct strbuf *t
     int problem = config_trial_keep(trial->config);
     if (problem < 0) {
         strbuf_addf(text,
-                    "the confirmation cannot be written down, so the previous rules come back: %s",
+                    "the confirmation cannot be recorded, so the previous rules come back: %s",
                     strerror(-problem));
         return problem;
     }

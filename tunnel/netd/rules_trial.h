@@ -39,7 +39,7 @@ int rules_trial_begin(struct rules_trial *trial, uint32_t confirm_s, struct strb
 
 /*
  * Keeps the rules on trial: 0. -ETIME when there are none, or it is too late; another negative
- * errno when that cannot be written down. TEXT gets the reason.
+ * errno when that cannot be recorded. TEXT gets the reason.
  */
 int rules_trial_keep(struct rules_trial *trial, int64_t now_ms, struct strbuf *text);
 
@@ -48,7 +48,7 @@ bool rules_trial_is_running(const struct rules_trial *trial);
 uint32_t rules_trial_left_s(const struct rules_trial *trial, int64_t now_ms);
 /* Whether netd.conf has rules that were tried and not kept. */
 bool rules_trial_is_unconfirmed(const struct rules_trial *trial);
-/* The rules that nobody has to keep any more: those of the next boot. */
+/* The rules that are confirmed: those of the next boot. */
 const struct netd_config *rules_trial_confirmed(const struct rules_trial *trial);
 
 #endif

@@ -24,14 +24,14 @@ struct session_control {
     const struct netd_config *config;
     struct journal *journal;
     struct firewall *firewall;
-    struct tunnel_opening *bring_up; /* interface and handshake */
+    struct tunnel_opening *opening; /* interface and handshake */
     struct session_control_hooks hooks;
     struct session session;
     struct session_limits limits;
     sd_event_source *timer;
     int64_t traffic_ms; /* when the payload counter is read next */
     int64_t opened_wall_ms;
-    bool is_asked;  /* somebody waits for the end of the opening */
+    bool is_asked;  /* someone waits for the end of the opening */
     uint64_t asked; /* requests taken since the start: the present one's number */
     /* What was asked for; valid unless the session is closed. */
     const struct tunnel_service *services[NETD_MAX_SERVICES];
@@ -51,38 +51,37 @@ static void log_event(const struct event *event)
 
 /* What a line says about a session that becomes NEXT. `id` is that of the command that opened it,
  * `command_id` that of another one. */
-static void describe(const struct session_control *session_control, const struct session *next,
+static void describe(const struct session_control *control, const struct session *next,
                      const struct session_control_asker *asker, struct event *event)
 {
-    if (session_control->id[0])
-        event_add_text(event, MEMBER_ID, session_control->id);
-    if (asker && asker->id && strcmp(asker->id, session_control->id) != 0)
+    if (control->id[0])
+        event_add_text(event, MEMBER_ID, control->id);
+    if (asker && asker->id && strcmp(asker->id, control->id) != 0)
         event_add_text(event, MEMBER_COMMAND_ID, asker->id);
-    event_add_text(event, MEMBER_BY, asker ? asker->who : session_control->opener);
-    for (size_t i = 0; i < session_control->n_services; i++)
-        event_add_item(event, MEMBER_SERVICES, session_control->services[i]->name);
+    event_add_text(event, MEMBER_BY, asker ? asker->who : control->opener);
+    for (size_t i = 0; i < control->n_services; i++)
+        event_add_item(event, MEMBER_SERVICES, control->services[i]->name);
     if (next->state == SESSION_CLOSING || next->state == SESSION_CLOSED) {
         event_add_text(event, MEMBER_REASON, session_end_names[next->last_end]);
-        if (session_control->session.opened_ms)
-            event_add_number(event, MEMBER_BYTES, (int64_t)session_control->session.bytes);
-        if (session_control->detail[0])
-            event_add_text(event, MEMBER_DETAIL, session_control->detail);
+        if (control->session.opened_ms)
+            event_add_number(event, MEMBER_BYTES, (int64_t)control->session.bytes);
+        if (control->detail[0])
+            event_add_text(event, MEMBER_DETAIL, control->detail);
         return;
     }
     event_add_number(event, MEMBER_TTL_S, next->ttl_s);
     if (next->state == SESSION_OPEN)
         event_add_number(event, MEMBER_EXPIRES_IN_S,
                          (next->deadline_ms - clock_boot_ms() + 500) / 1000);
-    event_add_text(event, MEMBER_PURPOSE, session_control->reason);
+    event_add_text(event, MEMBER_PURPOSE, control->reason);
 }
 
 /* ---- Doing it ---- */
 
-static void add_lease(const struct session_control *session_control,
-                      const struct tunnel_service *service, struct firewall_lease *leases,
-                      size_t *n_leases)
+static void add_lease(const struct session_control *control, const struct tunnel_service *service,
+                      struct firewall_lease *leases, size_t *n_leases)
 {
-    const struct tunnel_config *tunnel = &session_control->config->tunnel;
+    const struct tunnel_config *tunnel = &control->config->tunnel;
     for (size_t i = 0; i < tunnel->n_sources; i++) {
         struct firewall_lease *lease = &leases[(*n_leases)++];
         *lease = (struct firewall_lease){.source = tunnel->sources[i],
@@ -99,47 +98,45 @@ static void add_lease(const struct session_control *session_control,
  * The kernel counts from when it gets the lease, so that a late nft would give it an end after the
  * session's: what came late is given again.
  */
-static int extend_lease(struct session_control *session_control, struct strbuf *problem)
+static int extend_lease(struct session_control *control, struct strbuf *problem)
 {
     for (unsigned i = 0; i < LEASE_TRIES; i++) {
-        int64_t before_ms = clock_boot_ms(),
-                left_ms = session_control->session.deadline_ms - before_ms;
-        int result = firewall_extend_leases(session_control->firewall, left_ms, problem);
+        int64_t before_ms = clock_boot_ms(), left_ms = control->session.deadline_ms - before_ms;
+        int result = firewall_extend_leases(control->firewall, left_ms, problem);
         if (result < 0)
             return result;
         if (clock_boot_ms() - before_ms <= LEASE_LATE_MS)
-            return firewall_allow_hub(session_control->firewall,
-                                      tunnel_opening_hub(session_control->bring_up), left_ms);
+            return firewall_allow_hub(control->firewall, tunnel_opening_hub(control->opening),
+                                      left_ms);
     }
     strbuf_add(problem, "nft takes too long");
     return -ETIMEDOUT;
 }
 
-static int lease(struct session_control *session_control, struct strbuf *problem)
+static int lease(struct session_control *control, struct strbuf *problem)
 {
     struct firewall_lease leases[FIREWALL_MAX_LEASES];
     size_t n_leases = 0;
-    for (size_t i = 0; i < session_control->n_services; i++)
-        add_lease(session_control, session_control->services[i], leases, &n_leases);
-    int64_t before_ms = clock_boot_ms(), left_ms = session_control->session.deadline_ms - before_ms;
+    for (size_t i = 0; i < control->n_services; i++)
+        add_lease(control, control->services[i], leases, &n_leases);
+    int64_t before_ms = clock_boot_ms(), left_ms = control->session.deadline_ms - before_ms;
     if (left_ms <= 0)
         return -ETIME;
-    int result = firewall_add_leases(session_control->firewall, leases, n_leases, left_ms, problem);
+    int result = firewall_add_leases(control->firewall, leases, n_leases, left_ms, problem);
     if (result < 0)
         return result;
     if (clock_boot_ms() - before_ms > LEASE_LATE_MS)
-        return extend_lease(session_control, problem);
-    return firewall_allow_hub(session_control->firewall,
-                              tunnel_opening_hub(session_control->bring_up), left_ms);
+        return extend_lease(control, problem);
+    return firewall_allow_hub(control->firewall, tunnel_opening_hub(control->opening), left_ms);
 }
 
 /* Leases first: from then on nothing passes, whatever becomes of the rest. */
-static int remove_all(struct session_control *session_control)
+static int remove_all(struct session_control *control)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    int leases = firewall_remove_leases(session_control->firewall, &problem);
-    int interface = tunnel_opening_stop(session_control->bring_up);
-    int hub = firewall_forget_hub(session_control->firewall);
+    int leases = firewall_remove_leases(control->firewall, &problem);
+    int interface = tunnel_opening_stop(control->opening);
+    int hub = firewall_forget_hub(control->firewall);
     if (leases < 0 || interface < 0 || hub < 0)
         log_error("tunnel",
                   "leases=%d interface=%d hub=%d not removed: %s; tried again in a second", leases,
@@ -147,38 +144,37 @@ static int remove_all(struct session_control *session_control)
     return leases < 0 ? leases : interface < 0 ? interface : hub;
 }
 
-static void arm(struct session_control *session_control)
+static void arm(struct session_control *control)
 {
-    int64_t at_ms = session_next_tick_ms(&session_control->session, &session_control->limits);
-    if (session_control->session.state == SESSION_OPEN && session_control->traffic_ms < at_ms)
-        at_ms = session_control->traffic_ms;
+    int64_t at_ms = session_next_tick_ms(&control->session, &control->limits);
+    if (control->session.state == SESSION_OPEN && control->traffic_ms < at_ms)
+        at_ms = control->traffic_ms;
     if (at_ms == INT64_MAX) {
-        (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(control->timer, SD_EVENT_OFF);
         return;
     }
-    (void)sd_event_source_set_time(session_control->timer, (uint64_t)at_ms * 1000);
-    (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(control->timer, (uint64_t)at_ms * 1000);
+    (void)sd_event_source_set_enabled(control->timer, SD_EVENT_ONESHOT);
 }
 
 /* Takes the next state; returns the refusal when the journal forbids it. */
-static enum refusal commit(struct session_control *session_control,
-                           const struct session_decision *decision,
+static enum refusal commit(struct session_control *control, const struct session_decision *decision,
                            const struct session_control_asker *asker)
 {
     if (decision->journal != EVENT_OTHER) {
         struct event event;
         event_init(&event, decision->journal, clock_wall_ms());
-        describe(session_control, &decision->next, asker, &event);
-        int problem = journal_write(session_control->journal, &event);
+        describe(control, &decision->next, asker, &event);
+        int problem = journal_write(control->journal, &event);
         if (problem < 0 && decision->widens)
             return REFUSAL_JOURNAL;
         log_event(&event);
     }
-    session_control->session = decision->next;
+    control->session = decision->next;
     return REFUSAL_NONE;
 }
 
-/* How an attempt that came to an end is told to the one who asked. */
+/* The answer to the one who asked for a session that has ended this way. */
 static enum refusal end_refusal(enum session_end end)
 {
     switch (end) {
@@ -200,52 +196,50 @@ static enum refusal end_refusal(enum session_end end)
     return REFUSAL_FAILED;
 }
 
-/* Tells the one who asked, once. */
-static void answer(struct session_control *session_control, enum refusal refusal)
+/* Answers the one who asked, once. */
+static void answer(struct session_control *control, enum refusal refusal)
 {
-    if (!session_control->is_asked)
+    if (!control->is_asked)
         return;
-    session_control->is_asked = false;
-    session_control->hooks.opened(session_control->hooks.context, refusal,
-                                  refusal ? session_control->detail : "");
+    control->is_asked = false;
+    control->hooks.opened(control->hooks.context, refusal, refusal ? control->detail : "");
 }
 
 /* The event that ends the session because something could not be done. */
-static struct session_event failure(struct session_control *session_control, const char *detail)
+static struct session_event failure(struct session_control *control, const char *detail)
 {
-    text_put(session_control->detail, sizeof(session_control->detail), detail);
+    text_put(control->detail, sizeof(control->detail), detail);
     return (struct session_event){.input = SESSION_END, .end = SESSION_END_FAILED};
 }
 
 /* Does what was decided. Returns true when *EVENT has become one that follows from it. */
-static bool perform(struct session_control *session_control, enum session_action action,
+static bool perform(struct session_control *control, enum session_action action,
                     struct session_event *event, struct strbuf *problem)
 {
     switch (action) {
     case SESSION_ACT_NOTHING:
         return false;
     case SESSION_ACT_BRING_UP:
-        session_control->is_asked = true;
-        tunnel_opening_start(session_control->bring_up);
+        control->is_asked = true;
+        tunnel_opening_start(control->opening);
         return false;
     case SESSION_ACT_LEASE:
-        if (lease(session_control, problem) < 0) {
-            *event = failure(session_control, strbuf_text(problem));
+        if (lease(control, problem) < 0) {
+            *event = failure(control, strbuf_text(problem));
             return true;
         }
-        session_control->opened_wall_ms = clock_wall_ms();
-        session_control->traffic_ms = clock_boot_ms();
-        answer(session_control, REFUSAL_NONE);
+        control->opened_wall_ms = clock_wall_ms();
+        control->traffic_ms = clock_boot_ms();
+        answer(control, REFUSAL_NONE);
         return false;
     case SESSION_ACT_RELEASE:
-        if (extend_lease(session_control, problem) == 0)
+        if (extend_lease(control, problem) == 0)
             return false;
-        *event =
-            failure(session_control, strbuf_text(problem)); /* the kernel keeps the old deadline */
+        *event = failure(control, strbuf_text(problem)); /* the kernel keeps the old deadline */
         return true;
     case SESSION_ACT_REMOVE:
         *event = (struct session_event){.input = SESSION_GONE};
-        return remove_all(session_control) == 0;
+        return remove_all(control) == 0;
     }
     return false;
 }
@@ -254,30 +248,29 @@ static bool perform(struct session_control *session_control, enum session_action
  * Feeds one event, and the events that follow from it, until the session rests. Each round either
  * rests or goes one state further, so there are few. Returns what became of the first.
  */
-static enum refusal step(struct session_control *session_control, struct session_event event,
+static enum refusal step(struct session_control *control, struct session_event event,
                          const struct session_control_asker *asker, struct strbuf *problem)
 {
     enum refusal first = REFUSAL_NONE;
     for (bool is_first = true, goes_on = true; goes_on; is_first = false) {
-        struct session_decision decision = session_decide(
-            &session_control->session, &session_control->limits, &event, clock_boot_ms());
+        struct session_decision decision =
+            session_decide(&control->session, &control->limits, &event, clock_boot_ms());
         bool is_gone = event.input == SESSION_GONE;
         enum refusal refusal = decision.refusal;
         if (refusal == REFUSAL_NONE)
-            refusal = commit(session_control, &decision, asker);
+            refusal = commit(control, &decision, asker);
         if (is_first)
             first = refusal;
-        goes_on =
-            refusal == REFUSAL_NONE && perform(session_control, decision.action, &event, problem);
+        goes_on = refusal == REFUSAL_NONE && perform(control, decision.action, &event, problem);
         if (refusal != REFUSAL_NONE && event.input == SESSION_READY) {
-            event = failure(session_control, "the journal cannot be written");
+            event = failure(control, "the journal cannot be written");
             goes_on = true;
         }
         if (is_gone)
-            answer(session_control, end_refusal(decision.next.last_end));
+            answer(control, end_refusal(decision.next.last_end));
     }
-    arm(session_control);
-    session_control->hooks.changed(session_control->hooks.context);
+    arm(control);
+    control->hooks.changed(control->hooks.context);
     return first;
 }
 
@@ -291,53 +284,51 @@ static void on_ready(void *context)
 
 static void on_failed(void *context, enum session_end end, const char *detail)
 {
-    struct session_control *session_control = context;
+    struct session_control *control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    text_put(session_control->detail, sizeof(session_control->detail), detail);
-    (void)step(session_control, (struct session_event){.input = SESSION_END, .end = end}, NULL,
-               &problem);
+    text_put(control->detail, sizeof(control->detail), detail);
+    (void)step(control, (struct session_event){.input = SESSION_END, .end = end}, NULL, &problem);
 }
 
 /* When the payload is looked at next: often enough for the idle time, and shortly before the end,
  * when the counters are still there. */
-static int64_t next_traffic_ms(const struct session_control *session_control, int64_t now_ms)
+static int64_t next_traffic_ms(const struct session_control *control, int64_t now_ms)
 {
-    int64_t interval_ms = session_control->limits.idle_close_s * 1000 / 4;
+    int64_t interval_ms = control->limits.idle_close_s * 1000 / 4;
     int64_t next_ms =
         now_ms + (interval_ms < MAX_TRAFFIC_INTERVAL_MS ? interval_ms : MAX_TRAFFIC_INTERVAL_MS);
-    int64_t last_ms = session_control->session.deadline_ms - LAST_TRAFFIC_MS;
+    int64_t last_ms = control->session.deadline_ms - LAST_TRAFFIC_MS;
     return now_ms < last_ms && last_ms < next_ms ? last_ms : next_ms;
 }
 
 /* The sum over the leases; SESSION_TRAFFIC takes any change for traffic. */
-static void read_traffic(struct session_control *session_control)
+static void read_traffic(struct session_control *control)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
-    int n_leases = firewall_list_leases(session_control->firewall, leases, (size_t)room);
-    session_control->traffic_ms = next_traffic_ms(session_control, clock_boot_ms());
+    int n_leases = firewall_list_leases(control->firewall, leases, (size_t)room);
+    control->traffic_ms = next_traffic_ms(control, clock_boot_ms());
     if (n_leases <= 0)
-        return; /* idle time goes on counting: that is the safe side */
+        return; /* the idle time keeps running: that is the safe side */
     struct session_event event = {.input = SESSION_TRAFFIC};
     for (int i = 0; i < n_leases && i < room; i++)
         event.bytes += leases[i].bytes;
-    if (event.bytes != session_control->session.bytes)
-        (void)step(session_control, event, NULL, &problem);
+    if (event.bytes != control->session.bytes)
+        (void)step(control, event, NULL, &problem);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct session_control *session_control = context;
+    struct session_control *control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     (void)source, (void)usec;
-    if (session_control->session.state == SESSION_OPEN &&
-        clock_boot_ms() < session_control->session.deadline_ms)
-        read_traffic(session_control);
-    if (session_control->session.state == SESSION_OPENING)
-        text_put(session_control->detail, sizeof(session_control->detail),
-                 tunnel_opening_obstacle(session_control->bring_up));
-    (void)step(session_control, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
+    if (control->session.state == SESSION_OPEN && clock_boot_ms() < control->session.deadline_ms)
+        read_traffic(control);
+    if (control->session.state == SESSION_OPENING)
+        text_put(control->detail, sizeof(control->detail),
+                 tunnel_opening_obstacle(control->opening));
+    (void)step(control, (struct session_event){.input = SESSION_TICK}, NULL, &problem);
     return 0;
 }
 
@@ -354,20 +345,20 @@ static void begin_refusal(struct event *event, enum event_kind kind,
     event_add_text(event, MEMBER_REASON, refusal_names[refusal]);
 }
 
-static void journal_refusal(struct session_control *session_control, const struct event *event)
+static void journal_refusal(struct session_control *control, const struct event *event)
 {
-    (void)journal_write(session_control->journal, event);
+    (void)journal_write(control->journal, event);
     log_event(event);
-    session_control->hooks.changed(session_control->hooks.context);
+    control->hooks.changed(control->hooks.context);
 }
 
-/* Looks the names up; each may stand once. */
-static bool find_services(const struct session_control *session_control,
+/* Looks the names up; each may be named once. */
+static bool find_services(const struct session_control *control,
                           const struct session_control_request *request,
                           const struct tunnel_service **services, struct strbuf *problem)
 {
     for (size_t i = 0; i < request->n_services; i++) {
-        services[i] = netd_config_service(session_control->config, request->services[i]);
+        services[i] = netd_config_service(control->config, request->services[i]);
         for (size_t j = 0; services[i] && j < i; j++) {
             if (services[j] == services[i])
                 services[i] = NULL;
@@ -381,10 +372,10 @@ static bool find_services(const struct session_control *session_control,
     return request->n_services > 0;
 }
 
-static bool is_tampered(const struct session_control *session_control)
+static bool is_tampered(const struct session_control *control)
 {
     struct firewall_posture posture;
-    firewall_get_posture(session_control->firewall, &posture);
+    firewall_get_posture(control->firewall, &posture);
     return posture.state == FIREWALL_OFF || posture.state == FIREWALL_TAMPERED ||
            posture.state == FIREWALL_FIGHTING;
 }
@@ -398,20 +389,20 @@ static void describe_request(const struct session_control_request *request, stru
     event_add_text(event, MEMBER_PURPOSE, request->reason);
 }
 
-static void take_request(struct session_control *session_control,
+static void take_request(struct session_control *control,
                          const struct session_control_request *request,
                          const struct tunnel_service *const *services)
 {
-    memcpy(session_control->services, services, sizeof(session_control->services));
-    session_control->n_services = request->n_services;
-    session_control->asked++;
-    session_control->detail[0] = '\0';
-    text_put(session_control->opener, sizeof(session_control->opener), request->opener);
-    text_put(session_control->reason, sizeof(session_control->reason), request->reason);
-    text_put(session_control->id, sizeof(session_control->id), request->id ? request->id : "");
+    memcpy(control->services, services, sizeof(control->services));
+    control->n_services = request->n_services;
+    control->asked++;
+    control->detail[0] = '\0';
+    text_put(control->opener, sizeof(control->opener), request->opener);
+    text_put(control->reason, sizeof(control->reason), request->reason);
+    text_put(control->id, sizeof(control->id), request->id ? request->id : "");
 }
 
-enum refusal session_control_open(struct session_control *session_control,
+enum refusal session_control_open(struct session_control *control,
                                   const struct session_control_request *request,
                                   struct strbuf *problem)
 {
@@ -419,69 +410,67 @@ enum refusal session_control_open(struct session_control *session_control,
     const struct tunnel_service *services[NETD_MAX_SERVICES] = {0};
     const struct session_control_asker asker = {request->opener, request->id};
     enum refusal refusal = REFUSAL_NONE;
-    if (session_control->session.state != SESSION_CLOSED)
+    if (control->session.state != SESSION_CLOSED)
         refusal = REFUSAL_ALREADY_OPEN;
-    else if (is_tampered(session_control))
+    else if (is_tampered(control))
         refusal = REFUSAL_TAMPERED;
-    else if (!find_services(session_control, request, services, problem))
+    else if (!find_services(control, request, services, problem))
         refusal = REFUSAL_UNKNOWN_SERVICE;
     if (refusal == REFUSAL_NONE) {
-        take_request(session_control, request, services);
-        refusal = step(session_control,
-                       (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
-                       &asker, problem);
+        take_request(control, request, services);
+        refusal =
+            step(control, (struct session_event){.input = SESSION_ASK, .ttl_s = request->ttl_s},
+                 &asker, problem);
     }
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, refusal_explain(refusal));
     begin_refusal(&event, EVENT_TUNNEL_REFUSED, &asker, refusal);
     describe_request(request, &event);
-    journal_refusal(session_control, &event);
+    journal_refusal(control, &event);
     return refusal;
 }
 
-enum refusal session_control_approve(struct session_control *session_control, uint64_t asked,
+enum refusal session_control_approve(struct session_control *control, uint64_t asked,
                                      const char *who, struct strbuf *problem)
 {
     const struct session_control_asker asker = {.who = who};
-    bool is_another =
-        session_control_is_waiting(session_control) && session_control->asked != asked;
+    bool is_another = session_control_is_waiting(control) && control->asked != asked;
     enum refusal refusal = REFUSAL_NOT_APPROVED;
     struct event event;
     if (!is_another)
-        refusal = is_tampered(session_control)
-                      ? REFUSAL_TAMPERED
-                      : step(session_control, (struct session_event){.input = SESSION_APPROVE},
-                             &asker, problem);
+        refusal =
+            is_tampered(control)
+                ? REFUSAL_TAMPERED
+                : step(control, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     begin_refusal(&event, EVENT_TUNNEL_APPROVAL_REFUSED, &asker, refusal);
     if (is_another)
         event_add_text(&event, MEMBER_DETAIL,
                        "another request had taken the place of the one shown");
-    journal_refusal(session_control, &event);
+    journal_refusal(control, &event);
     strbuf_add(problem, is_another
                             ? "the request that was shown has been replaced by another; look again"
                             : refusal_explain(refusal));
     return refusal;
 }
 
-enum refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+enum refusal session_control_extend(struct session_control *control, int64_t ttl_s,
                                     const struct session_control_asker *asker, const char *reason,
                                     struct strbuf *problem)
 {
     struct event event;
     enum refusal refusal = REFUSAL_TAMPERED;
-    char before[sizeof(session_control->reason)];
-    memcpy(before, session_control->reason, sizeof(before));
-    if (!is_tampered(session_control)) {
-        text_put(session_control->reason, sizeof(session_control->reason), reason);
-        refusal =
-            step(session_control, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
-                 asker, problem);
-        memcpy(session_control->reason, before, sizeof(before)); /* what it was opened for stays */
+    char before[sizeof(control->reason)];
+    memcpy(before, control->reason, sizeof(before));
+    if (!is_tampered(control)) {
+        text_put(control->reason, sizeof(control->reason), reason);
+        refusal = step(control, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
+                       asker, problem);
+        memcpy(control->reason, before, sizeof(before)); /* what it was opened for stays */
     }
-    if (refusal == REFUSAL_NONE && session_control->session.state != SESSION_OPEN)
+    if (refusal == REFUSAL_NONE && control->session.state != SESSION_OPEN)
         return REFUSAL_FAILED; /* and closed; the journal says so */
     if (refusal == REFUSAL_NONE)
         return refusal;
@@ -489,33 +478,33 @@ enum refusal session_control_extend(struct session_control *session_control, int
     begin_refusal(&event, EVENT_TUNNEL_EXTENSION_REFUSED, asker, refusal);
     event_add_number(&event, MEMBER_TTL_S, ttl_s);
     event_add_text(&event, MEMBER_PURPOSE, reason);
-    journal_refusal(session_control, &event);
+    journal_refusal(control, &event);
     return refusal;
 }
 
-enum refusal session_control_close(struct session_control *session_control, enum session_end end,
+enum refusal session_control_close(struct session_control *control, enum session_end end,
                                    const struct session_control_asker *asker,
                                    struct strbuf *problem)
 {
-    session_control->detail[0] = '\0';
-    if (session_control->session.state == SESSION_OPEN)
-        read_traffic(session_control);
-    enum refusal refusal = step(
-        session_control, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
+    control->detail[0] = '\0';
+    if (control->session.state == SESSION_OPEN)
+        read_traffic(control);
+    enum refusal refusal =
+        step(control, (struct session_event){.input = SESSION_END, .end = end}, asker, problem);
     if (refusal == REFUSAL_NONE)
         return refusal;
     strbuf_add(problem, refusal_explain(refusal));
     if (asker->id) { /* each signed command is accounted for */
         struct event event;
         begin_refusal(&event, EVENT_TUNNEL_REFUSED, asker, refusal);
-        journal_refusal(session_control, &event);
+        journal_refusal(control, &event);
     }
     return refusal;
 }
 
-bool session_control_is_waiting(const struct session_control *session_control)
+bool session_control_is_waiting(const struct session_control *control)
 {
-    return session_control->session.state == SESSION_WAIT_APPROVAL;
+    return control->session.state == SESSION_WAIT_APPROVAL;
 }
 
 static int64_t left(int64_t until_ms, int64_t now_ms)
@@ -523,34 +512,33 @@ static int64_t left(int64_t until_ms, int64_t now_ms)
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
-void session_control_get_status(struct session_control *session_control,
-                                struct session_status *ret_status)
+void session_control_get_status(struct session_control *control, struct session_status *ret_status)
 {
-    const struct session *session = &session_control->session;
-    const struct sockaddr_storage *hub = tunnel_opening_hub(session_control->bring_up);
+    const struct session *session = &control->session;
+    const struct sockaddr_storage *hub = tunnel_opening_hub(control->opening);
     int64_t now_ms = clock_boot_ms();
     *ret_status = (struct session_status){.state = session->state,
                                           .last_end = session->last_end,
-                                          .detail = session_control->detail,
+                                          .detail = control->detail,
                                           .bytes = session->bytes,
                                           .opener = "",
                                           .reason = ""};
     if (session->state == SESSION_CLOSED)
         return;
-    ret_status->asked = session_control->asked;
+    ret_status->asked = control->asked;
     ret_status->remaining_ms = left(session->deadline_ms, now_ms);
-    ret_status->n_services = session_control->n_services;
-    for (size_t i = 0; i < session_control->n_services; i++)
-        ret_status->services[i] = session_control->services[i]->name;
-    ret_status->opener = session_control->opener;
-    ret_status->reason = session_control->reason;
+    ret_status->n_services = control->n_services;
+    for (size_t i = 0; i < control->n_services; i++)
+        ret_status->services[i] = control->services[i]->name;
+    ret_status->opener = control->opener;
+    ret_status->reason = control->reason;
     if (hub->ss_family != AF_UNSPEC)
         (void)wireguard_endpoint(hub, ret_status->hub);
     if (session->state != SESSION_OPEN)
         return;
-    ret_status->opened_wall_ms = session_control->opened_wall_ms;
+    ret_status->opened_wall_ms = control->opened_wall_ms;
     ret_status->idle_left_ms =
-        left(session->active_ms + session_control->limits.idle_close_s * 1000, now_ms);
+        left(session->active_ms + control->limits.idle_close_s * 1000, now_ms);
     ret_status->limit_left_ms = left(session->limit_ms, now_ms);
 }
 
@@ -561,36 +549,35 @@ struct session_control *session_control_new(const struct netd_config *config,
                                             const struct session_control_hooks *hooks,
                                             sd_event *loop)
 {
-    struct session_control *session_control = memory_zeroed(1, sizeof(*session_control));
-    session_control->config = config;
-    session_control->journal = journal;
-    session_control->firewall = firewall;
-    session_control->hooks = *hooks;
-    session_control->limits = (struct session_limits){
+    struct session_control *control = memory_zeroed(1, sizeof(*control));
+    control->config = config;
+    control->journal = journal;
+    control->firewall = firewall;
+    control->hooks = *hooks;
+    control->limits = (struct session_limits){
         .max_ttl_s = config->tunnel.max_ttl_s,
         .idle_close_s = config->tunnel.idle_close_s,
         .needs_approval = config->tunnel.approval == APPROVAL_LOCAL,
     };
-    session_init(&session_control->session);
-    session_control->bring_up = tunnel_opening_new(
-        &config->tunnel, firewall,
-        &(struct tunnel_opening_hooks){on_ready, on_failed, session_control}, loop);
-    if (sd_event_add_time(loop, &session_control->timer, CLOCK_BOOTTIME, 0, 1000, on_timer,
-                          session_control) < 0)
+    session_init(&control->session);
+    control->opening =
+        tunnel_opening_new(&config->tunnel, firewall,
+                           &(struct tunnel_opening_hooks){on_ready, on_failed, control}, loop);
+    if (sd_event_add_time(loop, &control->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, control) < 0)
         abort();
-    (void)sd_event_source_set_enabled(session_control->timer, SD_EVENT_OFF);
-    return session_control;
+    (void)sd_event_source_set_enabled(control->timer, SD_EVENT_OFF);
+    return control;
 }
 
-struct session_control *session_control_free(struct session_control *session_control)
+struct session_control *session_control_free(struct session_control *control)
 {
-    if (!session_control)
+    if (!control)
         return NULL;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     const struct session_control_asker asker = {.who = "sallyport-netd"};
-    (void)session_control_close(session_control, SESSION_END_SHUTDOWN, &asker, &problem);
-    tunnel_opening_free(session_control->bring_up);
-    sd_event_source_disable_unref(session_control->timer);
-    free(session_control);
+    (void)session_control_close(control, SESSION_END_SHUTDOWN, &asker, &problem);
+    tunnel_opening_free(control->opening);
+    sd_event_source_disable_unref(control->timer);
+    free(control);
     return NULL;
 }

@@ -33,7 +33,7 @@ struct session_control *session_control_new(const struct netd_config *config,
                                             sd_event *loop);
 
 /* Ends the session (`shutdown`) and removes what is there. Accepts NULL, returns NULL. */
-struct session_control *session_control_free(struct session_control *session_control);
+struct session_control *session_control_free(struct session_control *control);
 
 struct session_control_request {
     const char (*services)[SESSION_NAME_BYTES];
@@ -53,24 +53,23 @@ struct session_control_asker {
 /*
  * Each of these writes to the journal what was asked and refused. They return REFUSAL_NONE when
  * it is done, or, opening, when it has begun (`opened` follows, unless
- * session_control_is_waiting()). PROBLEM gets one line for a person. ASKED says which request the
- * one who approves has seen (session_status.asked): another one, that took its place, is not
- * approved.
+ * session_control_is_waiting()). PROBLEM gets one line for a person. ASKED is the number of
+ * the request being approved (session_status.asked): one that took its place is not approved.
  */
-enum refusal session_control_open(struct session_control *session_control,
+enum refusal session_control_open(struct session_control *control,
                                   const struct session_control_request *request,
                                   struct strbuf *problem);
-enum refusal session_control_approve(struct session_control *session_control, uint64_t asked,
+enum refusal session_control_approve(struct session_control *control, uint64_t asked,
                                      const char *who, struct strbuf *problem);
-enum refusal session_control_extend(struct session_control *session_control, int64_t ttl_s,
+enum refusal session_control_extend(struct session_control *control, int64_t ttl_s,
                                     const struct session_control_asker *asker, const char *reason,
                                     struct strbuf *problem);
-enum refusal session_control_close(struct session_control *session_control, enum session_end end,
+enum refusal session_control_close(struct session_control *control, enum session_end end,
                                    const struct session_control_asker *asker,
                                    struct strbuf *problem);
 
 /* Whether the session waits for somebody on site. */
-bool session_control_is_waiting(const struct session_control *session_control);
+bool session_control_is_waiting(const struct session_control *control);
 
 /* How the session stands. Its texts live until the session changes. */
 struct session_status {
@@ -90,7 +89,6 @@ struct session_status {
     int64_t limit_left_ms; /* the furthest that an extension may reach */
 };
 
-void session_control_get_status(struct session_control *session_control,
-                                struct session_status *ret_status);
+void session_control_get_status(struct session_control *control, struct session_status *ret_status);
 
 #endif

@@ -39,109 +39,109 @@ struct tunnel_opening {
 
 static const struct sockaddr_storage no_hub; /* AF_UNSPEC */
 
-struct tunnel_opening *tunnel_opening_free(struct tunnel_opening *bring_up)
+struct tunnel_opening *tunnel_opening_free(struct tunnel_opening *opening)
 {
-    if (!bring_up)
+    if (!opening)
         return NULL;
-    sd_event_source_disable_unref(bring_up->timer);
-    sd_event_source_disable_unref(bring_up->ended);
-    wireguard_free(bring_up->wireguard);
-    free(bring_up);
+    sd_event_source_disable_unref(opening->timer);
+    sd_event_source_disable_unref(opening->ended);
+    wireguard_free(opening->wireguard);
+    free(opening);
     return NULL;
 }
 
-static void schedule(struct tunnel_opening *bring_up, int64_t in_ms)
+static void schedule(struct tunnel_opening *opening, int64_t in_ms)
 {
-    (void)sd_event_source_set_time_relative(bring_up->timer, (uint64_t)in_ms * 1000);
-    (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time_relative(opening->timer, (uint64_t)in_ms * 1000);
+    (void)sd_event_source_set_enabled(opening->timer, SD_EVENT_ONESHOT);
 }
 
 /* Reports from the loop, never from within a call of the owner. */
-static void fail(struct tunnel_opening *bring_up, enum session_end end, const char *detail)
+static void fail(struct tunnel_opening *opening, enum session_end end, const char *detail)
 {
-    bring_up->end = end;
-    text_put(bring_up->detail, sizeof(bring_up->detail), detail);
-    schedule(bring_up, 0);
+    opening->end = end;
+    text_put(opening->detail, sizeof(opening->detail), detail);
+    schedule(opening, 0);
 }
 
-static void forget_resolver(struct tunnel_opening *bring_up)
+static void forget_resolver(struct tunnel_opening *opening)
 {
-    sd_event_source_disable_unref(bring_up->ended);
-    bring_up->ended = NULL;
-    if (bring_up->resolver > 0)
-        privileged_child_stop(bring_up->resolver);
-    bring_up->resolver = 0;
-    descriptor_close(&bring_up->resolver_watched);
-    descriptor_close(&bring_up->resolver_output);
+    sd_event_source_disable_unref(opening->ended);
+    opening->ended = NULL;
+    if (opening->resolver > 0)
+        privileged_child_stop(opening->resolver);
+    opening->resolver = 0;
+    descriptor_close(&opening->resolver_watched);
+    descriptor_close(&opening->resolver_output);
 }
 
 static int interface_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
-    struct tunnel_opening *bring_up = context;
+    struct tunnel_opening *opening = context;
     (void)descriptor, (void)events;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    fail(bring_up, SESSION_END_FAILED, "wireguard-go has ended by itself");
+    fail(opening, SESSION_END_FAILED, "wireguard-go has ended by itself");
     return 0;
 }
 
 /* Makes the interface and begins to look for the handshake. */
-static void try_hub(struct tunnel_opening *bring_up)
+static void try_hub(struct tunnel_opening *opening)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    const struct sockaddr_storage *hub = tunnel_opening_hub(bring_up);
-    int result = firewall_allow_hub(bring_up->firewall, hub, SESSION_OPENING_MS);
+    const struct sockaddr_storage *hub = tunnel_opening_hub(opening);
+    int result = firewall_allow_hub(opening->firewall, hub, SESSION_OPENING_MS);
     if (!result)
-        result = wireguard_up(bring_up->wireguard, hub, &problem);
-    firewall_set_tunnel(bring_up->firewall, if_nametoindex(TUNNEL_INTERFACE));
-    int watched = wireguard_descriptor(bring_up->wireguard);
+        result = wireguard_up(opening->wireguard, hub, &problem);
+    firewall_set_tunnel(opening->firewall, if_nametoindex(TUNNEL_INTERFACE));
+    int watched = wireguard_descriptor(opening->wireguard);
     if (!result && watched >= 0)
-        result = sd_event_add_io(bring_up->loop, &bring_up->ended, watched, EPOLLIN,
-                                 interface_ended, bring_up);
+        result = sd_event_add_io(opening->loop, &opening->ended, watched, EPOLLIN, interface_ended,
+                                 opening);
     if (result < 0) {
-        fail(bring_up, SESSION_END_FAILED, problem.length ? problem.data : strerror(-result));
+        fail(opening, SESSION_END_FAILED, problem.length ? problem.data : strerror(-result));
         return;
     }
-    (void)snprintf(bring_up->detail, sizeof(bring_up->detail), "no handshake with the hub at ");
-    size_t used = strlen(bring_up->detail);
+    (void)snprintf(opening->detail, sizeof(opening->detail), "no handshake with the hub at ");
+    size_t used = strlen(opening->detail);
     char endpoint[WIREGUARD_ENDPOINT_BYTES];
-    text_put(bring_up->detail + used, sizeof(bring_up->detail) - used,
+    text_put(opening->detail + used, sizeof(opening->detail) - used,
              wireguard_endpoint(hub, endpoint));
-    bring_up->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
-    schedule(bring_up, POLL_MS);
+    opening->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
+    schedule(opening, POLL_MS);
 }
 
-static void try_next_hub(struct tunnel_opening *bring_up)
+static void try_next_hub(struct tunnel_opening *opening)
 {
-    bring_up->hub = (bring_up->hub + 1) % bring_up->n_hubs;
-    bring_up->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
-    const struct sockaddr_storage *hub = tunnel_opening_hub(bring_up);
-    if (firewall_allow_hub(bring_up->firewall, hub, SESSION_OPENING_MS) < 0 ||
-        wireguard_set_hub(bring_up->wireguard, hub) < 0)
-        fail(bring_up, SESSION_END_FAILED, "the hub's next address could not be set");
+    opening->hub = (opening->hub + 1) % opening->n_hubs;
+    opening->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
+    const struct sockaddr_storage *hub = tunnel_opening_hub(opening);
+    if (firewall_allow_hub(opening->firewall, hub, SESSION_OPENING_MS) < 0 ||
+        wireguard_set_hub(opening->wireguard, hub) < 0)
+        fail(opening, SESSION_END_FAILED, "the hub's next address could not be set");
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct tunnel_opening *bring_up = context;
+    struct tunnel_opening *opening = context;
     (void)source, (void)usec;
-    if (bring_up->end != SESSION_END_NONE) {
-        bring_up->hooks.failed(bring_up->hooks.context, bring_up->end, bring_up->detail);
+    if (opening->end != SESSION_END_NONE) {
+        opening->hooks.failed(opening->hooks.context, opening->end, opening->detail);
         return 0;
     }
-    int64_t handshake_s = wireguard_last_handshake_s(bring_up->wireguard);
+    int64_t handshake_s = wireguard_last_handshake_s(opening->wireguard);
     if (handshake_s < 0) {
-        fail(bring_up, SESSION_END_FAILED, "the interface does not answer to wg");
+        fail(opening, SESSION_END_FAILED, "the interface does not answer to wg");
     } else if (handshake_s > 0) {
-        bring_up->hooks.ready(bring_up->hooks.context);
+        opening->hooks.ready(opening->hooks.context);
     } else {
-        schedule(bring_up, POLL_MS);
-        if (bring_up->n_hubs > 1 && clock_mono_ns() >= bring_up->next_hub_ns)
-            try_next_hub(bring_up);
+        schedule(opening, POLL_MS);
+        if (opening->n_hubs > 1 && clock_mono_ns() >= opening->next_hub_ns)
+            try_next_hub(opening);
     }
     return 0;
 }
 
-static void explain_resolver(struct tunnel_opening *bring_up, int code)
+static void explain_resolver(struct tunnel_opening *opening, int code)
 {
     static const struct {
         int code;
@@ -149,90 +149,89 @@ static void explain_resolver(struct tunnel_opening *bring_up, int code)
     } table[] = {{RESOLVE_NO_NAME, "name not found"},
                  {RESOLVE_NO_SERVER, "name not found, no name server answers"},
                  {RESOLVE_NO_ROUTE, "no route"}};
-    char detail[sizeof(bring_up->detail)];
+    char detail[sizeof(opening->detail)];
     const char *why = NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         why = table[i].code == code ? table[i].why : why;
     (void)snprintf(detail, sizeof(detail), "%s: %.100s", why ? why : "the resolver failed",
-                   bring_up->config->hub.endpoint_host);
-    fail(bring_up, why ? SESSION_END_HUB_UNREACHABLE : SESSION_END_FAILED, detail);
+                   opening->config->hub.endpoint_host);
+    fail(opening, why ? SESSION_END_HUB_UNREACHABLE : SESSION_END_FAILED, detail);
 }
 
 static int resolver_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
-    struct tunnel_opening *bring_up = context;
+    struct tunnel_opening *opening = context;
     char answer[RESOLVE_ANSWER_BYTES];
     int status = 0;
     (void)source, (void)descriptor, (void)events;
-    ssize_t got = read(bring_up->resolver_output, answer, sizeof(answer) - 1);
+    ssize_t got = read(opening->resolver_output, answer, sizeof(answer) - 1);
     answer[got > 0 ? got : 0] = '\0';
-    pid_t pid = bring_up->resolver;
-    bring_up->resolver = 0;
+    pid_t pid = opening->resolver;
+    opening->resolver = 0;
     int code = waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    forget_resolver(bring_up);
-    bring_up->n_hubs =
-        code == RESOLVE_DONE
-            ? resolve_parse(answer, bring_up->config->hub.endpoint_port, bring_up->hubs)
-            : 0;
-    if (bring_up->n_hubs > 0)
-        try_hub(bring_up);
+    forget_resolver(opening);
+    opening->n_hubs = code == RESOLVE_DONE
+                          ? resolve_parse(answer, opening->config->hub.endpoint_port, opening->hubs)
+                          : 0;
+    if (opening->n_hubs > 0)
+        try_hub(opening);
     else
-        explain_resolver(bring_up, code == RESOLVE_DONE ? RESOLVE_NO_NAME : code);
+        explain_resolver(opening, code == RESOLVE_DONE ? RESOLVE_NO_NAME : code);
     return 0;
 }
 
-void tunnel_opening_start(struct tunnel_opening *bring_up)
+void tunnel_opening_start(struct tunnel_opening *opening)
 {
     char port[8];
     const char *const resolver[] = {"/proc/self/exe", "--resolve",
-                                    bring_up->config->hub.endpoint_host, port, NULL};
-    (void)snprintf(port, sizeof(port), "%u", bring_up->config->hub.endpoint_port);
-    bring_up->end = SESSION_END_NONE;
-    bring_up->n_hubs = bring_up->hub = 0;
-    (void)snprintf(bring_up->detail, sizeof(bring_up->detail),
+                                    opening->config->hub.endpoint_host, port, NULL};
+    (void)snprintf(port, sizeof(port), "%u", opening->config->hub.endpoint_port);
+    opening->end = SESSION_END_NONE;
+    opening->n_hubs = opening->hub = 0;
+    (void)snprintf(opening->detail, sizeof(opening->detail),
                    "name not found: no name server answers in time");
-    bring_up->resolver_watched =
-        privileged_child_start(resolver, false, &bring_up->resolver_output, &bring_up->resolver);
-    if (bring_up->resolver_watched < 0 ||
-        sd_event_add_io(bring_up->loop, &bring_up->ended, bring_up->resolver_watched, EPOLLIN,
-                        resolver_ended, bring_up) < 0)
-        fail(bring_up, SESSION_END_FAILED, "the resolver cannot be started");
+    opening->resolver_watched =
+        privileged_child_start(resolver, false, &opening->resolver_output, &opening->resolver);
+    if (opening->resolver_watched < 0 ||
+        sd_event_add_io(opening->loop, &opening->ended, opening->resolver_watched, EPOLLIN,
+                        resolver_ended, opening) < 0)
+        fail(opening, SESSION_END_FAILED, "the resolver cannot be started");
 }
 
-int tunnel_opening_stop(struct tunnel_opening *bring_up)
+int tunnel_opening_stop(struct tunnel_opening *opening)
 {
-    forget_resolver(bring_up);
-    (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_OFF);
-    bring_up->n_hubs = 0;
-    int result = wireguard_down(bring_up->wireguard);
-    firewall_set_tunnel(bring_up->firewall, if_nametoindex(TUNNEL_INTERFACE));
+    forget_resolver(opening);
+    (void)sd_event_source_set_enabled(opening->timer, SD_EVENT_OFF);
+    opening->n_hubs = 0;
+    int result = wireguard_down(opening->wireguard);
+    firewall_set_tunnel(opening->firewall, if_nametoindex(TUNNEL_INTERFACE));
     return result;
 }
 
-const char *tunnel_opening_obstacle(const struct tunnel_opening *bring_up)
+const char *tunnel_opening_obstacle(const struct tunnel_opening *opening)
 {
-    return bring_up->detail;
+    return opening->detail;
 }
 
-const struct sockaddr_storage *tunnel_opening_hub(const struct tunnel_opening *bring_up)
+const struct sockaddr_storage *tunnel_opening_hub(const struct tunnel_opening *opening)
 {
-    return bring_up->n_hubs > 0 ? &bring_up->hubs[bring_up->hub] : &no_hub;
+    return opening->n_hubs > 0 ? &opening->hubs[opening->hub] : &no_hub;
 }
 
 struct tunnel_opening *tunnel_opening_new(const struct tunnel_config *config,
                                           struct firewall *firewall,
                                           const struct tunnel_opening_hooks *hooks, sd_event *loop)
 {
-    struct tunnel_opening *bring_up = memory_zeroed(1, sizeof(*bring_up));
-    bring_up->config = config;
-    bring_up->firewall = firewall;
-    bring_up->hooks = *hooks;
-    bring_up->loop = loop;
-    bring_up->resolver_watched = bring_up->resolver_output = -1;
-    bring_up->wireguard = wireguard_new(config);
-    if (sd_event_add_time_relative(loop, &bring_up->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
-                                   bring_up) < 0)
+    struct tunnel_opening *opening = memory_zeroed(1, sizeof(*opening));
+    opening->config = config;
+    opening->firewall = firewall;
+    opening->hooks = *hooks;
+    opening->loop = loop;
+    opening->resolver_watched = opening->resolver_output = -1;
+    opening->wireguard = wireguard_new(config);
+    if (sd_event_add_time_relative(loop, &opening->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
+                                   opening) < 0)
         abort();
-    (void)sd_event_source_set_enabled(bring_up->timer, SD_EVENT_OFF);
-    return bring_up;
+    (void)sd_event_source_set_enabled(opening->timer, SD_EVENT_OFF);
+    return opening;
 }

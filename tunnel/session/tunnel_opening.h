@@ -26,17 +26,17 @@ struct tunnel_opening *tunnel_opening_new(const struct tunnel_config *config,
                                           struct firewall *firewall,
                                           const struct tunnel_opening_hooks *hooks, sd_event *loop);
 struct tunnel_opening *
-tunnel_opening_free(struct tunnel_opening *bring_up); /* after tunnel_opening_stop(); NULL */
+tunnel_opening_free(struct tunnel_opening *opening); /* after tunnel_opening_stop(); NULL */
 
-void tunnel_opening_start(struct tunnel_opening *bring_up);
+void tunnel_opening_start(struct tunnel_opening *opening);
 
 /* Ends whatever is going on and removes the interface. Repeatable. 0 or a negative errno. */
-int tunnel_opening_stop(struct tunnel_opening *bring_up);
+int tunnel_opening_stop(struct tunnel_opening *opening);
 
 /* What has been missing so far, for a person, should the time run out: "no handshake: ...". */
-const char *tunnel_opening_obstacle(const struct tunnel_opening *bring_up);
+const char *tunnel_opening_obstacle(const struct tunnel_opening *opening);
 
 /* The hub's address in use; family AF_UNSPEC when there is none. */
-const struct sockaddr_storage *tunnel_opening_hub(const struct tunnel_opening *bring_up);
+const struct sockaddr_storage *tunnel_opening_hub(const struct tunnel_opening *opening);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The agent's side of netd's socket. One request is under way at a time (a signed command
- * beside it, for its answer may wait for the hub); what is wanted next is a set of flags, so that
- * any number of notices costs one round.
+ * The agent's side of netd's socket. One request is under way at a time, and beside it at most one
+ * signed command, whose answer may have to wait for the hub. What is to be asked next is a set of
+ * flags, so that any number of notices costs one round.
  */
 #include "tunnel/wire/netd_client.h"
 
@@ -14,6 +14,7 @@
 #include "tunnel/model/event_text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +30,11 @@
 /* What is wanted, in the order of importance. */
 enum want {
     WANT_HELLO = 1 << 0,
-    WANT_CLOSE = 1 << 1,
-    WANT_SUBSCRIBE = 1 << 2,
-    WANT_STATUS = 1 << 3,
-    WANT_CHALLENGE = 1 << 4,
-    WANT_LINE = 1 << 5,
-    WANT_COUNTERS = 1 << 6,
+    WANT_SUBSCRIBE = 1 << 1,
+    WANT_STATUS = 1 << 2,
+    WANT_CHALLENGE = 1 << 3,
+    WANT_LINE = 1 << 4,
+    WANT_COUNTERS = 1 << 5,
 };
 
 struct netd_client {
@@ -48,7 +48,7 @@ struct netd_client {
     unsigned wants;              /* of enum want */
     unsigned under_way;          /* one of enum want, 0: none */
     uint32_t last_id, signed_id; /* signed_id 0: no signed command is under way */
-    bool has_answer;             /* to a signed command; told after the challenge that follows it */
+    bool has_answer;             /* to a signed command; handed on after the new challenge */
     enum refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
@@ -63,10 +63,9 @@ struct netd_client {
 static const struct {
     enum want want;
     enum wire_verb verb;
-} rounds[] = {{WANT_HELLO, WIRE_HELLO},         {WANT_CLOSE, WIRE_CLOSE},
-              {WANT_SUBSCRIBE, WIRE_SUBSCRIBE}, {WANT_STATUS, WIRE_STATUS},
-              {WANT_CHALLENGE, WIRE_CHALLENGE}, {WANT_LINE, WIRE_JOURNAL_READ},
-              {WANT_COUNTERS, WIRE_COUNTERS}};
+} rounds[] = {{WANT_HELLO, WIRE_HELLO},       {WANT_SUBSCRIBE, WIRE_SUBSCRIBE},
+              {WANT_STATUS, WIRE_STATUS},     {WANT_CHALLENGE, WIRE_CHALLENGE},
+              {WANT_LINE, WIRE_JOURNAL_READ}, {WANT_COUNTERS, WIRE_COUNTERS}};
 
 static int send_whole(int socket, const struct wire_message *message)
 {
@@ -98,20 +97,18 @@ static void tell_answer(struct netd_client *client)
 
 static void disconnect(struct netd_client *client, const char *why)
 {
-    bool was_known = client->has_status,
-         had_close = (client->wants & WANT_CLOSE) || client->under_way == WANT_CLOSE;
+    bool was_known = client->has_status;
     client->source = sd_event_source_disable_unref(client->source);
     descriptor_close(&client->socket);
     client->wants = client->under_way = 0;
     client->signed_id = 0;
     client->has_status = false;
-    client->challenge[0] = '\0'; /* told again after the next connection, though it be the same */
+    client->challenge[0] =
+        '\0'; /* handed on again after the next connection, even if it is the same */
     if (was_known)
         log_warning("netd", "socket=%s %s; trying again", client->path, why);
     wake_in(client, client->retry_ms);
     client->retry_ms = client->retry_ms * 2 < RETRY_MAX_MS ? client->retry_ms * 2 : RETRY_MAX_MS;
-    if (had_close && client->callbacks.closed)
-        client->callbacks.closed(client->callbacks.context, REFUSAL_FAILED, why);
     tell_answer(client);
     if (was_known)
         tell_changed(client);
@@ -149,9 +146,11 @@ static void take_line(struct netd_client *client, const struct wire_line *line)
         return;
     client->position = line->next;
     client->wants |= WANT_LINE; /* until there is none */
-    bool is_event = event_text_read(line->line, line->length, &seq, &event) == 0;
-    client->callbacks.event(client->callbacks.context, is_event ? event_name(&event) : "",
-                            line->line, client->position);
+    if (event_text_read(line->line, line->length, &seq, &event) == 0)
+        client->callbacks.event(client->callbacks.context, &event, client->position);
+    else
+        log_warning("netd", "position=%" PRIu64 ": not a journal line; left out of the events",
+                    client->position);
 }
 
 static void take_challenge(struct netd_client *client, const struct wire_message *reply)
@@ -172,13 +171,14 @@ static void take_status(struct netd_client *client, const struct wire_status *st
         tell_changed(client);
 }
 
-/* Told once: netd ends a connection over which somebody else asks for the challenge. */
+/* netd ends a connection over which anyone but the agent asks for the challenge: a warning, once.
+ */
 static void take_role(struct netd_client *client, enum wire_role role)
 {
-    bool was_told = client->has_role;
+    bool was_known = client->has_role;
     client->has_role = true;
     client->is_courier = role == WIRE_ROLE_AGENT;
-    if (!client->is_courier && !was_told && client->callbacks.challenge)
+    if (!client->is_courier && !was_known && client->callbacks.challenge)
         log_warning("netd", "this process does not run as access.agent_user of netd.conf; %s",
                     "signed commands will be refused");
 }
@@ -196,17 +196,12 @@ static void take_reply(struct netd_client *client, const struct wire_message *re
         take_role(client, (enum wire_role)reply->body.hello.role);
         client->wants |= WANT_SUBSCRIBE | WANT_COUNTERS | news(client);
         break;
-    case WANT_CLOSE:
-        if (client->callbacks.closed)
-            client->callbacks.closed(client->callbacks.context, (enum refusal)reply->header.result,
-                                     reply->body.text.text);
-        break;
     case WANT_STATUS:
         take_status(client, &reply->body.status);
         break;
     case WANT_CHALLENGE:
         take_challenge(client, reply);
-        tell_answer(client); /* what is in force by now is known */
+        tell_answer(client); /* the challenge in force has been handed on */
         break;
     case WANT_LINE:
         if (reply->header.result == REFUSAL_NONE)
@@ -337,15 +332,6 @@ const struct wire_status *netd_client_status(const struct netd_client *client)
 const struct wire_counters *netd_client_counters(const struct netd_client *client)
 {
     return client->has_status ? &client->counters : NULL;
-}
-
-int netd_client_close(struct netd_client *client)
-{
-    if (!client->has_status)
-        return -ENOTCONN;
-    client->wants |= WANT_CLOSE;
-    go_on(client);
-    return 0;
 }
 
 int netd_client_signed(struct netd_client *client, const void *text, size_t length,

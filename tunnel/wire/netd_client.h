@@ -1,11 +1,12 @@
 /*
  * The agent's side of netd's socket: keeps a connection with back-off, a snapshot of the
- * status, and hands on every journal line exactly as written, in order, across restarts of either
- * side. Main loop only; nothing here blocks.
+ * status, and hands on every line of the journal as an event, in order, across restarts of
+ * either side. Main loop only; nothing here blocks.
  */
 #ifndef SALLYPORT_TUNNEL_WIRE_NETD_CLIENT_H
 #define SALLYPORT_TUNNEL_WIRE_NETD_CLIENT_H
 
+#include "tunnel/model/event.h"
 #include "tunnel/wire/wire.h"
 
 #include <stdbool.h>
@@ -18,13 +19,10 @@ struct netd_client_callbacks {
     /* The snapshot changed, or the connection came or went. May be NULL. */
     void (*changed)(void *context);
     /*
-     * One journal line: its event ("tunnel_opened", "" for what is no such line) and the whole
-     * line. POSITION is what to give netd_client_new() after a restart so that
+     * One line of the journal. POSITION is what to give netd_client_new() after a restart so that
      * nothing comes twice and nothing is lost: the caller stores it with the event.
      */
-    void (*event)(void *context, const char *event, const char *line, uint64_t position);
-    /* The answer to netd_client_close(). May be NULL. */
-    void (*closed)(void *context, enum refusal refusal, const char *text);
+    void (*event)(void *context, const struct event *event, uint64_t position);
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
     /*
@@ -48,11 +46,8 @@ bool netd_client_is_connected(const struct netd_client *client);
 const struct wire_status *netd_client_status(const struct netd_client *client);
 const struct wire_counters *netd_client_counters(const struct netd_client *client);
 
-/* Asks to close the session. -ENOTCONN or 0; `closed` follows. */
-int netd_client_close(struct netd_client *client);
-
 /*
- * Couriers a signed command, LENGTH bytes exactly as received. Of one longer than
+ * Hands netd a signed command, LENGTH bytes exactly as received. Of one longer than
  * WIRE_SIGNED_BYTES the beginning is sent, so that netd refuses and journals it. Returns
  * -ENOTCONN, -EPERM when this process is not access.agent_user, -EBUSY (one at a time) or 0.
  */

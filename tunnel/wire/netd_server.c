@@ -29,7 +29,7 @@ struct peer {
     char name[24];
     sd_event_source *source;
     bool is_greeted, is_subscribed;
-    bool is_noticed;       /* told of news, and has asked for nothing since */
+    bool is_noticed;       /* got WIRE_CHANGED, and has asked for nothing since */
     uint16_t waiting_verb; /* a request to be answered later; 0: none */
     uint32_t waiting_id;
 };

@@ -1,6 +1,6 @@
 /*
  * netd's socket: accepts, looks at the peer's credentials, checks every message, and ends
- * the connection of whoever breaks the protocol. What a request means is its owner's business.
+ * the connection of a peer that breaks the protocol. The owner decides what a request does.
  * netd only; main loop only.
  */
 #ifndef SALLYPORT_TUNNEL_WIRE_NETD_SERVER_H

@@ -71,7 +71,7 @@ struct shape {
     }
 
 struct verb {
-    unsigned roles; /* who may ask it; 0: nobody */
+    unsigned roles; /* that may ask it; 0: none */
     struct shape request, reply;
 };
 
@@ -130,7 +130,7 @@ static bool is_all_zero(const char *bytes, size_t length)
     return true;
 }
 
-/* Terminated, clean, and nothing behind the end. */
+/* Terminated, clean, and zero after the end. */
 static bool text_is_fit(const char *field, size_t size, enum field_kind kind)
 {
     static const char names[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";

@@ -51,7 +51,7 @@ enum wire_verb {
 
 /* What the peer's credentials make it. */
 enum wire_role {
-    WIRE_ROLE_NONE,  /* nobody we know: the connection is closed at once */
+    WIRE_ROLE_NONE,  /* unknown: the connection is closed at once */
     WIRE_ROLE_AGENT, /* the agent's uid */
     WIRE_ROLE_ADMIN, /* root, or a member of the admin group */
 };
@@ -96,7 +96,7 @@ struct wire_cursor {
 _Static_assert(sizeof(struct wire_cursor) == 8, "wire format");
 
 struct wire_signed {
-    uint32_t length;              /* of the text; what is behind it is zero */
+    uint32_t length;              /* of the text; the rest is zero */
     uint32_t is_retained;         /* 0 or 1: the broker had kept it */
     uint32_t is_cut;              /* 0 or 1: this is but the beginning; `text` is full then */
     char text[WIRE_SIGNED_BYTES]; /* exactly as received: any bytes, no NUL at the end */
@@ -158,7 +158,7 @@ struct wire_text {
 _Static_assert(sizeof(struct wire_text) == 512, "wire format");
 
 struct wire_line {
-    uint64_t next;        /* cursor behind this line */
+    uint64_t next;        /* cursor after this line */
     uint32_t length;      /* 0: no line there (yet) */
     uint32_t starts_file; /* 1: the first line of a file: its `previous` cannot be looked up */
     char line[WIRE_LINE_BYTES];
@@ -170,8 +170,7 @@ struct wire_challenge {
 };
 _Static_assert(sizeof(struct wire_challenge) == 68, "wire format");
 
-/* To a request to open that has to reach the hub it comes when the session is open or has failed.
- */
+/* When opening needs the hub, the reply is sent once the session is open or has failed. */
 struct wire_signed_reply {
     uint32_t session_state;        /* enum session_state, after the command */
     char id[SESSION_NAME_BYTES];   /* of the command, "" when it could not be read */

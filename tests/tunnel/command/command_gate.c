@@ -9,20 +9,33 @@
 #include "agent/base/memory.h"
 #include "tests/support/signing.h"
 #include "tests/support/test.h"
-#include "tunnel/model/challenge.h"
 #include "tunnel/model/event_text.h"
 #include "tunnel/wire/wire.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MAX_TTL_S 28800
 #define START_MS 5000000
+
+static bool has_random_bits = true;
+
+/* In place of the C library's. */
+ssize_t getrandom(void *bytes, size_t length, unsigned flags)
+{
+    if (has_random_bits)
+        return syscall(SYS_getrandom, bytes, length, flags);
+    errno = EAGAIN;
+    return -1;
+}
 
 /* One gateway; what passed its gate is counted and kept. */
 struct world {
@@ -212,7 +225,7 @@ static void test_accepts(void)
     begin(&world);
     for (unsigned i = 0; i < COMMAND_ACTION_COUNT; i++) {
         struct command command = make_command(&world);
-        char before[CHALLENGE_BYTES];
+        char before[COMMAND_CHALLENGE_BYTES];
         strcpy(before, command_gate_challenge(world.gate));
         command.action = (enum command_action)i;
         if (!command_has(command.action, COMMAND_SERVICE))
@@ -473,7 +486,7 @@ static void try_row(const struct row *row)
     if (row->spoil)
         row->spoil(&message);
     uint64_t lines = journal_lines(world.journal);
-    char before[CHALLENGE_BYTES];
+    char before[COMMAND_CHALLENGE_BYTES];
     strcpy(before, command_gate_challenge(world.gate));
     struct command_gate_answer answer = send_as(&world, message.data, message.length, row->how);
     EXPECT(answer, row->refusal);
@@ -513,7 +526,7 @@ static void test_rate_limit(void)
     for (int i = 0; i < COMMAND_GATE_MAX_FAILURES; i++, world.now_ms += 1000)
         EXPECT(send_as(&world, "x", 1, PLAIN), REFUSAL_MALFORMED);
     uint64_t lines = journal_lines(world.journal);
-    char challenge[CHALLENGE_BYTES];
+    char challenge[COMMAND_CHALLENGE_BYTES];
     strcpy(challenge, command_gate_challenge(world.gate));
     struct command command = make_command(&world);
     sign(&command, "anna", &good);
@@ -578,16 +591,54 @@ static void test_hours(void)
 {
     struct world world;
     begin(&world);
-    char before[CHALLENGE_BYTES];
+    char before[COMMAND_CHALLENGE_BYTES];
     strcpy(before, command_gate_challenge(world.gate));
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate),
+                    world.now_ms + COMMAND_GATE_CHALLENGE_MS);
     pass_minutes(&world, 59);
     TEST_TEXT_EQUAL(command_gate_challenge(world.gate), before);
     unsigned changed = world.changed;
     pass_minutes(&world, 1);
     CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     CU_ASSERT_TRUE(world.changed > changed); /* so that it is published */
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate),
+                    world.now_ms + COMMAND_GATE_CHALLENGE_MS);
+    end(&world);
+}
+
+/* No two are alike, and each has 64 hex digits. */
+static void test_challenges(void)
+{
+    struct world world;
+    char before[COMMAND_CHALLENGE_BYTES];
+    begin(&world);
+    for (int i = 0; i < 100; i++) {
+        strcpy(before, command_gate_challenge(world.gate));
+        CU_ASSERT_EQUAL(strlen(before), 64);
+        CU_ASSERT_EQUAL(strspn(before, "0123456789abcdef"), 64);
+        pass_minutes(&world, 60);
+        CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
+    }
+    end(&world);
+}
+
+/* A kernel that has no random bits yet: there is no challenge, so nothing is opened. */
+static void test_no_random_bits(void)
+{
+    struct world world;
+    begin(&world);
+    struct command command = make_command(&world); /* with the challenge that was in force */
+    has_random_bits = false;
+    pass_minutes(&world, 60);
+    TEST_TEXT_EQUAL(command_gate_challenge(world.gate), "");
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + COMMAND_GATE_RETRY_MS);
+    EXPECT(send_command(&world, &command, "anna"), REFUSAL_BAD_CHALLENGE);
+    CU_ASSERT_EQUAL(world.acted, 0);
+    has_random_bits = true;
+    world.now_ms += COMMAND_GATE_RETRY_MS;
+    command_gate_tick(world.gate, world.now_ms);
+    command = make_command(&world);
+    EXPECT(send_command(&world, &command, "anna"), REFUSAL_NONE);
     end(&world);
 }
 
@@ -897,6 +948,8 @@ int main(void)
         {"nor do they push the journal out in a day", test_long_siege},
         {"fewer do not", test_below_the_limit},
         {"the challenge changes every hour", test_hours},
+        {"no two challenges are alike", test_challenges},
+        {"without random bits there is none, and nothing is opened", test_no_random_bits},
         {"what was used stays used over a restart", test_restart},
         {"without a list of what was used nothing is opened", test_used_list},
         {"allowed_signers is read each time", test_signers},

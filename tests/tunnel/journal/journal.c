@@ -103,10 +103,14 @@ static void test_too_long(void)
     event_init(&event, EVENT_TUNNEL_OPENING, WALL);
     event_add_text(&event, MEMBER_PURPOSE, text);
     CU_ASSERT_EQUAL(journal_write(journal, &event), -E2BIG);
+    event_init(&event, EVENT_FIREWALL_TAMPERED, WALL);
+    for (int i = 0; i <= EVENT_MAX_MEMBERS; i++)
+        event_add_number(&event, MEMBER_TO, 0);
+    CU_ASSERT_EQUAL(journal_write(journal, &event), -E2BIG); /* a member is missing */
     CU_ASSERT_EQUAL(write_line(journal, EVENT_TUNNEL_CLOSED, -1), 0);
     CU_ASSERT_PTR_NULL(verify(journal, &all, &lines));
     TEST_CONTAINS(strbuf_text(&all), "\n3 2026-11-22T10:39:47.123Z journal_gap lines=1 ");
-    CU_ASSERT_EQUAL(lines, 4);
+    CU_ASSERT_EQUAL(lines, 5);
     CU_ASSERT_EQUAL(journal_write(NULL, &event), -ENODEV);
     journal_close(journal);
 }

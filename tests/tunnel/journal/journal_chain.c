@@ -94,6 +94,20 @@ static void test_each_byte(void)
     }
 }
 
+/* Also when the change left nothing that can be read. */
+static void test_unreadable(void)
+{
+    CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
+    struct journal_chain written, read;
+    journal_chain_init(&written);
+    journal_chain_init(&read);
+    make_line(&written, 1, &line);
+    CU_ASSERT_PTR_NULL(check(&read, &line));
+    make_line(&written, 2, &line);
+    line.data[4] = 'T'; /* in its time */
+    TEST_CONTAINS(check(&read, &line), "was changed");
+}
+
 /* A file that begins with another hash than the one before ended with. */
 static void test_other_file(void)
 {
@@ -127,5 +141,6 @@ TEST_MAIN("journal_chain", {"lines that follow each other pass", test_follows},
           {"a chain with a number left out is found", test_wrong_number},
           {"a file begins with its own line", test_not_first},
           {"a change of any byte is found", test_each_byte},
+          {"so is one that leaves no line at all", test_unreadable},
           {"a file of another journal is found", test_other_file},
           {"what is no line is refused", test_garbage})

@@ -68,6 +68,9 @@ static void test_bare(void)
     event_init(&event, EVENT_CHAIN, WALL);
     event_add_text(&event, MEMBER_PREVIOUS, "not hex");
     expect_written("17 " TIME " chain previous=\"not hex\"");
+    event_init(&event, EVENT_CHAIN, WALL);
+    event_add_text(&event, MEMBER_PREVIOUS, "21"); /* no hash, and it must not become a number */
+    expect_written("17 " TIME " chain previous=\"21\"");
     event_init(&event, EVENT_NETD_STARTED, WALL);
     event_add_text(&event, MEMBER_VERSION, "0.1.0");
     expect_written("17 " TIME " netd_started version=0.1.0");

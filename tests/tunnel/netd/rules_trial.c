@@ -167,7 +167,7 @@ static void test_without_record(void)
     write_config(exception);
     CU_ASSERT_EQUAL(mkdir(test_path("trial.conf"), 0700), 0); /* in the way of the record */
     CU_ASSERT_TRUE(rules_trial_begin(rig.trial, 60, &rig.text) < 0);
-    TEST_CONTAINS(strbuf_text(&rig.text), "cannot be written down");
+    TEST_CONTAINS(strbuf_text(&rig.text), "cannot be recorded");
     CU_ASSERT_FALSE(table_contains("4711"));
     CU_ASSERT_EQUAL(rmdir(test_path("trial.conf")), 0);
     CU_ASSERT_EQUAL(rules_trial_begin(rig.trial, 60, &rig.text), 0);

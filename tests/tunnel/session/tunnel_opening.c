@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct world {
@@ -149,7 +151,7 @@ static int resolve(const char *host, const char *port)
 
 /* ---- Beginning and end ---- */
 
-static void begin(const char *host)
+static void prepare(const char *host)
 {
     static char name[64];
     (void)snprintf(name, sizeof(name), "%s", host);
@@ -159,8 +161,18 @@ static void begin(const char *host)
     const struct tunnel_opening_hooks hooks = {on_ready, on_failed, NULL};
     CU_ASSERT_EQUAL_FATAL(sd_event_new(&world.loop), 0);
     world.opening = tunnel_opening_new(&world.config, NULL, &hooks, world.loop);
+}
+
+static void start(void)
+{
     tunnel_opening_start(world.opening);
     CU_ASSERT_TRUE(world.ready == 0 && world.failed == 0); /* never from within */
+}
+
+static void begin(const char *host)
+{
+    prepare(host);
+    start();
 }
 
 static void end(void)
@@ -168,6 +180,7 @@ static void end(void)
     CU_ASSERT_EQUAL(tunnel_opening_stop(world.opening), 0);
     CU_ASSERT_EQUAL(tunnel_opening_stop(world.opening), 0);
     CU_ASSERT_EQUAL(tunnel_opening_hub(world.opening)->ss_family, AF_UNSPEC);
+    CU_ASSERT_TRUE(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD); /* no process is left */
     tunnel_opening_free(world.opening);
     sd_event_unref(world.loop);
 }
@@ -223,6 +236,22 @@ static void test_resolver(void)
     }
 }
 
+/* A resolver that cannot be started is a failure like any other: it comes from the loop. */
+static void test_no_resolver(void)
+{
+    struct rlimit before, none;
+    prepare("hub.example.com");
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    start();
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+    RUN_UNTIL(world.failed == 1);
+    CU_ASSERT_EQUAL(world.end, SESSION_END_FAILED);
+    TEST_TEXT_EQUAL(world.detail, "the resolver cannot be started");
+    end();
+}
+
 static void test_interface(void)
 {
     begin("hub.example.com");
@@ -276,7 +305,7 @@ static void test_stopped(void)
     CU_ASSERT_EQUAL(sd_event_run(world.loop, 100000), 0);
     CU_ASSERT_EQUAL(tunnel_opening_stop(world.opening), 0);
     strcpy(world.config.hub.endpoint_host, "hub.example.com");
-    tunnel_opening_start(world.opening);
+    start();
     RUN_UNTIL(world.ups == 1);
     CU_ASSERT_EQUAL(tunnel_opening_stop(world.opening), 0);
     for (int i = 0; i < 20; i++)
@@ -290,6 +319,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         {"the hub answers", test_handshake},
         {"what is wrong with a name is said", test_resolver},
+        {"a resolver that cannot be started", test_no_resolver},
         {"an interface that cannot be made", test_interface},
         {"the process behind the interface ends", test_process_ends},
         {"the next address is tried after five seconds", test_next_address},

@@ -127,24 +127,25 @@ static int greet(void)
 
 /* ---- The cases ---- */
 
+/* This process is taken for a ROLE called NAME. */
+static void expect_role(uid_t agent, gid_t admins, enum wire_role role, const char *name)
+{
+    begin(agent, admins);
+    int peer = greet();
+    CU_ASSERT_EQUAL(world.role, role);
+    TEST_TEXT_EQUAL(world.name, name);
+    descriptor_close(&peer);
+    end();
+}
+
 static void test_roles(void)
 {
+    CLEANUP(memory_free_pointer) char *own = memory_printf("uid:%u", geteuid());
     uint64_t refused, ended;
-    begin(geteuid(), (gid_t)-1);
-    CLEANUP(descriptor_close) int agent = greet();
-    CU_ASSERT_EQUAL(world.role, WIRE_ROLE_AGENT);
-    TEST_TEXT_EQUAL(world.name, "agent");
-    end();
-    begin(geteuid() + 1, getegid());
-    CLEANUP(descriptor_close) int admin = greet();
-    CU_ASSERT_EQUAL(world.role, WIRE_ROLE_ADMIN);
-    CLEANUP(memory_free_pointer) char *name = memory_printf("uid:%u", geteuid());
-    TEST_TEXT_EQUAL(world.name, name);
-    end();
-    begin(geteuid(), getegid()); /* the agent is no person, whatever group it is in */
-    CLEANUP(descriptor_close) int both = greet();
-    CU_ASSERT_EQUAL(world.role, WIRE_ROLE_AGENT);
-    end();
+    expect_role(geteuid(), (gid_t)-1, WIRE_ROLE_AGENT, "agent");
+    expect_role(geteuid() + 1, getegid(), WIRE_ROLE_ADMIN, own);
+    /* The agent is no person, whatever group it is in. */
+    expect_role(geteuid(), getegid(), WIRE_ROLE_AGENT, "agent");
     begin(NETD_SERVER_NOBODY, (gid_t)-1);
     CLEANUP(descriptor_close) int stranger = connect_peer();
     CU_ASSERT_EQUAL(next_verb(stranger), -1);
