@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The same reason is logged again after this time. */
-#define REPEAT_NS (600 * CLOCK_NS_PER_S)
+#define REPEAT_NS (UPLINK_REASONS_REPEAT_S * CLOCK_NS_PER_S)
 
 static void set_text(char **place, const char *text)
 {
@@ -40,9 +39,8 @@ void uplink_reasons_reset(struct uplink_reasons *reasons, size_t n_servers)
     reasons->n_servers = n_servers;
 }
 
-static void log_once(struct uplink_logged *logged, const char *sentence)
+static void log_once(struct uplink_logged *logged, const char *sentence, int64_t now_ns)
 {
-    int64_t now_ns = clock_mono_ns();
     if (logged->sentence && strcmp(logged->sentence, sentence) == 0 &&
         now_ns - logged->at_ns < REPEAT_NS)
         return;
@@ -51,9 +49,10 @@ static void log_once(struct uplink_logged *logged, const char *sentence)
     logged->at_ns = now_ns;
 }
 
-void uplink_reasons_add(struct uplink_reasons *reasons, size_t server, const char *sentence)
+void uplink_reasons_add(struct uplink_reasons *reasons, size_t server, const char *sentence,
+                        int64_t now_ns)
 {
-    log_once(&reasons->logged[server], sentence);
+    log_once(&reasons->logged[server], sentence, now_ns);
     set_text(&reasons->text, sentence);
 }
 

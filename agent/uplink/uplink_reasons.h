@@ -23,8 +23,10 @@ struct uplink_reasons {
 void uplink_reasons_reset(struct uplink_reasons *reasons, size_t n_servers);
 void uplink_reasons_free(struct uplink_reasons *reasons); /* accepts a zeroed one */
 
-/* SENTENCE (copied) is the last reason; logs it, unless it was logged lately about SERVER. */
-void uplink_reasons_add(struct uplink_reasons *reasons, size_t server, const char *sentence);
+/* SENTENCE (copied) is the last reason; logs it, unless it was the last about SERVER, lately. */
+void uplink_reasons_add(struct uplink_reasons *reasons, size_t server, const char *sentence,
+                        int64_t now_ns);
+#define UPLINK_REASONS_REPEAT_S 600 /* after this time the same sentence is logged again */
 
 /* There is a session: nothing is wrong any more. */
 void uplink_reasons_clear(struct uplink_reasons *reasons);

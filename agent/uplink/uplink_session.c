@@ -66,7 +66,7 @@ void uplink_session_say_down(struct uplink_session *session, const char *reason)
 
 void uplink_session_say(struct uplink_session *session, size_t server, const char *sentence)
 {
-    uplink_reasons_add(&session->reasons, server, sentence);
+    uplink_reasons_add(&session->reasons, server, sentence, clock_mono_ns());
     if (session->callbacks.failed && !uplink_session_is_ending(session))
         session->callbacks.failed(session->callbacks.context, sentence);
     uplink_session_say_down(session, sentence);

@@ -1,6 +1,6 @@
 /*
  * The state of an uplink, how it moves in the table of uplink_state.c, and what its owner and the
- * log are told. The bottom of three: uplink_attempt.c leads from here to an established session,
+ * log hear of it. The bottom of three: uplink_attempt.c leads from here to an established session,
  * uplink_engine.c does all else. Main loop only; none of these blocks.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H

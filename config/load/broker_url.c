@@ -76,7 +76,7 @@ static int take_host(const char **text, char host[256], struct problem *problem)
         return problem_say(problem, "the host is missing");
     bool bare_ipv6 = !bracket && start[length] == ':' && strchr(start + length + 1, ':');
     if (length > 253 || bare_ipv6 || (bracket && start[length] != ']'))
-        return problem_say(problem, "the host cannot be read; an IPv6 address stands in [ ]");
+        return problem_say(problem, "the host cannot be read; an IPv6 address is written in [ ]");
     memcpy(host, start, length);
     host[length] = '\0';
     *text = start + length + bracket;
@@ -96,8 +96,8 @@ static int take_port(const char **text, uint16_t *port, struct problem *problem)
     long number = digits >= 1 && digits <= 5 ? strtol(*text + 1, NULL, 10) : 0;
     if (number < 1 || number > 65535)
         return problem_say(problem,
-                           "the port is no number from 1 to 65535; an IPv6 address stands in "
-                           "[ ]");
+                           "the port is no number from 1 to 65535; an IPv6 address is written "
+                           "in [ ]");
     *port = (uint16_t)number;
     *text += 1 + digits;
     return 0;

@@ -1,5 +1,5 @@
 /*
- * An uplink for a test: with its loop, an owner that counts what it is told, and settings that work
+ * An uplink for a test: with its loop, an owner that counts its callbacks, and settings that work
  * with broker_start()'s defaults.
  */
 #ifndef SALLYPORT_TESTS_SUPPORT_UPLINK_BENCH_H

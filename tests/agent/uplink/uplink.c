@@ -251,7 +251,7 @@ static void test_login(void)
     CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench_health(&bench).failures >= 2));
     CU_ASSERT_EQUAL(bench.downs, 1);
     TEST_CONTAINS(bench.reason, "bad user name or password (the broker refused the login)");
-    bench_write_secret(password, "right\n"); /* read anew at each attempt */
+    bench_write_secret(password, "right\n"); /* read again at each attempt */
     CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
     CU_ASSERT_EQUAL(chmod(password, 0644), 0);
     broker_kill(&broker);

@@ -146,8 +146,33 @@ static void test_threads(void)
     uplink_ring_free(ring);
 }
 
+/* Other settings: what was in the ring is of no use any more, and must not leak. */
+static void test_resize(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(2, 1, 1);
+    struct uplink_event event = {.kind = UPLINK_EVENT_MESSAGE, .topic = memory_text("t")};
+    int descriptor = uplink_ring_descriptor(ring);
+    uplink_ring_push(ring, &event);
+    push(ring, UPLINK_EVENT_DELIVERED, 1);
+    uplink_ring_resize(ring, 100, 3, 1);
+    CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
+    CU_ASSERT_EQUAL(uplink_ring_descriptor(ring), descriptor);
+    for (int i = 0; i < 100; i++)
+        push(ring, UPLINK_EVENT_DELIVERED, i);
+    for (int i = 0; i < 4; i++) {
+        event.topic = memory_text("t");
+        uplink_ring_push(ring, &event);
+    }
+    CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), 1); /* the fourth message */
+    for (int i = 0; i < 100; i++) {
+        CU_ASSERT_TRUE(uplink_ring_pop(ring, &event));
+        CU_ASSERT_EQUAL(event.code, i);
+    }
+    uplink_ring_free(ring); /* with three messages in it */
+}
+
 TEST_MAIN("uplink_ring", {"a flood of messages leaves room for what matters", test_flood},
           {"the end of a session always finds room", test_reserve},
           {"the descriptor is readable exactly while there is news", test_descriptor},
           {"acknowledgements may wait a little, and are never forgotten", test_patience},
-          {"three writers: nothing is lost", test_threads})
+          {"other sizes", test_resize}, {"three writers: nothing is lost", test_threads})
