@@ -37,7 +37,7 @@ static void on_failed(void *context, const char *reason)
 static void on_acknowledged(void *context, uint64_t tag)
 {
     struct bench *bench = context;
-    bench->acknowledged[bench->n_acknowledged++ % 256] = tag;
+    bench->acknowledged[bench->n_acknowledged++ % BENCH_TAGS] = tag;
 }
 
 static void on_open(void *context, struct uplink_opening *opening)

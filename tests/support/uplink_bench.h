@@ -12,6 +12,8 @@
 
 #define BENCH_DEADLINE_MS 30000
 #define BENCH_MAX_SERVERS 3
+#define BENCH_TAGS 1100 /* more than the largest window: as many may come in one turn of the loop  \
+                         */
 #define BENCH_STATUS "sallyport/plant-7/gw-0042/status"
 #define BENCH_WILL "{\"state\":\"offline\"}"
 
@@ -21,7 +23,7 @@ struct bench {
     struct config_uplink config;
     char *servers[BENCH_MAX_SERVERS]; /* of `config` */
     unsigned int opens, ups, downs, failures, messages;
-    uint64_t acknowledged[256]; /* tags, in a ring */
+    uint64_t acknowledged[BENCH_TAGS]; /* in a ring */
     size_t n_acknowledged;
     char reason[1024];             /* of the last `down` */
     char topic[256], payload[256]; /* of the last message received */

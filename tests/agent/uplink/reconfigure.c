@@ -30,7 +30,7 @@ struct custody {
 static void take_acknowledgements(struct bench *bench, struct custody *custody)
 {
     for (; custody->seen < bench->n_acknowledged; custody->seen++)
-        custody->acknowledged[bench->acknowledged[custody->seen % 256]] = true;
+        custody->acknowledged[bench->acknowledged[custody->seen % BENCH_TAGS]] = true;
 }
 
 static void hand_back(struct bench *bench)

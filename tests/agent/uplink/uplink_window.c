@@ -11,7 +11,7 @@ static void test_window(void)
     CU_ASSERT_EQUAL(uplink_window_oldest_ns(&window), INT64_MAX);
     for (int i = 1; i <= 3; i++) {
         CU_ASSERT_FALSE(uplink_window_is_full(&window));
-        uplink_window_add(&window, 10 + i, (uint64_t)(100 + i), 1000 + i);
+        uplink_window_add(&window, 10 + i, 100 + (uint64_t)i, 1000 + i);
     }
     CU_ASSERT_TRUE(uplink_window_is_full(&window));
     CU_ASSERT_EQUAL(uplink_window_oldest_ns(&window), 1001);
