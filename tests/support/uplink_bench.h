@@ -12,9 +12,7 @@
 
 #define BENCH_DEADLINE_MS 30000
 #define BENCH_MAX_SERVERS 3
-#define BENCH_TAGS                                                                                 \
-    1100 /* more than the largest window: as many may come in one turn of the loop                 \
-          */
+#define BENCH_TAGS 1100 /* more than a window: as many may come in one turn of the loop */
 #define BENCH_STATUS "sallyport/plant-7/gw-0042/status"
 #define BENCH_WILL "{\"state\":\"offline\"}"
 
