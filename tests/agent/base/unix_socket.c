@@ -44,6 +44,7 @@ static void test_full_backlog(void)
 {
     const char *path = test_path("busy");
     CLEANUP(descriptor_close) int listening = unix_socket_listen(path, SOCK_STREAM, 0600, 0);
+    CU_ASSERT_TRUE(listening >= 0);
     int waiting[8];
     for (size_t i = 0; i < ARRAY_LENGTH(waiting); i++)
         waiting[i] = unix_socket_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
