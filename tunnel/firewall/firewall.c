@@ -91,6 +91,18 @@ static void forget_connections(const struct firewall_lease_state *states, size_t
     (void)conntrack_forget(leases, n);
 }
 
+/* Those that have time left. */
+static size_t present_leases(const struct firewall *firewall,
+                             struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
+{
+    size_t n = nft_state_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (leases[i].remaining_ms > 0)
+            leases[kept++] = leases[i];
+    }
+    return kept;
+}
+
 static bool is_sound(const struct firewall_lease *lease)
 {
     return lease->source.family == AF_INET && ip_network_is_unicast_host(&lease->destination) &&
@@ -98,6 +110,43 @@ static bool is_sound(const struct firewall_lease *lease)
            (lease->protocol == IPPROTO_TCP || lease->protocol == IPPROTO_UDP) &&
            memchr(lease->interface, '\0', sizeof(lease->interface)) &&
            !strpbrk(lease->interface, "\"*\\ \n");
+}
+
+/* ---- Loading ---- */
+
+/* What others began goes, but for what the present leases allow. */
+static void cut_strangers(struct firewall *firewall, bool keep, bool is_open)
+{
+    struct firewall_lease_state states[FIREWALL_MAX_LEASES];
+    struct firewall_lease leases[FIREWALL_MAX_LEASES];
+    size_t n = keep ? present_leases(firewall, states) : 0;
+    for (size_t i = 0; i < n; i++)
+        leases[i] = states[i].lease;
+    int result = conntrack_cut(leases, n, is_open);
+    if (result < 0 && !firewall->problem[0])
+        (void)snprintf(firewall->problem, sizeof(firewall->problem),
+                       "connections from before the rules cannot be removed: %s",
+                       strerror(-result));
+}
+
+/*
+ * As nft_state_load(). Connections of others are cut before, so that the new rules find none, and
+ * after: until that moment the kernel may have followed more of them. IS_OPEN: ours were away.
+ */
+static int load(struct firewall *firewall, const struct netd_config *config, bool keep,
+                bool is_open, struct strbuf *problem)
+{
+    cut_strangers(firewall, keep, is_open);
+    int result = nft_state_load(firewall->rules, config, keep, problem);
+    cut_strangers(firewall, keep, is_open);
+    return result;
+}
+
+/* When ours cannot be loaded. */
+static void load_built_in(struct firewall *firewall, struct strbuf *problem)
+{
+    (void)nft_run_load(firewall_panic_text, problem);
+    cut_strangers(firewall, false, true);
 }
 
 /* ---- Tampering ---- */
@@ -143,7 +192,7 @@ static void shut_anyhow(struct firewall *firewall)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
-        (void)nft_run_load(firewall_panic_text, &ignored);
+        load_built_in(firewall, &ignored);
     nft_state_doubt(firewall->rules); /* tried again with every tick */
 }
 
@@ -152,7 +201,7 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    int result = nft_state_load(firewall->rules, firewall->config, false, problem);
+    int result = load(firewall, firewall->config, false, true, problem);
     if (result < 0)
         shut_anyhow(firewall);
     forwarding_stop(firewall->tunnel);
@@ -303,11 +352,13 @@ int firewall_watch(struct firewall *firewall, sd_event *loop)
 
 /* ---- Start ---- */
 
-/* The leases that an earlier run left in the kernel. */
-static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing)
+/* The leases that an earlier run left in the kernel; *RET_OPEN: none of its rules. */
+static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing, bool *ret_open)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    return nft_state_list(firewall->rules, listing, &ignored) == 0 ? listing->n_leases : 0;
+    int result = nft_state_list(firewall->rules, listing, &ignored);
+    *ret_open = result == -ENOENT;
+    return result == 0 ? listing->n_leases : 0;
 }
 
 int firewall_start(struct firewall *firewall, struct strbuf *problem)
@@ -318,12 +369,13 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
         strbuf_addf(problem, "no netlink socket: %s", strerror(-result));
         return result;
     }
-    size_t leftovers = find_leftovers(firewall, &listing);
-    result = nft_state_load(firewall->rules, firewall->config, false, problem);
+    bool is_open;
+    size_t leftovers = find_leftovers(firewall, &listing, &is_open);
+    result = load(firewall, firewall->config, false, is_open, problem);
     if (result < 0) {
         set_problem(firewall, strbuf_text(problem));
         if (result != -EAGAIN) /* which is loaded, but not verified */
-            (void)nft_run_load(firewall_panic_text, problem);
+            load_built_in(firewall, problem);
         return result;
     }
     firewall->is_loaded = true;
@@ -339,18 +391,6 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
 }
 
 /* ---- Leases, in public ---- */
-
-/* Those that have time left. */
-static size_t present_leases(const struct firewall *firewall,
-                             struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
-{
-    size_t n = nft_state_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (leases[i].remaining_ms > 0)
-            leases[kept++] = leases[i];
-    }
-    return kept;
-}
 
 int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *leases,
                         size_t n_leases, int64_t timeout_ms, struct strbuf *problem)
@@ -427,7 +467,7 @@ static int clear_leases(struct firewall *firewall, struct strbuf *problem)
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
         return 0;
-    return nft_state_load(firewall->rules, firewall->config, false, problem);
+    return load(firewall, firewall->config, false, false, problem);
 }
 
 int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
@@ -584,9 +624,9 @@ int firewall_try(struct firewall *firewall, const struct netd_config *fresh, str
 {
     if (firewall->before_try)
         return -EBUSY;
-    int result = nft_state_load(firewall->rules, fresh, true, problem);
+    int result = load(firewall, fresh, true, false, problem);
     if (result == -EAGAIN) { /* loaded, but not verified: not a state to stay in */
-        (void)nft_state_load(firewall->rules, firewall->config, true, problem);
+        (void)load(firewall, firewall->config, true, false, problem);
         return result;
     }
     if (result < 0)
@@ -608,7 +648,7 @@ int firewall_rollback(struct firewall *firewall, struct strbuf *problem)
 {
     if (!firewall->before_try)
         return -ENOENT;
-    int result = nft_state_load(firewall->rules, firewall->before_try, true, problem);
+    int result = load(firewall, firewall->before_try, true, false, problem);
     if (result < 0)
         return result;
     firewall->config = firewall->before_try;

@@ -90,8 +90,8 @@ void firewall_text(const struct netd_config *config, const struct firewall_lease
 /* Whether two leases have the same key, and the same interface behind the gateway. */
 bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b);
 
-/* The built-in set of six rules: replies and neighbour discovery in, nothing else; loads on 5.10.
- */
+/* The built-in set: replies and neighbour discovery in, nothing else; what this machine sends begins
+ * with a SYN or answers nobody. Loads on 5.10. */
 extern const char firewall_panic_text[];
 
 /* ---- Before the network (no configuration, no loop) ---- */

@@ -6,6 +6,7 @@
 #include "tunnel/firewall/firewall.h"
 
 #include "agent/base/descriptor.h"
+#include "tunnel/firewall/conntrack.h"
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/journal/sha256.h"
 
@@ -61,14 +62,23 @@ static const char *read_boot_file(const char *path, struct strbuf *file, struct 
     return NULL;
 }
 
+/* Before the network there is nothing to cut; but this may be started later, by hand. */
+static int load_and_cut(const char *rules, struct strbuf *problem)
+{
+    int result = nft_run_load(rules, problem);
+    if (result == 0)
+        (void)conntrack_cut(NULL, 0, true);
+    return result;
+}
+
 int firewall_lockdown(const char *path, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
     const char *rules = read_boot_file(path, &file, problem);
-    if (rules && nft_run_load(rules, problem) == 0)
+    if (rules && load_and_cut(rules, problem) == 0)
         return 0;
     strbuf_add(problem, "; ");
-    int result = nft_run_load(firewall_panic_text, problem);
+    int result = load_and_cut(firewall_panic_text, problem);
     if (result < 0)
         return result;
     problem->data[problem->length -= 2] = '\0';

@@ -5,7 +5,10 @@
  * `established` rule, so that it ends when its element times out, whoever is alive then.
  *
  * Replies means replies: a packet passes because it answers a connection that this machine began.
- * A connection that somebody else began before the rules were loaded gets no further packet in.
+ * Connection tracking alone does not know who began one: of a connection that it did not follow
+ * from its first packet (nf_conntrack_tcp_loose), the next packet that this machine sends would
+ * make it ours. So ours begin with a SYN, in output too; what somebody else began passes neither
+ * way; and conntrack.c removes what was followed wrongly while these rules were not there.
  */
 #include "tunnel/firewall/nft_text.h"
 
@@ -260,8 +263,27 @@ static void write_exceptions(const struct firewall_config *config, struct strbuf
 }
 
 /*
+ * What answers an exception, also in a connection from before the rules: that one is wanted. With
+ * TCP whatever begins nothing, for such a connection may be followed from its middle.
+ */
+static void write_exception_replies(const struct firewall_config *config, struct strbuf *out)
+{
+    for (size_t i = 0; i < config->n_exceptions; i++) {
+        const struct firewall_exception *exception = &config->exceptions[i];
+        strbuf_addf(out, "\t\toifname \"%s\" ", exception->interface.text);
+        add_address(out, "daddr", &exception->source);
+        strbuf_addf(out,
+                    exception->protocol == IPPROTO_TCP
+                        ? " tcp sport %u tcp flags & (fin | syn | rst | ack) != syn accept\n"
+                        : " udp sport %u ct direction reply accept\n",
+                    exception->port);
+    }
+}
+
+/*
  * A connection that outlived its session must not come to life in the next one, nor keep it from
  * being idle: what is no reply to, and no part of, a connection of this session begins with a SYN.
+ * The same for what the gateway itself sends.
  */
 static void write_fresh_only(const char *counter, struct strbuf *out)
 {
@@ -338,9 +360,7 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
     strbuf_add(out, "\t\tct state established accept\n"
                     "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
                     "\t\ticmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, "
-                    "mld2-listener-report } accept\n"
-                    "\t\tudp sport 68 udp dport 67 accept\n"
-                    "\t\tudp sport 546 udp dport 547 accept\n");
+                    "mld2-listener-report } accept\n");
     for (size_t i = 0; i < config->n_plant; i++)
         strbuf_addf(out, "\t\toifname \"%s\" accept\n", config->plant[i].text);
     for (size_t i = 0; i < config->n_allow; i++) {
@@ -355,6 +375,21 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
     strbuf_add(out, "\t\tcounter name dropped_out drop\n");
 }
 
+/*
+ * Drops what belongs to no connection that the gateway began. Its DHCP comes first, whose server
+ * may have sent the first packet. An SCTP connection begins with the chunk INIT (RFC 9260 3.3.2;
+ * the byte behind the common header), as a TCP connection does with a SYN.
+ */
+static void write_own_only(struct strbuf *out)
+{
+    strbuf_add(out, "\t\tudp sport 68 udp dport 67 accept\n"
+                    "\t\tudp sport 546 udp dport 547 accept\n"
+                    "\t\tct direction reply counter name dropped_out drop\n");
+    write_fresh_only("dropped_out", out);
+    strbuf_add(out, "\t\tct state new meta l4proto sctp @th,96,8 != 1 "
+                    "counter name dropped_out drop\n");
+}
+
 static void write_output(const struct firewall_config *config, struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
@@ -367,6 +402,8 @@ static void write_output(const struct firewall_config *config, struct strbuf *ou
                 "\t\ticmp type destination-unreachable counter name dropped_out drop\n"
                 "\t\ticmpv6 type destination-unreachable counter name dropped_out drop\n",
                 is_strict ? "drop" : "accept");
+    write_exception_replies(config, out);
+    write_own_only(out);
     if (is_strict)
         write_strict(config, out);
     /* The direction comes first: a look-up counts its packet as payload of the lease. */
@@ -438,6 +475,11 @@ const char firewall_panic_text[] =
     "\t}\n"
     "\tchain output_lock {\n"
     "\t\ttype filter hook output priority filter - 5; policy accept;\n"
+    "\t\toifname \"lo\" accept\n"
     "\t\toifname \"spt*\" drop\n"
+    "\t\tct direction reply drop\n"
+    "\t\tct state invalid drop\n"
+    "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"
+    "\t\tct state new meta l4proto sctp @th,96,8 != 1 drop\n"
     "\t}\n"
     "}\n";

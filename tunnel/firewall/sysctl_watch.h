@@ -13,9 +13,8 @@
  *                                  connections; `related` lets in no more than ICMP, but the
  *                                  parsers are attacked code
  *
- * Not watched: nf_conntrack_tcp_loose, which is on by default and lets our own connections live on
- * after the table of connections was lost (a first packet from outside is new in any case, and
- * dropped); nf_conntrack_checksum, for the stack checks again; sizes and timeouts, which can deny
+ * Not watched: nf_conntrack_tcp_loose, which is on by default: the rules themselves let no connection
+ * begin in its middle, in neither direction; nf_conntrack_checksum, for the stack checks again; sizes and timeouts, which can deny
  * but not open.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
