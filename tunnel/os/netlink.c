@@ -202,7 +202,7 @@ int netlink_ask(int socket, struct netlink_request *request, netlink_handler *ha
     struct nlmsghdr *header = header_of(request);
     struct egress_policy answer = {.seq = next_seq++, .handler = handler, .context = context};
     header->nlmsg_seq = answer.seq;
-    if (!(header->nlmsg_flags & NLM_F_DUMP))
+    if ((header->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
         header->nlmsg_flags |= NLM_F_ACK;
     if (send(socket, request->bytes, header->nlmsg_len, 0) < 0)
         return -errno;
