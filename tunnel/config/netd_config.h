@@ -6,7 +6,7 @@
 #define SALLYPORT_TUNNEL_CONFIG_NETD_CONFIG_H
 
 #include "config/schema/finding.h"
-#include "tunnel/os/address.h"
+#include "tunnel/model/address.h"
 
 #include <net/if.h>
 #include <stdbool.h>

@@ -10,7 +10,8 @@
 #ifndef SALLYPORT_TUNNEL_EGRESS_EGRESS_NAMES_H
 #define SALLYPORT_TUNNEL_EGRESS_EGRESS_NAMES_H
 
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/model/lease.h"
 
 #define EGRESS_NAMES_ADDRESSES                                                                     \
     16 /* of one name; beyond that the one that was seen longest ago goes */

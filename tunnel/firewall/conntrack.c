@@ -35,7 +35,7 @@ struct entry {
 
 struct search {
     bool (*is_wanted)(const struct search *search, const struct flow *flow);
-    const struct firewall_lease *leases;
+    const struct firewall_lease_state *leases;
     size_t n_leases;
     const struct ifaddrs *addresses;
     bool is_open;
@@ -199,7 +199,7 @@ static int delete_all(struct search *search)
 static bool is_under_lease(const struct search *search, const struct flow *flow)
 {
     for (size_t i = 0; i < search->n_leases; i++) {
-        const struct firewall_lease *lease = &search->leases[i];
+        const struct firewall_lease *lease = &search->leases[i].lease;
         if (lease->protocol == flow->protocol && lease->port == flow->port &&
             ip_network_contains(&lease->source, &flow->source) &&
             ip_network_contains(&lease->destination, &flow->destination))
@@ -235,13 +235,13 @@ static bool is_foreign(const struct search *search, const struct flow *flow)
     return !is_own_address(search->addresses, &flow->source);
 }
 
-int conntrack_forget(const struct firewall_lease *leases, size_t n_leases)
+int conntrack_forget(const struct firewall_lease_state *leases, size_t n_leases)
 {
     struct search search = {.is_wanted = is_under_lease, .leases = leases, .n_leases = n_leases};
     return n_leases > 0 ? delete_all(&search) : 0;
 }
 
-int conntrack_cut(const struct firewall_lease *kept, size_t n_kept, bool is_open)
+int conntrack_cut(const struct firewall_lease_state *kept, size_t n_kept, bool is_open)
 {
     struct ifaddrs *addresses;
     if (getifaddrs(&addresses) < 0)

@@ -6,13 +6,15 @@
 #ifndef SALLYPORT_TUNNEL_FIREWALL_CONNTRACK_H
 #define SALLYPORT_TUNNEL_FIREWALL_CONNTRACK_H
 
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/lease.h"
+
+#include <stddef.h>
 
 /*
  * Deletes every entry that was begun under one of LEASES. Returns how many, or a negative errno
  * (-EPROTONOSUPPORT, -EOPNOTSUPP and the like: this kernel cannot).
  */
-int conntrack_forget(const struct firewall_lease *leases, size_t n_leases);
+int conntrack_forget(const struct firewall_lease_state *leases, size_t n_leases);
 
 /*
  * Deletes the entries of TCP and SCTP connections that this machine did not begin, other than those
@@ -27,6 +29,6 @@ int conntrack_forget(const struct firewall_lease *leases, size_t n_leases);
  *
  * Returns how many were deleted, or a negative errno as conntrack_forget().
  */
-int conntrack_cut(const struct firewall_lease *kept, size_t n_kept, bool is_open);
+int conntrack_cut(const struct firewall_lease_state *kept, size_t n_kept, bool is_open);
 
 #endif

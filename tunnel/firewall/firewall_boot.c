@@ -3,11 +3,12 @@
  * was applied, so that nothing is parsed at boot but nft's own language. Its first line carries the
  * SHA-256 of the rest: a file that was cut short by a power cut may still be valid nft, and open.
  */
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_boot.h"
 
 #include "agent/base/descriptor.h"
 #include "tunnel/firewall/conntrack.h"
 #include "tunnel/firewall/nft_run.h"
+#include "tunnel/firewall/nft_text.h"
 #include "tunnel/journal/sha256.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ int firewall_write_boot_file(const struct netd_config *config, const char *path,
 {
     CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY, file = STRBUF_EMPTY;
     char hex[SHA256_HEX_BYTES];
-    firewall_text(config, NULL, 0, &rules);
+    nft_text_write(&(struct nft_text){.config = config}, &rules);
     int result = nft_run_check(strbuf_text(&rules), problem);
     if (result < 0)
         return result;
@@ -78,7 +79,7 @@ int firewall_lockdown(const char *path, struct strbuf *problem)
     if (rules && load_and_cut(rules, problem) == 0)
         return 0;
     strbuf_add(problem, "; ");
-    int result = load_and_cut(firewall_panic_text, problem);
+    int result = load_and_cut(nft_text_built_in, problem);
     if (result < 0)
         return result;
     problem->data[problem->length -= 2] = '\0';

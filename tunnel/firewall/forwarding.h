@@ -7,7 +7,9 @@
 #ifndef SALLYPORT_TUNNEL_FIREWALL_FORWARDING_H
 #define SALLYPORT_TUNNEL_FIREWALL_FORWARDING_H
 
-#include "tunnel/firewall/firewall.h"
+#include "agent/base/strbuf.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/model/lease.h"
 
 /*
  * Switches it on for the tunnel and for the interface of each lease to a device. 0, or a negative

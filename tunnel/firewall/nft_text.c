@@ -12,11 +12,15 @@
  */
 #include "tunnel/firewall/nft_text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-const char *const ruleset_counter_names[] = {"dropped_in", "dropped_forward", "dropped_out",
-                                             "spoofed", NULL};
+const char *const nft_text_counter_names[] = {"dropped_in", "dropped_forward", "dropped_out",
+                                              "spoofed", NULL};
+
+static_assert(FIREWALL_MAX_LEASES == NETD_MAX_SERVICES * NETD_MAX_SOURCES,
+              "every service for every source");
 
 #define TCP_IPV4_HEADER_BYTES 40 /* RFC 9293 3.7.1, RFC 791 3.1: without options */
 
@@ -48,24 +52,12 @@ static bool is_through(const struct firewall_lease *lease)
     return lease->interface[0] != '\0';
 }
 
-static bool is_same_place(const struct firewall_lease *a, const struct firewall_lease *b)
-{
-    return a->protocol == b->protocol && a->port == b->port &&
-           ip_network_equal(&a->destination, &b->destination) &&
-           strcmp(a->interface, b->interface) == 0;
-}
-
-bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b)
-{
-    return is_same_place(a, b) && ip_network_equal(&a->source, &b->source);
-}
-
 bool nft_text_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
 {
     const struct firewall_lease *lease = &leases[at].lease;
     for (size_t i = 0; i < n_leases; i++) {
         const struct firewall_lease *other = &leases[i].lease;
-        if (i == at || leases[i].remaining_ms <= 0 || !is_same_place(lease, other) ||
+        if (i == at || leases[i].remaining_ms <= 0 || !firewall_lease_is_same_place(lease, other) ||
             !ip_network_contains(&other->source, &lease->source))
             continue;
         if (other->source.prefix < lease->source.prefix || i < at)
@@ -439,7 +431,7 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
                     "delete table inet " FIREWALL_TABLE "\n"
                     "table inet " FIREWALL_TABLE " {\n");
     for (size_t i = 0; i < COUNTER_COUNT; i++)
-        strbuf_addf(out, "\tcounter %s {\n\t}\n", ruleset_counter_names[i]);
+        strbuf_addf(out, "\tcounter %s {\n\t}\n", nft_text_counter_names[i]);
     write_sets(ruleset, out);
     write_arrival(config, out);
     write_input(&config->firewall, out);
@@ -449,14 +441,7 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
     strbuf_add(out, "}\n");
 }
 
-void firewall_text(const struct netd_config *config, const struct firewall_lease_state *leases,
-                   size_t n_leases, struct strbuf *out)
-{
-    const struct nft_text ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
-    nft_text_write(&ruleset, out);
-}
-
-const char firewall_panic_text[] =
+const char nft_text_built_in[] =
     "table inet " FIREWALL_TABLE "\n"
     "delete table inet " FIREWALL_TABLE "\n"
     "table inet " FIREWALL_TABLE " {\n"

@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/firewall/firewall_boot.h"
 #include "tunnel/model/event_text.h"
 #include "tunnel/netd/config_trial.h"
 #include "tunnel/netd/netd.h"

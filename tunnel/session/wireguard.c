@@ -9,7 +9,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/lease.h"
 #include "tunnel/os/privileged_child.h"
 
 #include <arpa/inet.h>

@@ -15,7 +15,7 @@
 #include "agent/cli/init/init_machine.h"
 #include "agent/cli/init/init_questions.h"
 #include "agent/cli/init/init_ssh.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/posture.h"
 #include "tunnel/wire/netd_client.h"
 
 #include <errno.h>

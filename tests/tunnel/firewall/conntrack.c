@@ -142,11 +142,14 @@ static const struct judged cases[] = {
     {{"10.254.0.7", OWN4, IPPROTO_TCP, 40006, 22, false, 0}, true, true},
 };
 
-static const struct firewall_lease ssh = {
-    .source = {AF_INET, {10, 254, 0, 0}, 24},
-    .destination = {AF_INET, {192, 0, 2, 1}, 32},
-    .protocol = IPPROTO_TCP,
-    .port = 22,
+static const struct firewall_lease_state ssh = {
+    .lease =
+        {
+            .source = {AF_INET, {10, 254, 0, 0}, 24},
+            .destination = {AF_INET, {192, 0, 2, 1}, 32},
+            .protocol = IPPROTO_TCP,
+            .port = 22,
+        },
 };
 
 static void judge(bool is_open)

@@ -3,7 +3,7 @@
  * exactly the rules of NAME.nft, which nft accepts. To write them anew after a wanted change, run
  * this program with SALLYPORT_GOLDEN=write and read the difference.
  */
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/nft_text.h"
 
 #include "agent/base/descriptor.h"
 #include "config/schema/finding.h"
@@ -72,6 +72,13 @@ static size_t some_leases(struct firewall_lease_state leases[8])
     return 5;
 }
 
+static void write_text(const struct netd_config *config, const struct firewall_lease_state *leases,
+                       size_t n_leases, struct strbuf *out)
+{
+    const struct nft_text ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
+    nft_text_write(&ruleset, out);
+}
+
 static void test_golden(void)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(golden); i++) {
@@ -79,7 +86,7 @@ static void test_golden(void)
         struct firewall_lease_state leases[8];
         size_t n_leases = strcmp(golden[i], "tunnel") == 0 ? some_leases(leases) : 0;
         struct netd_config *config = load(golden[i]);
-        firewall_text(config, leases, n_leases, &text);
+        write_text(config, leases, n_leases, &text);
         const char *path = golden_path(golden[i], "nft");
         if (getenv("SALLYPORT_GOLDEN"))
             (void)file_replace(path, text.data, text.length, 0644);
@@ -99,7 +106,7 @@ static void test_accepted(void)
         TEST_TEXT_EQUAL(strbuf_text(&problem), "");
     }
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL(nft_run_load(firewall_panic_text, &problem), 0);
+    CU_ASSERT_EQUAL(nft_run_load(nft_text_built_in, &problem), 0);
     TEST_TEXT_EQUAL(strbuf_text(&problem), "");
 }
 
@@ -114,16 +121,16 @@ static size_t count_accepts(const char *text)
 
 static void test_panic_is_small(void)
 {
-    CU_ASSERT_EQUAL(count_accepts(firewall_panic_text), 5);
-    CU_ASSERT_PTR_NULL(strstr(firewall_panic_text, " @lease"));
-    CU_ASSERT_PTR_NULL(strstr(firewall_panic_text, "set "));
-    TEST_CONTAINS(firewall_panic_text, "hook input priority filter - 5; policy drop;");
-    TEST_CONTAINS(firewall_panic_text, "hook forward priority filter - 5; policy drop;");
+    CU_ASSERT_EQUAL(count_accepts(nft_text_built_in), 5);
+    CU_ASSERT_PTR_NULL(strstr(nft_text_built_in, " @lease"));
+    CU_ASSERT_PTR_NULL(strstr(nft_text_built_in, "set "));
+    TEST_CONTAINS(nft_text_built_in, "hook input priority filter - 5; policy drop;");
+    TEST_CONTAINS(nft_text_built_in, "hook forward priority filter - 5; policy drop;");
     /* The policy alone is late when a table is replaced. */
-    TEST_CONTAINS(firewall_panic_text, "accept\n\t\tdrop\n\t}\n\tchain forward_lock");
-    TEST_CONTAINS(firewall_panic_text, "policy drop;\n\t\tdrop\n\t}\n");
+    TEST_CONTAINS(nft_text_built_in, "accept\n\t\tdrop\n\t}\n\tchain forward_lock");
+    TEST_CONTAINS(nft_text_built_in, "policy drop;\n\t\tdrop\n\t}\n");
     /* What this machine sends: nothing to whom began it, nothing from the middle. */
-    TEST_CONTAINS(firewall_panic_text,
+    TEST_CONTAINS(nft_text_built_in,
                   "policy accept;\n\t\toifname \"lo\" accept\n\t\toifname \"spt*\" drop\n"
                   "\t\tct direction reply drop\n\t\tct state invalid drop\n"
                   "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"
@@ -145,7 +152,7 @@ static void test_round_trip(void)
     struct netd_config *config = load("tunnel");
     size_t n_leases = some_leases(leases);
     leases[3].remaining_ms = 90061001; /* 1 d 1 h 1 m 1 s 1 ms */
-    firewall_text(config, leases, n_leases, &text);
+    write_text(config, leases, n_leases, &text);
     CU_ASSERT_EQUAL_FATAL(nft_run_load(strbuf_text(&text), &problem), 0);
     read_kernel(&listing, 0);
     CU_ASSERT_EQUAL_FATAL(listing.n_leases, 3);
@@ -188,7 +195,7 @@ static void test_foreign_elements(void)
     };
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
     struct netd_config *config = load("tunnel");
-    firewall_text(config, NULL, 0, &text);
+    write_text(config, NULL, 0, &text);
     for (size_t i = 0; i < ARRAY_LENGTH(foreign); i++) {
         CLEANUP(strbuf_free) struct strbuf add = STRBUF_EMPTY;
         struct nft_listing listing;

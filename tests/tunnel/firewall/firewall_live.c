@@ -7,7 +7,8 @@
 #include "agent/base/memory.h"
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_boot.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/model/event_text.h"
 
