@@ -17,14 +17,6 @@
 #define BOOT_MAX_BYTES (1024 * 1024)
 #define BOOT_HEADER "# sallyport boot ruleset, sha256 "
 
-static void hash_text(const char *text, char ret_hex[SHA256_HEX_BYTES])
-{
-    struct sha256 hash;
-    sha256_init(&hash);
-    sha256_update(&hash, text, strlen(text));
-    sha256_final(&hash, ret_hex);
-}
-
 int firewall_write_boot_file(const struct netd_config *config, const char *path,
                              struct strbuf *problem)
 {
@@ -34,7 +26,7 @@ int firewall_write_boot_file(const struct netd_config *config, const char *path,
     int result = nft_run_check(strbuf_text(&rules), problem);
     if (result < 0)
         return result;
-    hash_text(strbuf_text(&rules), hex);
+    sha256_text(strbuf_text(&rules), strlen(strbuf_text(&rules)), hex);
     strbuf_addf(&file, BOOT_HEADER "%s\n%s", hex, strbuf_text(&rules));
     result = file_replace(path, file.data, file.length, 0640);
     if (result < 0)
@@ -55,7 +47,7 @@ static const char *read_boot_file(const char *path, struct strbuf *file, struct 
     const char *text = strbuf_text(file);
     if (strlen(text) == file->length && file->length > whole &&
         strncmp(text, BOOT_HEADER, header) == 0 && text[whole - 1] == '\n') {
-        hash_text(text + whole, hex);
+        sha256_text(text + whole, strlen(text + whole), hex);
         if (memcmp(text + header, hex, SHA256_HEX_BYTES - 1) == 0)
             return text + whole;
     }
