@@ -253,7 +253,7 @@ static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
 {
     static const char *const go[] = {PROGRAM_WIREGUARD_GO, "-f", TUNNEL_INTERFACE, NULL};
     (void)unlink(USER_SPACE_SOCKET); /* of one that was killed */
-    int watched = privileged_child_start(go, true, NULL, &wireguard->process);
+    int watched = privileged_child_start(go, NULL, &wireguard->process);
     if (watched < 0) {
         strbuf_addf(problem, "no WireGuard in the kernel, and " PROGRAM_WIREGUARD_GO ": %s",
                     strerror(-watched));
@@ -335,7 +335,7 @@ int wireguard_down(struct wireguard *wireguard)
     unsigned index = if_nametoindex(TUNNEL_INTERFACE);
     int result = index ? delete_interface(index) : 0;
     if (wireguard->process > 0)
-        privileged_child_stop(wireguard->process);
+        child_stop(wireguard->process);
     wireguard->process = 0;
     descriptor_close(&wireguard->watched);
     return if_nametoindex(TUNNEL_INTERFACE) ? (result < 0 ? result : -EBUSY) : 0;
