@@ -182,7 +182,8 @@ static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *
         if (!why)
             hosts[kept++] = hosts[i];
         else if (egress_names_refused(lookup->names, name, &hosts[i]))
-            record_refusal(lookup, egress_names_host(lookup->names, name), &hosts[i], why, now_ns);
+            record_refusal(lookup, egress_names_get(lookup->names, name).host, &hosts[i], why,
+                           now_ns);
     }
     return kept;
 }
@@ -208,22 +209,21 @@ static const char *explain(int problem)
 static void take_failure(struct egress_resolver *lookup, int name, int problem, int64_t now_ns)
 {
     if (egress_names_failed(lookup->names, name, now_ns) > 1)
-        return; /* told before */
-    log_warning("egress", "name=%s %s; %s; asked for again", egress_names_host(lookup->names, name),
-                explain(problem),
-                egress_names_is_known(lookup->names, name) ? "what it had stays"
-                                                           : "it cannot be reached");
+        return; /* logged before */
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    log_warning("egress", "name=%s %s; %s; asked for again", about.host, explain(problem),
+                about.is_known ? "its earlier addresses stay" : "it cannot be reached");
 }
 
 static void take_answer(struct egress_resolver *lookup, int name, const struct ip_network *hosts,
                         size_t n, int64_t now_ns)
 {
-    const char *host = egress_names_host(lookup->names, name);
-    if (egress_names_failures(lookup->names, name) > 0)
-        log_info("egress", "name=%s is found", host);
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    if (about.failures > 0)
+        log_info("egress", "name=%s is found", about.host);
     if (!egress_names_answered(lookup->names, name, hosts, n, now_ns))
         return;
-    record_change(lookup, host, hosts, n, now_ns);
+    record_change(lookup, about.host, hosts, n, now_ns);
     lookup->push_ns = now_ns;
 }
 
@@ -253,8 +253,8 @@ static void ask(struct egress_resolver *lookup, struct question *question, int n
 {
     question->name = name;
     question->deadline_ns = now_ns + RESOLVER_NS;
-    if (resolver_ask(question->resolver, egress_names_host(lookup->names, name),
-                     egress_names_port(lookup->names, name)) < 0)
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    if (resolver_ask(question->resolver, about.host, about.port) < 0)
         take_failure(lookup, name, -ECHILD, now_ns);
 }
 
