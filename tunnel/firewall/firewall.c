@@ -201,7 +201,7 @@ static int react(struct firewall *firewall, struct event *event)
     bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
     name_culprit(firewall, event);
     firewall->is_tampered = true;
-    set_problem(firewall, "rules, hooks, switches or tunnels were changed from outside");
+    set_problem(firewall, "rules, hooks, sysctls or tunnels were changed from outside");
     int result = repair(firewall, event);
     if (firewall->is_fighting && result == 0)
         set_problem(firewall, "another program keeps changing the rules; each change is undone");
@@ -252,7 +252,7 @@ static int look(struct firewall *firewall, bool thorough)
         set_problem(firewall, strbuf_text(&problem));
         return found;
     }
-    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &event) > 0)
+    if (tamper_look_at_machine(firewall->tamper, firewall->tunnel_index, &event) > 0)
         found = 1;
     if (found) {
         int result = react(firewall, &event);
@@ -289,7 +289,7 @@ static int on_events(sd_event_source *source, int descriptor, uint32_t revents, 
     return result < 0 ? result : sd_event_source_set_enabled(firewall->settled, SD_EVENT_ONESHOT);
 }
 
-/* Events can be lost, and switches have none. */
+/* Events can be lost, and sysctls have none. */
 static int on_tick(sd_event_source *source, uint64_t usec, void *context)
 {
     (void)usec;

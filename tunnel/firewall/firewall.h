@@ -26,7 +26,7 @@ struct firewall; /* opaque */
 typedef void firewall_hook(void *context, const struct event *event);
 
 struct firewall_hooks {
-    /* Somebody changed our rules (also: removed them, added a hook at a device, set a switch of
+    /* Somebody changed our rules (also: removed them, added a hook at a device, set a sysctl of
      * the kernel looser, made a tunnel): EVENT_FIREWALL_TAMPERED. netd closes an open session.
      * Called after ours was loaded again where that was possible. */
     firewall_hook *tampered;
