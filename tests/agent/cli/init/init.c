@@ -8,8 +8,8 @@
 #include "config/load/load.h"
 #include "config/print/dump.h"
 #include "tests/support/test.h"
-#include "tunnel/model/wireguard_key.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/model/wireguard_key.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
