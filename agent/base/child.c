@@ -11,31 +11,49 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* A deadline for the case that nobody is left to keep it: later than the caller's own. */
 #define LATE_MS 1000
+#define STOP_MS 500
+#define START_MS 10000 /* a slow disk */
 
-/* What the child does of itself before it becomes the program: returns only when that failed. */
-static void prepare_and_execute(const struct child_job *job, int end, pid_t caller)
+/* What becomes a program, and with which descriptors. */
+struct beginning {
+    const char *const *arguments, *const *environment;
+    int input, output, errors;
+    int timeout_ms; /* it ends with its caller, and soon after this time; 0: it is left to run */
+};
+
+/* Both hold for the program as well, which gains no privilege by being executed. */
+static int bind_to_caller(int timeout_ms, pid_t caller)
 {
-    static char *const nothing[] = {NULL};
-    const struct itimerval deadline = {.it_value = {.tv_sec = (job->timeout_ms + LATE_MS) / 1000,
-                                                    .tv_usec = job->timeout_ms % 1000 * 1000}};
-    sigset_t none;
-    sigemptyset(&none);
-    /* Both hold for the program as well, which gains no privilege by being executed. */
+    const struct itimerval deadline = {
+        .it_value = {.tv_sec = (timeout_ms + LATE_MS) / 1000, .tv_usec = timeout_ms % 1000 * 1000}};
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setitimer(ITIMER_REAL, &deadline, NULL) < 0 ||
-        signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
-        setpgid(0, 0) < 0 || dup2(end, STDIN_FILENO) < 0 || dup2(end, STDOUT_FILENO) < 0 ||
-        dup2(end, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
-        return;
+        setpgid(0, 0) < 0)
+        return -1;
     if (getppid() != caller) /* which died before it could be waited for */
         _exit(127);
-    (void)execve(job->arguments[0], (char *const *)job->arguments,
-                 job->environment ? (char *const *)job->environment : nothing);
+    return 0;
+}
+
+/* What the child does of itself before it becomes the program: returns only when that failed. */
+static void prepare_and_execute(const struct beginning *beginning, pid_t caller)
+{
+    static char *const nothing[] = {NULL};
+    sigset_t none;
+    sigemptyset(&none);
+    if (signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
+        dup2(beginning->input, STDIN_FILENO) < 0 || dup2(beginning->output, STDOUT_FILENO) < 0 ||
+        dup2(beginning->errors, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
+        (beginning->timeout_ms > 0 && bind_to_caller(beginning->timeout_ms, caller) < 0))
+        return;
+    (void)execve(beginning->arguments[0], (char *const *)beginning->arguments,
+                 beginning->environment ? (char *const *)beginning->environment : nothing);
 }
 
 /* Waits until the child has become the program; 0, what kept it from that, or -ETIMEDOUT. */
@@ -59,14 +77,14 @@ static int await_execution(int report, int64_t deadline_ns)
  * fork() and not posix_spawn(), which has no way to say that the child ends with its caller. Only
  * what is safe after a fork of a program with threads is called in the child.
  */
-static int start(const struct child_job *job, int end, int *ret_report, pid_t *ret_pid)
+static int start(const struct beginning *beginning, int *ret_report, pid_t *ret_pid)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return -errno;
     pid_t caller = getpid(), pid = fork();
     if (pid == 0) {
-        prepare_and_execute(job, end, caller);
+        prepare_and_execute(beginning, caller);
         int problem = errno;
         (void)!write(report[1], &problem, sizeof(problem));
         _exit(127);
@@ -77,7 +95,8 @@ static int start(const struct child_job *job, int end, int *ret_report, pid_t *r
         descriptor_close(&report[0]);
         return problem;
     }
-    (void)setpgid(pid, pid); /* so that its group can be killed from now on */
+    if (beginning->timeout_ms > 0)
+        (void)setpgid(pid, pid); /* so that its group can be killed from now on */
     *ret_report = report[0];
     *ret_pid = pid;
     return 0;
@@ -154,6 +173,31 @@ static int reap(pid_t pid, int64_t deadline_ns, int *ret_status)
     }
 }
 
+static int exit_code(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int child_reap(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return exit_code(status);
+}
+
+void child_stop(pid_t pid)
+{
+    int status;
+    (void)kill(pid, SIGTERM);
+    if (reap(pid, clock_mono_ns() + STOP_MS * CLOCK_NS_PER_MS, &status) != -ETIMEDOUT)
+        return;
+    (void)kill(pid, SIGKILL);
+    (void)child_reap(pid);
+}
+
 int child_run(const struct child_job *job, struct strbuf *output)
 {
     assert(job->arguments[0][0] == '/' && job->timeout_ms > 0);
@@ -164,7 +208,13 @@ int child_run(const struct child_job *job, struct strbuf *output)
     int theirs = ends[1];
     pid_t pid = 0;
     int report = -1, status = 0;
-    int problem = start(job, theirs, &report, &pid);
+    const struct beginning beginning = {.arguments = job->arguments,
+                                        .environment = job->environment,
+                                        .input = theirs,
+                                        .output = theirs,
+                                        .errors = theirs,
+                                        .timeout_ms = job->timeout_ms};
+    int problem = start(&beginning, &report, &pid);
     descriptor_close(&theirs);
     if (problem)
         return problem;
@@ -177,9 +227,50 @@ int child_run(const struct child_job *job, struct strbuf *output)
         problem = reap(pid, deadline_ns, &status);
     if (problem) {
         (void)kill(-pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        (void)child_reap(pid);
         return problem;
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return exit_code(status);
+}
+
+/* The program has begun, or -errno and nothing of it is left. */
+static int begin(const struct beginning *beginning, pid_t *ret_pid)
+{
+    int report = -1;
+    int problem = start(beginning, &report, ret_pid);
+    if (problem)
+        return problem;
+    problem = await_execution(report, clock_mono_ns() + START_MS * CLOCK_NS_PER_MS);
+    descriptor_close(&report);
+    if (problem)
+        child_stop(*ret_pid);
+    return problem;
+}
+
+int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid)
+{
+    int ends[2] = {-1, -1};
+    if (ret_output && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    CLEANUP(descriptor_close) int ours = ends[0];
+    CLEANUP(descriptor_close) int theirs = ends[1];
+    CLEANUP(descriptor_close) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const struct beginning beginning = {.arguments = arguments,
+                                        .input = nothing,
+                                        .output = ret_output ? theirs : STDERR_FILENO,
+                                        .errors = STDERR_FILENO};
+    pid_t pid = 0;
+    int problem = nothing < 0 ? -errno : begin(&beginning, &pid);
+    if (problem)
+        return problem;
+    int watched = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (watched < 0) {
+        problem = -errno;
+        child_stop(pid);
+        return problem;
+    }
+    if (ret_output)
+        *ret_output = descriptor_take(&ours);
+    *ret_pid = pid;
+    return watched;
 }

@@ -1,6 +1,6 @@
 /*
- * Child processes with a fixed argument vector, never through a shell: bounded in time and in
- * output. Any thread.
+ * Child processes with a fixed argument vector, never through a shell: run to their end, bounded in
+ * time and in output, or started and left to run. Any thread.
  */
 #ifndef SALLYPORT_AGENT_BASE_CHILD_H
 #define SALLYPORT_AGENT_BASE_CHILD_H
@@ -8,6 +8,7 @@
 #include "agent/base/strbuf.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 struct child_job {
     const char *const *arguments;   /* NULL-terminated; arguments[0] is an absolute path */
@@ -26,5 +27,19 @@ struct child_job {
  * its time although nobody has killed it, because the caller was stopped.
  */
 int child_run(const struct child_job *job, struct strbuf *output);
+
+/*
+ * Starts ARGUMENTS with an empty environment and lets them run, without input and without a
+ * deadline; they may outlive the caller. With RET_OUTPUT their standard output is a pipe whose
+ * other end, non-blocking, the caller owns; else it is our standard error. Returns a pidfd that the
+ * caller owns, or a negative errno. Whoever starts one reaps it: child_stop(), child_reap().
+ */
+int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid);
+
+/* Ends PID and reaps it: SIGTERM, and SIGKILL when it is still there after 500 ms. */
+void child_stop(pid_t pid);
+
+/* Reaps PID, which has ended or is about to. Its exit status, 128 + N for signal N, or an errno. */
+int child_reap(pid_t pid);
 
 #endif

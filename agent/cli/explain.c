@@ -3,7 +3,8 @@
 #include "agent/cli/cli.h"
 #include "config/print/key_docs.h"
 #include "drivers/driver.h"
-#include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_options.h"
+#include "tunnel/config/netd_reference.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -44,8 +45,8 @@ static void print_json(const char *key)
                 json_array_append_new(keys, row_json(&topics.items[i], &table->rows[j]));
         }
     }
-    for (size_t i = 0; netd_config_tables[i]; i++) {
-        struct key_doc topic = {.table = netd_config_tables[i]};
+    for (size_t i = 0; netd_option_tables[i]; i++) {
+        struct key_doc topic = {.table = netd_option_tables[i]};
         (void)snprintf(topic.path, sizeof(topic.path), "%s", topic.table->path);
         for (size_t j = 0; j < topic.table->n_rows; j++) {
             if (is_meant(key, &topic, &topic.table->rows[j]))
@@ -61,8 +62,8 @@ static void print_json(const char *key)
 /* Whether KEY begins with a group of netd.conf: then its nearest keys are meant. */
 static bool names_netd_group(const char *key)
 {
-    for (size_t i = 0; netd_config_tables[i]; i++) {
-        const char *path = netd_config_tables[i]->path;
+    for (size_t i = 0; netd_option_tables[i]; i++) {
+        const char *path = netd_option_tables[i]->path;
         size_t length = strlen(path);
         if (strncmp(key, path, length) == 0 && key[length] == '.')
             return true;
@@ -76,7 +77,7 @@ static int run_explain(const struct cli_context *context, int argc, char **argv)
     if (argc > 2)
         return cli_usage(context);
     bool is_agents = config_explain(argv[1], drivers_for_config(), &out) == 0;
-    bool is_netds = netd_config_explain(argv[1], &netd) == 0;
+    bool is_netds = netd_reference_explain(argv[1], &netd) == 0;
     if (!is_agents && !is_netds) {
         const char *text = strbuf_text(names_netd_group(argv[1]) ? &netd : &out);
         return cli_fail(CLI_FAILED, argv[0], "%.*s", (int)strcspn(text, "\n"), text);

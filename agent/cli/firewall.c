@@ -5,7 +5,7 @@
 
 #include "agent/base/macros.h"
 #include "agent/base/text.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/posture.h"
 
 #include <poll.h>
 #include <stdio.h>

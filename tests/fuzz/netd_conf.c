@@ -1,7 +1,7 @@
 /* netd.conf: any text is either refused with a finding, or gives values within their bounds. */
 #include "agent/base/strbuf.h"
 #include "tunnel/config/netd_config.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/nft_text.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static void check_config(const struct netd_config *config)
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     const struct tunnel_config *tunnel = &config->tunnel;
     must(config->paths.state_dir && config->paths.runtime_dir);
-    firewall_text(config, NULL, 0, &text);
+    nft_text_write(&(struct nft_text){.config = config}, &text);
     must(text.length > 100);
     if (!tunnel->is_configured)
         return;

@@ -8,7 +8,8 @@
  *   hub ADDRESS PORT TTL-MS    forget-hub
  */
 #include "agent/base/macros.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_boot.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/model/event_text.h"
 #include "tunnel/os/privilege.h"
 

@@ -24,6 +24,7 @@ GATEWAY = {"internet": ("192.0.2.1", "2001:db8:1::1"), "plant": ("192.168.10.1",
            "hub": ("10.254.1.42", "fd00:254::42")}
 OTHER = {"internet": ("192.0.2.9", "2001:db8:1::9"), "plant": ("192.168.10.5", "fd00:10::5"),
          "hub": ("10.254.0.7", "fd00:254::7")}
+NETD_USER = 64999
 INTERFACE = {"internet": "eth0", "plant": "eth1", "hub": "spt0"}
 
 
@@ -430,3 +431,46 @@ def conf(extra="", tunnel=True):
 """
     return text
 
+
+class Netd:
+    """The real netd, as a user of its own with CAP_NET_ADMIN and nothing else."""
+
+    def __init__(self, place, build):
+        self.place, self.build = place, build
+        for name in ("state", "runtime"):
+            os.mkdir(place.path(name))
+            os.chown(place.path(name), NETD_USER, NETD_USER)
+        self.config = place.path("netd.conf")
+        self.write()
+        self.process = None
+
+    def write(self, extra=""):
+        self.place.write("netd.conf", conf(extra, tunnel=False) + """
+paths: { state_dir = "%s"; runtime_dir = "%s"; };
+access: { agent_user = "64998"; admin_group = "64997"; };
+""" % (self.place.path("state"), self.place.path("runtime")), 0o644)
+
+    def prefix(self):
+        return ["setpriv", "--reuid=%d" % NETD_USER, "--regid=%d" % NETD_USER, "--clear-groups",
+                "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin",
+                "--ambient-caps=-all,+net_admin"]
+
+    def lockdown(self, path):
+        done = subprocess.run([*self.prefix(), self.build + "/tunnel/sallyport-netd", "--lockdown",
+                               path], capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    def start(self):
+        ready = self.place.log("netd").count(" ready")
+        self.process = self.place.start("netd", [*self.prefix(),
+                                        self.build + "/tunnel/sallyport-netd", "-c", self.config])
+        lib.wait_for("netd is ready",
+                     lambda: self.place.log("netd").count(" ready") > ready)
+
+    def end(self, how):
+        return lib.end(self.process, how)
+
+    def ask(self, *words):
+        done = subprocess.run([self.build + "/agent/cli/sallyport", "-n", self.config, *words],
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr

@@ -10,7 +10,7 @@
 #include "config/print/reference.h"
 #include "drivers/driver.h"
 #include "tests/support/dictionary.h"
-#include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_reference.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ static int replace_manual(const char *folder)
     CLEANUP(strbuf_free) struct strbuf agent = STRBUF_EMPTY, netd = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf technician = STRBUF_EMPTY;
     manual_print_config(drivers_for_config(), &agent);
-    netd_config_manual(&netd);
+    netd_reference_manual(&netd);
     operator_config_manual(&technician);
     int problem = replace_keys(folder, "packaging/man/sallyport.conf.5", &agent);
     if (!problem)

@@ -30,14 +30,6 @@ struct used_commands {
     size_t length;
 };
 
-static void hash_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES])
-{
-    struct sha256 hash;
-    sha256_init(&hash);
-    sha256_update(&hash, text, length);
-    sha256_final(&hash, ret_hex);
-}
-
 /* Reads "CHALLENGE ID\n" at TEXT; returns what follows it, or NULL. */
 static const char *read_entry(const char *text, struct entry *entry)
 {
@@ -62,7 +54,7 @@ static int read_all(struct used_commands *used, const char *text, size_t length)
     if (length < strlen(FIRST_LINE) + tail || strlen(text) != length || text[length - 1] != '\n')
         return -EUCLEAN;
     const char *last = text + length - tail, *at = text + strlen(FIRST_LINE);
-    hash_text(text, (size_t)(last - text), hex);
+    sha256_text(text, (size_t)(last - text), hex);
     if (strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) != 0 ||
         strncmp(last, LAST_MARK, strlen(LAST_MARK)) != 0 ||
         strncmp(last + strlen(LAST_MARK), hex, SHA256_HEX_BYTES - 1) != 0)
@@ -125,7 +117,7 @@ static int write_all(const struct used_commands *used, size_t first, size_t leng
     strbuf_add(&text, FIRST_LINE);
     for (size_t i = first; i < first + length; i++)
         strbuf_addf(&text, "%s %s\n", used->entries[i].challenge, used->entries[i].id);
-    hash_text(text.data, text.length, hex);
+    sha256_text(text.data, text.length, hex);
     strbuf_addf(&text, LAST_MARK "%s\n", hex);
     return file_replace(used->path, text.data, text.length, 0600);
 }

@@ -8,6 +8,7 @@
 #include "agent/base/memory.h"
 #include "config/load/section.h"
 #include "tunnel/config/netd_options.h"
+#include "tunnel/model/wireguard_key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -78,14 +79,6 @@ static void read_host4(const struct section *section, const char *key, const cha
 static uint8_t protocol_of(int index)
 {
     return index == 0 ? IPPROTO_TCP : IPPROTO_UDP;
-}
-
-/* 32 bytes in base64: 43 characters, the last of which carries 4 bits, and one '='. */
-static bool is_key(const char *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    return strlen(text) == 44 && strspn(text, digits) == 43 && text[43] == '=' &&
-           strchr("AEIMQUYcgkosw048", text[42]);
 }
 
 static bool is_host_name(const char *text)
@@ -262,7 +255,7 @@ static void read_hub(const struct section *tunnel, struct tunnel_hub *hub)
     struct raw_hub raw = {0};
     section_child(tunnel, "hub", &section);
     if (read_group(&section, &netd_hub_table, &raw, NULL)) {
-        if (!is_key(raw.public_key))
+        if (!wireguard_key_is_valid(raw.public_key))
             FAIL(&section, "public_key", "is no WireGuard key: 43 characters of base64 and a =");
         read_endpoint(&section, raw.endpoint, hub);
         read_host4(&section, "address", raw.address, &hub->address);

@@ -1,6 +1,6 @@
 /*
  * The keys of netd.conf, one row each, and the plain values that a file gives before they are
- * checked and typed. For netd_config.c and the reference only.
+ * checked and typed. For what reads, explains or writes the file.
  */
 #ifndef SALLYPORT_TUNNEL_CONFIG_NETD_OPTIONS_H
 #define SALLYPORT_TUNNEL_CONFIG_NETD_OPTIONS_H
@@ -38,5 +38,8 @@ struct raw_service {
 
 extern const struct option_table netd_firewall_table, netd_exception_table, netd_egress_table,
     netd_paths_table, netd_access_table, netd_tunnel_table, netd_hub_table, netd_service_table;
+
+/* All of them, NULL-terminated. */
+extern const struct option_table *const netd_option_tables[];
 
 #endif

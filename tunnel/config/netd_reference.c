@@ -1,10 +1,10 @@
-/* netd.conf for a reader: the commented example file, the reference of each key, the manual page.
- */
+/* netd.conf for a reader. */
+#include "tunnel/config/netd_reference.h"
+
 #include "config/print/key_docs.h"
 #include "config/print/manual.h"
 #include "config/schema/did_you_mean.h"
 #include "config/schema/table.h"
-#include "tunnel/config/netd_config.h"
 #include "tunnel/config/netd_options.h"
 
 #include <errno.h>
@@ -44,12 +44,12 @@ static void explain_table(const struct option_table *table, struct strbuf *out)
                     table->rows[i].help);
 }
 
-int netd_config_explain(const char *key, struct strbuf *out)
+int netd_reference_explain(const char *key, struct strbuf *out)
 {
     struct did_you_mean nearest = {.word = key ? key : ""};
     char whole[FULL_KEY_BYTES], best[FULL_KEY_BYTES] = "";
-    for (size_t i = 0; netd_config_tables[i]; i++) {
-        const struct option_table *table = netd_config_tables[i];
+    for (size_t i = 0; netd_option_tables[i]; i++) {
+        const struct option_table *table = netd_option_tables[i];
         if (!key || strcmp(key, table->path) == 0)
             explain_table(table, out);
         if (key && strcmp(key, table->path) == 0)
@@ -124,10 +124,10 @@ static void put_list(const struct option_table *table, const char *name, const c
     strbuf_addf(out, "    %s = (%s);\n", name, elements);
 }
 
-void netd_config_example(struct strbuf *out)
+void netd_reference_example(struct strbuf *out)
 {
     strbuf_add(out,
-               "# Configuration of sallyport-netd, netd: firewall and maintenance tunnel.\n"
+               "# Configuration of sallyport-netd: firewall and maintenance tunnel.\n"
                "# Belongs to root, and nobody else may write it. Check with: sallyport-netd -t\n"
                "# A line that begins with #key shows the default.\n\n");
     strbuf_add(out, "firewall: {\n");
@@ -158,11 +158,11 @@ void netd_config_example(struct strbuf *out)
 
 /* ---- The manual page ---- */
 
-void netd_config_manual(struct strbuf *out)
+void netd_reference_manual(struct strbuf *out)
 {
     strbuf_add(out, MANUAL_BEGIN);
-    for (size_t i = 0; netd_config_tables[i]; i++)
-        manual_print_table(netd_config_tables[i], netd_config_tables[i]->path,
-                           netd_config_tables[i]->help, change_text, out);
+    for (size_t i = 0; netd_option_tables[i]; i++)
+        manual_print_table(netd_option_tables[i], netd_option_tables[i]->path,
+                           netd_option_tables[i]->help, change_text, out);
     strbuf_add(out, MANUAL_END);
 }

@@ -22,7 +22,7 @@ struct known {
     bool is_current; /* in the last good answer */
 };
 
-struct egress_policy {
+struct name_answer {
     struct known known[EGRESS_NAMES_ADDRESSES];
     size_t n;
 };
@@ -35,7 +35,7 @@ struct refused {
 
 struct name {
     struct firewall_name wanted;
-    struct egress_policy answer;
+    struct name_answer answer;
     int64_t due_ns;
     unsigned failures; /* since the last answer */
     bool is_asked;
@@ -45,7 +45,7 @@ struct name {
 struct egress_names {
     struct name list[NETD_MAX_NAMES];
     size_t n;
-    struct egress_policy dns;
+    struct name_answer dns;
     struct refused refused_dns;
     int64_t lease_ns;
 };
@@ -63,7 +63,7 @@ struct egress_names *egress_names_free(struct egress_names *names)
 
 /* ---- One answer ---- */
 
-static struct known *find(struct egress_policy *answer, const struct ip_network *address)
+static struct known *find(struct name_answer *answer, const struct ip_network *address)
 {
     for (size_t i = 0; i < answer->n; i++) {
         if (ip_network_equal(&answer->known[i].address, address))
@@ -81,7 +81,7 @@ static bool is_among(const struct ip_network *addresses, size_t n, const struct 
     return false;
 }
 
-static size_t count_current(const struct egress_policy *answer)
+static size_t count_current(const struct name_answer *answer)
 {
     size_t count = 0;
     for (size_t i = 0; i < answer->n; i++)
@@ -90,7 +90,7 @@ static size_t count_current(const struct egress_policy *answer)
 }
 
 /* A place for one more: a free one, or that of the one that was seen longest ago. */
-static struct known *make_room(struct egress_policy *answer)
+static struct known *make_room(struct name_answer *answer)
 {
     struct known *oldest = &answer->known[0];
     if (answer->n < EGRESS_NAMES_ADDRESSES)
@@ -107,7 +107,7 @@ static int64_t hold_ns(const struct egress_names *names)
     return names->lease_ns + names->lease_ns / 5;
 }
 
-static void drop_expired(const struct egress_names *names, struct egress_policy *answer,
+static void drop_expired(const struct egress_names *names, struct name_answer *answer,
                          int64_t now_ns)
 {
     size_t kept = 0;
@@ -119,7 +119,7 @@ static void drop_expired(const struct egress_names *names, struct egress_policy 
     answer->n = kept;
 }
 
-static bool take(const struct egress_names *names, struct egress_policy *answer,
+static bool take(const struct egress_names *names, struct name_answer *answer,
                  const struct ip_network *addresses, size_t n, int64_t now_ns)
 {
     size_t before = count_current(answer), same = 0;
@@ -139,7 +139,7 @@ static bool take(const struct egress_names *names, struct egress_policy *answer,
     return same != before || count_current(answer) != before;
 }
 
-static size_t add_leases(const struct egress_names *names, const struct egress_policy *answer,
+static size_t add_leases(const struct egress_names *names, const struct name_answer *answer,
                          uint8_t protocol, uint16_t port, int64_t now_ns,
                          struct egress_lease *leases)
 {
@@ -201,14 +201,13 @@ int egress_names_next(struct egress_names *names, int64_t now_ns)
     return -ENOENT;
 }
 
-const char *egress_names_host(const struct egress_names *names, int name)
+struct egress_name egress_names_get(const struct egress_names *names, int name)
 {
-    return names->list[name].wanted.host;
-}
-
-uint16_t egress_names_port(const struct egress_names *names, int name)
-{
-    return names->list[name].wanted.port;
+    const struct name *known = &names->list[name];
+    return (struct egress_name){.host = known->wanted.host,
+                                .port = known->wanted.port,
+                                .is_known = known->answer.n > 0,
+                                .failures = known->failures};
 }
 
 int64_t egress_names_due_ns(const struct egress_names *names)
@@ -247,16 +246,6 @@ unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_n
     it->is_asked = false;
     it->due_ns = now_ns + (wait_ns < LONGEST_RETRY_NS ? wait_ns : LONGEST_RETRY_NS);
     return ++it->failures;
-}
-
-bool egress_names_is_known(const struct egress_names *names, int name)
-{
-    return names->list[name].answer.n > 0;
-}
-
-unsigned egress_names_failures(const struct egress_names *names, int name)
-{
-    return names->list[name].failures;
 }
 
 bool egress_names_refused(struct egress_names *names, int name, const struct ip_network *address)

@@ -1,7 +1,7 @@
 /*
  * What is known of the names of egress = "strict": which one is to be asked for when, and which
- * addresses may be reached for how long. Pure: it is told the time (CLOCK_MONOTONIC). lookup.c owns
- * the one that there is; main thread only.
+ * addresses may be reached for how long. Pure: its caller gives it the time (CLOCK_MONOTONIC).
+ * egress_resolver.c owns the only one; main thread only.
  *
  * An address of a name's last good answer stays good until a newer one comes, however long that
  * takes: a name server that is away must not cut the gateway off. What a newer answer does not hold
@@ -10,7 +10,8 @@
 #ifndef SALLYPORT_TUNNEL_EGRESS_EGRESS_NAMES_H
 #define SALLYPORT_TUNNEL_EGRESS_EGRESS_NAMES_H
 
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/model/lease.h"
 
 #define EGRESS_NAMES_ADDRESSES                                                                     \
     16 /* of one name; beyond that the one that was seen longest ago goes */
@@ -29,8 +30,15 @@ void egress_names_follow(struct egress_names *names, const struct firewall_confi
 
 /* The number of a name that is due and not being asked for, or -ENOENT. It is being asked then. */
 int egress_names_next(struct egress_names *names, int64_t now_ns);
-const char *egress_names_host(const struct egress_names *names, int name);
-uint16_t egress_names_port(const struct egress_names *names, int name);
+
+/* What is known of one. */
+struct egress_name {
+    const char *host; /* until egress_names_follow() */
+    uint16_t port;
+    bool is_known;     /* has an answer at all */
+    unsigned failures; /* how often it had none since the last */
+};
+struct egress_name egress_names_get(const struct egress_names *names, int name);
 
 /* When egress_names_next() may have one; INT64_MAX: none is waiting. */
 int64_t egress_names_due_ns(const struct egress_names *names);
@@ -44,10 +52,6 @@ bool egress_names_answered(struct egress_names *names, int name, const struct ip
 
 /* There was no answer: it is due again soon, then less and less often. How often that was so. */
 unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_ns);
-
-/* Whether NAME has an answer at all; how often it had none since the last. */
-bool egress_names_is_known(const struct egress_names *names, int name);
-unsigned egress_names_failures(const struct egress_names *names, int name);
 
 /* Notes that ADDRESS was refused for NAME (or EGRESS_NAMES_DNS); returns whether that is news. */
 #define EGRESS_NAMES_DNS (-1)

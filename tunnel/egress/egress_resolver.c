@@ -10,18 +10,13 @@
 #include "tunnel/egress/egress_policy.h"
 #include "tunnel/journal/journal_quota.h"
 #include "tunnel/model/event_text.h"
-#include "tunnel/os/privileged_child.h"
 #include "tunnel/os/resolv_conf.h"
-#include "tunnel/os/resolve.h"
+#include "tunnel/os/resolver.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define AT_ONCE 4                          /* resolvers */
 #define RESOLVER_NS (20 * CLOCK_NS_PER_S)  /* then it is killed */
@@ -31,11 +26,10 @@
 /* The second one lists whom systemd-resolved asks, when the first names only its own stub. */
 static const char *const dns_files[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
 
-struct resolver {
+/* What is being asked for. */
+struct question {
     struct egress_resolver *lookup;
-    pid_t pid; /* 0: none */
-    int watched, output;
-    sd_event_source *ended;
+    struct resolver *resolver;
     int64_t deadline_ns;
     int name;
 };
@@ -48,7 +42,7 @@ struct egress_resolver {
     sd_event *loop;
     sd_event_source *timer;
     struct egress_names *names;
-    struct resolver resolvers[AT_ONCE];
+    struct question questions[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
     struct journal_quota strangers; /* lines of the journal */
@@ -169,37 +163,14 @@ static void look_for_dns(struct egress_resolver *lookup, int64_t now_ns)
 
 /* ---- Resolvers ---- */
 
-static void forget(struct resolver *resolver)
+/* The number of addresses, or why there are none. */
+static int read_answer(int code, const char *answer, struct ip_network hosts[RESOLVE_MAX])
 {
-    resolver->ended = sd_event_source_disable_unref(resolver->ended);
-    if (resolver->pid > 0) {
-        (void)kill(resolver->pid, SIGKILL);
-        while (waitpid(resolver->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
-    resolver->pid = 0;
-    descriptor_close(&resolver->watched);
-    descriptor_close(&resolver->output);
-}
-
-/* Reads what it found and ends it; the number of addresses, or why there are none. */
-static int take_result(struct resolver *resolver, struct ip_network hosts[RESOLVE_MAX])
-{
-    char text[RESOLVE_ANSWER_BYTES];
-    int status = 0;
-    ssize_t got = read(resolver->output, text, sizeof(text) - 1);
-    text[got > 0 ? got : 0] = '\0';
-    pid_t pid = resolver->pid;
-    resolver->pid = 0;
-    int code = waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    forget(resolver);
     if (code == RESOLVE_NO_NAME)
         return -ENOENT;
     if (code == RESOLVE_NO_ROUTE)
         return -ENETUNREACH;
-    if (code != RESOLVE_DONE)
-        return -ETIMEDOUT;
-    return resolve_read(text, hosts);
+    return code == RESOLVE_DONE ? resolve_read(answer, hosts) : -ETIMEDOUT;
 }
 
 static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *hosts, size_t n,
@@ -211,7 +182,8 @@ static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *
         if (!why)
             hosts[kept++] = hosts[i];
         else if (egress_names_refused(lookup->names, name, &hosts[i]))
-            record_refusal(lookup, egress_names_host(lookup->names, name), &hosts[i], why, now_ns);
+            record_refusal(lookup, egress_names_get(lookup->names, name).host, &hosts[i], why,
+                           now_ns);
     }
     return kept;
 }
@@ -237,22 +209,21 @@ static const char *explain(int problem)
 static void take_failure(struct egress_resolver *lookup, int name, int problem, int64_t now_ns)
 {
     if (egress_names_failed(lookup->names, name, now_ns) > 1)
-        return; /* told before */
-    log_warning("egress", "name=%s %s; %s; asked for again", egress_names_host(lookup->names, name),
-                explain(problem),
-                egress_names_is_known(lookup->names, name) ? "what it had stays"
-                                                           : "it cannot be reached");
+        return; /* logged before */
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    log_warning("egress", "name=%s %s; %s; asked for again", about.host, explain(problem),
+                about.is_known ? "its earlier addresses stay" : "it cannot be reached");
 }
 
 static void take_answer(struct egress_resolver *lookup, int name, const struct ip_network *hosts,
                         size_t n, int64_t now_ns)
 {
-    const char *host = egress_names_host(lookup->names, name);
-    if (egress_names_failures(lookup->names, name) > 0)
-        log_info("egress", "name=%s is found", host);
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    if (about.failures > 0)
+        log_info("egress", "name=%s is found", about.host);
     if (!egress_names_answered(lookup->names, name, hosts, n, now_ns))
         return;
-    record_change(lookup, host, hosts, n, now_ns);
+    record_change(lookup, about.host, hosts, n, now_ns);
     lookup->push_ns = now_ns;
 }
 
@@ -263,73 +234,66 @@ static void wake(struct egress_resolver *lookup)
     (void)sd_event_source_set_enabled(lookup->timer, SD_EVENT_ONESHOT);
 }
 
-static int on_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
+static void on_answer(void *context, int code, const char *answer)
 {
-    struct resolver *resolver = context;
-    struct egress_resolver *lookup = resolver->lookup;
+    struct question *question = context;
+    struct egress_resolver *lookup = question->lookup;
     struct ip_network hosts[RESOLVE_MAX];
     int64_t now_ns = clock_mono_ns();
-    (void)source, (void)descriptor, (void)events;
-    int found = take_result(resolver, hosts);
-    size_t kept = found > 0 ? sift(lookup, resolver->name, hosts, (size_t)found, now_ns) : 0;
+    int found = read_answer(code, answer, hosts);
+    size_t kept = found > 0 ? sift(lookup, question->name, hosts, (size_t)found, now_ns) : 0;
     if (kept > 0)
-        take_answer(lookup, resolver->name, hosts, kept, now_ns);
+        take_answer(lookup, question->name, hosts, kept, now_ns);
     else
-        take_failure(lookup, resolver->name, found > 0 ? -EADDRNOTAVAIL : found, now_ns);
+        take_failure(lookup, question->name, found > 0 ? -EADDRNOTAVAIL : found, now_ns);
     wake(lookup);
-    return 0;
 }
 
-static void start_resolver(struct egress_resolver *lookup, struct resolver *resolver, int name,
-                           int64_t now_ns)
+static void ask(struct egress_resolver *lookup, struct question *question, int name, int64_t now_ns)
 {
-    char port[8];
-    const char *const arguments[] = {"/proc/self/exe", "--resolve",
-                                     egress_names_host(lookup->names, name), port, NULL};
-    (void)snprintf(port, sizeof(port), "%u", egress_names_port(lookup->names, name));
-    resolver->name = name;
-    resolver->deadline_ns = now_ns + RESOLVER_NS;
-    resolver->watched = privileged_child_start(arguments, false, &resolver->output, &resolver->pid);
-    if (resolver->watched >= 0 && sd_event_add_io(lookup->loop, &resolver->ended, resolver->watched,
-                                                  EPOLLIN, on_ended, resolver) >= 0)
-        return;
-    forget(resolver);
-    take_failure(lookup, name, -ECHILD, now_ns);
+    question->name = name;
+    question->deadline_ns = now_ns + RESOLVER_NS;
+    const struct egress_name about = egress_names_get(lookup->names, name);
+    if (resolver_ask(question->resolver, about.host, about.port) < 0)
+        take_failure(lookup, name, -ECHILD, now_ns);
 }
 
-static void start_resolvers(struct egress_resolver *lookup, int64_t now_ns)
+static void ask_for_all(struct egress_resolver *lookup, int64_t now_ns)
 {
     for (size_t i = 0; i < AT_ONCE; i++) {
-        int name =
-            lookup->resolvers[i].pid == 0 ? egress_names_next(lookup->names, now_ns) : -ENOENT;
+        struct question *question = &lookup->questions[i];
+        int name = resolver_is_busy(question->resolver) ? -ENOENT
+                                                        : egress_names_next(lookup->names, now_ns);
         if (name >= 0)
-            start_resolver(lookup, &lookup->resolvers[i], name, now_ns);
+            ask(lookup, question, name, now_ns);
     }
 }
 
-/* on_ended() follows, as for one that ended by itself. */
-static void kill_overdue(struct egress_resolver *lookup, int64_t now_ns)
+static void end_overdue(struct egress_resolver *lookup, int64_t now_ns)
 {
     for (size_t i = 0; i < AT_ONCE; i++) {
-        if (lookup->resolvers[i].pid > 0 && lookup->resolvers[i].deadline_ns <= now_ns)
-            (void)kill(lookup->resolvers[i].pid, SIGKILL);
+        struct question *question = &lookup->questions[i];
+        if (!resolver_is_busy(question->resolver) || question->deadline_ns > now_ns)
+            continue;
+        resolver_forget(question->resolver);
+        take_failure(lookup, question->name, -ETIMEDOUT, now_ns);
     }
 }
 
 /* ---- The loop ---- */
 
-static int64_t next_ns(const struct egress_resolver *lookup, int64_t now_ns)
+static int64_t next_ns(const struct egress_resolver *lookup)
 {
     bool is_full = true;
     int64_t next = lookup->push_ns;
     if (!lookup->config->firewall.dns_is_fixed)
         next = min_i64(next, lookup->dns_file_ns);
     for (size_t i = 0; i < AT_ONCE; i++) {
-        const struct resolver *resolver = &lookup->resolvers[i];
-        if (resolver->pid == 0)
+        const struct question *question = &lookup->questions[i];
+        if (!resolver_is_busy(question->resolver))
             is_full = false;
-        else if (resolver->deadline_ns > now_ns) /* else it is dead, and on_ended() on its way */
-            next = min_i64(next, resolver->deadline_ns);
+        else
+            next = min_i64(next, question->deadline_ns);
     }
     return is_full ? next : min_i64(next, egress_names_due_ns(lookup->names));
 }
@@ -342,13 +306,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     (void)usec;
     if (lookup->config->firewall.egress != EGRESS_STRICT)
         return 0;
-    kill_overdue(lookup, now_ns);
+    end_overdue(lookup, now_ns);
     if (!lookup->config->firewall.dns_is_fixed && lookup->dns_file_ns <= now_ns)
         look_for_dns(lookup, now_ns);
     if (lookup->push_ns <= now_ns)
         push(lookup, now_ns);
-    start_resolvers(lookup, now_ns);
-    int64_t wait_ns = next_ns(lookup, now_ns) - clock_mono_ns();
+    ask_for_all(lookup, now_ns);
+    int64_t wait_ns = next_ns(lookup) - clock_mono_ns();
     int problem =
         sd_event_source_set_time_relative(source, wait_ns > 0 ? (uint64_t)wait_ns / 1000 + 1 : 0);
     return problem < 0 ? problem : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -360,7 +324,7 @@ void egress_resolver_follow(struct egress_resolver *lookup, const struct netd_co
         return;
     int64_t now_ns = clock_mono_ns();
     for (size_t i = 0; i < AT_ONCE; i++)
-        forget(&lookup->resolvers[i]);
+        resolver_forget(lookup->questions[i].resolver);
     lookup->config = config;
     if (config->firewall.egress == EGRESS_STRICT) /* answers outlast a trial of "open" */
         egress_names_follow(lookup->names, &config->firewall, now_ns);
@@ -381,8 +345,11 @@ struct egress_resolver *egress_resolver_new(const struct netd_config *config,
     lookup->loop = loop;
     journal_quota_init(&lookup->strangers, clock_mono_ns() / CLOCK_NS_PER_MS);
     lookup->names = egress_names_new();
-    for (size_t i = 0; i < AT_ONCE; i++)
-        lookup->resolvers[i] = (struct resolver){.lookup = lookup, .watched = -1, .output = -1};
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        struct question *question = &lookup->questions[i];
+        question->lookup = lookup;
+        question->resolver = resolver_new(loop, on_answer, question);
+    }
     if (sd_event_add_time_relative(loop, &lookup->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
                                    lookup) < 0)
         abort();
@@ -395,7 +362,7 @@ struct egress_resolver *egress_resolver_free(struct egress_resolver *lookup)
     if (!lookup)
         return NULL;
     for (size_t i = 0; i < AT_ONCE; i++)
-        forget(&lookup->resolvers[i]);
+        resolver_free(lookup->questions[i].resolver);
     sd_event_source_disable_unref(lookup->timer);
     egress_names_free(lookup->names);
     free(lookup);

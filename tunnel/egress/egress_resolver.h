@@ -8,7 +8,7 @@
 #ifndef SALLYPORT_TUNNEL_EGRESS_EGRESS_RESOLVER_H
 #define SALLYPORT_TUNNEL_EGRESS_EGRESS_RESOLVER_H
 
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/model/event.h"
 
 #include <systemd/sd-event.h>

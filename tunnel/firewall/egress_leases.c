@@ -38,18 +38,12 @@ static int read_hub(const struct sockaddr_storage *hub, int64_t timeout_ms,
     return 0;
 }
 
-static bool is_same_place(const struct egress_lease *a, const struct egress_lease *b)
-{
-    return ip_network_equal(&a->destination, &b->destination) && a->protocol == b->protocol &&
-           a->port == b->port;
-}
-
 /* Of two leases for one place the longer one; the hub's end must not take the other's with it. */
 static int merge(struct destinations *all, const struct egress_lease *lease)
 {
     for (size_t i = 0; i < all->n; i++) {
         struct egress_lease *present = &all->leases[i];
-        if (!is_same_place(present, lease))
+        if (!egress_lease_equal(present, lease))
             continue;
         present->is_hub = present->is_hub && lease->is_hub;
         if (lease->remaining_ms > present->remaining_ms)
@@ -88,7 +82,7 @@ int egress_leases_allow_hub(struct nft_state *rules, const struct sockaddr_stora
     (void)take_present(rules, false, &all);
     (void)take_present(rules, true, &hubs);
     for (size_t i = 0; result == 0 && i < hubs.n; i++) {
-        if (!is_same_place(&hubs.leases[i], &lease)) /* its time may become shorter */
+        if (!egress_lease_equal(&hubs.leases[i], &lease)) /* its time may become shorter */
             result = merge(&all, &hubs.leases[i]);
     }
     if (result == 0)

@@ -13,7 +13,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "tunnel/firewall/conntrack.h"
-#include "tunnel/firewall/egress_leases.h"
 #include "tunnel/firewall/forwarding.h"
 #include "tunnel/firewall/nft_listing.h"
 #include "tunnel/firewall/nft_run.h"
@@ -31,9 +30,6 @@
 #define FIGHT_REPAIRS 3
 #define FIGHT_WITHIN_NS (60 * CLOCK_NS_PER_S)
 #define FIGHT_TELL_NS (600 * CLOCK_NS_PER_S)
-
-const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
-                                            "tampered", "fighting", NULL};
 
 struct firewall {
     const struct netd_config *config, *before_try;
@@ -80,24 +76,39 @@ static void set_problem(struct firewall *firewall, const char *text)
     (void)snprintf(firewall->problem, sizeof(firewall->problem), "%s", text);
 }
 
-/* ---- Leases ---- */
+/* ---- Loading ---- */
 
-/* Forgets the connections of LEASES; that packets stop does not depend on it. */
-static void forget_connections(const struct firewall_lease_state *states, size_t n)
+/* What others began goes, but for what the present leases allow. */
+static void cut_strangers(struct firewall *firewall, bool keep, bool is_open)
 {
-    struct firewall_lease leases[2 * FIREWALL_MAX_LEASES];
-    for (size_t i = 0; i < n && i < ARRAY_LENGTH(leases); i++)
-        leases[i] = states[i].lease;
-    (void)conntrack_forget(leases, n);
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
+    size_t n = keep ? nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases)) : 0;
+    n = firewall_leases_left(leases, n);
+    int result = conntrack_cut(leases, n, is_open);
+    if (result < 0 && !firewall->problem[0])
+        (void)snprintf(firewall->problem, sizeof(firewall->problem),
+                       "connections from before the rules cannot be removed: %s",
+                       strerror(-result));
 }
 
-static bool is_sound(const struct firewall_lease *lease)
+/*
+ * As nft_state_load(). Connections of others are cut before, so that the new rules find none, and
+ * after: until that moment the kernel may have followed more of them. IS_OPEN: ours were away.
+ */
+static int load(struct firewall *firewall, const struct netd_config *config, bool keep,
+                bool is_open, struct strbuf *problem)
 {
-    return lease->source.family == AF_INET && ip_network_is_unicast_host(&lease->destination) &&
-           lease->destination.family == AF_INET && lease->port != 0 &&
-           (lease->protocol == IPPROTO_TCP || lease->protocol == IPPROTO_UDP) &&
-           memchr(lease->interface, '\0', sizeof(lease->interface)) &&
-           !strpbrk(lease->interface, "\"*\\ \n");
+    cut_strangers(firewall, keep, is_open);
+    int result = nft_state_load(firewall->rules, config, keep, problem);
+    cut_strangers(firewall, keep, is_open);
+    return result;
+}
+
+/* When ours cannot be loaded. */
+static void load_built_in(struct firewall *firewall, struct strbuf *problem)
+{
+    (void)nft_run_load(nft_text_built_in, problem);
+    cut_strangers(firewall, false, true);
 }
 
 /* ---- Tampering ---- */
@@ -143,7 +154,7 @@ static void shut_anyhow(struct firewall *firewall)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) < 0)
-        (void)nft_run_load(firewall_panic_text, &ignored);
+        load_built_in(firewall, &ignored);
     nft_state_doubt(firewall->rules); /* tried again with every tick */
 }
 
@@ -152,11 +163,11 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    int result = nft_state_load(firewall->rules, firewall->config, false, problem);
+    int result = load(firewall, firewall->config, false, true, problem);
     if (result < 0)
         shut_anyhow(firewall);
     forwarding_stop(firewall->tunnel);
-    forget_connections(leases, n_leases);
+    (void)conntrack_forget(leases, n_leases); /* that packets stop does not depend on it */
     return result;
 }
 
@@ -190,7 +201,7 @@ static int react(struct firewall *firewall, struct event *event)
     bool was_fighting = firewall->is_fighting, was_unrepaired = firewall->is_unrepaired;
     name_culprit(firewall, event);
     firewall->is_tampered = true;
-    set_problem(firewall, "rules, hooks, switches or tunnels were changed from outside");
+    set_problem(firewall, "rules, hooks, sysctls or tunnels were changed from outside");
     int result = repair(firewall, event);
     if (firewall->is_fighting && result == 0)
         set_problem(firewall, "another program keeps changing the rules; each change is undone");
@@ -218,7 +229,7 @@ static int look_at_rules(struct firewall *firewall, struct event *event, struct 
     if (result < 0)
         return result;
     if (verdict != NFT_STATE_AS_LOADED)
-        event_add_text(event, MEMBER_TABLE, rules_verdict_names[verdict]);
+        event_add_text(event, MEMBER_TABLE, nft_state_verdict_names[verdict]);
     result = tamper_look_at_hooks(firewall->tamper, event, problem);
     if (result < 0)
         nft_state_doubt(firewall->rules); /* looked at again with every tick */
@@ -241,7 +252,7 @@ static int look(struct firewall *firewall, bool thorough)
         set_problem(firewall, strbuf_text(&problem));
         return found;
     }
-    if (tamper_look_at_switches(firewall->tamper, firewall->tunnel_index, &event) > 0)
+    if (tamper_look_at_machine(firewall->tamper, firewall->tunnel_index, &event) > 0)
         found = 1;
     if (found) {
         int result = react(firewall, &event);
@@ -278,7 +289,7 @@ static int on_events(sd_event_source *source, int descriptor, uint32_t revents, 
     return result < 0 ? result : sd_event_source_set_enabled(firewall->settled, SD_EVENT_ONESHOT);
 }
 
-/* Events can be lost, and switches have none. */
+/* Events can be lost, and sysctls have none. */
 static int on_tick(sd_event_source *source, uint64_t usec, void *context)
 {
     (void)usec;
@@ -303,11 +314,13 @@ int firewall_watch(struct firewall *firewall, sd_event *loop)
 
 /* ---- Start ---- */
 
-/* The leases that an earlier run left in the kernel. */
-static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing)
+/* The leases that an earlier run left in the kernel; *RET_OPEN: none of its rules. */
+static size_t find_leftovers(struct firewall *firewall, struct nft_listing *listing, bool *ret_open)
 {
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    return nft_state_list(firewall->rules, listing, &ignored) == 0 ? listing->n_leases : 0;
+    int result = nft_state_list(firewall->rules, listing, &ignored);
+    *ret_open = result == -ENOENT;
+    return result == 0 ? listing->n_leases : 0;
 }
 
 int firewall_start(struct firewall *firewall, struct strbuf *problem)
@@ -318,17 +331,18 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
         strbuf_addf(problem, "no netlink socket: %s", strerror(-result));
         return result;
     }
-    size_t leftovers = find_leftovers(firewall, &listing);
-    result = nft_state_load(firewall->rules, firewall->config, false, problem);
+    bool is_open;
+    size_t leftovers = find_leftovers(firewall, &listing, &is_open);
+    result = load(firewall, firewall->config, false, is_open, problem);
     if (result < 0) {
         set_problem(firewall, strbuf_text(problem));
         if (result != -EAGAIN) /* which is loaded, but not verified */
-            (void)nft_run_load(firewall_panic_text, problem);
+            load_built_in(firewall, problem);
         return result;
     }
     firewall->is_loaded = true;
     forwarding_stop(firewall->tunnel);
-    forget_connections(listing.leases, leftovers);
+    (void)conntrack_forget(listing.leases, leftovers);
     if (!firewall->tamper)
         result = tamper_new("/proc/sys", "wireguard", &firewall->tamper);
     if (result < 0) {
@@ -338,150 +352,23 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
     return (int)leftovers;
 }
 
-/* ---- Leases, in public ---- */
-
-/* Those that have time left. */
-static size_t present_leases(const struct firewall *firewall,
-                             struct firewall_lease_state leases[FIREWALL_MAX_LEASES])
+struct nft_state *firewall_rules(const struct firewall *firewall)
 {
-    size_t n = nft_state_leases(firewall->rules, leases, FIREWALL_MAX_LEASES), kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (leases[i].remaining_ms > 0)
-            leases[kept++] = leases[i];
-    }
-    return kept;
+    return firewall->rules;
 }
 
-int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *leases,
-                        size_t n_leases, int64_t timeout_ms, struct strbuf *problem)
+int firewall_may_open(struct firewall *firewall, struct strbuf *problem)
 {
-    struct firewall_lease_state states[FIREWALL_MAX_LEASES];
     assert(firewall->is_loaded);
-    if (timeout_ms <= 0 || n_leases == 0)
-        return -EINVAL;
     int seen = nft_state_is_current(firewall->rules) ? 0 : look(firewall, false);
     if (firewall->is_tampered) {
         strbuf_add(problem, "rules were changed by another program: "
                             "run `sallyport firewall verify` on site");
         return -ETXTBSY;
     }
-    if (seen < 0) { /* what cannot be looked at is not opened */
+    if (seen < 0) /* what cannot be looked at is not opened */
         strbuf_add(problem, firewall->problem);
-        return seen;
-    }
-    size_t n = present_leases(firewall, states);
-    if (n_leases > ARRAY_LENGTH(states) - n)
-        return -E2BIG;
-    for (size_t i = 0; i < n_leases; i++) {
-        if (!is_sound(&leases[i]))
-            return -EINVAL;
-        states[n++] = (struct firewall_lease_state){.lease = leases[i], .remaining_ms = timeout_ms};
-    }
-    int result = forwarding_start(leases, n_leases, problem);
-    if (result == 0)
-        result = nft_state_set_leases(firewall->rules, states, n, problem);
-    if (result < 0 && n == n_leases)
-        forwarding_stop(firewall->tunnel);
-    return result;
-}
-
-static bool is_in_kernel(const struct nft_listing *listing, const struct firewall_lease *lease)
-{
-    for (size_t i = 0; i < listing->n_leases; i++) {
-        if (firewall_lease_equal(&listing->leases[i].lease, lease))
-            return true;
-    }
-    return false;
-}
-
-/* Only those that we gave (not what somebody slipped in), and that are still there: one that ran
- * out is over. */
-int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct strbuf *problem)
-{
-    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    struct nft_listing listing;
-    if (timeout_ms <= 0)
-        return -EINVAL;
-    if (firewall->is_tampered)
-        return -ETXTBSY;
-    int result = nft_state_list(firewall->rules, &listing, problem);
-    if (result < 0)
-        return result;
-    size_t n = present_leases(firewall, leases), kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!is_in_kernel(&listing, &leases[i].lease))
-            continue;
-        leases[kept] = leases[i];
-        leases[kept].remaining_ms = timeout_ms;
-        leases[kept++].bytes = 0;
-    }
-    return nft_state_set_leases(firewall->rules, leases, kept, problem);
-}
-
-/*
- * Debian 12's kernel (6.1) refuses to flush a set of intervals while an element is in it
- * whose time is over, and collects that only after a change of the set. A new table has none.
- */
-static int clear_leases(struct firewall *firewall, struct strbuf *problem)
-{
-    CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
-    if (nft_state_set_leases(firewall->rules, NULL, 0, &ignored) == 0)
-        return 0;
-    return nft_state_load(firewall->rules, firewall->config, false, problem);
-}
-
-int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
-{
-    struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    if (n_leases == 0)
-        return 0;
-    int result = clear_leases(firewall, problem);
-    if (result < 0)
-        return result;
-    forwarding_stop(firewall->tunnel);
-    forget_connections(leases, n_leases);
-    return 0;
-}
-
-int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state *leases,
-                         size_t room)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    struct nft_listing listing;
-    int result = nft_state_list(firewall->rules, &listing, &problem);
-    if (result < 0)
-        return result;
-    size_t n = listing.n_leases < room ? listing.n_leases : room;
-    memcpy(leases, listing.leases, n * sizeof(*leases));
-    return (int)listing.n_leases;
-}
-
-/* ---- egress = "strict" ---- */
-
-static bool is_strict(const struct firewall *firewall)
-{
-    return firewall->config->firewall.egress == EGRESS_STRICT;
-}
-
-int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
-                       int64_t timeout_ms)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    return is_strict(firewall) ? egress_leases_allow_hub(firewall->rules, hub, timeout_ms, &problem)
-                               : 0;
-}
-
-int firewall_forget_hub(struct firewall *firewall)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    return is_strict(firewall) ? egress_leases_forget_hub(firewall->rules, &problem) : 0;
-}
-
-int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
-                        size_t n_leases, struct strbuf *problem)
-{
-    return is_strict(firewall) ? egress_leases_set(firewall->rules, leases, n_leases, problem) : 0;
+    return seen < 0 ? seen : 0;
 }
 
 /* ---- Posture ---- */
@@ -549,8 +436,10 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
         .reloads = firewall->repairs,
         .changed_by_pid = firewall->changed_by_pid,
     };
-    if (firewall->rules)
-        posture.leases = (uint32_t)present_leases(firewall, leases);
+    if (firewall->rules) {
+        size_t n = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
+        posture.leases = (uint32_t)firewall_leases_left(leases, n);
+    }
     memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
     memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
     if (!posture.problem[0])
@@ -584,9 +473,9 @@ int firewall_try(struct firewall *firewall, const struct netd_config *fresh, str
 {
     if (firewall->before_try)
         return -EBUSY;
-    int result = nft_state_load(firewall->rules, fresh, true, problem);
+    int result = load(firewall, fresh, true, false, problem);
     if (result == -EAGAIN) { /* loaded, but not verified: not a state to stay in */
-        (void)nft_state_load(firewall->rules, firewall->config, true, problem);
+        (void)load(firewall, firewall->config, true, false, problem);
         return result;
     }
     if (result < 0)
@@ -608,7 +497,7 @@ int firewall_rollback(struct firewall *firewall, struct strbuf *problem)
 {
     if (!firewall->before_try)
         return -ENOENT;
-    int result = nft_state_load(firewall->rules, firewall->before_try, true, problem);
+    int result = load(firewall, firewall->before_try, true, false, problem);
     if (result < 0)
         return result;
     firewall->config = firewall->before_try;

@@ -1,4 +1,4 @@
-/* Switches IPv4 forwarding of one interface: RTM_SETLINK with IFLA_INET_CONF. */
+/* Turns IPv4 forwarding of one interface: RTM_SETLINK with IFLA_INET_CONF. */
 #include "tunnel/firewall/forwarding.h"
 
 #include "agent/base/descriptor.h"
@@ -44,7 +44,7 @@ int forwarding_start(const struct firewall_lease *leases, size_t n_leases, struc
             int result = set(both[j], true);
             if (result == 0)
                 continue;
-            strbuf_addf(problem, "forwarding of %s cannot be switched on: %s", both[j],
+            strbuf_addf(problem, "forwarding of %s cannot be enabled: %s", both[j],
                         strerror(-result));
             return result;
         }

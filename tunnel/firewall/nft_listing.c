@@ -239,7 +239,7 @@ static void hash_word(struct sha256 *hash, const char *word)
 static uint64_t *counter_named(struct nft_listing *listing, const char *name)
 {
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        if (strcmp(ruleset_counter_names[i], name) == 0)
+        if (strcmp(nft_text_counter_names[i], name) == 0)
             return &listing->packets[i];
     }
     return NULL;

@@ -17,8 +17,8 @@
 #define OWN_GENERATIONS 64
 #define SLACK_MS 500 /* what clocks and timers of the kernel may be off */
 
-const char *const rules_verdict_names[] = {"as-loaded",     "missing",    "changed",
-                                           "lease-widened", "lease-lost", NULL};
+const char *const nft_state_verdict_names[] = {"as-loaded",     "missing",    "changed",
+                                               "lease-widened", "lease-lost", NULL};
 
 /* When an element ends: the kernel began to count somewhere between two moments. */
 struct deadline {
@@ -31,6 +31,7 @@ struct nft_state {
     uint32_t own[OWN_GENERATIONS];
     size_t n_own;
     bool is_loaded;
+    const struct netd_config *config; /* as last loaded */
     char hash[SHA256_HEX_BYTES];
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct deadline lease_deadlines[FIREWALL_MAX_LEASES];
@@ -170,18 +171,17 @@ void nft_state_counters(const struct nft_state *rules, uint64_t ret_packets[COUN
         ret_packets[i] = rules->packets[i] + rules->last[i];
 }
 
+const struct netd_config *nft_state_config(const struct nft_state *rules)
+{
+    return rules->config;
+}
+
 const char *nft_state_hash(const struct nft_state *rules)
 {
     return rules->hash;
 }
 
 /* ---- Comparing ---- */
-
-static bool is_same_egress(const struct egress_lease *a, const struct egress_lease *b)
-{
-    return ip_network_equal(&a->destination, &b->destination) && a->protocol == b->protocol &&
-           a->port == b->port;
-}
 
 static const struct firewall_lease_state *find_lease(const struct firewall_lease_state *leases,
                                                      size_t n, const struct firewall_lease *lease)
@@ -197,7 +197,7 @@ static const struct egress_lease *find_egress(const struct egress_lease *egress,
                                               const struct egress_lease *wanted)
 {
     for (size_t i = 0; i < n; i++) {
-        if (is_same_egress(&egress[i], wanted))
+        if (egress_lease_equal(&egress[i], wanted))
             return &egress[i];
     }
     return NULL;
@@ -338,6 +338,7 @@ static int try_load(struct nft_state *rules, const struct netd_config *config,
     int result = transact(rules, strbuf_text(&text), &before, &alone, problem);
     if (result < 0)
         return result;
+    rules->config = config;
     if (config->firewall.egress != EGRESS_STRICT)
         rules->n_egress = 0; /* there are no sets for them any more */
     int64_t spent_ns = clock_mono_ns() - before_ns;

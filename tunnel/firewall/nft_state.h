@@ -19,7 +19,7 @@ enum nft_state_verdict {
     NFT_STATE_LEASE_WIDENED, /* a lease that we did not give, or one with more time than we gave */
     NFT_STATE_LEASE_LOST,    /* a lease is gone before its time */
 };
-extern const char *const rules_verdict_names[]; /* "as-loaded", "missing", ... */
+extern const char *const nft_state_verdict_names[]; /* "as-loaded", "missing", ... */
 
 int nft_state_new(struct nft_state **ret_rules); /* 0 or a negative errno */
 struct nft_state *
@@ -65,6 +65,9 @@ int nft_state_check(struct nft_state *rules, enum nft_state_verdict *ret_verdict
 struct nft_listing;
 int nft_state_list(struct nft_state *rules, struct nft_listing *ret_listing,
                    struct strbuf *problem);
+
+/* What was loaded last, NULL before. */
+const struct netd_config *nft_state_config(const struct nft_state *rules);
 
 const char *nft_state_hash(const struct nft_state *rules); /* "" before the first load */
 

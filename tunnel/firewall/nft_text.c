@@ -5,15 +5,22 @@
  * `established` rule, so that it ends when its element times out, whoever is alive then.
  *
  * Replies means replies: a packet passes because it answers a connection that this machine began.
- * A connection that somebody else began before the rules were loaded gets no further packet in.
+ * Connection tracking alone does not know who began one: of a connection that it did not follow
+ * from its first packet (nf_conntrack_tcp_loose), the next packet that this machine sends would
+ * make it ours. So ours begin with a SYN, in output too; what somebody else began passes neither
+ * way; and conntrack.c removes what was followed wrongly while these rules were not there.
  */
 #include "tunnel/firewall/nft_text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-const char *const ruleset_counter_names[] = {"dropped_in", "dropped_forward", "dropped_out",
-                                             "spoofed", NULL};
+const char *const nft_text_counter_names[] = {"dropped_in", "dropped_forward", "dropped_out",
+                                              "spoofed", NULL};
+
+static_assert(FIREWALL_MAX_LEASES == NETD_MAX_SERVICES * NETD_MAX_SOURCES,
+              "every service for every source");
 
 #define TCP_IPV4_HEADER_BYTES 40 /* RFC 9293 3.7.1, RFC 791 3.1: without options */
 
@@ -45,24 +52,12 @@ static bool is_through(const struct firewall_lease *lease)
     return lease->interface[0] != '\0';
 }
 
-static bool is_same_place(const struct firewall_lease *a, const struct firewall_lease *b)
-{
-    return a->protocol == b->protocol && a->port == b->port &&
-           ip_network_equal(&a->destination, &b->destination) &&
-           strcmp(a->interface, b->interface) == 0;
-}
-
-bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b)
-{
-    return is_same_place(a, b) && ip_network_equal(&a->source, &b->source);
-}
-
 bool nft_text_is_covered(const struct firewall_lease_state *leases, size_t n_leases, size_t at)
 {
     const struct firewall_lease *lease = &leases[at].lease;
     for (size_t i = 0; i < n_leases; i++) {
         const struct firewall_lease *other = &leases[i].lease;
-        if (i == at || leases[i].remaining_ms <= 0 || !is_same_place(lease, other) ||
+        if (i == at || leases[i].remaining_ms <= 0 || !firewall_lease_is_same_place(lease, other) ||
             !ip_network_contains(&other->source, &lease->source))
             continue;
         if (other->source.prefix < lease->source.prefix || i < at)
@@ -260,8 +255,27 @@ static void write_exceptions(const struct firewall_config *config, struct strbuf
 }
 
 /*
+ * What answers an exception, also in a connection from before the rules: that one is wanted. With
+ * TCP whatever begins nothing, for such a connection may be followed from its middle.
+ */
+static void write_exception_replies(const struct firewall_config *config, struct strbuf *out)
+{
+    for (size_t i = 0; i < config->n_exceptions; i++) {
+        const struct firewall_exception *exception = &config->exceptions[i];
+        strbuf_addf(out, "\t\toifname \"%s\" ", exception->interface.text);
+        add_address(out, "daddr", &exception->source);
+        strbuf_addf(out,
+                    exception->protocol == IPPROTO_TCP
+                        ? " tcp sport %u tcp flags & (fin | syn | rst | ack) != syn accept\n"
+                        : " udp sport %u ct direction reply accept\n",
+                    exception->port);
+    }
+}
+
+/*
  * A connection that outlived its session must not come to life in the next one, nor keep it from
  * being idle: what is no reply to, and no part of, a connection of this session begins with a SYN.
+ * The same for what the gateway itself sends.
  */
 static void write_fresh_only(const char *counter, struct strbuf *out)
 {
@@ -338,9 +352,7 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
     strbuf_add(out, "\t\tct state established accept\n"
                     "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
                     "\t\ticmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, "
-                    "mld2-listener-report } accept\n"
-                    "\t\tudp sport 68 udp dport 67 accept\n"
-                    "\t\tudp sport 546 udp dport 547 accept\n");
+                    "mld2-listener-report } accept\n");
     for (size_t i = 0; i < config->n_plant; i++)
         strbuf_addf(out, "\t\toifname \"%s\" accept\n", config->plant[i].text);
     for (size_t i = 0; i < config->n_allow; i++) {
@@ -355,6 +367,21 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
     strbuf_add(out, "\t\tcounter name dropped_out drop\n");
 }
 
+/*
+ * Drops what belongs to no connection that the gateway began. Its DHCP comes first, whose server
+ * may have sent the first packet. An SCTP connection begins with the chunk INIT (RFC 9260 3.3.2;
+ * the byte behind the common header), as a TCP connection does with a SYN.
+ */
+static void write_own_only(struct strbuf *out)
+{
+    strbuf_add(out, "\t\tudp sport 68 udp dport 67 accept\n"
+                    "\t\tudp sport 546 udp dport 547 accept\n"
+                    "\t\tct direction reply counter name dropped_out drop\n");
+    write_fresh_only("dropped_out", out);
+    strbuf_add(out, "\t\tct state new meta l4proto sctp @th,96,8 != 1 "
+                    "counter name dropped_out drop\n");
+}
+
 static void write_output(const struct firewall_config *config, struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
@@ -367,6 +394,8 @@ static void write_output(const struct firewall_config *config, struct strbuf *ou
                 "\t\ticmp type destination-unreachable counter name dropped_out drop\n"
                 "\t\ticmpv6 type destination-unreachable counter name dropped_out drop\n",
                 is_strict ? "drop" : "accept");
+    write_exception_replies(config, out);
+    write_own_only(out);
     if (is_strict)
         write_strict(config, out);
     /* The direction comes first: a look-up counts its packet as payload of the lease. */
@@ -402,7 +431,7 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
                     "delete table inet " FIREWALL_TABLE "\n"
                     "table inet " FIREWALL_TABLE " {\n");
     for (size_t i = 0; i < COUNTER_COUNT; i++)
-        strbuf_addf(out, "\tcounter %s {\n\t}\n", ruleset_counter_names[i]);
+        strbuf_addf(out, "\tcounter %s {\n\t}\n", nft_text_counter_names[i]);
     write_sets(ruleset, out);
     write_arrival(config, out);
     write_input(&config->firewall, out);
@@ -412,14 +441,7 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
     strbuf_add(out, "}\n");
 }
 
-void firewall_text(const struct netd_config *config, const struct firewall_lease_state *leases,
-                   size_t n_leases, struct strbuf *out)
-{
-    const struct nft_text ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
-    nft_text_write(&ruleset, out);
-}
-
-const char firewall_panic_text[] =
+const char nft_text_built_in[] =
     "table inet " FIREWALL_TABLE "\n"
     "delete table inet " FIREWALL_TABLE "\n"
     "table inet " FIREWALL_TABLE " {\n"
@@ -438,6 +460,11 @@ const char firewall_panic_text[] =
     "\t}\n"
     "\tchain output_lock {\n"
     "\t\ttype filter hook output priority filter - 5; policy accept;\n"
+    "\t\toifname \"lo\" accept\n"
     "\t\toifname \"spt*\" drop\n"
+    "\t\tct direction reply drop\n"
+    "\t\tct state invalid drop\n"
+    "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"
+    "\t\tct state new meta l4proto sctp @th,96,8 != 1 drop\n"
     "\t}\n"
     "}\n";

@@ -1,11 +1,15 @@
 /*
- * The ruleset as text: typed rules in, input of `nft -f -` out, and nothing else. What the parts of
- * the firewall share; firewall.h is for everybody else. Pure; any thread.
+ * The ruleset as text: typed rules in, input of `nft -f -` out, and nothing else. Deterministic:
+ * the same input gives the same bytes. Pure; any thread.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_NFT_TEXT_H
 #define SALLYPORT_TUNNEL_FIREWALL_NFT_TEXT_H
 
-#include "tunnel/firewall/firewall.h"
+#include "agent/base/strbuf.h"
+#include "tunnel/config/netd_config.h"
+#include "tunnel/model/lease.h"
+
+#define FIREWALL_TABLE "sallyport"
 
 struct nft_text {
     const struct netd_config *config;
@@ -23,12 +27,18 @@ enum nft_text_counter {
     COUNTER_SPOOFED,
     COUNTER_COUNT,
 };
-extern const char *const ruleset_counter_names[];
+extern const char *const nft_text_counter_names[];
 
 #define NFT_TEXT_LEASE_IN "lease_in"
 #define NFT_TEXT_LEASE_THROUGH "lease_through"
 #define NFT_TEXT_EGRESS4 "egress4"
 #define NFT_TEXT_EGRESS6 "egress6"
+
+/*
+ * The built-in set: replies and neighbour discovery in, nothing else; what this machine sends
+ * begins with a SYN, or belongs to what it began. Loads on 5.10.
+ */
+extern const char nft_text_built_in[];
 
 /* Appends the transaction that replaces our table. A lease without time left is not written. */
 void nft_text_write(const struct nft_text *ruleset, struct strbuf *out);

@@ -1,4 +1,4 @@
-/* Switches of the kernel that must not become looser. */
+/* Sysctls of the kernel that must not become looser. */
 #include "tunnel/firewall/sysctl_watch.h"
 
 #include "agent/base/descriptor.h"
@@ -45,20 +45,20 @@ struct sysctl_watch {
     size_t n_interfaces, room;
 };
 
-/* The digit at PATH, or '0': this kernel has no such switch. */
-static char read_switch(const struct sysctl_watch *switches, const char *path)
+/* The digit at PATH, or '0': this kernel has no such sysctl. */
+static char read_sysctl(const struct sysctl_watch *sysctls, const char *path)
 {
     char whole[256 + PATH_BYTES], digit = '0';
-    (void)snprintf(whole, sizeof(whole), "%.255s/%s", switches->proc_folder, path);
+    (void)snprintf(whole, sizeof(whole), "%.255s/%s", sysctls->proc_folder, path);
     CLEANUP(descriptor_close) int file = open(whole, O_RDONLY | O_CLOEXEC);
     return file >= 0 && read(file, &digit, 1) == 1 ? digit : '0';
 }
 
-static int write_switch(const struct sysctl_watch *switches, const char *path, char digit)
+static int write_sysctl(const struct sysctl_watch *sysctls, const char *path, char digit)
 {
     char whole[256 + PATH_BYTES];
     const char text[2] = {digit, '\n'};
-    (void)snprintf(whole, sizeof(whole), "%.255s/%s", switches->proc_folder, path);
+    (void)snprintf(whole, sizeof(whole), "%.255s/%s", sysctls->proc_folder, path);
     CLEANUP(descriptor_close) int file = open(whole, O_WRONLY | O_CLOEXEC);
     if (file < 0)
         return -errno;
@@ -78,17 +78,17 @@ static int looseness(enum kind kind, char digit)
     return 0;
 }
 
-/* Looks at one switch that was *RIGHT; returns whether it was looser. */
-static bool look(const struct sysctl_watch *switches, const char *path, enum kind kind, char *right,
+/* Looks at one sysctl that was *RIGHT; returns whether it was looser. */
+static bool look(const struct sysctl_watch *sysctls, const char *path, enum kind kind, char *right,
                  struct event *event)
 {
-    char now = read_switch(switches, path);
+    char now = read_sysctl(sysctls, path);
     int before = looseness(kind, *right), after = looseness(kind, now);
     if (after <= before) {
         *right = now; /* tighter is right from now on */
         return false;
     }
-    int problem = write_switch(switches, path, *right);
+    int problem = write_sysctl(sysctls, path, *right);
     if (event->n_members < EVENT_MANY) { /* many at once must not make an endless line */
         event_add_text(event, MEMBER_LOOSENED, path);
         event_add_number(event, MEMBER_TO, now - '0');
@@ -99,88 +99,87 @@ static bool look(const struct sysctl_watch *switches, const char *path, enum kin
     return true;
 }
 
-void sysctl_watch_accept(struct sysctl_watch *switches)
+void sysctl_watch_accept(struct sysctl_watch *sysctls)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
-        switches->right[i] = read_switch(switches, table[i].path);
-    switches->n_interfaces = 0; /* right as they are when they are seen next */
+        sysctls->right[i] = read_sysctl(sysctls, table[i].path);
+    sysctls->n_interfaces = 0; /* right as they are when they are seen next */
 }
 
 struct sysctl_watch *sysctl_watch_new(const char *proc_folder)
 {
-    struct sysctl_watch *switches = memory_zeroed(1, sizeof(*switches));
-    switches->proc_folder = memory_text(proc_folder);
-    sysctl_watch_accept(switches);
-    return switches;
+    struct sysctl_watch *sysctls = memory_zeroed(1, sizeof(*sysctls));
+    sysctls->proc_folder = memory_text(proc_folder);
+    sysctl_watch_accept(sysctls);
+    return sysctls;
 }
 
-struct sysctl_watch *sysctl_watch_free(struct sysctl_watch *switches)
+struct sysctl_watch *sysctl_watch_free(struct sysctl_watch *sysctls)
 {
-    if (!switches)
+    if (!sysctls)
         return NULL;
-    free(switches->proc_folder);
-    free(switches->interfaces);
-    free(switches);
+    free(sysctls->proc_folder);
+    free(sysctls->interfaces);
+    free(sysctls);
     return NULL;
 }
 
-size_t sysctl_watch_look(struct sysctl_watch *switches, struct event *event)
+size_t sysctl_watch_look(struct sysctl_watch *sysctls, struct event *event)
 {
     size_t found = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
-        found += look(switches, table[i].path, table[i].kind, &switches->right[i], event);
+        found += look(sysctls, table[i].path, table[i].kind, &sysctls->right[i], event);
     return found;
 }
 
 /* ---- Interfaces ---- */
 
-static struct interface *find(const struct sysctl_watch *switches,
-                              const struct rtnl_link_info *link)
+static struct interface *find(const struct sysctl_watch *sysctls, const struct rtnl_link_info *link)
 {
-    for (size_t i = 0; i < switches->n_interfaces; i++) {
-        struct interface *interface = &switches->interfaces[i];
+    for (size_t i = 0; i < sysctls->n_interfaces; i++) {
+        struct interface *interface = &sysctls->interfaces[i];
         if (interface->index == link->index && strcmp(interface->name, link->name) == 0)
             return interface;
     }
     return NULL;
 }
 
-static void remember(struct sysctl_watch *switches, const struct rtnl_link_info *link, char filter)
+static void remember(struct sysctl_watch *sysctls, const struct rtnl_link_info *link, char filter)
 {
-    if (switches->n_interfaces == switches->room) {
-        switches->room = switches->room ? 2 * switches->room : 16;
-        switches->interfaces =
-            memory_resize(switches->interfaces, switches->room, sizeof(*switches->interfaces));
+    if (sysctls->n_interfaces == sysctls->room) {
+        sysctls->room = sysctls->room ? 2 * sysctls->room : 16;
+        sysctls->interfaces =
+            memory_resize(sysctls->interfaces, sysctls->room, sizeof(*sysctls->interfaces));
     }
-    struct interface *interface = &switches->interfaces[switches->n_interfaces++];
+    struct interface *interface = &sysctls->interfaces[sysctls->n_interfaces++];
     *interface = (struct interface){.index = link->index, .filter = filter, .is_seen = true};
     memcpy(interface->name, link->name, sizeof(interface->name));
 }
 
-size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
+size_t sysctl_watch_look_at(struct sysctl_watch *sysctls, const struct rtnl_link_info *link,
                             struct event *event)
 {
     char path[PATH_BYTES];
     if (strcmp(link->name, "lo") == 0 || strchr(link->name, '/'))
         return 0;
     (void)snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link->name);
-    struct interface *interface = find(switches, link);
+    struct interface *interface = find(sysctls, link);
     if (!interface) {
-        remember(switches, link, read_switch(switches, path));
+        remember(sysctls, link, read_sysctl(sysctls, path));
         return 0;
     }
     interface->is_seen = true;
-    return look(switches, path, KIND_FILTER, &interface->filter, event);
+    return look(sysctls, path, KIND_FILTER, &interface->filter, event);
 }
 
-void sysctl_watch_end_look(struct sysctl_watch *switches)
+void sysctl_watch_end_look(struct sysctl_watch *sysctls)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < switches->n_interfaces; i++) {
-        if (!switches->interfaces[i].is_seen)
+    for (size_t i = 0; i < sysctls->n_interfaces; i++) {
+        if (!sysctls->interfaces[i].is_seen)
             continue;
-        switches->interfaces[kept] = switches->interfaces[i];
-        switches->interfaces[kept++].is_seen = false;
+        sysctls->interfaces[kept] = sysctls->interfaces[i];
+        sysctls->interfaces[kept++].is_seen = false;
     }
-    switches->n_interfaces = kept;
+    sysctls->n_interfaces = kept;
 }

@@ -1,5 +1,5 @@
 /*
- * The kernel's switches below /proc/sys that would loosen what our rules rely on, or what stands
+ * The kernel's sysctls below /proc/sys that would loosen what our rules rely on, or what stands
  * behind them as a second line. Noticed when they become looser than they were, and set back.
  * netd only, main thread only.
  *
@@ -13,10 +13,9 @@
  *                                  connections; `related` lets in no more than ICMP, but the
  *                                  parsers are attacked code
  *
- * Not watched: nf_conntrack_tcp_loose, which is on by default and lets our own connections live on
- * after the table of connections was lost (a first packet from outside is new in any case, and
- * dropped); nf_conntrack_checksum, for the stack checks again; sizes and timeouts, which can deny
- * but not open.
+ * Not watched: nf_conntrack_tcp_loose, which is on by default: the rules themselves let no
+ * connection begin in its middle, in neither direction; nf_conntrack_checksum, for the stack checks
+ * again; sizes and timeouts, which can deny but not open.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
 #define SALLYPORT_TUNNEL_FIREWALL_SYSCTL_WATCH_H
@@ -31,23 +30,23 @@ struct sysctl_watch; /* opaque */
 /* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What stands now is right. */
 struct sysctl_watch *sysctl_watch_new(const char *proc_folder);
 struct sysctl_watch *
-sysctl_watch_free(struct sysctl_watch *switches); /* accepts NULL, returns NULL */
+sysctl_watch_free(struct sysctl_watch *sysctls); /* accepts NULL, returns NULL */
 
 /* What stands now is right. */
-void sysctl_watch_accept(struct sysctl_watch *switches);
+void sysctl_watch_accept(struct sysctl_watch *sysctls);
 
 /*
- * The switches of the whole machine: each that is looser than it was is set back, which EVENT, an
+ * The sysctls of the whole machine: each that is looser than it was is set back, which EVENT, an
  * EVENT_FIREWALL_TAMPERED, gets as members. Returns how many. One that cannot be set back is told
  * once.
  */
-size_t sysctl_watch_look(struct sysctl_watch *switches, struct event *event);
+size_t sysctl_watch_look(struct sysctl_watch *sysctls, struct event *event);
 
 /* The same for one interface; it is right as it was when it was first seen. */
-size_t sysctl_watch_look_at(struct sysctl_watch *switches, const struct rtnl_link_info *link,
+size_t sysctl_watch_look_at(struct sysctl_watch *sysctls, const struct rtnl_link_info *link,
                             struct event *event);
 
 /* After each interface was looked at: forgets those that are gone. */
-void sysctl_watch_end_look(struct sysctl_watch *switches);
+void sysctl_watch_end_look(struct sysctl_watch *sysctls);
 
 #endif

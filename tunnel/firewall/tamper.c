@@ -1,4 +1,4 @@
-/* Notices what others do to this machine's packet rules, switches and tunnels. */
+/* Notices what others do to this machine's packet rules, sysctls and tunnels. */
 #include "tunnel/firewall/tamper.h"
 
 #include "agent/base/descriptor.h"
@@ -18,7 +18,7 @@
 
 struct tamper {
     int events, routes;
-    struct sysctl_watch *switches;
+    struct sysctl_watch *sysctls;
     char *tunnel_kind;
     struct strbuf hooks;
     struct rtnl_link_list links;
@@ -34,7 +34,7 @@ struct tamper *tamper_free(struct tamper *tamper)
         return NULL;
     descriptor_close(&tamper->events);
     descriptor_close(&tamper->routes);
-    sysctl_watch_free(tamper->switches);
+    sysctl_watch_free(tamper->sysctls);
     strbuf_free(&tamper->hooks);
     strbuf_free(&tamper->foreign);
     rtnl_link_list_free(&tamper->links);
@@ -92,7 +92,7 @@ void tamper_forget(struct tamper *tamper)
     tamper->has_culprit = false;
 }
 
-/* ---- Switches and hooks ---- */
+/* ---- Sysctls and hooks ---- */
 
 static bool has_line(const char *text, const char *line, size_t length)
 {
@@ -124,7 +124,7 @@ int tamper_look_at_hooks(struct tamper *tamper, struct event *event, struct strb
     return found;
 }
 
-/* ---- Switches and interfaces ---- */
+/* ---- Sysctls and interfaces ---- */
 
 static bool is_pretender(const struct rtnl_link_info *link)
 {
@@ -147,7 +147,7 @@ static void note_present(struct tamper *tamper)
     for (size_t i = 0; i < tamper->links.length; i++) {
         const struct rtnl_link_info *link = &tamper->links.items[i];
         if (!is_tunnel(tamper, link))
-            (void)sysctl_watch_look_at(tamper->switches, link, &ignored);
+            (void)sysctl_watch_look_at(tamper->sysctls, link, &ignored);
         else if (!is_pretender(link))
             strbuf_addf(&tamper->foreign, "%u %s\n", link->index, link->name);
     }
@@ -171,20 +171,20 @@ static size_t look_at_tunnel(struct tamper *tamper, const struct rtnl_link_info 
     return 1;
 }
 
-size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct event *event)
+size_t tamper_look_at_machine(struct tamper *tamper, unsigned own_index, struct event *event)
 {
-    size_t found = sysctl_watch_look(tamper->switches, event);
+    size_t found = sysctl_watch_look(tamper->sysctls, event);
     struct strbuf now = STRBUF_EMPTY;
     if (rtnl_links_list(tamper->routes, &tamper->links) < 0)
         return found; /* looked at again in a second */
     for (size_t i = 0; i < tamper->links.length; i++) {
         const struct rtnl_link_info *link = &tamper->links.items[i];
         if (!is_tunnel(tamper, link))
-            found += sysctl_watch_look_at(tamper->switches, link, event);
+            found += sysctl_watch_look_at(tamper->sysctls, link, event);
         else if (link->index != own_index)
             found += look_at_tunnel(tamper, link, &now, event);
     }
-    sysctl_watch_end_look(tamper->switches);
+    sysctl_watch_end_look(tamper->sysctls);
     strbuf_free(&tamper->foreign);
     tamper->foreign = now;
     return found;
@@ -203,7 +203,7 @@ void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names)
 void tamper_accept(struct tamper *tamper)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    sysctl_watch_accept(tamper->switches);
+    sysctl_watch_accept(tamper->sysctls);
     strbuf_reset(&tamper->hooks);
     (void)nft_run_list_device_hooks(&tamper->hooks, &problem); /* seen as new at the next look */
 }
@@ -222,7 +222,7 @@ int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper *
     tamper->events = events;
     tamper->routes = routes;
     routes = -1;
-    tamper->switches = sysctl_watch_new(proc_folder);
+    tamper->sysctls = sysctl_watch_new(proc_folder);
     tamper->tunnel_kind = memory_text(tunnel_kind);
     tamper_accept(tamper);
     note_present(tamper);

@@ -1,7 +1,7 @@
 /*
  * Notices what others do to this machine's packet rules: who changed tables, new hooks at devices,
- * switches of the kernel set looser (switches.h), tunnels that are not ours. It notices, names, and
- * sets back what needs no rules; firewall.c decides. netd only, main thread only.
+ * sysctls of the kernel set looser (sysctl_watch.h), tunnels that are not ours. It notices, names,
+ * and sets back what needs no rules; firewall.c decides. netd only, main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
 #define SALLYPORT_TUNNEL_FIREWALL_TAMPER_H
@@ -22,7 +22,7 @@ struct tamper; /* opaque */
 int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper);
 struct tamper *tamper_free(struct tamper *tamper); /* accepts NULL, returns NULL */
 
-/* What stands now is what is right: hooks at devices, switches, and tunnels of others. */
+/* What stands now is what is right: hooks at devices, sysctls, and tunnels of others. */
 void tamper_accept(struct tamper *tamper);
 
 /* Readable when somebody changed rules. */
@@ -42,14 +42,14 @@ const struct nft_change *tamper_culprit(const struct tamper *tamper);
 void tamper_forget(struct tamper *tamper);
 
 /*
- * Looks at the kernel's switches; each that is looser than at tamper_accept() is set back. Looks
+ * Looks at the kernel's sysctls; each that is looser than at tamper_accept() is set back. Looks
  * for WireGuard interfaces, and for interfaces with a name of ours ("spt..."), that were not there
  * at the last look; OWN_INDEX is the one that we made ourselves, 0 for none. Whoever takes our name
  * is removed. The others stay, for they may be how this machine is looked after; what comes
  * out of them meets our rules like all else. All are members of
  * EVENT, an EVENT_FIREWALL_TAMPERED. Returns how many.
  */
-size_t tamper_look_at_switches(struct tamper *tamper, unsigned own_index, struct event *event);
+size_t tamper_look_at_machine(struct tamper *tamper, unsigned own_index, struct event *event);
 
 /* Appends the names of the tunnels of others at the last look: "wg0,wg1", or nothing. */
 void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names);

@@ -86,3 +86,11 @@ void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES])
     }
     ret_hex[64] = '\0';
 }
+
+void sha256_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES])
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_update(&hash, text, length);
+    sha256_final(&hash, ret_hex);
+}

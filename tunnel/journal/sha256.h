@@ -21,4 +21,7 @@ void sha256_init(struct sha256 *hash);
 void sha256_update(struct sha256 *hash, const void *bytes, size_t length);
 void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES]);
 
+/* All of it at once. */
+void sha256_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES]);
+
 #endif

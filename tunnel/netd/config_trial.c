@@ -20,21 +20,13 @@ static char *path_of(const struct netd_config *config)
     return memory_printf("%s/trial.conf", config->paths.state_dir);
 }
 
-static void hash_text(const char *text, char ret_hex[SHA256_HEX_BYTES])
-{
-    struct sha256 hash;
-    sha256_init(&hash);
-    sha256_update(&hash, text, strlen(text));
-    sha256_final(&hash, ret_hex);
-}
-
 int config_trial_begin(const struct netd_config *confirmed, const struct netd_config *tried)
 {
     CLEANUP(memory_free_pointer) char *path = path_of(confirmed);
     CLEANUP(strbuf_free) struct strbuf file = STRBUF_EMPTY;
     char tried_hex[SHA256_HEX_BYTES], confirmed_hex[SHA256_HEX_BYTES];
-    hash_text(tried->text, tried_hex);
-    hash_text(confirmed->text, confirmed_hex);
+    sha256_text(tried->text, strlen(tried->text), tried_hex);
+    sha256_text(confirmed->text, strlen(confirmed->text), confirmed_hex);
     strbuf_addf(&file, TRIED_LINE "%s\n" CONFIRMED_LINE "%s\n", tried_hex, confirmed_hex);
     strbuf_add(&file, confirmed->text);
     return file_replace(path, file.data, file.length, 0600);
@@ -63,7 +55,7 @@ static bool is_stale(const char *file, const char *text)
 {
     char hex[SHA256_HEX_BYTES];
     const char *at = file;
-    hash_text(text, hex);
+    sha256_text(text, strlen(text), hex);
     if (strncmp(file, TRIED_LINE, strlen(TRIED_LINE)) != 0 ||
         strlen(file) < LINE_BYTES(TRIED_LINE) + LINE_BYTES(CONFIRMED_LINE))
         return false; /* damaged */
@@ -83,7 +75,7 @@ static struct netd_config *load_confirmed(const char *path)
         return netd_config_free(confirmed);
     const char *at = confirmed->text + LINE_BYTES(TRIED_LINE);
     const char *text = at + LINE_BYTES(CONFIRMED_LINE);
-    hash_text(text, hex);
+    sha256_text(text, strlen(text), hex);
     if (!take_line(&at, CONFIRMED_LINE, hex))
         return netd_config_free(confirmed);
     memmove(confirmed->text, text, strlen(text) + 1);

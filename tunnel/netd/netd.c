@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/firewall/firewall_boot.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/firewall/firewall_boot.h"
 #include "tunnel/model/event_text.h"
 #include "tunnel/netd/config_trial.h"
 #include "tunnel/netd/netd.h"
@@ -48,7 +49,7 @@ static void print_help(void)
          "       sallyport-netd --lockdown [RULES]\n\n"
          "  -c FILE      configuration (default " NETD_CONFIG_DEFAULT_PATH ")\n"
          "  -t           check the configuration and exit\n"
-         "  --lockdown   load RULES (default " BOOT_FILE "), or six built-in\n"
+         "  --lockdown   load RULES (default " BOOT_FILE "), or the built-in\n"
          "               rules when that is missing or broken, and exit\n"
          "  -h, -V       this help; the version");
 }
@@ -126,7 +127,7 @@ static int lockdown(const char *boot_file)
         log_error("lockdown", "no rules could be loaded: %s; this machine is open",
                   strbuf_text(&problem));
     else if (result > 0)
-        log_warning("lockdown", "file=%s %s; the six built-in rules are loaded instead", boot_file,
+        log_warning("lockdown", "file=%s %s; the built-in rules are loaded instead", boot_file,
                     strbuf_text(&problem));
     else
         log_info("lockdown", "file=%s loaded", boot_file);

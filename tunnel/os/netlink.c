@@ -155,14 +155,14 @@ static ssize_t receive(int socket, void *buffer, size_t size)
     }
 }
 
-struct egress_policy {
+struct netlink_answer {
     uint32_t seq;
     netlink_handler *handler;
     void *context;
     int is_done, result;
 };
 
-static void take_answer(struct egress_policy *answer, const struct nlmsghdr *message)
+static void take_answer(struct netlink_answer *answer, const struct nlmsghdr *message)
 {
     if (message->nlmsg_seq != answer->seq)
         return;
@@ -200,9 +200,9 @@ int netlink_ask(int socket, struct netlink_request *request, netlink_handler *ha
 {
     static _Atomic uint32_t next_seq = 1; /* only tells late answers from the one we wait for */
     struct nlmsghdr *header = header_of(request);
-    struct egress_policy answer = {.seq = next_seq++, .handler = handler, .context = context};
+    struct netlink_answer answer = {.seq = next_seq++, .handler = handler, .context = context};
     header->nlmsg_seq = answer.seq;
-    if (!(header->nlmsg_flags & NLM_F_DUMP))
+    if ((header->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
         header->nlmsg_flags |= NLM_F_ACK;
     if (send(socket, request->bytes, header->nlmsg_len, 0) < 0)
         return -errno;

@@ -11,7 +11,6 @@
 
 #include "agent/base/strbuf.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -28,19 +27,14 @@
 int privileged_child_run(const char *const *arguments, const void *input, size_t input_length,
                          struct strbuf *output);
 
-/*
- * Starts ARGUMENTS and lets them run: with CAP_NET_ADMIN if IS_PRIVILEGED, else with no capability
- * at all. With RET_OUTPUT its standard output is a pipe whose other end, non-blocking, the caller
- * owns; else it is our standard error. Returns a pidfd that the caller owns, or a negative errno.
- */
-int privileged_child_start(const char *const *arguments, bool is_privileged, int *ret_output,
-                           pid_t *ret_pid);
-
-/* Ends PID and reaps it: SIGTERM, and SIGKILL when it is still there after 500 ms. */
-void privileged_child_stop(pid_t pid);
-
 /* The same with another deadline. */
 int privileged_child_run_within(const char *const *arguments, const void *input,
                                 size_t input_length, int timeout_ms, struct strbuf *output);
+
+/*
+ * Starts ARGUMENTS with CAP_NET_ADMIN and lets them run, as child_start(). Returns a pidfd that the
+ * caller owns, or a negative errno.
+ */
+int privileged_child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid);
 
 #endif

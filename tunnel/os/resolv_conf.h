@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_TUNNEL_OS_RESOLV_CONF_H
 #define SALLYPORT_TUNNEL_OS_RESOLV_CONF_H
 
-#include "tunnel/os/address.h"
+#include "tunnel/model/address.h"
 
 #define RESOLV_CONF_BYTES 65536 /* the largest file that is read */
 

@@ -7,7 +7,7 @@
 #ifndef SALLYPORT_TUNNEL_OS_RESOLVE_H
 #define SALLYPORT_TUNNEL_OS_RESOLVE_H
 
-#include "tunnel/os/address.h"
+#include "tunnel/model/address.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -8,14 +8,14 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
-struct egress_policy {
+struct route_answer {
     bool is_there, is_unicast;
     int index;
 };
 
 static void take_route(const struct nlmsghdr *message, void *context)
 {
-    struct egress_policy *answer = context;
+    struct route_answer *answer = context;
     const size_t head = NLMSG_LENGTH(sizeof(struct rtmsg));
     struct rtmsg header;
     if (message->nlmsg_type != RTM_NEWROUTE || message->nlmsg_len < head)
@@ -38,7 +38,7 @@ int route_find(const struct ip_network *host, struct route *ret_route)
     const struct rtmsg header = {.rtm_family = (unsigned char)host->family,
                                  .rtm_dst_len = host->prefix};
     struct netlink_request request;
-    struct egress_policy answer = {0};
+    struct route_answer answer = {0};
     struct route route = {0};
     netlink_begin(&request, RTM_GETROUTE, 0, &header, sizeof(header));
     netlink_put(&request, RTA_DST, host->bytes, host->family == AF_INET6 ? 16 : 4);

@@ -2,7 +2,7 @@
 #ifndef SALLYPORT_TUNNEL_OS_ROUTE_H
 #define SALLYPORT_TUNNEL_OS_ROUTE_H
 
-#include "tunnel/os/address.h"
+#include "tunnel/model/address.h"
 
 #include <net/if.h>
 

@@ -6,7 +6,7 @@
 #define SALLYPORT_TUNNEL_SESSION_SESSION_CONTROL_H
 
 #include "tunnel/config/netd_config.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/journal/journal.h"
 #include "tunnel/model/session.h"
 #include "tunnel/session/wireguard.h"

@@ -2,11 +2,9 @@
 #include "tunnel/session/tunnel_opening.h"
 
 #include "agent/base/clock.h"
-#include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
-#include "tunnel/os/privileged_child.h"
-#include "tunnel/os/resolve.h"
+#include "tunnel/os/resolver.h"
 #include "tunnel/wire/wire.h"
 
 #include <errno.h>
@@ -14,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define POLL_MS 50           /* between two looks for the handshake */
 #define NEXT_ADDRESS_MS 5000 /* without an answer, the next address of the hub is tried */
@@ -27,9 +23,8 @@ struct tunnel_opening {
     sd_event *loop;
     struct wireguard *wireguard;
     sd_event_source *timer; /* handshake polls; one-shot with a failure to report */
-    sd_event_source *ended; /* of the resolver, then of wireguard-go */
-    pid_t resolver;         /* 0: none */
-    int resolver_watched, resolver_output;
+    sd_event_source *ended; /* of wireguard-go */
+    struct resolver *resolver;
     struct sockaddr_storage hubs[RESOLVE_MAX];
     int n_hubs, hub;
     int64_t next_hub_ns;
@@ -45,6 +40,7 @@ struct tunnel_opening *tunnel_opening_free(struct tunnel_opening *opening)
         return NULL;
     sd_event_source_disable_unref(opening->timer);
     sd_event_source_disable_unref(opening->ended);
+    resolver_free(opening->resolver);
     wireguard_free(opening->wireguard);
     free(opening);
     return NULL;
@@ -62,17 +58,6 @@ static void fail(struct tunnel_opening *opening, enum session_end end, const cha
     opening->end = end;
     text_put(opening->detail, sizeof(opening->detail), detail);
     schedule(opening, 0);
-}
-
-static void forget_resolver(struct tunnel_opening *opening)
-{
-    sd_event_source_disable_unref(opening->ended);
-    opening->ended = NULL;
-    if (opening->resolver > 0)
-        privileged_child_stop(opening->resolver);
-    opening->resolver = 0;
-    descriptor_close(&opening->resolver_watched);
-    descriptor_close(&opening->resolver_output);
 }
 
 static int interface_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
@@ -158,18 +143,9 @@ static void explain_resolver(struct tunnel_opening *opening, int code)
     fail(opening, why ? SESSION_END_HUB_UNREACHABLE : SESSION_END_FAILED, detail);
 }
 
-static int resolver_ended(sd_event_source *source, int descriptor, uint32_t events, void *context)
+static void on_answer(void *context, int code, const char *answer)
 {
     struct tunnel_opening *opening = context;
-    char answer[RESOLVE_ANSWER_BYTES];
-    int status = 0;
-    (void)source, (void)descriptor, (void)events;
-    ssize_t got = read(opening->resolver_output, answer, sizeof(answer) - 1);
-    answer[got > 0 ? got : 0] = '\0';
-    pid_t pid = opening->resolver;
-    opening->resolver = 0;
-    int code = waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    forget_resolver(opening);
     opening->n_hubs = code == RESOLVE_DONE
                           ? resolve_parse(answer, opening->config->hub.endpoint_port, opening->hubs)
                           : 0;
@@ -177,30 +153,23 @@ static int resolver_ended(sd_event_source *source, int descriptor, uint32_t even
         try_hub(opening);
     else
         explain_resolver(opening, code == RESOLVE_DONE ? RESOLVE_NO_NAME : code);
-    return 0;
 }
 
 void tunnel_opening_start(struct tunnel_opening *opening)
 {
-    char port[8];
-    const char *const resolver[] = {"/proc/self/exe", "--resolve",
-                                    opening->config->hub.endpoint_host, port, NULL};
-    (void)snprintf(port, sizeof(port), "%u", opening->config->hub.endpoint_port);
+    const struct tunnel_hub *hub = &opening->config->hub;
     opening->end = SESSION_END_NONE;
     opening->n_hubs = opening->hub = 0;
     (void)snprintf(opening->detail, sizeof(opening->detail),
                    "name not found: no name server answers in time");
-    opening->resolver_watched =
-        privileged_child_start(resolver, false, &opening->resolver_output, &opening->resolver);
-    if (opening->resolver_watched < 0 ||
-        sd_event_add_io(opening->loop, &opening->ended, opening->resolver_watched, EPOLLIN,
-                        resolver_ended, opening) < 0)
+    if (resolver_ask(opening->resolver, hub->endpoint_host, hub->endpoint_port) < 0)
         fail(opening, SESSION_END_FAILED, "the resolver cannot be started");
 }
 
 int tunnel_opening_stop(struct tunnel_opening *opening)
 {
-    forget_resolver(opening);
+    resolver_forget(opening->resolver);
+    opening->ended = sd_event_source_disable_unref(opening->ended);
     (void)sd_event_source_set_enabled(opening->timer, SD_EVENT_OFF);
     opening->n_hubs = 0;
     int result = wireguard_down(opening->wireguard);
@@ -227,7 +196,7 @@ struct tunnel_opening *tunnel_opening_new(const struct tunnel_config *config,
     opening->firewall = firewall;
     opening->hooks = *hooks;
     opening->loop = loop;
-    opening->resolver_watched = opening->resolver_output = -1;
+    opening->resolver = resolver_new(loop, on_answer, opening);
     opening->wireguard = wireguard_new(config);
     if (sd_event_add_time_relative(loop, &opening->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
                                    opening) < 0)

@@ -5,7 +5,7 @@
 #ifndef SALLYPORT_TUNNEL_SESSION_TUNNEL_OPENING_H
 #define SALLYPORT_TUNNEL_SESSION_TUNNEL_OPENING_H
 
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/model/session.h"
 #include "tunnel/session/wireguard.h"
 

@@ -1,5 +1,5 @@
 /*
- * The tunnel's interface. Everything is done by `ip` and `wg`; keys pass to wg in an anonymous
+ * The tunnel's interface. It is made by `ip` and `wg`; keys pass to wg in an anonymous
  * file in memory, never as an argument and never on disk.
  */
 #include "tunnel/session/wireguard.h"
@@ -9,8 +9,11 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/lease.h"
+#include "tunnel/model/wireguard_key.h"
+#include "tunnel/os/netlink.h"
 #include "tunnel/os/privileged_child.h"
+#include "tunnel/os/rtnl_links.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -25,7 +28,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEY_BYTES 44
 #define USER_SPACE_SOCKET "/var/run/wireguard/" TUNNEL_INTERFACE ".sock"
 #define USER_SPACE_START_MS 3000
 
@@ -69,11 +71,13 @@ static void explain(struct strbuf *problem, const char *what, int status,
 
 /* ---- Keys ---- */
 
-static bool is_key(const char *text, size_t length)
+/* Whether KEY, as wg printed it, is a key; its line feed goes. */
+static bool is_printed_key(struct strbuf *key)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    return length == KEY_BYTES && strspn(text, digits) == KEY_BYTES - 1 &&
-           text[KEY_BYTES - 1] == '=';
+    if (key->length != WIREGUARD_KEY_CHARACTERS + 1 || key->data[key->length - 1] != '\n')
+        return false;
+    key->data[--key->length] = '\0';
+    return wireguard_key_is_valid(key->data);
 }
 
 /* Appends "NAME = KEY\n" with the key of the file at PATH. */
@@ -86,7 +90,7 @@ static int add_key(const char *name, const char *path, struct strbuf *text, stru
         result = -EPERM;
     while (key.length > 0 && key.data[key.length - 1] == '\n')
         key.data[--key.length] = '\0';
-    if (!result && !is_key(strbuf_text(&key), key.length))
+    if (!result && !wireguard_key_is_valid(strbuf_text(&key)))
         result = -EINVAL;
     if (result < 0) {
         strbuf_addf(problem, "%s: %s", path,
@@ -116,8 +120,9 @@ static int make_key(const char *path)
     CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096); /* so that no copy is left behind when it grows */
     int status = run_bare(genkey, NULL, 0, &key);
-    if (status != 0 || key.length != KEY_BYTES + 1 || !is_key(key.data, KEY_BYTES))
+    if (status != 0 || !is_printed_key(&key))
         return status < 0 ? status : -EIO;
+    strbuf_add_char(&key, '\n');
     return file_replace(path, key.data, key.length, 0400);
 }
 
@@ -136,9 +141,9 @@ int wireguard_ensure_key(const char *path, struct strbuf *public_key)
         return problem;
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     int status = run_bare(pubkey, key.data, key.length, &output);
-    if (status != 0 || output.length != KEY_BYTES + 1 || !is_key(output.data, KEY_BYTES))
+    if (status != 0 || !is_printed_key(&output))
         return status < 0 ? status : -EINVAL;
-    strbuf_append(public_key, output.data, KEY_BYTES);
+    strbuf_append(public_key, output.data, output.length);
     return 0;
 }
 
@@ -248,7 +253,7 @@ static int start_user_space(struct wireguard *wireguard, struct strbuf *problem)
 {
     static const char *const go[] = {PROGRAM_WIREGUARD_GO, "-f", TUNNEL_INTERFACE, NULL};
     (void)unlink(USER_SPACE_SOCKET); /* of one that was killed */
-    int watched = privileged_child_start(go, true, NULL, &wireguard->process);
+    int watched = privileged_child_start(go, NULL, &wireguard->process);
     if (watched < 0) {
         strbuf_addf(problem, "no WireGuard in the kernel, and " PROGRAM_WIREGUARD_GO ": %s",
                     strerror(-watched));
@@ -319,27 +324,21 @@ int64_t wireguard_last_handshake_s(struct wireguard *wireguard)
     return line ? strtoll(line + strlen(key), NULL, 10) : 0;
 }
 
-static int delete_interface(const char *name)
+static int delete_interface(unsigned index)
 {
-    const char *const delete[] = {PROGRAM_IP, "link", "delete", "dev", name, NULL};
-    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int status = privileged_child_run(delete, NULL, 0, &output);
-    return status > 0 ? -EIO : status;
-}
-
-static bool interface_exists(const char *name)
-{
-    return if_nametoindex(name) != 0;
+    CLEANUP(descriptor_close) int socket = netlink_open(NETLINK_ROUTE, 0);
+    return socket < 0 ? socket : rtnl_link_delete(socket, index);
 }
 
 int wireguard_down(struct wireguard *wireguard)
 {
-    int result = interface_exists(TUNNEL_INTERFACE) ? delete_interface(TUNNEL_INTERFACE) : 0;
+    unsigned index = if_nametoindex(TUNNEL_INTERFACE);
+    int result = index ? delete_interface(index) : 0;
     if (wireguard->process > 0)
-        privileged_child_stop(wireguard->process);
+        child_stop(wireguard->process);
     wireguard->process = 0;
     descriptor_close(&wireguard->watched);
-    return interface_exists(TUNNEL_INTERFACE) ? (result < 0 ? result : -EBUSY) : 0;
+    return if_nametoindex(TUNNEL_INTERFACE) ? (result < 0 ? result : -EBUSY) : 0;
 }
 
 int wireguard_remove_leftovers(void)
@@ -351,7 +350,7 @@ int wireguard_remove_leftovers(void)
     for (const struct if_nameindex *at = all; at->if_name; at++) {
         if (strncmp(at->if_name, "spt", 3) != 0)
             continue;
-        int result = delete_interface(at->if_name);
+        int result = delete_interface(at->if_index);
         problem = result < 0 ? result : problem; /* the others go all the same */
         removed += result == 0;
     }

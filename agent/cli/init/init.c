@@ -22,6 +22,7 @@
 #include "agent/cli/init/init_report.h"
 #include "agent/cli/init/init_ssh.h"
 #include "agent/cli/options.h"
+#include "tunnel/model/wireguard_key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +203,7 @@ static bool are_fit(const struct init_answers *answers)
         if (init_parse_tag(answers->tags.items[i], &tag, &problem) < 0)
             return cli_fail(false, INIT, "--tag: %s", problem.text);
     }
-    if (key && !init_is_wireguard_key(key))
+    if (key && !wireguard_key_is_valid(key))
         return cli_fail(false, INIT, "--preshared-key-file: it holds no WireGuard key");
     return true;
 }

@@ -15,7 +15,7 @@
 #include "agent/cli/init/init_machine.h"
 #include "agent/cli/init/init_questions.h"
 #include "agent/cli/init/init_ssh.h"
-#include "tunnel/firewall/firewall.h"
+#include "tunnel/model/posture.h"
 #include "tunnel/wire/netd_client.h"
 
 #include <errno.h>
@@ -141,9 +141,9 @@ static void warn_of_ssh(const struct firewall_config *config)
                      ssh.source);
     else
         (void)printf(
-            "You are connected by SSH from %s. The rules let nobody in: this session may be "
-            "cut, and no new one\ncomes through. If you want SSH to stay open to your "
-            "address, end this and run init with --keep-ssh.\n",
+            "You are connected by SSH from %s. The rules let nobody in: this session is cut "
+            "when they are loaded,\nand no new one comes through. If you want SSH to stay open "
+            "to your address, end this and run init with --keep-ssh.\n",
             ssh.source);
 }
 

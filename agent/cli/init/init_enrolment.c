@@ -12,6 +12,7 @@
 #include "config/load/broker_url.h"
 #include "config/load/section.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/model/wireguard_key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,17 +84,11 @@ static const struct option root_rows[] = {
 };
 static const struct option_table root_table = TABLE("", init_signers, root_rows, "");
 
-bool init_is_wireguard_key(const char *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    return strlen(text) == 44 && strspn(text, digits) == 43 && text[43] == '=';
-}
-
 /* ---- reading ---- */
 
 static void check_key(const struct section *section, const char *key, const char *text)
 {
-    if (text && !init_is_wireguard_key(text))
+    if (text && !wireguard_key_is_valid(text))
         section_report(section, FINDING_ERROR, key,
                        "is no WireGuard key: 43 characters of base64 and a =");
 }

@@ -5,8 +5,6 @@
 #include "agent/cli/init/init_answers.h"
 #include "config/schema/finding.h"
 
-bool init_is_wireguard_key(const char *text);
-
 /*
  * Reads the enrolment file at PATH, of whoever wrote it. Everything wrong goes to FINDINGS. Returns
  * 0, or -EINVAL and ANSWERS untouched. ANSWERS must be empty before.

@@ -11,7 +11,7 @@
 #include "config/print/reference.h"
 #include "config/schema/value.h"
 #include "drivers/driver.h"
-#include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -306,9 +306,9 @@ int init_print_agent_file(const struct init_answers *answers, struct strbuf *out
 static const struct option_table *netd_table(const char *path)
 {
     size_t i = 0;
-    while (strcmp(netd_config_tables[i]->path, path) != 0)
+    while (strcmp(netd_option_tables[i]->path, path) != 0)
         i++;
-    return netd_config_tables[i];
+    return netd_option_tables[i];
 }
 
 static void print_exception(const struct init_answers *answers, struct strbuf *out)

@@ -23,9 +23,18 @@ install_links() {
     mosquitto.service
 }
 
+# What connection tracking has followed before the first rules is forgotten: what may go on is let
+# through packet by packet, and everything else begins again, or not at all.
 apply_firewall() {
+  local is_first=
+  nft list table inet sallyport_hub >/dev/null 2>&1 || is_first=yes
   nft -f "$root/nftables.conf" || {
     say "the firewall keeps its old rules: nft refused $root/nftables.conf"
+    return 1
+  }
+  [[ -n $is_first ]] || return 0
+  conntrack -F 2>"$work/conntrack.log" || {
+    say "connections from before the firewall may go on: $(tail -n 1 "$work/conntrack.log")"
     return 1
   }
 }

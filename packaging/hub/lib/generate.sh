@@ -136,18 +136,23 @@ free_technicians() {
   done
 }
 
-ssh_rules() {
+ssh_rules() { # "saddr" and "dport" for what comes in, "daddr" and "sport" for the replies
   local net networks=()
   IFS=, read -ra networks <<<"${settings[ssh_from]:-}"
   for net in "${networks[@]}"; do
-    if [[ $net == *:* ]]; then net="ip6 saddr $net"; else net="ip saddr $net"; fi
-    printf '    %s tcp dport %s accept\n' "$net" "${settings[ssh_port]:-22}"
+    if [[ $net == *:* ]]; then net="ip6 $1 $net"; else net="ip $1 $net"; fi
+    printf '    %s tcp %s %s%s accept\n' "$net" "$2" "${settings[ssh_port]:-22}" "${3:-}"
   done
 }
 
 # Packets from the tunnel are checked first, one by one: what a technician may no longer reach stops at
 # once, even within an existing connection.
+# "Established" is not enough for the rest: connection tracking takes a connection that it did not
+# follow from its first packet for one of whoever sends the next packet. So connections of this server
+# begin with a SYN (SCTP: with the chunk INIT), and connections that others began pass only on the open
+# ports, in both directions.
 nftables() {
+  local not_syn=" tcp flags & (fin | syn | rst | ack) != syn"
   local wg=${settings[interface]} technicians gateways bound
   technicians=$(free_technicians | elements) # a failure in here must end the program
   gateways=$(gateway_networks | elements)
@@ -176,13 +181,26 @@ $bound
     iifname "lo" accept
     iifname "$wg" drop
     ct state invalid drop
-    ct state established,related accept
+    ct state established ct direction reply accept
+    ct state related meta l4proto { icmp, ipv6-icmp } accept
     icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
     udp sport 67 udp dport 68 accept
     tcp dport { 443, 8883 } accept
     udp dport 443 accept
-$(ssh_rules)
+$(ssh_rules saddr dport)
     drop
+  }
+  chain output {
+    type filter hook output priority filter - 5; policy accept;
+    oifname "lo" accept
+    tcp sport { 443, 8883 }$not_syn accept
+    udp sport 443 accept
+$(ssh_rules daddr sport "$not_syn")
+    udp sport 68 udp dport 67 accept
+    ct state established ct direction reply drop
+    ct state invalid drop
+    ct state new$not_syn drop
+    ct state new meta l4proto sctp @th,96,8 != 1 drop
   }
   chain forward {
     type filter hook forward priority filter - 5; policy drop;

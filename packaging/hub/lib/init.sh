@@ -87,8 +87,9 @@ announce() {
   say "The hub is set up in $root; nothing has been started. \"sallyport-hub apply\" will do this:
   - mosquitto listens on 8883/tcp and 443/tcp, with TLS, client certificates and passwords
   - WireGuard (${settings[interface]}, $pool.0.1) listens on 443/udp
-  - nftables closes every other port of this server at once, for new and perhaps for existing
-    connections, and lets it forward packets from technicians to gateways only"
+  - nftables closes every other port of this server at once, for new and existing connections, and
+    lets it forward packets from technicians to gateways only. Connections that this server itself
+    has open break once"
   if [[ -n ${settings[ssh_from]} ]]; then
     say "  - SSH (${settings[ssh_port]}/tcp) stays open to ${settings[ssh_from]//,/, } only"
   else

@@ -1,5 +1,6 @@
 /* netd.conf: what a good file becomes, and what is said about a bad one. */
 #include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_reference.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
@@ -281,7 +282,7 @@ static void test_example(void)
     struct strbuf shipped = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf made = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
-    netd_config_example(&made);
+    netd_reference_example(&made);
     if (getenv("SALLYPORT_UPDATE")) {
         FILE *file = fopen(SOURCE_FOLDER "/config/netd.conf", "w");
         CU_ASSERT_TRUE(file && fputs(strbuf_text(&made), file) >= 0 && fclose(file) == 0);
@@ -297,14 +298,14 @@ static void test_example(void)
 static void test_explain(void)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL(netd_config_explain("tunnel.max_ttl_s", &out), 0);
+    CU_ASSERT_EQUAL(netd_reference_explain("tunnel.max_ttl_s", &out), 0);
     TEST_CONTAINS(strbuf_text(&out), "The longest session");
     TEST_CONTAINS(strbuf_text(&out), "28800");
     strbuf_reset(&out);
-    CU_ASSERT_EQUAL(netd_config_explain("tunnel.services", &out), 0);
+    CU_ASSERT_EQUAL(netd_reference_explain("tunnel.services", &out), 0);
     TEST_CONTAINS(strbuf_text(&out), "tunnel.services.target");
     strbuf_reset(&out);
-    CU_ASSERT_NOT_EQUAL(netd_config_explain("tunnel.maxttl", &out), 0);
+    CU_ASSERT_NOT_EQUAL(netd_reference_explain("tunnel.maxttl", &out), 0);
     TEST_CONTAINS(strbuf_text(&out), "tunnel.max_ttl_s");
 }
 
@@ -370,7 +371,7 @@ static void test_difference(void)
 static void test_manual(void)
 {
     CLEANUP(strbuf_free) struct strbuf keys = STRBUF_EMPTY, page = STRBUF_EMPTY;
-    netd_config_manual(&keys);
+    netd_reference_manual(&keys);
     CU_ASSERT_EQUAL_FATAL(file_read(SOURCE_FOLDER "/packaging/man/netd.conf.5", 1 << 20, &page), 0);
     bool is_fresh = strstr(strbuf_text(&page), strbuf_text(&keys)) != NULL;
     CU_ASSERT_TRUE(is_fresh);

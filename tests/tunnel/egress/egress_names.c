@@ -66,8 +66,8 @@ static void test_asked(void)
     CU_ASSERT_EQUAL(egress_names_next(names, 0), 1);
     CU_ASSERT_EQUAL(egress_names_next(names, 1000 * S), -ENOENT); /* both are being asked for */
     CU_ASSERT_EQUAL(egress_names_due_ns(names), INT64_MAX);
-    TEST_TEXT_EQUAL(egress_names_host(names, 1), "ntp.test");
-    CU_ASSERT_EQUAL(egress_names_port(names, 1), 123);
+    TEST_TEXT_EQUAL(egress_names_get(names, 1).host, "ntp.test");
+    CU_ASSERT_EQUAL(egress_names_get(names, 1).port, 123);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 1 * S));
     CU_ASSERT_EQUAL(egress_names_due_ns(names), 151 * S); /* half of the lease */
     CU_ASSERT_EQUAL(egress_names_next(names, 151 * S - 1), -ENOENT);
@@ -80,7 +80,7 @@ static void test_failed(void)
 {
     struct egress_names *names = start(1);
     const int64_t waits_s[] = {2, 4, 8, 16, 32, 64, 128, 150, 150, 150};
-    CU_ASSERT_FALSE(egress_names_is_known(names, 0));
+    CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
     for (unsigned i = 0; i < 10; i++) {
         CU_ASSERT_EQUAL(egress_names_failed(names, 0, 10 * S), i + 1);
         CU_ASSERT_EQUAL(egress_names_due_ns(names), (10 + waits_s[i]) * S);
@@ -88,7 +88,7 @@ static void test_failed(void)
     egress_names_hurry(names, 11 * S);
     CU_ASSERT_EQUAL(egress_names_next(names, 11 * S), 0);
     CU_ASSERT_TRUE(answer(names, 0, "203.0.113.1", 12 * S));
-    CU_ASSERT_EQUAL(egress_names_failures(names, 0), 0);
+    CU_ASSERT_EQUAL(egress_names_get(names, 0).failures, 0);
     egress_names_hurry(names, 13 * S);
     CU_ASSERT_EQUAL(egress_names_next(names, 13 * S), -ENOENT); /* it has not failed */
     CU_ASSERT_EQUAL(egress_names_failed(names, 0, 20 * S), 1);
@@ -216,7 +216,7 @@ static void test_follow(void)
     config->egress_lease_s = 600;
     config->dns_is_fixed = true;
     egress_names_follow(names, config, 200 * S);
-    CU_ASSERT_FALSE(egress_names_is_known(names, 0));
+    CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.1", 200 * S), 0);
     CU_ASSERT_EQUAL(left_ms(names, "203.0.113.2", 200 * S), 2 * HOLD_MS);
     CU_ASSERT_EQUAL(left_ms(names, "192.0.2.53", 200 * S), 0);

@@ -1,229 +1,790 @@
 /*
- * The ruleset as text: for each golden configuration, tests/tunnel/firewall/golden/NAME.conf,
- * exactly the rules of NAME.nft, which nft accepts. To write them anew after a wanted change, run
- * this program with SALLYPORT_GOLDEN=write and read the difference.
+ * The firewall in the kernel, in a network of its own: leases and their time, loading again, trying
+ * rules, tampering by another program, and the lockdown before the network.
  */
-#include "tunnel/firewall/firewall.h"
-
+#include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
-#include "config/schema/finding.h"
+#include "agent/base/memory.h"
 #include "tests/support/private_network.h"
 #include "tests/support/test.h"
-#include "tunnel/config/netd_config.h"
-#include "tunnel/firewall/nft_listing.h"
+#include "tunnel/firewall/firewall_boot.h"
+#include "tunnel/firewall/firewall_leases.h"
 #include "tunnel/firewall/nft_run.h"
+#include "tunnel/model/event_text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const golden[] = {"minimal", "exceptions", "strict", "tunnel"};
+struct seen {
+    unsigned tampered, repaired;
+    char detail[512]; /* of the last tampering */
+};
 
-static const char *golden_path(const char *name, const char *suffix)
+static void on_tampered(void *context, const struct event *event)
 {
-    static char path[512];
-    (void)snprintf(path, sizeof(path), SOURCE_FOLDER "/tests/tunnel/firewall/golden/%s.%s", name,
-                   suffix);
-    return path;
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    struct seen *seen = context;
+    seen->tampered++;
+    event_text_write_members(event, &members);
+    (void)snprintf(seen->detail, sizeof(seen->detail), "%s", strbuf_text(&members));
 }
 
-/* From a copy: netd refuses a file that others may write, and a checkout's mode is anyone's.
- */
-static struct netd_config *load(const char *name)
+static void on_repaired(void *context, const struct event *event)
 {
-    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
-    CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY, text = STRBUF_EMPTY;
-    struct netd_config *config = NULL;
-    CU_ASSERT_EQUAL_FATAL(file_read(golden_path(name, "conf"), 100000, &content), 0);
-    const char *path = test_file(name, strbuf_text(&content));
-    CU_ASSERT_EQUAL_FATAL(chmod(path, 0600), 0);
-    (void)netd_config_load(path, &findings, &config);
-    findings_print(&findings, &text);
-    if (!config)
-        printf("%s\n", strbuf_text(&text));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    struct seen *seen = context;
+    CU_ASSERT_EQUAL(event->kind, EVENT_FIREWALL_REPAIRED);
+    CU_ASSERT_EQUAL(strlen(event_text(event, MEMBER_RULESET)), 64);
+    seen->repaired++;
+}
+
+/* ---- A firewall with a loop ---- */
+
+struct rig {
+    struct netd_config *config;
+    struct firewall *firewall;
+    struct seen seen;
+    sd_event *loop;
+    struct strbuf problem;
+};
+
+static struct netd_config *make_config(void)
+{
+    struct netd_config *config = memory_zeroed(1, sizeof(*config));
+    strcpy(config->firewall.wan[0].text, "eth0");
+    config->firewall.n_wan = 1;
+    config->tunnel.is_configured = true;
+    config->tunnel.mtu = 1420;
+    CU_ASSERT_EQUAL(ip_network_parse("10.254.1.42", &config->tunnel.address), 0);
+    CU_ASSERT_EQUAL(ip_network_parse("10.254.0.1", &config->tunnel.hub.address), 0);
+    CU_ASSERT_EQUAL(ip_network_parse("10.254.0.0/24", &config->tunnel.sources[0]), 0);
+    config->tunnel.n_sources = 1;
     return config;
 }
 
-static struct firewall_lease_state lease(const char *source, const char *destination,
-                                         uint8_t protocol, uint16_t port, const char *interface)
+static void start(struct rig *rig)
 {
-    struct firewall_lease_state state = {
-        .lease = {.protocol = protocol, .port = port}, .remaining_ms = 3600000, .bytes = 0};
-    CU_ASSERT_EQUAL_FATAL(ip_network_parse(source, &state.lease.source), 0);
-    CU_ASSERT_EQUAL_FATAL(ip_network_parse(destination, &state.lease.destination), 0);
-    (void)snprintf(state.lease.interface, sizeof(state.lease.interface), "%s", interface);
-    return state;
+    const struct firewall_hooks hooks = {on_tampered, on_repaired, &rig->seen};
+    CU_ASSERT_EQUAL_FATAL(sd_event_new(&rig->loop), 0);
+    rig->firewall = firewall_new(rig->config, &hooks);
+    int result = firewall_start(rig->firewall, &rig->problem);
+    if (result < 0)
+        printf("%s\n", strbuf_text(&rig->problem));
+    CU_ASSERT_EQUAL_FATAL(result, 0);
+    CU_ASSERT_EQUAL_FATAL(firewall_watch(rig->firewall, rig->loop), 0);
 }
 
-static size_t some_leases(struct firewall_lease_state leases[8])
+static void stop(struct rig *rig)
 {
-    leases[0] = lease("10.254.0.0/24", "10.254.1.42", IPPROTO_TCP, 22, "");
-    leases[1] = lease("10.254.0.7", "10.254.1.42", IPPROTO_TCP, 22, ""); /* in the one before */
-    leases[2] = lease("10.254.0.0/24", "192.168.10.5", IPPROTO_TCP, 502, "eth1");
-    leases[3] = lease("10.253.0.9", "192.168.10.6", IPPROTO_UDP, 554, "eth1");
-    leases[3].remaining_ms = 1501;
-    leases[3].bytes = 12345;
-    leases[4] = lease("10.253.0.9", "10.254.1.42", IPPROTO_TCP, 22, "");
-    leases[4].remaining_ms = 0; /* ran out: not written */
-    return 5;
+    (void)firewall_remove_leases(rig->firewall, &rig->problem);
+    firewall_free(rig->firewall);
+    sd_event_unref(rig->loop);
+    strbuf_free(&rig->problem);
+    free(rig->config);
 }
 
-static void test_golden(void)
+static enum firewall_state state(const struct rig *rig)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(golden); i++) {
-        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, expected = STRBUF_EMPTY;
-        struct firewall_lease_state leases[8];
-        size_t n_leases = strcmp(golden[i], "tunnel") == 0 ? some_leases(leases) : 0;
-        struct netd_config *config = load(golden[i]);
-        firewall_text(config, leases, n_leases, &text);
-        const char *path = golden_path(golden[i], "nft");
-        if (getenv("SALLYPORT_GOLDEN"))
-            (void)file_replace(path, text.data, text.length, 0644);
-        CU_ASSERT_EQUAL(file_read(path, 100000, &expected), 0);
-        TEST_TEXT_EQUAL(strbuf_text(&text), strbuf_text(&expected));
-        netd_config_free(config);
+    struct firewall_posture posture;
+    firewall_get_posture(rig->firewall, &posture);
+    return posture.state;
+}
+
+/* Runs the loop until the hooks were called COUNT times, or LIMIT_MS have passed. */
+static void run_until_tampered(struct rig *rig, unsigned count, int limit_ms)
+{
+    int64_t deadline_ns = clock_mono_ns() + limit_ms * CLOCK_NS_PER_MS;
+    while (rig->seen.tampered < count && clock_mono_ns() < deadline_ns)
+        CU_ASSERT_TRUE_FATAL(sd_event_run(rig->loop, 50000) >= 0);
+}
+
+static struct firewall_lease lease(const char *source, uint16_t port)
+{
+    struct firewall_lease lease = {.protocol = IPPROTO_TCP, .port = port};
+    CU_ASSERT_EQUAL(ip_network_parse(source, &lease.source), 0);
+    CU_ASSERT_EQUAL(ip_network_parse("10.254.1.42", &lease.destination), 0);
+    return lease;
+}
+
+static void add(struct rig *rig, int64_t timeout_ms)
+{
+    const struct firewall_lease leases[] = {lease("10.254.0.0/24", 22), lease("10.254.0.7", 22)};
+    CU_ASSERT_EQUAL_FATAL(firewall_add_leases(rig->firewall, leases, 2, timeout_ms, &rig->problem),
+                          0);
+}
+
+static int count_leases(struct rig *rig, struct firewall_lease_state *first)
+{
+    struct firewall_lease_state leases[FIREWALL_MAX_LEASES] = {0};
+    int n = firewall_list_leases(rig->firewall, leases, ARRAY_LENGTH(leases));
+    if (first)
+        *first = leases[0];
+    return n;
+}
+
+static bool table_contains(const char *text)
+{
+    CLEANUP(strbuf_free) struct strbuf listing = STRBUF_EMPTY, problem = STRBUF_EMPTY;
+    return nft_run_list_table(FIREWALL_TABLE, &listing, &problem) == 0 &&
+           strstr(strbuf_text(&listing), text);
+}
+
+/* ---- Leases ---- */
+
+static void test_lease(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease_state first;
+    start(&rig);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    add(&rig, 5000);
+    CU_ASSERT_EQUAL(count_leases(&rig, &first), 1); /* the second lies inside the first */
+    CU_ASSERT_TRUE(first.remaining_ms > 0 && first.remaining_ms <= 5000);
+    CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 60000, &rig.problem), 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, &first), 1);
+    CU_ASSERT_TRUE(first.remaining_ms > 5000 && first.remaining_ms <= 60000);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_remove_leases(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_EQUAL(firewall_remove_leases(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    stop(&rig);
+}
+
+static void test_lease_runs_out(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 300);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 1);
+    int64_t deadline_ns = clock_mono_ns() + 5 * CLOCK_NS_PER_S;
+    while (count_leases(&rig, NULL) == 1 && clock_mono_ns() < deadline_ns)
+        (void)poll(NULL, 0, 20);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0); /* no tampering: its time was over */
+    CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 60000, &rig.problem), 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0); /* over is over */
+    stop(&rig);
+}
+
+static void test_refused_leases(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease good = lease("10.254.0.7", 22),
+                          bad[6] = {good, good, good, good, good, good};
+    start(&rig);
+    bad[0].port = 0;
+    bad[1].protocol = IPPROTO_ICMP;
+    bad[2].source.family = AF_UNSPEC;
+    CU_ASSERT_EQUAL(ip_network_parse("10.254.1.0/24", &bad[3].destination), 0);
+    strcpy(bad[4].interface, "eth\"0");
+    strcpy(bad[5].interface, "eth*");
+    for (size_t i = 0; i < 6; i++)
+        CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &bad[i], 1, 1000, &rig.problem), -EINVAL);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &good, 1, 0, &rig.problem), -EINVAL);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &good, 1, -1, &rig.problem), -EINVAL);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    stop(&rig);
+}
+
+/* Every service for every source, given and given again: a set must not fill up with what ended. */
+static void test_many_leases(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease leases[FIREWALL_MAX_LEASES];
+    char source[32];
+    start(&rig);
+    for (size_t i = 0; i < FIREWALL_MAX_LEASES; i++) {
+        (void)snprintf(source, sizeof(source), "10.254.%zu.0/24", i % NETD_MAX_SOURCES);
+        leases[i] = lease(source, (uint16_t)(1000 + i / NETD_MAX_SOURCES));
     }
+    for (unsigned round = 0; round < 3; round++) {
+        CU_ASSERT_EQUAL(
+            firewall_add_leases(rig.firewall, leases, FIREWALL_MAX_LEASES, 60000, &rig.problem), 0);
+        CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, leases, 1, 60000, &rig.problem), -E2BIG);
+        for (unsigned i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 90000, &rig.problem), 0);
+        CU_ASSERT_EQUAL(count_leases(&rig, NULL), FIREWALL_MAX_LEASES);
+        CU_ASSERT_EQUAL(firewall_try(rig.firewall, rig.config, &rig.problem), 0);
+        CU_ASSERT_EQUAL(firewall_confirm(rig.firewall), 0);
+        CU_ASSERT_EQUAL(count_leases(&rig, NULL), FIREWALL_MAX_LEASES);
+        CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+        CU_ASSERT_EQUAL(firewall_remove_leases(rig.firewall, &rig.problem), 0);
+    }
+    stop(&rig);
 }
 
-static void test_accepted(void)
+/* An element that somebody slipped in is not taken for ours because ours is extended. */
+static void test_extending_adopts_nothing(void)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(golden); i++) {
-        CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-        CU_ASSERT_EQUAL(file_read(golden_path(golden[i], "nft"), 100000, &text), 0);
-        CU_ASSERT_EQUAL(nft_run_check(strbuf_text(&text), &problem), 0);
-        CU_ASSERT_EQUAL(nft_run_load(strbuf_text(&text), &problem), 0);
-        TEST_TEXT_EQUAL(strbuf_text(&problem), "");
+    struct rig rig = {.config = make_config()};
+    struct firewall_lease_state first;
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL(test_nft("add element inet sallyport lease_in "
+                             "{ \"spt0\" . 10.254.0.9 . 10.254.1.42 . tcp . 23 timeout 1h }\n"),
+                    0);
+    CU_ASSERT_EQUAL(firewall_extend_leases(rig.firewall, 70000, &rig.problem), 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, &first), 1);
+    CU_ASSERT_EQUAL(first.lease.port, 22);
+    stop(&rig);
+}
+
+static void test_leftovers(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    struct firewall *next = firewall_new(rig.config, NULL); /* as if this process had been killed */
+    CU_ASSERT_EQUAL(firewall_start(next, &rig.problem), 1);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    firewall_free(next);
+    stop(&rig);
+}
+
+/* ---- apply ---- */
+
+static void test_try(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct netd_config *fresh = make_config();
+    struct firewall_lease_state before, after;
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL(count_leases(&rig, &before), 1);
+    fresh->firewall.n_exceptions = 1;
+    fresh->firewall.exceptions[0] =
+        (struct firewall_exception){.interface = {"eth7"}, .protocol = IPPROTO_TCP, .port = 22};
+    CU_ASSERT_EQUAL(ip_network_parse("192.168.10.20", &fresh->firewall.exceptions[0].source), 0);
+    CU_ASSERT_EQUAL(firewall_confirm(rig.firewall), -ENOENT);
+    CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), -ENOENT);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, fresh, &rig.problem), 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_EXCEPTED);
+    CU_ASSERT_TRUE(table_contains("iifname \"eth7\""));
+    CU_ASSERT_EQUAL(count_leases(&rig, &after), 1);
+    CU_ASSERT_TRUE(after.remaining_ms > 0 && after.remaining_ms <= before.remaining_ms);
+    CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_FALSE(table_contains("iifname \"eth7\""));
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(count_leases(&rig, &before), 1);
+    CU_ASSERT_TRUE(before.remaining_ms > 0 && before.remaining_ms <= after.remaining_ms);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, fresh, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_confirm(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), -ENOENT);
+    CU_ASSERT_TRUE(table_contains("iifname \"eth7\""));
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    stop(&rig);
+    free(fresh);
+}
+
+static void knock(void)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(0x0afe0209)}};
+    int socket_ = socket(AF_INET, SOCK_DGRAM, 0);
+    CU_ASSERT_EQUAL(sendto(socket_, "x", 1, 0, (const struct sockaddr *)&to, sizeof(to)), -1);
+    (void)close(socket_);
+}
+
+/* A packet that strict egress drops is counted, and stays counted when the rules are replaced. */
+static void test_counters(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_counters first, second;
+    rig.config->firewall.egress = EGRESS_STRICT;
+    CU_ASSERT_EQUAL(
+        test_ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth0-far", NULL), 0);
+    CU_ASSERT_EQUAL(test_ip("addr", "add", "10.254.2.1/24", "dev", "eth0", NULL), 0);
+    CU_ASSERT_EQUAL(test_ip("link", "set", "eth0", "up", NULL), 0);
+    start(&rig);
+    knock();
+    CU_ASSERT_EQUAL(firewall_get_counters(rig.firewall, &first), 0);
+    CU_ASSERT_TRUE(first.dropped_out >= 1);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, rig.config, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_get_counters(rig.firewall, &second), 0);
+    CU_ASSERT_TRUE(second.dropped_out >= first.dropped_out);
+    knock();
+    CU_ASSERT_EQUAL(firewall_get_counters(rig.firewall, &second), 0);
+    CU_ASSERT_TRUE(second.dropped_out > first.dropped_out);
+    stop(&rig);
+    CU_ASSERT_EQUAL(test_ip("link", "del", "eth0", NULL), 0);
+}
+
+static void test_strict_egress(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct sockaddr_storage hub = {0};
+    *(struct sockaddr_in *)&hub = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
+    struct egress_lease names[2] = {{.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000},
+                                    {.protocol = IPPROTO_UDP, .port = 443, .remaining_ms = 90000}};
+    CU_ASSERT_EQUAL(ip_network_parse("2001:db8::7", &names[0].destination), 0);
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.8", &names[1].destination), 0);
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, names, 2, &rig.problem), 0);
+    names[0].remaining_ms = 90000;
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, names, 1, &rig.problem), 0);
+    CU_ASSERT_FALSE(table_contains("203.0.113.8"));
+    CU_ASSERT_TRUE(table_contains("203.0.113.7 . udp . 443 timeout"));
+    CU_ASSERT_TRUE(table_contains("2001:db8::7 . tcp . 8883 timeout 1m30s"));
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, rig.config, &rig.problem), 0); /* a reload keeps */
+    CU_ASSERT_TRUE(table_contains("203.0.113.7 . udp . 443 timeout"));
+    CU_ASSERT_EQUAL(firewall_forget_hub(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_forget_hub(rig.firewall), 0);
+    CU_ASSERT_FALSE(table_contains("203.0.113.7"));
+    CU_ASSERT_TRUE(table_contains("2001:db8::7"));
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 0), -EINVAL);
+    hub.ss_family = AF_UNIX;
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 1000), -EINVAL);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    stop(&rig);
+}
+
+/* A repair ends what a session had. What names gave stays, or the broker would be out of reach. */
+static void test_repair_keeps_egress(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct sockaddr_storage hub = {0};
+    *(struct sockaddr_in *)&hub = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
+    struct egress_lease name = {.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000};
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.9", &name.destination), 0);
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 1);
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_FALSE(table_contains("203.0.113.7"));
+    CU_ASSERT_EQUAL(test_nft("flush set inet sallyport egress4\n"), 0);
+    run_until_tampered(&rig, 2, 10000);
+    TEST_CONTAINS(rig.seen.detail, "table=lease-lost");
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_EQUAL(test_nft("add element inet sallyport egress4 "
+                             "{ 198.51.100.1 . tcp . 80 timeout 1h }\n"),
+                    0);
+    run_until_tampered(&rig, 3, 10000);
+    TEST_CONTAINS(rig.seen.detail, "table=lease-widened");
+    CU_ASSERT_FALSE(table_contains("198.51.100.1"));
+    stop(&rig);
+}
+
+/* All that can be leased at once, renewed again and again; and a name that has the hub's place. */
+static void test_much_egress(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct egress_lease leases[FIREWALL_MAX_EGRESS];
+    struct sockaddr_storage hub = {0};
+    *(struct sockaddr_in *)&hub = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(443), .sin_addr = {htonl(0xcb007107)}};
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    for (size_t i = 0; i < FIREWALL_MAX_EGRESS; i++) {
+        leases[i] = (struct egress_lease){.protocol = i % 2 ? IPPROTO_TCP : IPPROTO_UDP,
+                                          .port = (uint16_t)(443 + i / 2),
+                                          .remaining_ms = 60000};
+        CU_ASSERT_EQUAL(ip_network_parse("203.0.113.7", &leases[i].destination), 0);
     }
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL(nft_run_load(firewall_panic_text, &problem), 0);
+    for (unsigned round = 0; round < 6; round++)
+        CU_ASSERT_EQUAL(
+            firewall_set_egress(rig.firewall, leases, FIREWALL_MAX_EGRESS, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0); /* the place is there */
+    CU_ASSERT_EQUAL(firewall_forget_hub(rig.firewall), 0);
+    CU_ASSERT_TRUE(table_contains("203.0.113.7 . udp . 443 timeout"));
+    ((struct sockaddr_in *)&hub)->sin_port = htons(9);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), -E2BIG);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, leases, 2, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_allow_hub(rig.firewall, &hub, 60000), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    stop(&rig);
+}
+
+/* Rules on trial that do not know egress leases, and the way back. */
+static void test_egress_through_a_trial(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct netd_config *fresh = make_config();
+    struct egress_lease name = {.protocol = IPPROTO_TCP, .port = 8883, .remaining_ms = 60000};
+    CU_ASSERT_EQUAL(ip_network_parse("203.0.113.9", &name.destination), 0);
+    rig.config->firewall.egress = EGRESS_STRICT;
+    start(&rig);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_try(rig.firewall, fresh, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0); /* nothing */
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    strcpy(fresh->firewall.wan[0].text, "x\"");
+    CU_ASSERT_EQUAL(firewall_set_egress(rig.firewall, &name, 1, &rig.problem), 0);
+    CU_ASSERT_TRUE(firewall_try(rig.firewall, fresh, &rig.problem) < 0); /* nft refuses it */
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_TRUE(table_contains("203.0.113.9 . tcp . 8883 timeout"));
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    stop(&rig);
+    free(fresh);
+}
+
+/* ---- Tampering ---- */
+
+/* Does it, and expects that it is noticed, undone and latched, that a lease ends, and that ON SITE
+ * somebody can end the latch. */
+static void expect_tampering(const char *nft, const char *table, const char *program)
+{
+    struct rig rig = {.config = make_config()};
+    const struct firewall_lease one = lease("10.254.0.7", 80);
+    struct firewall_posture posture;
+    char expected[64];
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL_FATAL(test_nft(nft), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 1);
+    (void)snprintf(expected, sizeof(expected), "%s", table);
+    TEST_CONTAINS(rig.seen.detail, expected);
+    (void)snprintf(expected, sizeof(expected), "program=%s", program);
+    TEST_CONTAINS(rig.seen.detail, expected);
+    TEST_CONTAINS(rig.seen.detail, "pid=");
+    firewall_get_posture(rig.firewall, &posture);
+    CU_ASSERT_EQUAL(posture.state, FIREWALL_TAMPERED);
+    CU_ASSERT_EQUAL(posture.reloads, 1);
+    CU_ASSERT_EQUAL(posture.leases, 0);
+    TEST_TEXT_EQUAL(posture.changed_by, program);
+    CU_ASSERT_TRUE(posture.changed_by_pid > 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 1000, &rig.problem), -ETXTBSY);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_TAMPERED); /* repaired is not acknowledged */
+    CU_ASSERT_EQUAL(firewall_acknowledge(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 1000, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    stop(&rig);
+}
+
+static void test_tampering(void)
+{
+    expect_tampering("flush ruleset\n", "table=missing", "nft");
+    expect_tampering("delete table inet sallyport\n", "table=missing", "nft");
+    expect_tampering("flush chain inet sallyport input_lock\n", "table=changed", "nft");
+    expect_tampering("insert rule inet sallyport input_lock tcp dport 22 accept\n", "table=changed",
+                     "nft");
+    expect_tampering("add chain inet sallyport input_lock { policy accept; }\n", "table=changed",
+                     "nft");
+    expect_tampering("add table inet sallyport { flags dormant; }\n", "table=changed", "nft");
+    expect_tampering("add element inet sallyport lease_in "
+                     "{ \"spt0\" . 10.254.0.0/24 . 10.254.1.42 . tcp . 23 timeout 1h }\n",
+                     "table=lease-widened", "nft");
+    expect_tampering("flush set inet sallyport lease_in\n"
+                     "add element inet sallyport lease_in "
+                     "{ \"spt0\" . 10.254.0.0/24 . 10.254.1.42 . tcp . 22 timeout 1h }\n",
+                     "table=lease-widened", "nft");
+    expect_tampering("add element inet sallyport lease_in "
+                     "{ \"spt0\" . 10.254.0.0/24 . 10.254.1.42 . tcp . 23 }\n",
+                     "table=changed", "nft");
+    expect_tampering("flush set inet sallyport lease_in\n", "table=lease-lost", "nft");
+}
+
+static void test_device_hook(void)
+{
+    expect_tampering("table netdev other {\n"
+                     "chain in {\ntype filter hook ingress device lo priority 0; policy accept;\n"
+                     "}\n}\n",
+                     "new_hook=\"table netdev other", "nft");
+    CU_ASSERT_EQUAL(test_nft("delete table netdev other\n"), 0);
+}
+
+/* What others do with their own tables is no business of ours. */
+static void test_others(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL(test_nft("table ip docker {\nchain nat {\n"
+                             "type nat hook prerouting priority dstnat; policy accept;\n"
+                             "tcp dport 8080 dnat to 172.17.0.2:80\n}\n}\n"),
+                    0);
+    run_until_tampered(&rig, 1, 2500);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 1);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0);
+    CU_ASSERT_EQUAL(test_nft("delete table ip docker\n"), 0);
+    stop(&rig);
+}
+
+static int write_sysctl(const char *value)
+{
+    int file = open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC);
+    bool done = file >= 0 && write(file, value, strlen(value)) > 0;
+    (void)close(file);
+    return done ? 0 : -1;
+}
+
+static void test_forwarding(void)
+{
+    struct rig rig = {.config = make_config()};
+    char digit = '?';
+    start(&rig);
+    add(&rig, 60000);
+    CU_ASSERT_EQUAL_FATAL(write_sysctl("1\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    TEST_CONTAINS(rig.seen.detail, "loosened=net/ipv4/ip_forward to=1 set_back=yes");
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_TAMPERED);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    int file = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(read(file, &digit, 1), 1);
+    (void)close(file);
+    CU_ASSERT_EQUAL(digit, '0');
+    stop(&rig);
+}
+
+/* So many chains that a list of them is longer than is read: no hook at a device can be seen. */
+static void add_many_chains(void)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    for (unsigned i = 0; i < 2500; i++)
+        strbuf_addf(&text, "add chain ip crowd a_chain_%0120u\n", i);
+    CU_ASSERT_EQUAL_FATAL(test_nft("table ip crowd {\n}\n"), 0);
+    CU_ASSERT_EQUAL_FATAL(test_nft(strbuf_text(&text)), 0);
+}
+
+/* What others pile up does not hide a change of ours, and what cannot be seen opens nothing. */
+static void test_crowd(void)
+{
+    struct rig rig = {.config = make_config()};
+    const struct firewall_lease one = lease("10.254.0.7", 80);
+    start(&rig);
+    add_many_chains();
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 60000, &rig.problem), -E2BIG);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(test_nft("flush chain inet sallyport input_lock\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    TEST_CONTAINS(rig.seen.detail, "table=changed");
+    CU_ASSERT_TRUE(table_contains("jump neighbours"));
+    CU_ASSERT_EQUAL(test_nft("delete table ip crowd\n"), 0);
+    CU_ASSERT_EQUAL(firewall_acknowledge(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 60000, &rig.problem), 0);
+    stop(&rig);
+}
+
+/* From now on nft refuses what is made of this configuration. */
+static void spoil(struct netd_config *config)
+{
+    strcpy(config->firewall.wan[0].text, "no\"name");
+}
+
+/* Ours cannot be loaded again: the built-in rules stand in for a table that is gone. */
+static void test_panic_instead(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    spoil(rig.config);
+    CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    strcpy(rig.config->firewall.wan[0].text, "eth0");
+    run_until_tampered(&rig, 2, 3000); /* and ours comes back as soon as it can */
+    CU_ASSERT_EQUAL(rig.seen.repaired, 1);
+    CU_ASSERT_TRUE(table_contains("from_wan"));
+    stop(&rig);
+}
+
+/* The same with a table that is as it was: its leases go. */
+static void test_no_lease_without_repair(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    add(&rig, 60000);
+    spoil(rig.config);
+    CU_ASSERT_EQUAL_FATAL(write_sysctl("1\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 1);
+    CU_ASSERT_EQUAL(count_leases(&rig, NULL), 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    stop(&rig);
+}
+
+/* Nor does a start with rules that cannot be loaded leave the machine open. */
+static void test_start_fails_closed(void)
+{
+    struct rig rig = {.config = make_config()};
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    spoil(rig.config);
+    rig.firewall = firewall_new(rig.config, NULL);
+    CU_ASSERT_TRUE(firewall_start(rig.firewall, &rig.problem) < 0);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+    firewall_free(rig.firewall);
+    strbuf_free(&rig.problem);
+    free(rig.config);
+}
+
+/* Runs the loop until our table is as often loaded again as REPAIRS says. */
+static void run_until_repaired(struct rig *rig, uint32_t repairs, int limit_ms)
+{
+    struct firewall_posture posture = {0};
+    int64_t deadline_ns = clock_mono_ns() + limit_ms * CLOCK_NS_PER_MS;
+    while (posture.reloads < repairs && clock_mono_ns() < deadline_ns) {
+        CU_ASSERT_TRUE_FATAL(sd_event_run(rig->loop, 50000) >= 0);
+        firewall_get_posture(rig->firewall, &posture);
+    }
+    CU_ASSERT_EQUAL(posture.reloads, repairs);
+}
+
+/* Three times in a minute is a quarrel: each change is undone all the same, and none is told. */
+static void test_fighting(void)
+{
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    for (unsigned i = 1; i <= 3; i++) {
+        CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+        run_until_tampered(&rig, i, 10000);
+        CU_ASSERT_EQUAL(rig.seen.tampered, i);
+    }
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_FIGHTING);
+    for (unsigned i = 4; i <= 6; i++) {
+        CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+        run_until_repaired(&rig, i, 5000);
+        CU_ASSERT_TRUE(table_contains("input_lock"));
+    }
+    CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 1); /* which says what it has done */
+    CU_ASSERT_TRUE(table_contains("input_lock"));
+    CU_ASSERT_EQUAL(rig.seen.tampered, 3);
+    CU_ASSERT_EQUAL(rig.seen.repaired, 3);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_FIGHTING);
+    CU_ASSERT_EQUAL(firewall_acknowledge(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+    run_until_tampered(&rig, 4, 10000);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 4); /* told again */
+    stop(&rig);
+}
+
+/* The latch ends neither while the rules cannot be repaired, nor for what nobody has seen yet. */
+static void test_acknowledging(void)
+{
+    struct rig rig = {.config = make_config()};
+    const struct firewall_lease one = lease("10.254.0.7", 80);
+    start(&rig);
+    spoil(rig.config);
+    CU_ASSERT_EQUAL_FATAL(test_nft("delete table inet sallyport\n"), 0);
+    run_until_tampered(&rig, 1, 10000);
+    CU_ASSERT_TRUE(firewall_verify(rig.firewall) < 0); /* which mends nothing */
+    CU_ASSERT_TRUE(firewall_acknowledge(rig.firewall, &rig.problem) < 0);
+    CU_ASSERT_TRUE(rig.problem.length > 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_TAMPERED);
+    strcpy(rig.config->firewall.wan[0].text, "eth0");
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 1);
+    CU_ASSERT_EQUAL_FATAL(test_nft("flush chain inet sallyport input_lock\n"), 0);
+    strbuf_reset(&rig.problem);
+    CU_ASSERT_EQUAL(firewall_acknowledge(rig.firewall, &rig.problem), -EBUSY);
+    TEST_CONTAINS(strbuf_text(&rig.problem), "changed again just now");
+    CU_ASSERT_TRUE(state(&rig) != FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 1000, &rig.problem), -ETXTBSY);
+    CU_ASSERT_EQUAL(firewall_acknowledge(rig.firewall, &rig.problem), 0);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(firewall_add_leases(rig.firewall, &one, 1, 1000, &rig.problem), 0);
+    stop(&rig);
+}
+
+/* ---- Before the network ---- */
+
+static void test_boot_file(void)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY, content = STRBUF_EMPTY;
+    const char *path = test_path("boot.nft");
+    struct netd_config *config = make_config();
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    CU_ASSERT_EQUAL(firewall_write_boot_file(config, path, &problem), 0);
+    CU_ASSERT_FALSE(table_contains("input_lock")); /* writing loads nothing */
+    CU_ASSERT_EQUAL(firewall_lockdown(path, &problem), 0);
     TEST_TEXT_EQUAL(strbuf_text(&problem), "");
-}
+    CU_ASSERT_TRUE(table_contains("from_wan"));
+    CU_ASSERT_EQUAL(file_read(path, 1 << 20, &content), 0);
 
-/* The same without the numbers that may differ: one line for each rule that accepts something. */
-static size_t count_accepts(const char *text)
-{
-    size_t count = 0;
-    for (const char *at = text; (at = strstr(at, " accept\n")); at++)
-        count++;
-    return count;
-}
-
-static void test_panic_is_small(void)
-{
-    CU_ASSERT_EQUAL(count_accepts(firewall_panic_text), 4);
-    CU_ASSERT_PTR_NULL(strstr(firewall_panic_text, "@"));
-    CU_ASSERT_PTR_NULL(strstr(firewall_panic_text, "set "));
-    TEST_CONTAINS(firewall_panic_text, "hook input priority filter - 5; policy drop;");
-    TEST_CONTAINS(firewall_panic_text, "hook forward priority filter - 5; policy drop;");
-    /* The policy alone is late when a table is replaced. */
-    TEST_CONTAINS(firewall_panic_text, "accept\n\t\tdrop\n\t}\n\tchain forward_lock");
-    TEST_CONTAINS(firewall_panic_text, "policy drop;\n\t\tdrop\n\t}\n");
-}
-
-static void read_kernel(struct nft_listing *listing, int expected)
-{
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    CU_ASSERT_EQUAL_FATAL(nft_run_list_table(FIREWALL_TABLE, &text, &problem), 0);
-    CU_ASSERT_EQUAL(nft_listing_read(strbuf_text(&text), listing), expected);
-}
-
-static void test_round_trip(void)
-{
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    struct firewall_lease_state leases[8];
-    struct nft_listing listing = {0}, again = {0};
-    struct netd_config *config = load("tunnel");
-    size_t n_leases = some_leases(leases);
-    leases[3].remaining_ms = 90061001; /* 1 d 1 h 1 m 1 s 1 ms */
-    firewall_text(config, leases, n_leases, &text);
-    CU_ASSERT_EQUAL_FATAL(nft_run_load(strbuf_text(&text), &problem), 0);
-    read_kernel(&listing, 0);
-    CU_ASSERT_EQUAL_FATAL(listing.n_leases, 3);
-    const size_t order[] = {0, 2, 3};
-    for (size_t i = 0; i < 3; i++) {
-        const struct firewall_lease_state *given = &leases[order[i]], *found = NULL;
-        for (size_t j = 0; j < 3; j++) {
-            if (listing.leases[j].lease.port == given->lease.port)
-                found = &listing.leases[j];
-        }
-        CU_ASSERT_PTR_NOT_NULL_FATAL(found);
-        CU_ASSERT_EQUAL(
-            memcmp(&found->lease.source, &given->lease.source, sizeof(struct ip_network)), 0);
-        CU_ASSERT_EQUAL(
-            memcmp(&found->lease.destination, &given->lease.destination, sizeof(struct ip_network)),
-            0);
-        CU_ASSERT_EQUAL(found->lease.protocol, given->lease.protocol);
-        CU_ASSERT_STRING_EQUAL(found->lease.interface, given->lease.interface);
-        CU_ASSERT_EQUAL(found->bytes, given->bytes);
-        CU_ASSERT_TRUE(found->remaining_ms <= given->remaining_ms);
-        CU_ASSERT_TRUE(found->remaining_ms > given->remaining_ms - 60000);
+    static const size_t cuts[] = {0, 1, 40, 98, 99, 300};
+    for (size_t i = 0; i < ARRAY_LENGTH(cuts); i++) {
+        CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+        strbuf_reset(&problem);
+        CU_ASSERT_EQUAL(file_replace(path, content.data, cuts[i], 0600), 0);
+        CU_ASSERT_EQUAL(firewall_lockdown(path, &problem), 1);
+        TEST_CONTAINS(strbuf_text(&problem), "damaged");
+        CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
+        CU_ASSERT_FALSE(table_contains("from_wan"));
     }
-    read_kernel(&again, 0);
-    TEST_TEXT_EQUAL(again.hash, listing.hash); /* timers and counters do not matter */
-    CU_ASSERT_EQUAL(test_nft("add rule inet sallyport from_wan tcp dport 22 accept\n"), 0);
-    read_kernel(&again, 0);
-    CU_ASSERT_STRING_NOT_EQUAL(again.hash, listing.hash);
-    netd_config_free(config);
+    content.data[content.length / 2] ^= 1;
+    CU_ASSERT_EQUAL(file_replace(path, content.data, content.length, 0600), 0);
+    CU_ASSERT_EQUAL(firewall_lockdown(path, &problem), 1);
+    CU_ASSERT_EQUAL(test_nft("flush ruleset\n"), 0);
+    CU_ASSERT_EQUAL(firewall_lockdown(test_path("none.nft"), &problem), 1);
+    TEST_CONTAINS(strbuf_text(&problem), "cannot be read");
+    CU_ASSERT_TRUE(table_contains("hook forward priority filter - 5; policy drop;"));
+
+    struct rig rig = {.config = config}; /* netd takes over from the built-in rules */
+    start(&rig);
+    CU_ASSERT_TRUE(table_contains("from_wan"));
+    stop(&rig);
 }
 
-/* Elements that we never write make a listing unreadable, whatever a comment pretends. */
-static void test_foreign_elements(void)
+/* Stopping ours, however, leaves everything shut. */
+static void test_nothing_opens_at_the_end(void)
 {
-    static const char *const foreign[] = {
-        "\"spt0\" . 10.254.0.9 . 10.254.1.42 . tcp . 22", /* for ever */
-        "\"eth0\" . 10.254.0.9 . 10.254.1.42 . tcp . 22 timeout 1h",
-        "\"spt0\" . 10.254.0.9 . 10.254.1.42 . icmp . 22 timeout 1h",
-        "\"spt0\" . 10.254.0.9 . 10.254.1.42 . tcp . 20-30 timeout 1h",
-        "\"spt0\" . 10.254.0.9 . 10.254.1.42 . tcp . 22 timeout 1h comment \"mine\"",
-    };
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    struct netd_config *config = load("tunnel");
-    firewall_text(config, NULL, 0, &text);
-    for (size_t i = 0; i < ARRAY_LENGTH(foreign); i++) {
-        CLEANUP(strbuf_free) struct strbuf add = STRBUF_EMPTY;
-        struct nft_listing listing;
-        CU_ASSERT_EQUAL_FATAL(nft_run_load(strbuf_text(&text), &problem), 0);
-        strbuf_addf(&add, "add element inet sallyport lease_in { %s }\n", foreign[i]);
-        CU_ASSERT_EQUAL(test_nft(strbuf_text(&add)), 0);
-        read_kernel(&listing, -EBADMSG);
-    }
-    netd_config_free(config);
-}
-
-/* No text, however broken, does more than be refused or hash differently. */
-static void test_broken_listing(void)
-{
-    static const char *const broken[] = {
-        "",
-        "set lease_in { elements",
-        "set lease_in { elements = {",
-        "set lease_in { elements = { , }",
-        "set egress4 { elements = { 1.2.3.4 . tcp . 99999 timeout 1s expires 1s } }",
-        "set egress4 { elements = { 1.2.3.4 . tcp . 9 timeout 1s expires 1x } }",
-        "set egress4 { elements = { 1.2.3.4 . tcp . 9 timeout 1s expires } }",
-        "\"unended"};
-    for (size_t i = 0; i < ARRAY_LENGTH(broken); i++) {
-        struct nft_listing listing = {0};
-        int result = nft_listing_read(broken[i], &listing);
-        CU_ASSERT_EQUAL(result, i == 0 || i == 7 ? 0 : -EBADMSG);
-        CU_ASSERT_EQUAL(listing.n_leases + listing.n_egress, 0);
-    }
+    struct rig rig = {.config = make_config()};
+    start(&rig);
+    stop(&rig);
+    CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
 }
 
 int main(void)
 {
     static const struct test_case cases[] = {
-        {"each golden configuration gives exactly its golden rules", test_golden},
-        {"nft accepts every golden ruleset and the built-in one", test_accepted},
-        {"the built-in rules let in replies and neighbours only", test_panic_is_small},
-        {"leases come back from the kernel as they were given", test_round_trip},
-        {"an element that is not ours is seen", test_foreign_elements},
-        {"a broken listing is survived", test_broken_listing},
+        {"a lease is added, extended and removed", test_lease},
+        {"a lease runs out by itself and stays out", test_lease_runs_out},
+        {"a lease that is none is refused", test_refused_leases},
+        {"as many leases as can be, again and again", test_many_leases},
+        {"extending adopts nothing of others", test_extending_adopts_nothing},
+        {"leases of an earlier run are removed at the start", test_leftovers},
+        {"tried rules keep leases and their time, and can be undone", test_try},
+        {"counters never go down", test_counters},
+        {"strict egress leases destinations", test_strict_egress},
+        {"a repair keeps what names may reach", test_repair_keeps_egress},
+        {"as many destinations as can be, again and again", test_much_egress},
+        {"destinations through rules on trial", test_egress_through_a_trial},
+        {"changes by another program are undone, latched and named", test_tampering},
+        {"a new hook at a device is noticed", test_device_hook},
+        {"changes to others' tables are not tampering", test_others},
+        {"forwarding that was turned on is turned off", test_forwarding},
+        {"what others pile up hides no change of ours", test_crowd},
+        {"built-in rules when ours cannot be repaired", test_panic_instead},
+        {"no lease outlives a repair that failed", test_no_lease_without_repair},
+        {"a start that fails leaves the built-in rules", test_start_fails_closed},
+        {"a quarrel becomes silent, and every change is undone", test_fighting},
+        {"only what is right and seen is acknowledged", test_acknowledging},
+        {"the lockdown loads the file, or the built-in rules", test_boot_file},
+        {"the end of netd opens nothing", test_nothing_opens_at_the_end},
     };
     test_private_network();
-    return test_main("firewall", cases, ARRAY_LENGTH(cases));
+    return test_main("firewall_live", cases, ARRAY_LENGTH(cases));
 }

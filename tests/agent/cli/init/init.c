@@ -8,6 +8,7 @@
 #include "config/load/load.h"
 #include "config/print/dump.h"
 #include "tests/support/test.h"
+#include "tunnel/model/wireguard_key.h"
 #include "tunnel/config/netd_config.h"
 
 #include "agent/base/descriptor.h"
@@ -319,8 +320,8 @@ static void test_keys(void)
 {
     CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY, text = STRBUF_EMPTY;
     CU_ASSERT_EQUAL(init_make_wireguard_key(&key, &text), 0);
-    CU_ASSERT(init_is_wireguard_key(strbuf_text(&key)));
-    CU_ASSERT(init_is_wireguard_key(strbuf_text(&text)));
+    CU_ASSERT(wireguard_key_is_valid(strbuf_text(&key)));
+    CU_ASSERT(wireguard_key_is_valid(strbuf_text(&text)));
     strbuf_reset(&key);
     strbuf_reset(&text);
     CU_ASSERT_EQUAL_FATAL(init_make_request("gw-0042", &key, &text), 0);

@@ -2,8 +2,8 @@
  * IP networks as typed values: read from text once, compared and printed from then on. Pure; any
  * thread.
  */
-#ifndef SALLYPORT_TUNNEL_OS_ADDRESS_H
-#define SALLYPORT_TUNNEL_OS_ADDRESS_H
+#ifndef SALLYPORT_TUNNEL_MODEL_ADDRESS_H
+#define SALLYPORT_TUNNEL_MODEL_ADDRESS_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* IP networks as typed values. */
-#include "tunnel/os/address.h"
+#include "tunnel/model/address.h"
 
 #include "agent/base/macros.h"
 #include "tests/support/test.h"

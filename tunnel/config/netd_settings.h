@@ -1,0 +1,128 @@
+/*
+ * What netd.conf says, checked and typed. Values; netd_config.h reads and frees them.
+ */
+#ifndef SALLYPORT_TUNNEL_CONFIG_NETD_SETTINGS_H
+#define SALLYPORT_TUNNEL_CONFIG_NETD_SETTINGS_H
+
+#include "tunnel/model/address.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NETD_MAX_INTERFACES 16 /* wan and plant, each */
+#define NETD_MAX_EXCEPTIONS 64
+#define NETD_MAX_EGRESS 64 /* elements of firewall.egress_allow */
+#define NETD_MAX_DNS 8
+#define NETD_MAX_NTP 8
+#define NETD_MAX_NAMES 24 /* of egress_allow and ntp together */
+#define NETD_MAX_SERVICES 16
+#define NETD_MAX_SOURCES 8
+#define NETD_NAME_BYTES 65  /* of a service, with its NUL */
+#define NETD_HOST_BYTES 254 /* of a host name, with its NUL */
+
+enum netd_egress { /* names: "open", "strict" */
+                   EGRESS_OPEN,
+                   EGRESS_STRICT,
+};
+
+enum netd_approval { /* names: "none", "local" */
+                     APPROVAL_NONE,
+                     APPROVAL_LOCAL,
+};
+
+/* An interface name, or the start of one: "eth1", "wwan*". Never "lo", never "spt...". */
+struct interface_pattern {
+    char text[IFNAMSIZ]; /* with the '*' when it is a pattern */
+};
+
+/* A port that stays open: one host or network behind one interface. */
+struct firewall_exception {
+    struct interface_pattern interface;
+    struct ip_network source; /* IPv4 or IPv6 */
+    uint8_t protocol;         /* IPPROTO_TCP or IPPROTO_UDP */
+    uint16_t port;            /* host order, 1..65535 */
+};
+
+/* Where our own traffic may go under egress = "strict". */
+struct firewall_egress {
+    struct ip_network destination; /* IPv4 or IPv6; a whole network is allowed */
+    uint8_t protocol;
+    uint16_t port;
+};
+
+/* The same by name: whatever addresses the name has, each for a limited time. */
+struct firewall_name {
+    char host[NETD_HOST_BYTES];
+    uint8_t protocol;
+    uint16_t port;
+};
+
+struct firewall_config {
+    struct interface_pattern wan[NETD_MAX_INTERFACES];
+    size_t n_wan;
+    struct interface_pattern plant[NETD_MAX_INTERFACES];
+    size_t n_plant;
+    int egress; /* enum netd_egress */
+    struct firewall_exception exceptions[NETD_MAX_EXCEPTIONS];
+    size_t n_exceptions;
+    /* The rest only with EGRESS_STRICT. Addresses of egress_allow, dns and ntp: */
+    struct firewall_egress allow[NETD_MAX_EGRESS + 2 * NETD_MAX_DNS + NETD_MAX_NTP];
+    size_t n_allow;
+    struct firewall_name names[NETD_MAX_NAMES]; /* of egress_allow and ntp */
+    size_t n_names;
+    bool dns_is_fixed; /* else the name servers are those of /etc/resolv.conf */
+    int64_t egress_lease_s;
+};
+
+struct tunnel_service {
+    char name[NETD_NAME_BYTES];
+    uint8_t protocol;
+    uint16_t port;
+    bool is_behind;                     /* a device behind the gateway: the two below are set */
+    struct ip_network target;           /* one IPv4 host */
+    struct interface_pattern interface; /* an exact name: where the target is reached */
+};
+
+struct tunnel_hub {
+    char *public_key;    /* 44 characters of base64, checked */
+    char *endpoint_host; /* a name or an address */
+    uint16_t endpoint_port;
+    struct ip_network address; /* one IPv4 host: the hub inside the tunnel */
+    char *preshared_key_file;  /* NULL when unset */
+};
+
+struct tunnel_config {
+    bool is_configured; /* false: no `tunnel` group; every opening is refused as unknown-service */
+    char *gateway;      /* "site/id", what a signed command must name */
+    struct ip_network address; /* one IPv4 host: the gateway inside the tunnel */
+    char *private_key_file;
+    struct tunnel_hub hub;
+    struct ip_network sources[NETD_MAX_SOURCES]; /* IPv4 */
+    size_t n_sources;
+    int64_t max_ttl_s, idle_close_s, keepalive_s, mtu;
+    struct tunnel_service services[NETD_MAX_SERVICES];
+    size_t n_services;
+    int approval; /* enum netd_approval */
+};
+
+struct netd_paths {
+    char *state_dir, *runtime_dir;
+};
+
+struct netd_access {
+    char *agent_user, *admin_group;       /* whose connections are accepted; names or numbers */
+    char *allowed_signers, *revoked_keys; /* whose signed commands are; files that may be missing */
+};
+
+/* netd_config_difference() has to know every member but `firewall`. */
+struct netd_config {
+    struct firewall_config firewall;
+    struct netd_paths paths;
+    struct netd_access access;
+    struct tunnel_config tunnel;
+    char *text; /* the file as it was read */
+};
+
+#endif
