@@ -3,6 +3,7 @@
  * between a request and a reply, the rest is the message.
  */
 #include "tunnel/wire/wire.h"
+#include "tunnel/model/posture.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -50,9 +51,12 @@ static void check_reply(const struct wire_message *message)
         const struct wire_status *status = &message->body.status;
         must(strlen(session_state_names[status->session_state]) > 0);
         must(strlen(session_end_names[status->session_end]) > 0);
+        must(strlen(firewall_state_names[status->firewall_state]) > 0);
         must(strlen(status->opener) < sizeof(status->opener));
         must(status->n_services <= SESSION_MAX_SERVICES);
     }
+    if (message->header.verb == WIRE_VERIFY_FIREWALL)
+        must(strlen(firewall_state_names[message->body.verdict.firewall_state]) > 0);
     if (message->header.verb == WIRE_SIGNED) {
         const struct wire_signed_reply *reply = &message->body.signed_reply;
         must(strlen(session_state_names[reply->session_state]) > 0);

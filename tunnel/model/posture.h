@@ -11,7 +11,8 @@ enum firewall_state {
     FIREWALL_TAMPERED, /* somebody else changed it; ours is loaded again; latched */
     FIREWALL_FIGHTING, /* three repairs within a minute: each is made, few are reported; latched */
 };
-extern const char *const firewall_state_names[]; /* "off", "locked", ... same order; NULL */
+#define FIREWALL_STATE_COUNT (FIREWALL_FIGHTING + 1)
+extern const char *const firewall_state_names[FIREWALL_STATE_COUNT]; /* "off", "locked", ... */
 
 struct firewall_posture {
     enum firewall_state state;

@@ -6,6 +6,7 @@
 
 #include "agent/base/macros.h"
 #include "agent/base/text.h"
+#include "tunnel/model/posture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -228,7 +229,8 @@ int wire_check_request(const struct wire_message *message, size_t length)
 static bool status_is_fit(const struct wire_status *status)
 {
     return status->session_state < SESSION_STATE_COUNT && status->session_end < SESSION_END_COUNT &&
-           status->firewall_state <= 4 && services_are_fit(status->services, status->n_services);
+           status->firewall_state < FIREWALL_STATE_COUNT &&
+           services_are_fit(status->services, status->n_services);
 }
 
 int wire_check_reply(const struct wire_message *message, size_t length)
@@ -239,6 +241,9 @@ int wire_check_reply(const struct wire_message *message, size_t length)
     if (check(message, length, &verbs[message->header.verb].reply) < 0)
         return -EPROTO;
     if (message->header.verb == WIRE_STATUS && !status_is_fit(&message->body.status))
+        return -EPROTO;
+    if (message->header.verb == WIRE_VERIFY_FIREWALL &&
+        message->body.verdict.firewall_state >= FIREWALL_STATE_COUNT)
         return -EPROTO;
     if (message->header.verb == WIRE_SIGNED &&
         message->body.signed_reply.session_state >= SESSION_STATE_COUNT)

@@ -3,6 +3,7 @@
 
 #include "agent/base/macros.h"
 #include "tests/support/test.h"
+#include "tunnel/model/posture.h"
 
 #include <string.h>
 
@@ -126,6 +127,43 @@ static void test_counts(void)
     CU_ASSERT_NOT_EQUAL(check(&message), 0);
 }
 
+static int check_answer(const struct wire_message *message)
+{
+    return wire_check_reply(message, wire_reply_size((enum wire_verb)message->header.verb));
+}
+
+/* What a reply numbers has a name, so that it can be printed: the first number without is refused.
+ */
+static void test_names(void)
+{
+    struct wire_message message;
+    wire_begin(&message, WIRE_STATUS, 1);
+    message.body.status.session_state = SESSION_STATE_COUNT - 1;
+    message.body.status.session_end = SESSION_END_COUNT - 1;
+    message.body.status.firewall_state = FIREWALL_STATE_COUNT - 1;
+    message.header.result = REFUSAL_COUNT - 1;
+    CU_ASSERT_EQUAL(check_answer(&message), 0);
+    message.body.status.session_state++;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    message.body.status.session_state = 0;
+    message.body.status.session_end++;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    message.body.status.session_end = 0;
+    message.body.status.firewall_state++;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    message.body.status.firewall_state = 0;
+    message.header.result++;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    message.header.result = -1;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    wire_begin(&message, WIRE_VERIFY_FIREWALL, 1);
+    message.body.verdict.firewall_state = FIREWALL_STATE_COUNT;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    wire_begin(&message, WIRE_SIGNED, 1);
+    message.body.signed_reply.session_state = SESSION_STATE_COUNT;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+}
+
 static int check_reply_text(const char *text)
 {
     struct wire_message message;
@@ -169,5 +207,6 @@ TEST_MAIN("wire", {"a well-formed message of each verb passes", test_good},
           {"size, magic, version and verb must be exact", test_header},
           {"texts end, are clean, and hide nothing", test_texts},
           {"counts and flags are within bounds", test_counts},
+          {"numbers of a reply have names", test_names},
           {"the answer to a signed command has lines", test_signed_reply},
           {"the agent may ask for this, and nothing else", test_roles})
