@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define PATIENT_MS 20000 /* a timeout that no case waits for */
-#define SHORT_MS 500     /* one that some do */
+#define SHORT_MS 300     /* one that some do */
 #define FRAME_MAX 600
 
 enum carrier { TCP, UDP, SERIAL };
@@ -61,7 +61,7 @@ static struct plant {
     int64_t late_ns; /* when the late reply is due; 0: none */
     uint8_t late[FRAME_MAX], late_unit;
     size_t late_length;
-    uint16_t registers[64]; /* what was written, by address; 0: never */
+    _Atomic uint16_t registers[64]; /* what was written, by address; 0: never */
 } plant;
 
 static struct driven driven;
@@ -422,7 +422,7 @@ static void test_silence(void)
         script(SILENT, GOOD, GOOD);
         CU_ASSERT_EQUAL(driven_read(&driven, 0), OUTCOME_TIMEOUT);
         TEST_TEXT_EQUAL(driven_values(&driven, 0), "a=timeout b=timeout");
-        TEST_TEXT_EQUAL(driven.error.text, "unit 1 did not answer within 500 ms");
+        TEST_TEXT_EQUAL(driven.error.text, "unit 1 did not answer within 300 ms");
         expect_second();
         expect_first();
         bool keeps = pair->carrier != TCP || pair->framing != MBAP;
