@@ -43,6 +43,7 @@ enum step {
     SPLIT,
     NOISE_BEFORE,
     CLOSE_AFTER, /* TCP: the connection ends once the reply is out */
+    CLOSE_LATE,  /* TCP: it ends at once, and the reply comes late, on the next one */
 };
 
 static struct plant {
@@ -179,12 +180,13 @@ static bool play(enum step step, const struct asked *asked)
     switch (step) {
     case SILENT:
         return true;
+    case CLOSE_LATE:
     case LATE:
         memcpy(plant.late, reply, length);
         plant.late_length = length;
         plant.late_unit = asked->unit;
         plant.late_ns = clock_mono_ns() + plant.timeout_ms * CLOCK_NS_PER_MS * 14 / 10;
-        return true;
+        return step == LATE;
     case SPLIT:
         for (size_t i = 0; i < length; i++) {
             put(reply + i, 1);
@@ -469,6 +471,23 @@ static void test_late_on_a_new_connection(void)
     }
 }
 
+/* Nor when the connection broke while the unit was about to answer. */
+static void test_broken_while_asked(void)
+{
+    static const struct pair behind[] = {{RTU, TCP}, {ASCII, TCP}};
+    for (size_t i = 0; i < ARRAY_LENGTH(behind); i++) {
+        begin(behind[i], SHORT_MS);
+        expect_first();
+        script(CLOSE_LATE, GOOD, GOOD);
+        CU_ASSERT_EQUAL(driven_read(&driven, 0), OUTCOME_DISCONNECTED);
+        TEST_TEXT_EQUAL(driven.error.text, "the connection broke: closed by the device");
+        expect_second(); /* others need not wait */
+        expect_first();
+        expect_first();
+        end();
+    }
+}
+
 /* An idle connection that was closed is made again unnoticed. */
 static void test_closed_while_idle(void)
 {
@@ -609,6 +628,7 @@ TEST_MAIN("modbus_line", {"values arrive", test_good},
           {"silence ends the poll and no other", test_silence},
           {"a late reply is never taken for another", test_late},
           {"not on a new connection either", test_late_on_a_new_connection},
+          {"nor after the connection broke meanwhile", test_broken_while_asked},
           {"a connection closed while idle is dialled again unnoticed", test_closed_while_idle},
           {"a connection on which nothing comes is dialled again", test_dead_connection},
           {"an echo is removed", test_echo},
