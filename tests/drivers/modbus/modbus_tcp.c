@@ -92,7 +92,7 @@ static void reset(int peer)
 static bool play(int peer, enum step step, const uint8_t *request)
 {
     static const uint8_t noise[] = {0xDE, 0xAD, 0xBE, 0xEF, 0x01, 0x02, 0x03, 0x04, 0x05};
-    uint8_t reply[FRAME_MAX], refusal[9];
+    uint8_t reply[FRAME_MAX + 5], refusal[9];
     size_t length = answer(request, reply);
     put(peer, server.late, server.late_length);
     server.late_length = 0;
@@ -154,9 +154,9 @@ static bool play(int peer, enum step step, const uint8_t *request)
         put(peer, reply, length);
         put(peer, reply, length);
         return true;
-    case TORN:
-        put(peer, reply, length);
-        put(peer, reply, 5);
+    case TORN: /* at once, so that both are there when the next request is made */
+        memcpy(reply + length, reply, 5);
+        put(peer, reply, length + 5);
         memcpy(server.late, reply + 5, length - 5);
         server.late_length = length - 5;
         return true;
