@@ -98,8 +98,8 @@ struct driver {
     enum outcome (*read)(void *line, void *poll, struct batch *batch, struct driver_error *error);
 
     /*
-     * One request outside the schedule. BODY is that of a driver_request of this SERVICE, which
-     * decides whether the request may be repeated. Both NULL when the driver takes none.
+     * One request outside the schedule. BODY is that of a driver_request of this `service`. The
+     * driver never carries it out twice unless it may be repeated. Both NULL when it takes none.
      */
     enum outcome (*request)(void *line, void *body, struct driver_error *error);
     const struct driver_service *service;
@@ -108,8 +108,8 @@ struct driver {
     int64_t (*cost_us)(void *line, const void *poll);
 
     /*
-     * A driver that closes by itself after a timeout or a bad reply also dials by itself when it
-     * is asked next.
+     * How its connection is to be treated. A driver that closes by itself after a timeout or a bad
+     * reply also dials by itself when it is asked next.
      */
     struct driver_link (*link)(const void *line);
 };

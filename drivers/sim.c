@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "drivers/driver.h"
 #include "drivers/text_number.h"
 
@@ -230,7 +231,7 @@ static void pass_time(const struct sim_line *line, int64_t wait_ms)
     int64_t now;
     while ((now = clock_mono_ns()) < end && !atomic_load(line->stop)) {
         int64_t slice = now + 100 * CLOCK_NS_PER_MS;
-        clock_sleep_until(slice < end ? slice : end);
+        clock_sleep_until(min_i64(slice, end));
     }
 }
 

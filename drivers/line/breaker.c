@@ -1,6 +1,8 @@
 /* The circuit breaker of one unit. */
 #include "drivers/line/breaker.h"
 
+#include "agent/base/min_max.h"
+
 /* The longest distance that, lengthened by a quarter, still ends within the maximum. */
 #define DISTANCE_MAX_NS (BREAKER_PROBE_MAX_NS / 5 * 4)
 
@@ -15,7 +17,7 @@ static void plan_probe(struct breaker *breaker, int64_t now_ns, uint32_t random)
 {
     int64_t distance = breaker->distance_ns;
     distance = distance ? 2 * distance : BREAKER_PROBE_MIN_NS;
-    breaker->distance_ns = distance < DISTANCE_MAX_NS ? distance : DISTANCE_MAX_NS;
+    breaker->distance_ns = min_i64(distance, DISTANCE_MAX_NS);
     int64_t quarter = breaker->distance_ns / 4;
     breaker->probe_at_ns = now_ns + breaker->distance_ns +
                            (int64_t)((double)quarter * (double)random / (double)UINT32_MAX);

@@ -99,7 +99,7 @@ static enum verdict check_header(const struct modbus_request *request, const uin
 static enum verdict check_whole(const struct modbus_request *request, const uint8_t *bytes,
                                 size_t pdu_bytes, struct pdu_reply *ret_reply)
 {
-    uint8_t whole[1 + PDU_MAX + 1];
+    uint8_t whole[1 + PDU_MAX + 1] = {0};
     const uint8_t *ending = bytes + frame_bytes(pdu_bytes) - 2;
     decode(bytes + 1, 1 + pdu_bytes + 1, whole);
     if (ending[0] != '\r' || ending[1] != '\n')

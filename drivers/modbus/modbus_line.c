@@ -41,7 +41,7 @@ struct attempt {
     const struct modbus_request *request;
     uint8_t frame[FRAMING_LARGEST];
     size_t frame_bytes;
-    int64_t sent_ns;          /* when its last byte was on the wire */
+    int64_t sent_ns;          /* when its last byte was on the wire; 0: not sent */
     int64_t end_ns;           /* when the reply will be complete, by what has come of it */
     size_t end;               /* see framing_find() */
     enum verdict verdict;     /* of what has come */
@@ -261,7 +261,10 @@ static bool has_answered(const struct modbus_line *line, const struct attempt *a
                              line->used);
 }
 
-/* The time is up: makes sure that what may still come does no harm. */
+/*
+ * Makes sure that what may still come does no harm, on this connection or, from the wire behind it,
+ * on the next.
+ */
 static void expect_late_reply(struct modbus_line *line, const struct attempt *attempt)
 {
     if (line->transport->calls->drop_unsent) /* a request that could not even leave */
@@ -387,15 +390,11 @@ static void settle_success(struct modbus_line *line, const struct attempt *attem
 static void settle_failure(struct modbus_line *line, const struct attempt *attempt,
                            enum outcome outcome)
 {
-    if (!line->open)
-        return; /* it could not be opened */
-    if (outcome == OUTCOME_DISCONNECTED || is_stream(line)) {
-        hang_up(line, true);
-        return;
-    }
-    expect_late_reply(line, attempt);
+    if (attempt->sent_ns > 0)
+        expect_late_reply(line, attempt);
     line->silent = attempt->received == 0 ? line->silent + 1 : 0;
-    if (line->silent >= SILENT_MAX && !line->transport->is_port)
+    bool may_be_dead = line->silent >= SILENT_MAX && !line->transport->is_port;
+    if (outcome == OUTCOME_DISCONNECTED || is_stream(line) || may_be_dead)
         hang_up(line, true);
 }
 

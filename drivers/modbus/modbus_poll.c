@@ -3,6 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/min_max.h"
 #include "drivers/modbus/modbus_options.h"
 #include "drivers/modbus/read_plan.h"
 #include "drivers/modbus/tag.h"
@@ -162,7 +163,7 @@ static enum quality note_failure(struct run *run, enum outcome outcome)
 static void leave_out(struct run *run, struct point *point, uint8_t exception)
 {
     int64_t next_s = point->exception ? 2 * point->retry_s : RETRY_FIRST_S;
-    point->retry_s = next_s < RETRY_MOST_S ? next_s : RETRY_MOST_S;
+    point->retry_s = min_i64(next_s, RETRY_MOST_S);
     point->retry_ns = run->now_ns + point->retry_s * CLOCK_NS_PER_S;
     point->exception = exception;
     run->poll->stale = true;

@@ -60,9 +60,9 @@ static const struct option bus_rows[] = {
 extern const struct driver modbus_rtu_driver;
 const struct driver modbus_rtu_driver = {
     .config = {.name = "modbus_rtu",
-               .help = "Modbus RTU: a serial line with one or more units.",
+               .help = "Modbus on a serial port, with one or more units.",
                .bus = {.path = "buses.modbus_rtu",
-                       .help = "A serial line with Modbus RTU units.",
+                       .help = "A serial line with Modbus units.",
                        .rows = bus_rows,
                        .n_rows = ARRAY_LENGTH(bus_rows),
                        .size = sizeof(struct modbus_rtu_bus)},

@@ -92,10 +92,11 @@ static const struct option bus_rows[] = {
 extern const struct driver modbus_tcp_driver;
 const struct driver modbus_tcp_driver = {
     .config = {.name = "modbus_tcp",
-               .help = "Modbus TCP: one connection to a device, or to a gateway with units behind "
-                       "it.",
+               .help =
+                   "Modbus over the network: to a device, or to a gateway or serial server with "
+                   "units behind it.",
                .bus = {.path = "buses.modbus_tcp",
-                       .help = "A connection to a Modbus TCP device or gateway.",
+                       .help = "A connection to a Modbus device, gateway or serial server.",
                        .rows = bus_rows,
                        .n_rows = ARRAY_LENGTH(bus_rows),
                        .size = sizeof(struct modbus_tcp_bus)},

@@ -1,6 +1,7 @@
 /* Address notations, and registers to values. Pure. */
 #include "drivers/modbus/tag.h"
 
+#include "agent/base/min_max.h"
 #include "drivers/modbus/modbus_request.h"
 
 #include <math.h>
@@ -160,7 +161,7 @@ static void put_text(const struct tag_codec *codec, const uint8_t *wire, struct 
 {
     char text[SAMPLE_TEXT_MAX + 1];
     unsigned swap = codec->order & BYTES_SWAPPED ? 1 : 0;
-    size_t length = codec->bytes < sizeof(text) ? codec->bytes : sizeof(text);
+    size_t length = min_size(codec->bytes, sizeof(text));
     for (size_t i = 0; i < length; i++)
         text[i] = (char)wire[i ^ swap];
     const char *end = memchr(text, '\0', length);

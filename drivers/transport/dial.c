@@ -237,6 +237,7 @@ static int connect_next(struct dial *dial, int64_t deadline_ns, const atomic_boo
                         int *ret_socket)
 {
     const struct addrinfo *at = dial->next;
+    assert(at); /* a look-up that succeeded found one */
     dial->next = at->ai_next;
     return connect_one(at, deadline_ns, stop, ret_socket);
 }

@@ -57,21 +57,39 @@ static struct unit_world next_world(struct plant *plant)
                                .wrap = NULL};
 }
 
-/* tcp NAME ADDRESS PORT UNITS */
-static int make_tcp(struct plant *plant, char *const *words, size_t n_words, struct strbuf *out)
+typedef int net_maker(const char *name, const struct net_settings *settings, struct loop *loop,
+                      const struct unit_world *world, uint8_t first, uint8_t last,
+                      struct line **ret_line);
+
+/* NAME ADDRESS PORT UNITS [FRAMING] */
+static int make_net(struct plant *plant, net_maker *make, char *const *words, size_t n_words,
+                    struct strbuf *out)
 {
     uint64_t port, first, last;
     struct line *line;
     struct unit_world world = next_world(plant);
-    if (n_words != 5 || word_number(words[3], 1, 65535, &port) != 0 ||
+    struct net_settings settings = {.framing = framing_find(n_words > 5 ? words[5] : "tcp")};
+    if (n_words < 5 || n_words > 6 || !settings.framing ||
+        word_number(words[3], 1, 65535, &port) != 0 ||
         word_range(words[4], 0, 255, &first, &last) != 0)
-        return complain(out, -EINVAL, "usage: tcp NAME ADDRESS PORT UNITS");
-    struct tcp_settings settings = {.address = words[2], .port = (uint16_t)port};
+        return complain(out, -EINVAL, "usage: tcp|udp NAME ADDRESS PORT UNITS [tcp|rtu|ascii]");
+    settings.address = words[2];
+    settings.port = (uint16_t)port;
     int error =
-        tcp_new(words[1], &settings, plant->loop, &world, (uint8_t)first, (uint8_t)last, &line);
+        make(words[1], &settings, plant->loop, &world, (uint8_t)first, (uint8_t)last, &line);
     if (error)
         return complain(out, error, "cannot listen there");
     return add_line(plant, line);
+}
+
+static int make_tcp(struct plant *plant, char *const *words, size_t n_words, struct strbuf *out)
+{
+    return make_net(plant, tcp_new, words, n_words, out);
+}
+
+static int make_udp(struct plant *plant, char *const *words, size_t n_words, struct strbuf *out)
+{
+    return make_net(plant, udp_new, words, n_words, out);
 }
 
 static int parse_rtu_options(char *const *words, size_t n_words, struct rtu_settings *settings)
@@ -80,6 +98,8 @@ static int parse_rtu_options(char *const *words, size_t n_words, struct rtu_sett
     for (size_t i = 0; i < n_words; i++) {
         if (strcmp(words[i], "strict") == 0) {
             settings->strict = true;
+        } else if (strcmp(words[i], "ascii") == 0) {
+            settings->framing = framing_find("ascii");
         } else if (strcmp(words[i], "chunk") == 0 && i + 1 < n_words &&
                    word_number(words[i + 1], 1, 4096, &value) == 0) {
             settings->chunk = (unsigned)value;
@@ -100,18 +120,19 @@ static unsigned character_bits(const char *format)
     return 1U + (unsigned)(format[0] - '0') + (format[1] != 'N') + (unsigned)(format[2] - '0');
 }
 
-/* rtu NAME LINK BAUD FORMAT UNITS [strict] [chunk N] */
+/* rtu NAME LINK BAUD FORMAT UNITS [ascii] [strict] [chunk N] */
 static int make_rtu(struct plant *plant, char *const *words, size_t n_words, struct strbuf *out)
 {
     uint64_t baud, first, last;
     struct line *line;
     struct unit_world world = next_world(plant);
-    struct rtu_settings settings = {.chunk = 8, .strict = false};
+    struct rtu_settings settings = {.chunk = 8, .strict = false, .framing = framing_find("rtu")};
     if (n_words < 6 || word_number(words[3], 1, 4000000, &baud) != 0 ||
         word_range(words[5], 1, 247, &first, &last) != 0 ||
         (settings.char_bits = character_bits(words[4])) == 0 ||
         parse_rtu_options(words + 6, n_words - 6, &settings) != 0)
-        return complain(out, -EINVAL, "usage: rtu NAME LINK BAUD 8E1 UNITS [strict] [chunk N]");
+        return complain(out, -EINVAL,
+                        "usage: rtu NAME LINK BAUD 8E1 UNITS [ascii] [strict] [chunk N]");
     settings.link = words[2];
     settings.baud = (unsigned)baud;
     int error =
@@ -337,8 +358,9 @@ static const struct {
     const char *name, *usage;
     int (*run)(struct plant *plant, char *const *words, size_t n_words, struct strbuf *out);
 } commands[] = {
-    {"tcp", "NAME ADDRESS PORT UNITS            a Modbus TCP device", make_tcp},
-    {"rtu", "NAME LINK BAUD 8E1 UNITS [strict] [chunk N]   a serial line", make_rtu},
+    {"tcp", "NAME ADDRESS PORT UNITS [tcp|rtu|ascii]   a device or a serial server", make_tcp},
+    {"udp", "NAME ADDRESS PORT UNITS [tcp|rtu|ascii]   the same over UDP", make_udp},
+    {"rtu", "NAME LINK BAUD 8E1 UNITS [ascii] [strict] [chunk N]   a serial line", make_rtu},
     {"unit",
      "LINE/UNITS fault KIND [NUMBER...] [times N] [percent P]\n"
      "       LINE/UNITS time|polls input|holding ADDRESS\n"

@@ -12,7 +12,7 @@ struct fault_kind {
     size_t n_arguments;
     uint32_t defaults[2];
     void (*bend)(struct frame *frame, const uint32_t *arguments);
-    void (*spoil)(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice);
+    void (*spoil)(struct answer *answer, const uint32_t *arguments, struct dice *dice);
 };
 
 uint32_t dice_roll(struct dice *dice)
@@ -76,38 +76,37 @@ static void bend_count(struct frame *frame, const uint32_t *arguments)
     frame->pdu[1] = (uint8_t)(frame->pdu[1] - step);
 }
 
-static void spoil_silence(struct egress_policy *answer, const uint32_t *arguments,
-                          struct dice *dice)
+static void spoil_silence(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)arguments, (void)dice;
     answer->delivery = DELIVER_NOTHING;
 }
 
-static void spoil_delay(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_delay(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)dice;
     answer->delay_ns = arguments[0] * CLOCK_NS_PER_MS;
 }
 
-static void spoil_late(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_late(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)arguments, (void)dice;
     answer->delivery = DELIVER_WITH_NEXT;
 }
 
-static void spoil_reset(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_reset(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)arguments, (void)dice;
     answer->delivery = DELIVER_RESET;
 }
 
-static void spoil_close(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_close(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)arguments, (void)dice;
     answer->delivery = DELIVER_CLOSE;
 }
 
-static void spoil_short(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_short(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)dice;
     size_t kept = arguments[0] ? arguments[0] : answer->length / 2;
@@ -115,21 +114,20 @@ static void spoil_short(struct egress_policy *answer, const uint32_t *arguments,
         answer->length = kept;
 }
 
-static void spoil_split(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_split(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)dice;
     answer->split_at = arguments[0] < answer->length ? arguments[0] : answer->length / 2;
     answer->pause_ns = arguments[1] * CLOCK_NS_PER_MS;
 }
 
-static void spoil_checksum(struct egress_policy *answer, const uint32_t *arguments,
-                           struct dice *dice)
+static void spoil_checksum(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     (void)arguments, (void)dice;
     answer->bytes[answer->length - 1] ^= 0x55; /* on TCP: the last byte of the data */
 }
 
-static size_t noise_length(const struct egress_policy *answer, uint32_t wanted)
+static size_t noise_length(const struct answer *answer, uint32_t wanted)
 {
     size_t room = ANSWER_MAX - answer->length;
     return wanted < room ? wanted : room;
@@ -141,7 +139,7 @@ static void fill(uint8_t *bytes, size_t length, struct dice *dice)
         bytes[i] = (uint8_t)dice_roll(dice);
 }
 
-static void spoil_before(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_before(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     size_t length = noise_length(answer, arguments[0]);
     memmove(answer->bytes + length, answer->bytes, answer->length);
@@ -149,15 +147,14 @@ static void spoil_before(struct egress_policy *answer, const uint32_t *arguments
     answer->length += length;
 }
 
-static void spoil_after(struct egress_policy *answer, const uint32_t *arguments, struct dice *dice)
+static void spoil_after(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     size_t length = noise_length(answer, arguments[0]);
     fill(answer->bytes + answer->length, length, dice);
     answer->length += length;
 }
 
-static void spoil_instead(struct egress_policy *answer, const uint32_t *arguments,
-                          struct dice *dice)
+static void spoil_instead(struct answer *answer, const uint32_t *arguments, struct dice *dice)
 {
     answer->length = 0;
     spoil_after(answer, arguments, dice);
@@ -248,7 +245,7 @@ void fault_bend(const struct fault *fault, struct frame *frame)
         fault->kind->bend(frame, fault->arguments);
 }
 
-void fault_spoil(const struct fault *fault, struct egress_policy *answer, struct dice *dice)
+void fault_spoil(const struct fault *fault, struct answer *answer, struct dice *dice)
 {
     if (fault->kind->spoil)
         fault->kind->spoil(answer, fault->arguments, dice);

@@ -1,7 +1,7 @@
 /*
  * How a unit misbehaves. A fault works at up to two moments: it bends the reply before it is
  * framed (wrong unit, wrong function), or spoils the framed bytes and the way they are sent (short,
- * noise, late). One table row per fault; both transports share them.
+ * noise, late). One table row per fault; all framings and transports share them.
  */
 #ifndef SALLYPORT_PLANT_FAULT_H
 #define SALLYPORT_PLANT_FAULT_H
@@ -28,7 +28,7 @@ enum delivery {
 #define ANSWER_MAX 1024
 
 /* The bytes that answer one request, and how they travel. */
-struct egress_policy {
+struct answer {
     enum delivery delivery;
     int64_t delay_ns; /* before the first byte */
     size_t split_at;  /* a pause comes after this many bytes; 0: none */
@@ -63,7 +63,7 @@ int fault_parse(char *const *words, size_t n_words, struct fault *ret_fault,
 bool fault_hits(struct fault *fault, struct dice *dice);
 
 void fault_bend(const struct fault *fault, struct frame *frame);
-void fault_spoil(const struct fault *fault, struct egress_policy *answer, struct dice *dice);
+void fault_spoil(const struct fault *fault, struct answer *answer, struct dice *dice);
 
 /* Appends one line per fault: its name, its arguments, what it does. */
 void fault_help(struct strbuf *out);

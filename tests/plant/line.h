@@ -1,10 +1,12 @@
 /*
- * A line of the plant: a TCP device with its listening socket, or a serial wire on a pty. Made by
+ * A line of the plant: a TCP device with its listening socket, a UDP device, or a serial wire on a
+ * pty. Each speaks one framing. Made by
  * control.c from a command, owned by struct plant. Everything runs in the one thread of the loop.
  */
 #ifndef SALLYPORT_PLANT_LINE_H
 #define SALLYPORT_PLANT_LINE_H
 
+#include "tests/plant/framing.h"
 #include "tests/plant/loop.h"
 #include "tests/plant/unit.h"
 
@@ -40,12 +42,15 @@ void line_clear(struct line *line);
 /* The unit with this number, or NULL. */
 struct unit *line_unit(const struct line *line, uint8_t number);
 
-struct tcp_settings {
+/* Of a TCP or a UDP device. */
+struct net_settings {
     const char *address; /* IPv4 */
     uint16_t port;
+    const struct framing *framing;
 };
 
 struct rtu_settings {
+    const struct framing *framing;
     const char *link; /* the path that the simulated serial device gets */
     unsigned baud;
     unsigned char_bits; /* with start, parity and stop bits: 10 for 8N1, 11 for 8E1 */
@@ -53,8 +58,10 @@ struct rtu_settings {
     bool strict;
 };
 
-/* Both take WORLD but its `wrap`. 0 and the line, or a negative errno. */
-int tcp_new(const char *name, const struct tcp_settings *settings, struct loop *loop,
+/* All take WORLD but its `wrap`. 0 and the line, or a negative errno. */
+int tcp_new(const char *name, const struct net_settings *settings, struct loop *loop,
+            const struct unit_world *world, uint8_t first, uint8_t last, struct line **ret_line);
+int udp_new(const char *name, const struct net_settings *settings, struct loop *loop,
             const struct unit_world *world, uint8_t first, uint8_t last, struct line **ret_line);
 int rtu_new(const char *name, const struct rtu_settings *settings, struct loop *loop,
             const struct unit_world *world, uint8_t first, uint8_t last, struct line **ret_line);

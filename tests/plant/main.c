@@ -1,5 +1,6 @@
 /*
- * plant: a simulated plant of Modbus TCP devices and Modbus RTU lines that misbehave on command.
+ * plant: a simulated plant of Modbus devices, serial servers and serial lines that misbehave on
+ * command.
  * For tests and measurements; shares no Modbus code with the agent.
  */
 #include "agent/base/memory.h"

@@ -1,6 +1,6 @@
 /*
- * A serial wire with Modbus RTU units, after MODBUS over Serial Line V1.02, section 2.5. The
- * master's end is a pty behind a link of a chosen name. The wire is simulated in time: what the
+ * A serial wire with Modbus RTU or ASCII units, after MODBUS over Serial Line V1.02, section 2.5.
+ * The master's end is a pty behind a link of a chosen name. The wire is simulated in time: what the
  * master writes at once arrives character by character, a frame ends after 3.5 characters of
  * silence, a reply begins then, and its bytes are handed over when a UART with a FIFO of `chunk`
  * characters would, the last one when its stop bit has passed.
@@ -23,10 +23,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ADU_MAX 256
-
 struct rtu {
     struct line line;
+    const struct framing *framing;
     char *link;
     struct watch master; /* fd -1 while unplugged */
     int slave;           /* kept open, so that the pty outlives a master that closes it */
@@ -52,7 +51,7 @@ struct rtu {
     int64_t quiet_since_ns; /* end of the last request or reply; noise does not count */
     int64_t busy_until_ns;  /* a request with its reply: noise before this hits something */
     bool exchange_hit;      /* it has been counted */
-    struct queued_message *parcels;
+    struct parcel *parcels;
 
     int64_t noise_every_ns; /* 0: none by itself */
     uint32_t noise_length;
@@ -64,11 +63,11 @@ struct rtu {
 };
 
 /* A reply, or the rest of one, that begins later. */
-struct queued_message {
+struct parcel {
     struct timer timer;
     struct rtu *rtu;
-    struct queued_message *next;
-    struct egress_policy answer;
+    struct parcel *next;
+    struct answer answer;
 };
 
 static const struct {
@@ -79,29 +78,6 @@ static const struct {
     {9600, B9600},     {19200, B19200},   {38400, B38400},   {57600, B57600},
     {115200, B115200}, {230400, B230400}, {460800, B460800}, {921600, B921600},
 };
-
-/* Section 6.2.2 of the serial line standard, bit by bit: the plant has time. */
-static uint16_t checksum(const uint8_t *bytes, size_t length)
-{
-    uint16_t crc = 0xFFFF;
-    for (size_t i = 0; i < length; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? (uint16_t)(crc >> 1 ^ 0xA001) : (uint16_t)(crc >> 1);
-    }
-    return crc;
-}
-
-static size_t wrap_rtu(const struct frame *frame, uint8_t *bytes)
-{
-    size_t length = frame->length + 1;
-    bytes[0] = frame->unit;
-    memcpy(bytes + 1, frame->pdu, frame->length);
-    uint16_t crc = checksum(bytes, length);
-    bytes[length] = (uint8_t)crc;
-    bytes[length + 1] = (uint8_t)(crc >> 8);
-    return length + 2;
-}
 
 static int64_t said_end(const struct rtu *rtu)
 {
@@ -161,54 +137,54 @@ static int64_t reply(struct rtu *rtu, const uint8_t *bytes, size_t length, int64
     return rtu->quiet_since_ns;
 }
 
-static void post_parcel(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns);
+static void post_parcel(struct rtu *rtu, const struct answer *answer, int64_t at_ns);
 
-static void send_answer(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns)
+static void send_answer(struct rtu *rtu, const struct answer *answer, int64_t at_ns)
 {
     size_t first = answer->split_at ? answer->split_at : answer->length;
     int64_t end_ns = reply(rtu, answer->bytes, first, at_ns);
     rtu->busy_until_ns = end_ns;
     if (first == answer->length)
         return;
-    struct egress_policy rest = {.delivery = DELIVER, .length = answer->length - first};
+    struct answer rest = {.delivery = DELIVER, .length = answer->length - first};
     memcpy(rest.bytes, answer->bytes + first, rest.length);
     post_parcel(rtu, &rest, end_ns + answer->pause_ns);
 }
 
-static void remove_parcel(struct queued_message *queued_message)
+static void remove_parcel(struct parcel *parcel)
 {
-    struct queued_message **at = &queued_message->rtu->parcels;
-    while (*at != queued_message)
+    struct parcel **at = &parcel->rtu->parcels;
+    while (*at != parcel)
         at = &(*at)->next;
-    *at = queued_message->next;
-    loop_clear_timer(queued_message->rtu->line.loop, &queued_message->timer);
-    free(queued_message);
+    *at = parcel->next;
+    loop_clear_timer(parcel->rtu->line.loop, &parcel->timer);
+    free(parcel);
 }
 
 static void parcel_due(struct timer *timer)
 {
-    struct queued_message *queued_message = (struct queued_message *)timer;
-    struct rtu *rtu = queued_message->rtu;
-    struct egress_policy answer = queued_message->answer;
+    struct parcel *parcel = (struct parcel *)timer;
+    struct rtu *rtu = parcel->rtu;
+    struct answer answer = parcel->answer;
     int64_t due_ns = timer->at_ns;
-    remove_parcel(queued_message);
+    remove_parcel(parcel);
     send_answer(rtu, &answer, due_ns);
 }
 
-static void post_parcel(struct rtu *rtu, const struct egress_policy *answer, int64_t at_ns)
+static void post_parcel(struct rtu *rtu, const struct answer *answer, int64_t at_ns)
 {
-    struct queued_message *queued_message = memory_zeroed(1, sizeof(*queued_message));
-    queued_message->timer.fire = parcel_due;
-    queued_message->rtu = rtu;
-    queued_message->answer = *answer;
-    queued_message->next = rtu->parcels;
-    rtu->parcels = queued_message;
-    loop_set_timer(rtu->line.loop, &queued_message->timer, at_ns);
+    struct parcel *parcel = memory_zeroed(1, sizeof(*parcel));
+    parcel->timer.fire = parcel_due;
+    parcel->rtu = rtu;
+    parcel->answer = *answer;
+    parcel->next = rtu->parcels;
+    rtu->parcels = parcel;
+    loop_set_timer(rtu->line.loop, &parcel->timer, at_ns);
 }
 
 static void serve_frame(struct rtu *rtu, const struct frame *request, bool early)
 {
-    struct egress_policy answer;
+    struct answer answer;
     int64_t reply_ns = rtu->heard_end_ns + rtu->gap_ns;
     struct unit *unit = line_unit(&rtu->line, request->unit);
     if (!unit) {
@@ -227,19 +203,17 @@ static void serve_frame(struct rtu *rtu, const struct frame *request, bool early
 static void frame_ended(struct timer *timer)
 {
     struct rtu *rtu = (struct rtu *)((char *)timer - offsetof(struct rtu, frame_end));
-    size_t length = rtu->n_heard;
-    struct frame request = {.unit = rtu->heard[0]};
+    size_t length = rtu->n_heard, end = 0;
+    struct frame request;
     bool early = rtu->heard_early;
     rtu->n_heard = 0;
     rtu->quiet_since_ns = rtu->heard_end_ns;
     rtu->count.frames++;
-    if (length < 4 || length > ADU_MAX || rtu->heard_spoiled ||
-        checksum(rtu->heard, length) != 0) { /* of a frame with its own checksum */
+    if (rtu->heard_spoiled || rtu->framing->unwrap(rtu->heard, length, &request, &end) <= 0 ||
+        end != length) {
         rtu->count.bad_frames++;
         return;
     }
-    request.length = length - 3;
-    memcpy(request.pdu, rtu->heard + 1, request.length);
     if (request.unit != 0) {
         serve_frame(rtu, &request, early);
         return;
@@ -473,7 +447,8 @@ int rtu_new(const char *name, const struct rtu_settings *settings, struct loop *
 {
     struct rtu *rtu = memory_zeroed(1, sizeof(*rtu));
     line_init(&rtu->line, &rtu_kind, name, loop, world, first, last);
-    rtu->line.world.wrap = wrap_rtu;
+    rtu->framing = settings->framing;
+    rtu->line.world.wrap = settings->framing->wrap;
     rtu->link = memory_text(settings->link);
     rtu->master.fd = rtu->slave = -1;
     rtu->chunk = settings->chunk;

@@ -1,7 +1,8 @@
 /*
- * A Modbus TCP device, after MODBUS Messaging on TCP/IP Implementation Guide V1.0b: a listening
- * socket, its connections, and replies that may come later. A black hole is a socket filter that
- * drops every segment before TCP sees it: a SYN is not answered, nor is data acknowledged.
+ * A Modbus TCP device, after MODBUS Messaging on TCP/IP Implementation Guide V1.0b, or a serial
+ * server with units behind it: a listening socket, its connections, and replies that may come
+ * later. A black hole is a socket filter that drops every segment before TCP sees it: a SYN is not
+ * answered, nor is data acknowledged.
  */
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
@@ -17,28 +18,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER 7 /* transaction, protocol, length, unit */
-
 struct connection {
     struct watch watch;
     struct tcp *tcp;
     struct connection *next;
-    struct queued_message *parcels;
+    struct parcel *parcels;
     bool deserted; /* by "half-open": swallows everything from now on */
     size_t used;
-    uint8_t input[4 * (HEADER + PDU_MAX)];
+    uint8_t input[2 * ADU_MAX];
 };
 
 /* Bytes that go out later. */
-struct queued_message {
+struct parcel {
     struct timer timer;
     struct connection *connection;
-    struct queued_message *next;
-    struct egress_policy answer;
+    struct parcel *next;
+    struct answer answer;
 };
 
 struct tcp {
     struct line line;
+    const struct framing *framing;
     struct sockaddr_in address;
     struct watch listener; /* fd -1 while refusing */
     struct connection *connections;
@@ -46,21 +46,6 @@ struct tcp {
         uint64_t connections, malformed, overruns;
     } count;
 };
-
-static size_t wrap_tcp(const struct frame *frame, uint8_t *bytes)
-{
-    size_t length = frame->length + 1;
-    const uint8_t header[HEADER] = {(uint8_t)(frame->transaction >> 8),
-                                    (uint8_t)frame->transaction,
-                                    0,
-                                    0,
-                                    (uint8_t)(length >> 8),
-                                    (uint8_t)length,
-                                    frame->unit};
-    memcpy(bytes, header, HEADER);
-    memcpy(bytes + HEADER, frame->pdu, frame->length);
-    return HEADER + frame->length;
-}
 
 static void drop_all_input(int descriptor, bool on)
 {
@@ -73,14 +58,14 @@ static void drop_all_input(int descriptor, bool on)
         (void)!setsockopt(descriptor, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof(ignored));
 }
 
-static void remove_parcel(struct queued_message *queued_message)
+static void remove_parcel(struct parcel *parcel)
 {
-    struct queued_message **at = &queued_message->connection->parcels;
-    while (*at != queued_message)
+    struct parcel **at = &parcel->connection->parcels;
+    while (*at != parcel)
         at = &(*at)->next;
-    *at = queued_message->next;
-    loop_clear_timer(queued_message->connection->tcp->line.loop, &queued_message->timer);
-    free(queued_message);
+    *at = parcel->next;
+    loop_clear_timer(parcel->connection->tcp->line.loop, &parcel->timer);
+    free(parcel);
 }
 
 static void hang_up(struct connection *connection, bool reset)
@@ -107,46 +92,42 @@ static void send_bytes(struct connection *connection, const uint8_t *bytes, size
         connection->tcp->count.overruns++; /* the peer does not read, or is gone */
 }
 
-static void post_parcel(struct connection *connection, const struct egress_policy *answer,
-                        int64_t at_ns);
+static void post_parcel(struct connection *connection, const struct answer *answer, int64_t at_ns);
 
-static void send_answer(struct connection *connection, const struct egress_policy *answer,
-                        int64_t now_ns)
+static void send_answer(struct connection *connection, const struct answer *answer, int64_t now_ns)
 {
     size_t first = answer->split_at ? answer->split_at : answer->length;
     send_bytes(connection, answer->bytes, first);
     if (first == answer->length)
         return;
-    struct egress_policy rest = {.delivery = DELIVER, .length = answer->length - first};
+    struct answer rest = {.delivery = DELIVER, .length = answer->length - first};
     memcpy(rest.bytes, answer->bytes + first, rest.length);
     post_parcel(connection, &rest, now_ns + answer->pause_ns);
 }
 
 static void parcel_due(struct timer *timer)
 {
-    struct queued_message *queued_message = (struct queued_message *)timer;
-    struct connection *connection = queued_message->connection;
-    struct egress_policy answer = queued_message->answer;
+    struct parcel *parcel = (struct parcel *)timer;
+    struct connection *connection = parcel->connection;
+    struct answer answer = parcel->answer;
     int64_t due_ns = timer->at_ns;
-    remove_parcel(queued_message); /* the timer is part of it */
+    remove_parcel(parcel); /* the timer is part of it */
     send_answer(connection, &answer, due_ns);
 }
 
-static void post_parcel(struct connection *connection, const struct egress_policy *answer,
-                        int64_t at_ns)
+static void post_parcel(struct connection *connection, const struct answer *answer, int64_t at_ns)
 {
-    struct queued_message *queued_message = memory_zeroed(1, sizeof(*queued_message));
-    queued_message->timer.fire = parcel_due;
-    queued_message->connection = connection;
-    queued_message->answer = *answer;
-    queued_message->next = connection->parcels;
-    connection->parcels = queued_message;
-    loop_set_timer(connection->tcp->line.loop, &queued_message->timer, at_ns);
+    struct parcel *parcel = memory_zeroed(1, sizeof(*parcel));
+    parcel->timer.fire = parcel_due;
+    parcel->connection = connection;
+    parcel->answer = *answer;
+    parcel->next = connection->parcels;
+    connection->parcels = parcel;
+    loop_set_timer(connection->tcp->line.loop, &parcel->timer, at_ns);
 }
 
 /* Returns false when the connection is gone. */
-static bool deliver(struct connection *connection, const struct egress_policy *answer,
-                    int64_t now_ns)
+static bool deliver(struct connection *connection, const struct answer *answer, int64_t now_ns)
 {
     switch (answer->delivery) {
     case DELIVER:
@@ -169,16 +150,18 @@ static bool deliver(struct connection *connection, const struct egress_policy *a
 static bool answer_request(struct connection *connection, const struct frame *request)
 {
     struct tcp *tcp = connection->tcp;
-    struct egress_policy answer;
+    struct answer answer;
     int64_t now_ns = clock_mono_ns();
     struct unit *unit = line_unit(&tcp->line, request->unit);
     if (unit) {
         unit_answer(unit, &tcp->line.world, request, false, now_ns, &answer);
-    } else { /* as a gateway answers for a unit that it does not have */
+    } else if (!tcp->framing->is_numbered) {
+        return true; /* nobody lives there */
+    } else {         /* as a gateway answers for a unit that it does not have */
         struct frame reply = {.transaction = request->transaction, .unit = request->unit};
         reply.length = serve_exception(request->pdu[0], EXCEPTION_NO_TARGET, reply.pdu);
-        answer = (struct egress_policy){.delivery = DELIVER};
-        answer.length = wrap_tcp(&reply, answer.bytes);
+        answer = (struct answer){.delivery = DELIVER};
+        answer.length = tcp->framing->wrap(&reply, answer.bytes);
     }
     return deliver(connection, &answer, now_ns);
 }
@@ -186,21 +169,12 @@ static bool answer_request(struct connection *connection, const struct frame *re
 /* Takes one request off the input. 1: one was there, 0: not yet, -1: this is not Modbus. */
 static int take_request(struct connection *connection, struct frame *ret_request)
 {
-    const uint8_t *in = connection->input;
-    if (connection->used < HEADER)
-        return 0;
-    size_t length = (size_t)(in[4] << 8 | in[5]);
-    if (in[2] != 0 || in[3] != 0 || length < 2 || length > PDU_MAX + 1)
-        return -1;
-    if (connection->used < HEADER - 1 + length)
-        return 0;
-    ret_request->transaction = (uint16_t)(in[0] << 8 | in[1]);
-    ret_request->unit = in[6];
-    ret_request->length = length - 1;
-    memcpy(ret_request->pdu, in + HEADER, length - 1);
-    connection->used -= HEADER - 1 + length;
-    memmove(connection->input, in + HEADER - 1 + length, connection->used);
-    return 1;
+    size_t length = 0;
+    int got =
+        connection->tcp->framing->unwrap(connection->input, connection->used, ret_request, &length);
+    connection->used -= length;
+    memmove(connection->input, connection->input + length, connection->used);
+    return got;
 }
 
 static void connection_ready(struct watch *watch, uint32_t events)
@@ -224,10 +198,13 @@ static void connection_ready(struct watch *watch, uint32_t events)
         if (!answer_request(connection, &request))
             return;
     }
-    if (got < 0) {
-        connection->tcp->count.malformed++;
+    if (got == 0)
+        return;
+    connection->tcp->count.malformed++;
+    if (connection->tcp->framing->is_numbered)
         hang_up(connection, true);
-    }
+    else
+        connection->used = 0; /* the units behind a serial server hear noise */
 }
 
 static void listener_ready(struct watch *watch, uint32_t events)
@@ -368,12 +345,13 @@ static struct line *tcp_free(struct line *line)
 
 static const struct line_kind tcp_kind = {"tcp", tcp_free, tcp_command, tcp_stats, tcp_forget};
 
-int tcp_new(const char *name, const struct tcp_settings *settings, struct loop *loop,
+int tcp_new(const char *name, const struct net_settings *settings, struct loop *loop,
             const struct unit_world *world, uint8_t first, uint8_t last, struct line **ret_line)
 {
     struct tcp *tcp = memory_zeroed(1, sizeof(*tcp));
     line_init(&tcp->line, &tcp_kind, name, loop, world, first, last);
-    tcp->line.world.wrap = wrap_tcp;
+    tcp->framing = settings->framing;
+    tcp->line.world.wrap = settings->framing->wrap;
     tcp->listener.fd = -1;
     tcp->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(settings->port)};
     int error = -EINVAL;

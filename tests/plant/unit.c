@@ -33,9 +33,9 @@ static void end_fault_when_used_up(struct fault *fault)
 }
 
 /* The fault "late": what was held goes out in place of the present answer, which is held. */
-static void swap_with_held(struct unit *unit, struct egress_policy *answer)
+static void swap_with_held(struct unit *unit, struct answer *answer)
 {
-    struct egress_policy *held = unit->held;
+    struct answer *held = unit->held;
     unit->held = memory_zeroed(1, sizeof(*unit->held));
     *unit->held = *answer;
     unit->held->delivery = DELIVER;
@@ -48,7 +48,7 @@ static void swap_with_held(struct unit *unit, struct egress_policy *answer)
 }
 
 /* After the fault "late" the last reply is still owed: it comes before the first honest one. */
-static void prepend_held(struct unit *unit, struct egress_policy *answer)
+static void prepend_held(struct unit *unit, struct answer *answer)
 {
     size_t owed = unit->held->length;
     if (answer->delivery == DELIVER && owed + answer->length <= ANSWER_MAX) {
@@ -73,12 +73,12 @@ static void put_on_record(const struct unit *unit, const struct unit_world *worl
 }
 
 void unit_answer(struct unit *unit, const struct unit_world *world, const struct frame *request,
-                 bool early, int64_t now_ns, struct egress_policy *ret_answer)
+                 bool early, int64_t now_ns, struct answer *ret_answer)
 {
     struct frame reply = {.transaction = request->transaction, .unit = request->unit};
     struct asked asked = {request->pdu[0], 0, 0};
     unsigned flags = early ? RECORD_EARLY : 0;
-    *ret_answer = (struct egress_policy){.delivery = DELIVER_NOTHING};
+    *ret_answer = (struct answer){.delivery = DELIVER_NOTHING};
     unit->count.requests++;
     unit->count.early += early;
     if (early && unit->strict) {

@@ -14,7 +14,7 @@ struct unit {
     uint16_t limit; /* of values in one request; 0: as the standard says */
     struct image *image;
     struct fault fault;
-    struct egress_policy *held; /* by the fault "late" */
+    struct answer *held; /* by the fault "late" */
     struct {
         uint64_t requests;   /* that reached the unit, the early ones too */
         uint64_t replies;    /* sent as they should be */
@@ -26,7 +26,7 @@ struct unit {
     } count;
 };
 
-/* Puts a transport's frame around FRAME; returns the length (at most 300 bytes). */
+/* Packs FRAME; returns the length (at most 513 bytes). */
 typedef size_t wrap_function(const struct frame *frame, uint8_t *bytes);
 
 struct unit_world {
@@ -44,7 +44,7 @@ void unit_clear(struct unit *unit);
  * 3.5 characters of silence. Counts and records it and fills RET_ANSWER.
  */
 void unit_answer(struct unit *unit, const struct unit_world *world, const struct frame *request,
-                 bool early, int64_t now_ns, struct egress_policy *ret_answer);
+                 bool early, int64_t now_ns, struct answer *ret_answer);
 
 /* Executes a broadcast: no reply, no fault. */
 void unit_obey(struct unit *unit, const struct frame *request);

@@ -15,7 +15,9 @@ static const struct {
     {"--certificate FILE, --key FILE", "the certificate that this gateway shows"},
     {"--request", "makes a key and a request for such a certificate"},
     {"--prefix WORD", "the first level of all topics; sallyport"},
-    {"--bus LINE ...", "[NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]] or [NAME=]sim:"},
+    {"--bus LINE ...",
+     "[NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]rtu:HOST:PORT or "
+     "[NAME=]sim:; udp: as tcp:, ascii: as rtu:"},
     {"--tag VALUE ...", "DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]"},
     {"--wan INTERFACE ...", "towards the internet; taken from the routes"},
     {"--plant INTERFACE ...", "towards the plant; taken from the routes"},

@@ -36,7 +36,24 @@ static bool number(const char *text, unsigned min, unsigned max, unsigned *ret_n
 
 /* ---- lines ---- */
 
-static int parse_tcp(const char *text, struct init_bus *bus, struct problem *problem)
+/* One row for each kind of line. */
+struct line_kind {
+    const char *word, *name;         /* NAME: of the line, with a number after it */
+    const char *framing, *transport; /* of a host; NULL: the driver's default */
+    bool has_host, has_device;
+    const char *data_bits; /* that a device may have */
+};
+
+static const struct line_kind kinds[] = {
+    {"tcp:", "plc", NULL, NULL, true, false, ""},
+    {"udp:", "plc", NULL, "udp", true, false, ""},
+    {"rtu:", "line", "rtu", NULL, true, true, "8"},
+    {"ascii:", "line", "ascii", NULL, true, true, "78"}, /* most have 7: it is what is advised */
+    {"sim:", "sim", NULL, NULL, false, false, ""},
+};
+
+static int parse_host(const struct line_kind *kind, const char *text, struct init_bus *bus,
+                      struct problem *problem)
 {
     const char *host = text, *end, *port;
     if (*text == '[') { /* IPv6 */
@@ -47,54 +64,71 @@ static int parse_tcp(const char *text, struct init_bus *bus, struct problem *pro
         end = strchrnul(host, ':');
         port = end;
     }
+    bus->driver = "modbus_tcp";
+    bus->place_key = "host";
+    bus->framing = kind->framing;
+    bus->transport = kind->transport;
     if (!end || end == host || !copy(host, (size_t)(end - host), bus->place, sizeof(bus->place)))
-        return problem_say(problem, "\"tcp:%s\": write tcp:HOST or tcp:HOST:PORT", text);
+        return problem_say(problem, "\"%s%s\": write %sHOST or %sHOST:PORT", kind->word, text,
+                           kind->word, kind->word);
     if (*port && (*port != ':' || !number(port + 1, 1, 65535, &bus->port)))
-        return problem_say(problem, "\"tcp:%s\": the port is a number from 1 to 65535%s", text,
-                           strchr(end + 1, ':') ? "; an IPv6 address stands in [ ]" : "");
+        return problem_say(problem, "\"%s%s\": the port is a number from 1 to 65535%s", kind->word,
+                           text, strchr(end + 1, ':') ? "; an IPv6 address stands in [ ]" : "");
     return 0;
 }
 
-/* Modbus RTU has 8 data bits: MODBUS over Serial Line V1.02, section 2.5.1. */
-static bool is_frame(const char *text)
+/* "8E1". RTU has 8 data bits, ASCII 7: MODBUS over Serial Line V1.02, sections 2.5.1 and 2.5.2. */
+static bool is_frame(const struct line_kind *kind, const char *text)
 {
-    return strlen(text) == 3 && text[0] == '8' && strchr("NEO", text[1]) && strchr("12", text[2]);
+    return strlen(text) == 3 && strchr(kind->data_bits, text[0]) && strchr("NEO", text[1]) &&
+           strchr("12", text[2]);
 }
 
-static int parse_rtu(const char *text, struct init_bus *bus, struct problem *problem)
+static int parse_device(const struct line_kind *kind, const char *text, struct init_bus *bus,
+                        struct problem *problem)
 {
     const char *comma = strchrnul(text, ',');
-    if (text[0] != '/' || !copy(text, (size_t)(comma - text), bus->place, sizeof(bus->place)))
-        return problem_say(problem, "\"rtu:%s\": write rtu:/dev/DEVICE[,BAUD[,8E1]]", text);
+    bus->driver = "modbus_rtu";
+    bus->place_key = "device";
+    bus->framing = strcmp(kind->framing, "rtu") == 0 ? NULL : kind->framing;
+    if (!copy(text, (size_t)(comma - text), bus->place, sizeof(bus->place)))
+        return problem_say(problem, "\"%s%s\": write %s/dev/DEVICE[,BAUD[,%cE1]]", kind->word, text,
+                           kind->word, kind->data_bits[0]);
     if (!*comma)
         return 0;
     char baud[8];
     const char *frame = strchrnul(comma + 1, ',');
     if (!copy(comma + 1, (size_t)(frame - comma - 1), baud, sizeof(baud)) ||
         !number(baud, 50, 4000000, &bus->baud))
-        return problem_say(problem, "\"rtu:%s\": the speed is a number such as 19200", text);
+        return problem_say(problem, "\"%s%s\": the speed is a number such as 19200", kind->word,
+                           text);
     if (!*frame)
         return 0;
-    if (!is_frame(frame + 1))
-        return problem_say(problem, "\"rtu:%s\": behind the speed stands 8E1, 8N1, 8N2 or the like",
-                           text);
+    if (!is_frame(kind, frame + 1))
+        return problem_say(problem, "\"%s%s\": after the speed write %cE1, %cN2 or the like",
+                           kind->word, text, kind->data_bits[0], kind->data_bits[0]);
     return copy(frame + 1, 3, bus->frame, sizeof(bus->frame)) ? 0 : -EINVAL;
 }
 
 static int parse_sim(const char *text, struct init_bus *bus, struct problem *problem)
 {
-    (void)bus;
-    return *text ? problem_say(problem, "\"sim:%s\": nothing stands behind sim:", text) : 0;
+    bus->driver = "sim";
+    return *text ? problem_say(problem, "\"sim:%s\": write nothing after sim:", text) : 0;
 }
 
-static const struct {
-    const char *word, *driver, *name; /* NAME: with a number behind it */
-    int (*parse)(const char *text, struct init_bus *bus, struct problem *problem);
-} kinds[] = {
-    {"tcp:", "modbus_tcp", "plc", parse_tcp},
-    {"rtu:", "modbus_rtu", "line", parse_rtu},
-    {"sim:", "sim", "sim", parse_sim},
-};
+static int parse_place(const struct line_kind *kind, const char *text, struct init_bus *bus,
+                       struct problem *problem)
+{
+    if (kind->has_device && text[0] == '/')
+        return parse_device(kind, text, bus, problem);
+    if (!kind->has_host)
+        return parse_sim(text, bus, problem);
+    int result = parse_host(kind, text, bus, problem);
+    if (result == 0 && kind->has_device && bus->port == 0) /* a device without its /dev/? */
+        return problem_say(problem, "\"%s%s\": write %s/dev/DEVICE[,BAUD[,%cE1]] or %sHOST:PORT",
+                           kind->word, text, kind->word, kind->data_bits[0], kind->word);
+    return result;
+}
 
 int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
                    struct problem *ret_problem)
@@ -109,18 +143,18 @@ int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
         size_t length = strlen(kinds[i].word);
         if (strncmp(rest, kinds[i].word, length) != 0)
             continue;
-        bus.driver = kinds[i].driver;
         if (!bus.name[0])
             (void)snprintf(bus.name, sizeof(bus.name), "%s%u", kinds[i].name, count + 1);
-        int problem = kinds[i].parse(rest + length, &bus, ret_problem);
+        int problem = parse_place(&kinds[i], rest + length, &bus, ret_problem);
         if (problem == 0)
             *ret_bus = bus;
         return problem;
     }
-    return problem_say(ret_problem,
-                       "\"%s\" is no line; write [NAME=]tcp:HOST[:PORT], "
-                       "[NAME=]rtu:DEVICE[,BAUD[,8E1]] or [NAME=]sim:",
-                       text);
+    return problem_say(
+        ret_problem,
+        "\"%s\" is no line; write [NAME=]tcp:HOST[:PORT], "
+        "[NAME=]rtu:DEVICE[,BAUD[,8E1]], the same with udp: or ascii:, or [NAME=]sim:",
+        text);
 }
 
 /* ---- tags ---- */

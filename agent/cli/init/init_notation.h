@@ -6,12 +6,17 @@
 
 #include <stdbool.h>
 
-/* [NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]sim: */
+/*
+ * [NAME=]KIND:PLACE. The kinds tcp and udp lead to a HOST[:PORT], rtu and ascii to a
+ * DEVICE[,BAUD[,8E1]] or to a HOST:PORT (a serial server); sim has no place.
+ */
 struct init_bus {
     char name[65];
-    const char *driver; /* a literal */
-    char place[257];    /* host or device; "" for sim */
-    unsigned port;      /* 0: the driver's default, as for the others */
+    const char *driver;              /* these are literals */
+    const char *framing, *transport; /* NULL: the driver's default */
+    const char *place_key;           /* "host" or "device"; NULL for sim */
+    char place[257];
+    unsigned port; /* 0: the driver's default, as for the others */
     unsigned baud;
     char frame[4]; /* "8E1", or "" */
 };

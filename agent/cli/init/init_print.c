@@ -113,7 +113,12 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
     static const char *const parities[] = {"N", "none", "E", "even", "O", "odd", NULL};
     put_text(keys, "name", bus->name);
     put_text(keys, "driver", bus->driver);
-    put_text(keys, strcmp(bus->driver, "modbus_tcp") == 0 ? "host" : "device", bus->place);
+    if (bus->place_key)
+        put_text(keys, bus->place_key, bus->place);
+    if (bus->transport)
+        put_text(keys, "transport", bus->transport);
+    if (bus->framing)
+        put_text(keys, "framing", bus->framing);
     if (bus->port)
         put_number(keys, "port", bus->port);
     if (bus->baud)
@@ -124,6 +129,8 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
         if (parities[i][0] == bus->frame[1])
             put_text(keys, "parity", parities[i + 1]);
     }
+    if (bus->frame[0] != '8')
+        put_number(keys, "data_bits", (unsigned)(bus->frame[0] - '0'));
     put_number(keys, "stop_bits", (unsigned)(bus->frame[2] - '0'));
 }
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define PATIENT_MS 20000 /* a timeout that no case waits for */
-#define SHORT_MS 500     /* one that some do */
+#define SHORT_MS 300     /* one that some do */
 #define FRAME_MAX 600
 
 enum carrier { TCP, UDP, SERIAL };
@@ -43,6 +43,7 @@ enum step {
     SPLIT,
     NOISE_BEFORE,
     CLOSE_AFTER, /* TCP: the connection ends once the reply is out */
+    CLOSE_LATE,  /* TCP: it ends at once, and the reply comes late, on the next one */
 };
 
 static struct plant {
@@ -61,7 +62,7 @@ static struct plant {
     int64_t late_ns; /* when the late reply is due; 0: none */
     uint8_t late[FRAME_MAX], late_unit;
     size_t late_length;
-    uint16_t registers[64]; /* what was written, by address; 0: never */
+    _Atomic uint16_t registers[64]; /* what was written, by address; 0: never */
 } plant;
 
 static struct driven driven;
@@ -179,12 +180,13 @@ static bool play(enum step step, const struct asked *asked)
     switch (step) {
     case SILENT:
         return true;
+    case CLOSE_LATE:
     case LATE:
         memcpy(plant.late, reply, length);
         plant.late_length = length;
         plant.late_unit = asked->unit;
         plant.late_ns = clock_mono_ns() + plant.timeout_ms * CLOCK_NS_PER_MS * 14 / 10;
-        return true;
+        return step == LATE;
     case SPLIT:
         for (size_t i = 0; i < length; i++) {
             put(reply + i, 1);
@@ -422,7 +424,7 @@ static void test_silence(void)
         script(SILENT, GOOD, GOOD);
         CU_ASSERT_EQUAL(driven_read(&driven, 0), OUTCOME_TIMEOUT);
         TEST_TEXT_EQUAL(driven_values(&driven, 0), "a=timeout b=timeout");
-        TEST_TEXT_EQUAL(driven.error.text, "unit 1 did not answer within 500 ms");
+        TEST_TEXT_EQUAL(driven.error.text, "unit 1 did not answer within 300 ms");
         expect_second();
         expect_first();
         bool keeps = pair->carrier != TCP || pair->framing != MBAP;
@@ -463,6 +465,23 @@ static void test_late_on_a_new_connection(void)
         script(LATE, GOOD, GOOD);
         CU_ASSERT_EQUAL(driven_read(&driven, 0), OUTCOME_TIMEOUT);
         driven.driver->disconnect(driven.line);
+        expect_first();
+        expect_first();
+        end();
+    }
+}
+
+/* Nor when the connection broke while the unit was about to answer. */
+static void test_broken_while_asked(void)
+{
+    static const struct pair behind[] = {{RTU, TCP}, {ASCII, TCP}};
+    for (size_t i = 0; i < ARRAY_LENGTH(behind); i++) {
+        begin(behind[i], SHORT_MS);
+        expect_first();
+        script(CLOSE_LATE, GOOD, GOOD);
+        CU_ASSERT_EQUAL(driven_read(&driven, 0), OUTCOME_DISCONNECTED);
+        TEST_TEXT_EQUAL(driven.error.text, "the connection broke: closed by the device");
+        expect_second(); /* others need not wait */
         expect_first();
         expect_first();
         end();
@@ -609,6 +628,7 @@ TEST_MAIN("modbus_line", {"values arrive", test_good},
           {"silence ends the poll and no other", test_silence},
           {"a late reply is never taken for another", test_late},
           {"not on a new connection either", test_late_on_a_new_connection},
+          {"nor after the connection broke meanwhile", test_broken_while_asked},
           {"a connection closed while idle is dialled again unnoticed", test_closed_while_idle},
           {"a connection on which nothing comes is dialled again", test_dead_connection},
           {"an echo is removed", test_echo},

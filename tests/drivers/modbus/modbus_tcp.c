@@ -40,6 +40,7 @@ enum step {
     NOISE_AFTER,
     NOISE_INSTEAD,
     TWICE,
+    TORN, /* the reply, and the beginning of another; its rest comes with the next request */
     CLOSE,
     RESET,
     CLOSE_AFTER,
@@ -91,7 +92,7 @@ static void reset(int peer)
 static bool play(int peer, enum step step, const uint8_t *request)
 {
     static const uint8_t noise[] = {0xDE, 0xAD, 0xBE, 0xEF, 0x01, 0x02, 0x03, 0x04, 0x05};
-    uint8_t reply[FRAME_MAX], refusal[9];
+    uint8_t reply[FRAME_MAX + 5], refusal[9];
     size_t length = answer(request, reply);
     put(peer, server.late, server.late_length);
     server.late_length = 0;
@@ -152,6 +153,12 @@ static bool play(int peer, enum step step, const uint8_t *request)
     case TWICE:
         put(peer, reply, length);
         put(peer, reply, length);
+        return true;
+    case TORN: /* at once, so that both are there when the next request is made */
+        memcpy(reply + length, reply, 5);
+        put(peer, reply, length + 5);
+        memcpy(server.late, reply + 5, length - 5);
+        server.late_length = length - 5;
         return true;
     case CLOSE:
         return false;
@@ -520,6 +527,22 @@ static void test_request(void)
     end();
 }
 
+/* What does not end when the request goes out would spoil its reply: it gets a new connection. */
+static void test_out_of_step(void)
+{
+    begin(5000);
+    static struct modbus_call call;
+    struct driver_error error = {""};
+    script(TORN, GOOD);
+    CU_ASSERT_EQUAL(driven_read(&driven, 1), OUTCOME_OK);
+    call.request = modbus_read_request(3, MODBUS_INPUT, 40, 1);
+    call.request.may_repeat = false;
+    CU_ASSERT_EQUAL(driven.driver->request(driven.line, &call, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(call.reply.values[0], 3040);
+    CU_ASSERT_EQUAL(atomic_load(&server.connections), 2);
+    end();
+}
+
 /* A stream that is out of step costs one more attempt, but not of what may be done only once. */
 static void test_repeats_only_what_may_be_repeated(void)
 {
@@ -554,4 +577,5 @@ TEST_MAIN("modbus_tcp", {"values arrive over one connection", test_good},
           {"reconnecting leaks nothing", test_no_leaks},
           {"a thousand open descriptors do no harm", test_many_descriptors},
           {"single requests are answered", test_request},
+          {"a stream out of step is left before it does harm", test_out_of_step},
           {"only what may be repeated is", test_repeats_only_what_may_be_repeated})

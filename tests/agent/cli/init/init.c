@@ -146,6 +146,18 @@ static void test_buses(void)
     TEST_TEXT_EQUAL(bus.frame, "8N2");
     CU_ASSERT_EQUAL(bus.baud, 9600);
     CU_ASSERT_EQUAL(init_parse_bus("try=sim:", 0, &bus, &problem), 0);
+    CU_ASSERT_PTR_NULL(bus.place_key);
+    CU_ASSERT_EQUAL(init_parse_bus("udp:h:503", 0, &bus, &problem), 0);
+    TEST_TEXT_EQUAL(bus.transport, "udp");
+    CU_ASSERT_PTR_NULL(bus.framing);
+    CU_ASSERT_EQUAL(init_parse_bus("rtu:h:4001", 0, &bus, &problem), 0); /* a serial server */
+    TEST_TEXT_EQUAL(bus.driver, "modbus_tcp");
+    TEST_TEXT_EQUAL(bus.place_key, "host");
+    TEST_TEXT_EQUAL(bus.framing, "rtu");
+    CU_ASSERT_EQUAL(init_parse_bus("ascii:/dev/x,9600,7E1", 0, &bus, &problem), 0);
+    TEST_TEXT_EQUAL(bus.driver, "modbus_rtu");
+    TEST_TEXT_EQUAL(bus.framing, "ascii");
+    TEST_TEXT_EQUAL(bus.frame, "7E1");
     static const char *const bad[] = {"",
                                       "tcp:",
                                       "tcp:h:0",
@@ -155,7 +167,11 @@ static void test_buses(void)
                                       "rtu:ttyS1",
                                       "rtu:/dev/x,fast",
                                       "rtu:/dev/x,9600,9E1",
-                                      "udp:h",
+                                      "udp:",
+                                      "ascii:/dev/x,9600,9E1",
+                                      "ascii:h",
+                                      "rtu:h:0",
+                                      "morse:h",
                                       "a b=tcp:h",
                                       "tcp:h:1x",
                                       "sim:x",
@@ -234,10 +250,16 @@ static void fill(struct init_answers *answers)
     init_add(&answers->buses, "tcp:192.168.10.5:503");
     init_add(&answers->buses, "rtu:/dev/ttyS1,9600,8O2");
     init_add(&answers->buses, "try=sim:");
+    init_add(&answers->buses, "old=ascii:/dev/ttyS2,9600,7E1");
+    init_add(&answers->buses, "server=rtu:192.168.10.6:4001");
+    init_add(&answers->buses, "udp:192.168.10.7");
     init_add(&answers->tags, "boiler.temperature=plc1/3/holding/100/float32/CDAB");
     init_add(&answers->tags, "drive.running=line2/7/coil/3");
     init_add(&answers->tags, "boiler.alarm=plc1/3/input/7");
     init_add(&answers->tags, "demo.wave=try");
+    init_add(&answers->tags, "meter.a=old/1/holding/1");
+    init_add(&answers->tags, "far.a=server/1/holding/1");
+    init_add(&answers->tags, "datagrams.a=plc6/1/holding/1");
     init_set(&answers->ssh_from, "192.0.2.9");
     init_set(&answers->ssh_interface, "eth0");
     answers->ssh_port = 22;
@@ -260,9 +282,9 @@ static void test_agent_file(void)
     TEST_TEXT_EQUAL(config->uplink.username, "u\"1"); /* quoted as it has to be */
     TEST_CONTAINS(config->uplink.ca, "/tls/ca.pem");
     TEST_TEXT_EQUAL(config->uplink.client_id, "c-1");
-    CU_ASSERT_EQUAL(config->n_buses, 3);
+    CU_ASSERT_EQUAL(config->n_buses, 6);
     TEST_TEXT_EQUAL(config->buses[1].name, "line2");
-    CU_ASSERT_EQUAL_FATAL(config->n_devices, 3);
+    CU_ASSERT_EQUAL_FATAL(config->n_devices, 6);
     CU_ASSERT_EQUAL(config->devices[0].n_tags, 2);
     TEST_TEXT_EQUAL(config->devices[1].bus_name, "line2");
     CLEANUP(strbuf_free) struct strbuf dump = STRBUF_EMPTY;
@@ -270,6 +292,10 @@ static void test_agent_file(void)
     TEST_CONTAINS(dump.data, "parity = \"odd\"");
     TEST_CONTAINS(dump.data, "stop_bits = 2");
     TEST_CONTAINS(dump.data, "port = 503");
+    TEST_CONTAINS(dump.data, "framing = \"ascii\"");
+    TEST_CONTAINS(dump.data, "data_bits = 7");
+    TEST_CONTAINS(dump.data, "framing = \"rtu\"");
+    TEST_CONTAINS(dump.data, "transport = \"udp\"");
     TEST_CONTAINS(text.data, "#keepalive_s = 30;"); /* every other key is there as a comment */
     config_free(config);
 }
