@@ -47,10 +47,10 @@ static void prepare_and_execute(const struct beginning *beginning, pid_t caller)
     static char *const nothing[] = {NULL};
     sigset_t none;
     sigemptyset(&none);
-    if (signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
+    if ((beginning->timeout_ms > 0 && bind_to_caller(beginning->timeout_ms, caller) < 0) ||
+        signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
         dup2(beginning->input, STDIN_FILENO) < 0 || dup2(beginning->output, STDOUT_FILENO) < 0 ||
-        dup2(beginning->errors, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
-        (beginning->timeout_ms > 0 && bind_to_caller(beginning->timeout_ms, caller) < 0))
+        dup2(beginning->errors, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         return;
     (void)execve(beginning->arguments[0], (char *const *)beginning->arguments,
                  beginning->environment ? (char *const *)beginning->environment : nothing);

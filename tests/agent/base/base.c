@@ -6,7 +6,9 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +88,35 @@ static void test_child(void)
     CU_ASSERT_EQUAL(child_run(&job, &output), -ENOENT);
 }
 
+static void test_started_child(void)
+{
+    static const char *const says[] = {"/bin/sh", "-c", "echo ${HOME-unset}; cat; exit 3", NULL};
+    static const char *const stubborn[] = {"/bin/sh", "-c",
+                                           "trap '' TERM; echo; while :; do sleep 1; done", NULL};
+    static const char *const absent[] = {"/no/such/program", NULL};
+    char bytes[64] = "";
+    pid_t pid = 0;
+    int output = -1, watched = child_start(says, &output, &pid);
+    CU_ASSERT_TRUE_FATAL(watched >= 0);
+    struct pollfd ended = {.fd = watched, .events = POLLIN};
+    CU_ASSERT_EQUAL(poll(&ended, 1, 20000), 1);
+    CU_ASSERT_EQUAL(child_reap(pid), 3);
+    CU_ASSERT_EQUAL(child_reap(pid), -ECHILD);
+    CU_ASSERT_EQUAL(read(output, bytes, sizeof(bytes) - 1), 6);
+    TEST_TEXT_EQUAL(bytes, "unset\n"); /* an empty environment, and nothing to read */
+    descriptor_close(&output);
+    descriptor_close(&watched);
+    CU_ASSERT_EQUAL(child_start(absent, NULL, &pid), -ENOENT);
+    watched = child_start(stubborn, &output, &pid);
+    CU_ASSERT_TRUE_FATAL(watched >= 0);
+    struct pollfd begun = {.fd = output, .events = POLLIN};
+    CU_ASSERT_EQUAL(poll(&begun, 1, 20000), 1);
+    child_stop(pid); /* which does not heed SIGTERM */
+    CU_ASSERT_EQUAL(kill(pid, 0), -1);
+    descriptor_close(&output);
+    descriptor_close(&watched);
+}
+
 /* The only child of PID, or 0. */
 static pid_t child_of(pid_t pid)
 {
@@ -115,6 +146,17 @@ static int end_of(pid_t pid)
     return -1;
 }
 
+/* Whether PID has become the program: stopped before that, it could not know how to end. */
+static bool is_program(pid_t pid)
+{
+    char path[64], name[32] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    if (pid > 0 && file_read(path, sizeof(name), &text) == 0)
+        (void)snprintf(name, sizeof(name), "%s", strbuf_text(&text));
+    return strcmp(name, "sh\n") == 0 || strcmp(name, "sleep\n") == 0;
+}
+
 /* Starts somebody who runs a child until it is told to go, and returns both. */
 static pid_t start_caller(int timeout_ms, pid_t *ret_child)
 {
@@ -124,7 +166,7 @@ static pid_t start_caller(int timeout_ms, pid_t *ret_child)
         _exit(run("sleep 300", NULL, timeout_ms, &output) != 0);
     CU_ASSERT_TRUE_FATAL(caller > 0);
     int64_t deadline_ns = clock_mono_ns() + 20 * CLOCK_NS_PER_S;
-    while (!(*ret_child = child_of(caller)) && clock_mono_ns() < deadline_ns)
+    while (!is_program(*ret_child = child_of(caller)) && clock_mono_ns() < deadline_ns)
         clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_MS);
     CU_ASSERT_TRUE_FATAL(*ret_child > 0);
     return caller;
@@ -168,5 +210,6 @@ TEST_MAIN("base", {"a buffer grows, formats whole numbers and is reused", test_s
           {"a file is read whole or not at all", test_file_read},
           {"a file is replaced in one step", test_file_replace},
           {"a child is bounded in time and output, and leaves nothing behind", test_child},
+          {"a started child runs by itself until it is stopped", test_started_child},
           {"a stopped child ends with its caller", test_child_without_caller},
           {"a child of a stopped caller ends in time", test_child_of_stopped_caller})
