@@ -84,6 +84,18 @@ static struct config *load_first(const char *file)
     return config;
 }
 
+/*
+ * A wish to reload must not end a process that is still starting: it waits for the loop. Every
+ * other signal ends it as ever.
+ */
+static void hold_hangup(void)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
 {
     struct gateway **gateway = userdata;
@@ -129,9 +141,9 @@ static int run(struct config *config)
     bool clean = gateway_stop(gateway);
     log_info("gateway", "stopped");
     if (!clean)
-        _exit(outcome < 0 ? 1 : 0); /* the MQTT client's threads cannot be joined */
+        _exit(outcome != 0); /* the MQTT client's threads cannot be joined */
     sd_event_unref(loop);
-    return outcome < 0 ? 1 : 0;
+    return outcome != 0; /* 0 after a signal; else it gave up, see gateway_reload() */
 }
 
 int main(int argc, char **argv)
@@ -141,6 +153,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     (void)umask(027);
+    hold_hangup();
     (void)mallopt(M_ARENA_MAX, 2); /* hundreds of threads that hardly allocate: save memory */
     struct config *config = load_first(options.file);
     if (!config)

@@ -184,6 +184,28 @@ int plant_prepare(struct plant *plant, struct generation *fresh, const bool *tou
     return 0;
 }
 
+/*
+ * The old generations keep what lines that go on were made from, and nothing else: else a gateway
+ * of many lines would hold as many whole configurations after as many small changes.
+ */
+static void shrink(struct plant *plant, const bool *kept)
+{
+    struct config *old = plant->current->config;
+    for (size_t i = 0; i < old->n_buses; i++) {
+        struct generation *from = plant->generations[i];
+        if (kept[i] && from == plant->current)
+            continue;
+        config_drop_devices(old, i);
+        if (kept[i])
+            continue;
+        if (from && from != plant->current) {
+            const struct config_bus *bus = config_find_bus(from->config, old->buses[i].name);
+            config_drop_devices(from->config, (size_t)(bus - from->config->buses));
+        }
+        plant->generations[i] = generation_unref(from);
+    }
+}
+
 /* Ends the lines that do not go on, and moves into custody what they have delivered. */
 static void end_lines(struct plant *plant, const struct plant_change *change)
 {
@@ -197,10 +219,7 @@ static void end_lines(struct plant *plant, const struct plant_change *change)
     while (pipeline_drain(plant->pipeline, BATCHES_A_PASS) > 0)
         ;
     plant_report_refused(plant);
-    for (size_t i = 0; i < old->n_buses; i++) {
-        if (!kept[i])
-            plant->generations[i] = generation_unref(plant->generations[i]);
-    }
+    shrink(plant, kept);
 }
 
 /* The arrays of the plant become those of the change; lines that go on move to their new index. */

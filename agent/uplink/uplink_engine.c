@@ -347,13 +347,16 @@ void uplink_engine_start(struct uplink_session *session)
     (void)uplink_session_step(session, UPLINK_START);
 }
 
-/* The owner's wish is an input that may end the present phase. */
+/*
+ * The owner's wish is an input that may end the present phase. What is in flight is waited for
+ * once: wish after wish does not put off the end.
+ */
 static bool wish(struct uplink_session *session, enum uplink_input input, int64_t leave_ns)
 {
     enum uplink_phase before = session->state.phase;
     if (!uplink_session_step(session, input))
         return false;
-    session->leave_ns = leave_ns;
+    session->leave_ns = before == UPLINK_LEAVING ? min_i64(session->leave_ns, leave_ns) : leave_ns;
     if (before == UPLINK_SUBSCRIBING)
         uplink_session_close(session);
     return true;

@@ -73,15 +73,58 @@ static const struct config_driver *common_driver(const struct comparison *compar
     return comparison->old->buses[old->bus].driver == driver ? driver : NULL;
 }
 
+/* The tags of a device, to be found by name. */
+struct tag_names {
+    const struct config_device *device;
+    const struct config_tag **sorted; /* owned; made when the first tag is not where it was */
+};
+
+static void tag_names_free(struct tag_names *names)
+{
+    free(names->sorted);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct config_tag *const *first = a, *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+static void sort_names(struct tag_names *names)
+{
+    size_t length = names->device->n_tags;
+    names->sorted = memory_zeroed(length, sizeof(struct config_tag *));
+    for (size_t i = 0; i < length; i++)
+        names->sorted[i] = &names->device->tags[i];
+    qsort(names->sorted, length, sizeof(struct config_tag *), by_name);
+}
+
+/* GUESS: the index where the tag most likely is, because tags seldom move. */
+static const struct config_tag *find_tag(struct tag_names *names, const char *name, size_t guess)
+{
+    const struct config_device *device = names->device;
+    if (guess < device->n_tags && strcmp(device->tags[guess].name, name) == 0)
+        return &device->tags[guess];
+    if (device->n_tags == 0)
+        return NULL;
+    if (!names->sorted)
+        sort_names(names);
+    const struct config_tag wanted = {.name = (char *)name}, *key = &wanted;
+    const struct config_tag **found =
+        bsearch(&key, names->sorted, device->n_tags, sizeof(struct config_tag *), by_name);
+    return found ? *found : NULL;
+}
+
 static bool compare_tags(struct comparison *comparison, const struct config_device *old,
                          const struct config_device *fresh, const char *prefix)
 {
     const struct config_driver *driver = common_driver(comparison, old, fresh);
+    CLEANUP(tag_names_free) struct tag_names old_names = {old, NULL}, fresh_names = {fresh, NULL};
     bool changed = false;
     char key[FULL_KEY_BYTES];
     for (size_t i = 0; i < fresh->n_tags; i++) {
         const struct config_tag *tag = &fresh->tags[i],
-                                *before = config_find_tag(old, tag->name, i);
+                                *before = find_tag(&old_names, tag->name, i);
         (void)snprintf(key, sizeof(key), "%.200s.tags.%.64s", prefix, tag->name);
         if (!before) {
             strbuf_addf(&comparison->diff->text, "%s: added\n", key);
@@ -97,7 +140,7 @@ static bool compare_tags(struct comparison *comparison, const struct config_devi
         }
     }
     for (size_t i = 0; i < old->n_tags; i++) {
-        if (config_find_tag(fresh, old->tags[i].name, i))
+        if (find_tag(&fresh_names, old->tags[i].name, i))
             continue;
         strbuf_addf(&comparison->diff->text, "%s.tags.%s: removed\n", prefix, old->tags[i].name);
         changed = true;

@@ -45,18 +45,6 @@ const struct config_device *config_find_device(const struct config *config, cons
     return NULL;
 }
 
-const struct config_tag *config_find_tag(const struct config_device *device, const char *name,
-                                         size_t guess)
-{
-    if (guess < device->n_tags && strcmp(device->tags[guess].name, name) == 0)
-        return &device->tags[guess];
-    for (size_t i = 0; i < device->n_tags; i++) {
-        if (strcmp(device->tags[i].name, name) == 0)
-            return &device->tags[i];
-    }
-    return NULL;
-}
-
 static void tag_free(struct config_tag *tag, const struct config_driver *driver)
 {
     table_free(config_driver_table(driver, DRIVER_TAG), tag->options);
@@ -74,6 +62,17 @@ static void device_free(const struct config *config, struct config_device *devic
     table_free(config_driver_table(driver, DRIVER_DEVICE), device->options);
     free(device->options);
     table_free(&config_device_table, device);
+}
+
+void config_drop_devices(struct config *config, size_t bus)
+{
+    for (size_t i = 0; i < config->n_devices; i++) {
+        struct config_device *device = &config->devices[i];
+        if (device->bus != bus)
+            continue;
+        device_free(config, device);
+        *device = (struct config_device){.bus = bus};
+    }
 }
 
 struct config *config_free(struct config *config)

@@ -156,9 +156,11 @@ bool config_tag_has(const struct config_tag *tag, const char *key);
 const struct config_bus *config_find_bus(const struct config *config, const char *name);
 const struct config_device *config_find_device(const struct config *config, const char *name);
 
-/* GUESS: the index where the tag most likely is, because tags seldom move. */
-const struct config_tag *config_find_tag(const struct config_device *device, const char *name,
-                                         size_t guess);
+/*
+ * Frees the devices on bus BUS with their tags, of a configuration that is not in force any more:
+ * nobody may use them. What else there is keeps its index.
+ */
+void config_drop_devices(struct config *config, size_t bus);
 
 /* Always returns NULL; accepts NULL. Wipes nothing: secrets stay in their own files. */
 struct config *config_free(struct config *config);

@@ -367,6 +367,13 @@ def group_text(group):
     return "{ %s }" % " ".join(parts)
 
 
+def config_text(settings):
+    """Dicts and lists of dicts as a configuration file."""
+    return "".join("%s = %s;\n" % (key, "(\n  %s )" % ",\n  ".join(group_text(g) for g in value)
+                                   if isinstance(value, list) else group_text(value))
+                   for key, value in settings.items())
+
+
 class Agent:
     """sallyportd with a configuration made of dicts; the log is agent.log."""
 
@@ -386,10 +393,7 @@ class Agent:
             "buses": buses,
             "devices": devices,
         }
-        text = "".join("%s = %s;\n" % (key, "(\n  %s )" % ",\n  ".join(group_text(g) for g in value)
-                                       if isinstance(value, list) else group_text(value))
-                       for key, value in settings.items())
-        self.config = place.write(name + ".conf", text)
+        self.config = place.write(name + ".conf", config_text(settings))
 
     def program(self, *names):
         return os.path.join(self.place.build, "agent", *names)

@@ -139,6 +139,42 @@ static void test_generations(void)
     sd_event_unref(loop);
 }
 
+static void expect_tags(const struct generation *generation, size_t of_tank, size_t of_other)
+{
+    CU_ASSERT_EQUAL(generation->config->devices[0].n_tags, of_tank);
+    CU_ASSERT_EQUAL(generation->config->devices[1].n_tags, of_other);
+}
+
+/* Change after change of one line: what the other was made from is all that is kept of the past. */
+static void test_memory(void)
+{
+    static const bool one_of_them[] = {false, false, true}, both[] = {false, true, true};
+    struct generation *generations[4];
+    struct plant *plant = NULL;
+    sd_event *loop = NULL;
+    memset(&fake, 0, sizeof(fake));
+    fake.device = "boiler";
+    for (size_t i = 0; i < ARRAY_LENGTH(generations); i++)
+        generations[i] = load("boiler");
+    CU_ASSERT_FATAL(sd_event_new(&loop) >= 0);
+    CU_ASSERT_EQUAL_FATAL(plant_new(generations[0], NULL, loop, on_change, &fake, &plant), 0);
+    CU_ASSERT_EQUAL_FATAL(plant_start(plant), 0);
+    for (size_t i = 1; i < ARRAY_LENGTH(generations); i++) {
+        struct plant_change *change = NULL;
+        CU_ASSERT_EQUAL_FATAL(
+            plant_prepare(plant, generations[i], i == 3 ? both : one_of_them, &change), 0);
+        CU_ASSERT_EQUAL_FATAL(plant_commit(plant, change), 0);
+        expect_tags(generations[0], i < 3, 0);
+        expect_tags(generations[i - 1], i == 1, 0);
+        expect_tags(generations[i], 1, 1);
+        expect_polls(loop, "boiler");
+    }
+    plant_free(plant);
+    for (size_t i = 0; i < ARRAY_LENGTH(generations); i++)
+        generation_unref(generations[i]);
+    sd_event_unref(loop);
+}
+
 static void test_read(void)
 {
     static struct modbus_call call;
@@ -163,4 +199,5 @@ static void test_read(void)
 }
 
 TEST_MAIN("plant", {"a generation replaces the lines that it touches", test_generations},
+          {"of the old ones only what is used stays in memory", test_memory},
           {"a request goes to the line that it names", test_read})
