@@ -215,7 +215,7 @@ static int run_read(const struct cli_context *context, int argc, char **argv)
 
 const struct cli_command command_read = {
     .name = "read",
-    .usage = "BUS --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
+    .usage = "LINE --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
              "[--order O]",
     .help = "reads registers or coils, through the running agent where it owns the line",
     .run = run_read,

@@ -209,7 +209,7 @@ static int run_scan(const struct cli_context *context, int argc, char **argv)
 
 const struct cli_command command_scan = {
     .name = "scan",
-    .usage = "BUS [--units 1-247]",
+    .usage = "LINE [--units 1-247]",
     .help = "which units answer on a line",
     .run = run_scan,
 };

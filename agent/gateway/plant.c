@@ -206,6 +206,22 @@ static void shrink(struct plant *plant, const bool *kept)
     }
 }
 
+/* A device that is tripped on a line that ends is still tripped on the one that takes its place. */
+static void carry_tripped(struct line *line, const struct plant_change *change)
+{
+    const struct config *fresh = change->fresh->config;
+    size_t n_devices;
+    const size_t *devices = line_devices(line, &n_devices);
+    for (size_t i = 0; i < n_devices; i++) {
+        struct device_health health;
+        line_get_device_health(line, devices[i], &health);
+        const struct config_device *now =
+            config_find_device(fresh, line_config(line)->devices[devices[i]].name);
+        if (health.state == UNIT_TRIPPED && now && change->lines[now->bus])
+            line_set_tripped(change->lines[now->bus], (size_t)(now - fresh->devices));
+    }
+}
+
 /* Ends the lines that do not go on, and moves into custody what they have delivered. */
 static void end_lines(struct plant *plant, const struct plant_change *change)
 {

@@ -8,8 +8,9 @@
  * makes what is published from a stored body once its number is known. All else is published as it
  * is made, and made again if it has to be.
  *
- * A new dialect is one file with one `const struct dialect_type`, and one row in
- * dialect_table.c. Main loop only; the buffers are reused, so the steady state allocates nothing.
+ * A new dialect is one file with one `const struct dialect_type dialect_NAME`, and one row of
+ * PAYLOAD_DIALECTS in config/schema/config.h. Main loop only; the buffers are reused, so the steady
+ * state allocates nothing.
  */
 #ifndef SALLYPORT_AGENT_PAYLOAD_DIALECT_H
 #define SALLYPORT_AGENT_PAYLOAD_DIALECT_H

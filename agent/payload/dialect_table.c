@@ -1,17 +1,18 @@
-/* The table of dialects. */
+/* The table of dialects, made from the rows of PAYLOAD_DIALECTS. */
 #include "agent/payload/dialect_table.h"
 
-#include "agent/payload/dialect_json.h"
+#include "agent/base/macros.h"
 
 #include <stddef.h>
 
-static const struct dialect_type *const types[] = {
-    [FORMAT_JSON] = &dialect_json, [FORMAT_SPARKPLUG] = NULL, /* the configuration check refuses it
-                                                                 until there is one */
-};
+#define DECLARE(constant, name) extern const struct dialect_type dialect_##name;
+PAYLOAD_DIALECTS(DECLARE)
+
+#define ADDRESS(constant, name) &dialect_##name,
+static const struct dialect_type *const types[] = {PAYLOAD_DIALECTS(ADDRESS)};
 
 struct dialect *dialect_new(const struct config *config)
 {
-    const struct dialect_type *type = types[config->uplink.format];
-    return type ? type->create(config) : NULL;
+    size_t format = (size_t)config->uplink.format;
+    return format < ARRAY_LENGTH(types) ? types[format]->create(config) : NULL;
 }

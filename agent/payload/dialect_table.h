@@ -1,4 +1,4 @@
-/* The dialects of this build, one row for each. Main loop only. */
+/* The dialects of this build. Main loop only. */
 #ifndef SALLYPORT_AGENT_PAYLOAD_DIALECT_TABLE_H
 #define SALLYPORT_AGENT_PAYLOAD_DIALECT_TABLE_H
 

@@ -31,10 +31,17 @@ enum report_mode {
     REPORT_CHANGE, /* a tag is sent when it changed by more than its deadband, or on heartbeat */
 };
 
+/*
+ * The dialects, one row each: its constant FORMAT_... and its name, which is a value of
+ * `uplink.format` and ends the name of its `const struct dialect_type dialect_...`.
+ */
+#define PAYLOAD_DIALECTS(row) row(JSON, json)
+
+#define PAYLOAD_FORMAT(constant, name) FORMAT_##constant,
 enum payload_format {
-    FORMAT_JSON,
-    FORMAT_SPARKPLUG,
+    PAYLOAD_DIALECTS(PAYLOAD_FORMAT) FORMAT_SPARKPLUG, /* known, but there is no dialect: refused */
 };
+#undef PAYLOAD_FORMAT
 
 struct config_gateway {
     char *id, *site;

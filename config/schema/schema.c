@@ -16,7 +16,8 @@ const char *const value_type_names[] = {"bool",   "int16",   "uint16",  "int32",
                                         "uint64", "float32", "float64", "string", NULL};
 
 static const char *const log_level_names[] = {"error", "warning", "info", "debug", NULL};
-static const char *const format_names[] = {"json", "sparkplug", NULL};
+#define NAME(constant, name) #name,
+static const char *const format_names[] = {PAYLOAD_DIALECTS(NAME) "sparkplug", NULL};
 static const char *const report_names[] = {"always", "change", NULL};
 static const char *const ca_words[] = {"system", NULL};
 

@@ -178,6 +178,18 @@ void line_set_numbers(struct line *line, uint16_t number, const uint16_t *device
         line->numbers[i] = devices[line->devices[i]];
 }
 
+void line_set_tripped(struct line *line, size_t device)
+{
+    assert(!line->started);
+    for (size_t i = 0; i < line->schedule.n_units; i++) {
+        if (line->devices[i] != device)
+            continue;
+        line->schedule.units[i].breaker =
+            (struct breaker){.state = UNIT_TRIPPED, .failures = BREAKER_TRIPS_AFTER};
+        atomic_store(&line->units[i].state, UNIT_TRIPPED);
+    }
+}
+
 /* The thread inherits a mask with every signal blocked: signals are the main loop's business. */
 static int start_thread(struct line *line)
 {

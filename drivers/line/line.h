@@ -56,6 +56,12 @@ size_t line_group_count(const struct config *config, size_t bus);
  */
 void line_set_numbers(struct line *line, uint16_t number, const uint16_t *devices);
 
+/*
+ * The device with the index DEVICE in CONFIG was tripped when the line that had it before ended: it
+ * is probed at once, and its recovery is reported. Before line_start().
+ */
+void line_set_tripped(struct line *line, size_t device);
+
 /* The configuration that the line was made from. */
 const struct config *line_config(const struct line *line);
 

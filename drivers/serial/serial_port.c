@@ -40,7 +40,7 @@ static const struct {
     {EINVAL, "the port refuses these settings: check baud, parity, data_bits and stop_bits"},
 };
 
-static int explain(const char *device, int error, char *problem, size_t room)
+int serial_explain(const char *device, int error, char *problem, size_t room)
 {
     const char *advice = strerror(error);
     for (size_t i = 0; i < ARRAY_LENGTH(advices); i++) {
@@ -117,14 +117,13 @@ static void ask_for_low_latency(int port)
     (void)ioctl(port, TIOCSSERIAL, &settings); /* a wish: not every driver has it */
 }
 
-/* Returns 0, or a negative errno with PROBLEM filled. */
-static int set_up(int port, const struct serial_options *options, char *problem, size_t room)
+int serial_set_up(int port, const struct serial_options *options, char *problem, size_t room)
 {
     if (flock(port, LOCK_EX | LOCK_NB) < 0)
-        return explain(options->device, errno == EWOULDBLOCK ? EBUSY : errno, problem, room);
+        return serial_explain(options->device, errno == EWOULDBLOCK ? EBUSY : errno, problem, room);
     int result = set_characters(port, options);
     if (result < 0)
-        return explain(options->device, -result, problem, room);
+        return serial_explain(options->device, -result, problem, room);
     result = set_rs485(port, options->rs485 == SERIAL_RS485_ON);
     if (result < 0) {
         (void)snprintf(problem, room,
@@ -145,9 +144,9 @@ int serial_open(const struct serial_options *options, char *problem, size_t room
     CLEANUP(descriptor_close)
     int port = open(options->device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (port < 0)
-        return explain(options->device, errno, problem, room);
+        return serial_explain(options->device, errno, problem, room);
     if (!isatty(port))
-        return explain(options->device, ENOTTY, problem, room);
-    int result = set_up(port, options, problem, room);
+        return serial_explain(options->device, ENOTTY, problem, room);
+    int result = serial_set_up(port, options, problem, room);
     return result < 0 ? result : descriptor_take(&port);
 }

@@ -13,4 +13,14 @@
  */
 int serial_open(const struct serial_options *options, char *problem, size_t room);
 
+/*
+ * The second half of that, for a port that is open already: the lock and the settings. Returns 0,
+ * or a negative errno after filling PROBLEM.
+ */
+int serial_set_up(int port, const struct serial_options *options, char *problem, size_t room);
+
+/* Says in PROBLEM why DEVICE cannot be opened, and what to do about ERROR, an errno. Returns
+ * -ERROR. */
+int serial_explain(const char *device, int error, char *problem, size_t room);
+
 #endif

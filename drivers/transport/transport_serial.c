@@ -2,12 +2,13 @@
 #include "drivers/transport/transport_serial.h"
 
 #include "agent/base/clock.h"
-#include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "drivers/serial/serial_port.h"
 #include "drivers/wait.h"
 
 #include <errno.h>
+#include <modbus/modbus.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -16,25 +17,52 @@
 struct serial_transport {
     struct transport base;
     const struct serial_options *options;
-    int port; /* -1: closed */
+    modbus_t *modbus; /* whose port it is; NULL: closed */
+    int port;         /* -1: closed */
 };
 
+static void close_modbus(modbus_t **modbus)
+{
+    if (!*modbus)
+        return;
+    modbus_close(*modbus);
+    modbus_free(*modbus);
+    *modbus = NULL;
+}
+
+/*
+ * libmodbus opens the port and puts back its old settings at the end. What it does not know (other
+ * rates, RS-485, the lock, pseudo terminals) serial_set_up() sets, after it and over it; so it is
+ * given settings that every port takes.
+ */
 static int port_open(struct transport *transport, struct driver_error *error)
 {
     struct serial_transport *serial = (struct serial_transport *)transport;
+    const struct serial_options *options = serial->options;
     if (serial->port >= 0)
         return 0;
-    int port = serial_open(serial->options, error->text, sizeof(error->text));
-    if (port < 0)
-        return port;
-    serial->port = port;
+    CLEANUP(close_modbus) modbus_t *modbus = modbus_new_rtu(options->device, 9600, 'N', 8, 1);
+    if (!modbus)
+        return serial_explain(options->device, errno, error->text, sizeof(error->text));
+    /* its own recovery sleeps, flushes and retries without end */
+    (void)modbus_set_error_recovery(modbus, MODBUS_ERROR_RECOVERY_NONE);
+    if (modbus_connect(modbus) < 0)
+        return serial_explain(options->device, errno, error->text, sizeof(error->text));
+    int problem =
+        serial_set_up(modbus_get_socket(modbus), options, error->text, sizeof(error->text));
+    if (problem < 0)
+        return problem;
+    serial->port = modbus_get_socket(modbus);
+    serial->modbus = TAKE_POINTER(modbus);
     return 0;
 }
 
 static void port_close(struct transport *transport, bool in_error)
 {
+    struct serial_transport *serial = (struct serial_transport *)transport;
     (void)in_error;
-    descriptor_close(&((struct serial_transport *)transport)->port);
+    serial->port = -1;
+    close_modbus(&serial->modbus);
 }
 
 static int port_send(struct transport *transport, const uint8_t *bytes, size_t length)

@@ -1,8 +1,8 @@
 /*
- * Writes config/sallyport.conf, config/REFERENCE.md, tests/fuzz/config.dict and the lists of keys
- * in packaging/man anew from the tables of keys: `cmake --build build/... --target generate-docs`.
- * The tests config/generated, tunnel/netd_config and agent/cli/operator_config fail when that was
- * forgotten.
+ * Writes config/sallyport.conf, config/netd.conf, config/REFERENCE.md, tests/fuzz/config.dict and
+ * the lists of keys in packaging/man again from the tables of keys: `cmake --build build/...
+ * --target generate-docs`. The tests config/generated, tunnel/config/netd_config and
+ * agent/cli/operator/operator_config fail when that was forgotten.
  */
 #include "agent/base/descriptor.h"
 #include "agent/cli/operator/operator_config.h"
@@ -62,7 +62,7 @@ static int replace_manual(const char *folder)
 int main(int argc, char **argv)
 {
     CLEANUP(strbuf_free) struct strbuf example = STRBUF_EMPTY, reference = STRBUF_EMPTY;
-    CLEANUP(strbuf_free) struct strbuf dictionary = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf dictionary = STRBUF_EMPTY, netd = STRBUF_EMPTY;
     if (argc != 2) {
         (void)fprintf(stderr, "usage: generate FOLDER\n");
         return 2;
@@ -70,7 +70,9 @@ int main(int argc, char **argv)
     config_example(drivers_for_config(), &example);
     config_reference(drivers_for_config(), &reference);
     dictionary_print(&dictionary);
+    netd_reference_example(&netd);
     if (replace(argv[1], "config/sallyport.conf", &example) < 0 ||
+        replace(argv[1], "config/netd.conf", &netd) < 0 ||
         replace(argv[1], "config/REFERENCE.md", &reference) < 0 ||
         replace(argv[1], "tests/fuzz/config.dict", &dictionary) < 0 || replace_manual(argv[1]) < 0)
         return 1;

@@ -284,7 +284,7 @@ static void print_next(const char *first)
     (void)printf("\n%sNext:\n"
                  "  sallyport status          how the gateway is\n"
                  "  sallyport watch           values, live\n"
-                 "  sallyport scan BUS        which units answer on a line\n"
+                 "  sallyport scan LINE       which units answer on a line\n"
                  "  sallyport firewall status what is open and what was dropped\n",
                  first);
 }

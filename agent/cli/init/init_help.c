@@ -18,7 +18,7 @@ static const struct {
     {"--bus LINE ...",
      "[NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]rtu:HOST:PORT or "
      "[NAME=]sim:; udp: as tcp:, ascii: as rtu:"},
-    {"--tag VALUE ...", "DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]"},
+    {"--tag VALUE ...", "DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]"},
     {"--wan INTERFACE ...", "towards the internet; taken from the routes"},
     {"--plant INTERFACE ...", "towards the plant; taken from the routes"},
     {"--keep-ssh", "an exception in the firewall for where this SSH session comes from"},

@@ -187,7 +187,7 @@ static bool parse_register(const char *text, struct init_tag *tag)
 int init_parse_tag(const char *text, struct init_tag *ret_tag, struct problem *ret_problem)
 {
     static const char *const advice =
-        "write DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], such as "
+        "write DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], such as "
         "boiler.temperature=plc1/1/holding/100/float32/CDAB";
     struct init_tag tag = {.has_register = false};
     const char *equals = strchrnul(text, '=');

@@ -21,7 +21,7 @@ struct init_bus {
     char frame[4]; /* "8E1", or "" */
 };
 
-/* DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], or DEVICE.TAG=BUS for a line without units */
+/* DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], or DEVICE.TAG=LINE for a line without units */
 struct init_tag {
     char device[65], tag[65], bus[65];
     bool has_register;

@@ -227,10 +227,12 @@ int init_ask(struct init_answers *answers)
         agent_ask_text("Name of this gateway, unique within the site", check_id(host) ? NULL : host,
                        check_id, &answers->gateway.id) &&
         ask_server(answers) && ask_ca(answers) && ask_login(answers) &&
-        ask_lines("A line, tcp:HOST[:PORT] or rtu:/dev/DEVICE[,BAUD[,8E1]]; nothing to go on",
-                  &answers->buses, is_bus) &&
-        ask_lines("A value, DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]; nothing to go on",
-                  &answers->tags, is_tag) &&
+        ask_lines(
+            "A line, tcp:HOST[:PORT] or rtu:/dev/DEVICE[,BAUD[,8E1]]; an empty line to continue",
+            &answers->buses, is_bus) &&
+        ask_lines(
+            "A value, DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]; an empty line to continue",
+            &answers->tags, is_tag) &&
         ask_network(answers))
         return CLI_DONE;
     return cli_fail(CLI_FAILED, INIT, "the questions were not answered; nothing was written");

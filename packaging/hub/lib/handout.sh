@@ -13,7 +13,8 @@ hand_out() { # FILE or -
     [[ ! -f /dev/stdout ]] || chmod 600 /dev/stdout
     cat
   else
-    (umask 077 && set -o noclobber && exec >"$1") || fail "$1 could not be made, or already exists"
+    (umask 077 && set -o noclobber && exec >"$1") 2>/dev/null ||
+      fail "$1 exists already or cannot be made: delete it, or name another file with --out"
     cat >>"$1" || { rm -f "$1" && fail "$1 could not be written"; }
   fi
 }
@@ -59,7 +60,8 @@ E
 # The folder of an operator, for ~/.config/sallyport on the technician's computer.
 operator_folder() { # NAME FOLDER FILE.PUB-OR-NOTHING
   local key=${3##*/}
-  mkdir -m 700 "$2" 2>/dev/null || fail "$2 could not be made, or already exists"
+  mkdir -m 700 "$2" 2>/dev/null ||
+    fail "$2 exists already or cannot be made: delete it, or name another folder with --out"
   hand_out "$2/operator.conf" <<E
 # Copy this to ~/.config/sallyport/operator.conf, together with the files beside it.
 servers = $(servers);

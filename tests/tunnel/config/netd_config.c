@@ -278,17 +278,15 @@ static void test_owner(void)
 /* The shipped example is the generated one, and loads. */
 static void test_example(void)
 {
-    CLEANUP(strbuf_free)
-    struct strbuf shipped = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf shipped = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf made = STRBUF_EMPTY;
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     netd_reference_example(&made);
-    if (getenv("SALLYPORT_UPDATE")) {
-        FILE *file = fopen(SOURCE_FOLDER "/config/netd.conf", "w");
-        CU_ASSERT_TRUE(file && fputs(strbuf_text(&made), file) >= 0 && fclose(file) == 0);
-    }
     CU_ASSERT_EQUAL(file_read(SOURCE_FOLDER "/config/netd.conf", 65536, &shipped), 0);
-    TEST_TEXT_EQUAL(strbuf_text(&shipped), strbuf_text(&made));
+    bool is_fresh = strcmp(strbuf_text(&shipped), strbuf_text(&made)) == 0;
+    CU_ASSERT_TRUE(is_fresh);
+    if (!is_fresh)
+        printf("\nconfig/netd.conf is stale: build the target generate-docs\n");
     struct netd_config *config = load(strbuf_text(&made), &out);
     TEST_TEXT_EQUAL(strbuf_text(&out), "");
     CU_ASSERT_PTR_NOT_NULL(config);
