@@ -231,6 +231,10 @@ static void end_lines(struct plant *plant, const struct plant_change *change)
         if (change->kept_buses[i] != NUMBERING_NONE)
             kept[change->kept_buses[i]] = true;
     }
+    for (size_t i = 0; i < old->n_buses; i++) {
+        if (plant->lines[i] && !kept[i])
+            carry_tripped(plant->lines[i], change);
+    }
     drop_lines(plant->lines, old->n_buses, kept);
     while (pipeline_drain(plant->pipeline, BATCHES_A_PASS) > 0)
         ;

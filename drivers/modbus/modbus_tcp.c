@@ -3,9 +3,10 @@
  * most devices speak; UDP and the other framings are for gateways and serial servers. What happens
  * on the line is modbus_line.c; this file has the keys.
  *
- * No Modbus library has a part in it. libmodbus puts transaction 0 into every raw request, so that
- * a late reply could not be told from the right one; its receive accepts a reply from another unit,
- * and waits with select(), which ends the process when a descriptor is numbered 1024 or more.
+ * No Modbus library has a part in the frames. libmodbus puts transaction 0 into every raw request,
+ * so that a late reply could not be told from the right one; its receive accepts a reply from
+ * another unit, and waits with select(), which ends the process when a descriptor is numbered 1024
+ * or more.
  */
 #include "drivers/driver.h"
 #include "drivers/modbus/modbus_line.h"

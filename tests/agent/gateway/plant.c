@@ -17,7 +17,7 @@
 
 static struct {
     const char *device; /* polls of this one are counted, beside those of "tank" */
-    unsigned polls, of_tank, others, events, changes;
+    unsigned polls, of_tank, others, events, tripped, recovered, changes;
 } fake;
 
 uint64_t intake_data(struct intake *intake, const struct config_device *device,
@@ -36,8 +36,10 @@ uint64_t intake_data(struct intake *intake, const struct config_device *device,
 uint64_t intake_event(struct intake *intake, const struct event *event)
 {
     (void)intake;
-    CU_ASSERT_EQUAL(event->kind, EVENT_LINE_UP);
-    fake.events++;
+    fake.events += event->kind == EVENT_LINE_UP;
+    fake.tripped += event->kind == EVENT_UNIT_TRIPPED;
+    fake.recovered += event->kind == EVENT_UNIT_RECOVERED;
+    CU_ASSERT_NOT_EQUAL(event->kind, EVENT_LINE_DOWN);
     return 1;
 }
 
@@ -47,8 +49,11 @@ static void on_change(void *context)
     fake.changes++;
 }
 
-/* A line "kept" with the device "tank", a line "try" with DEVICE, and one without devices. */
-static struct generation *load(const char *device)
+/*
+ * A line "kept" with the device "tank", a line "try" with DEVICE, which has the keys MORE, and one
+ * without devices.
+ */
+static struct generation *load_with(const char *device, const char *more)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     struct config *config = NULL;
@@ -58,15 +63,20 @@ static struct generation *load(const char *device)
                    "uplink: { servers = [ \"mqtts://b\" ]; ca = \"system\"; };\n"
                    "buses: ( { name = \"spare\"; driver = \"sim\"; },\n"
                    "         { name = \"kept\"; driver = \"sim\"; },\n"
-                   "         { name = \"try\"; driver = \"sim\"; } );\n"
+                   "         { name = \"try\"; driver = \"sim\"; timeout_ms = 20; } );\n"
                    "devices: ( { name = \"tank\"; bus = \"kept\"; interval_ms = 10;\n"
                    "             tags = ( { name = \"level\"; } ); },\n"
-                   "           { name = \"%s\"; bus = \"try\"; interval_ms = 10;\n"
+                   "           { name = \"%s\"; bus = \"try\"; interval_ms = 10; %s\n"
                    "             tags = ( { name = \"count\"; } ); } );\n",
-                   device);
+                   device, more);
     CU_ASSERT_EQUAL_FATAL(
         config_load(test_file("plant.conf", text), drivers_for_config(), &findings, &config), 0);
     return generation_new(config);
+}
+
+static struct generation *load(const char *device)
+{
+    return load_with(device, "");
 }
 
 /* Runs the loop until DEVICE and "tank" were polled three times each. */
@@ -175,6 +185,37 @@ static void test_memory(void)
     sd_event_unref(loop);
 }
 
+static void expect_count(sd_event *loop, const unsigned *count)
+{
+    int64_t end_ns = clock_mono_ns() + TIMEOUT_S * CLOCK_NS_PER_S;
+    while (*count == 0 && clock_mono_ns() < end_ns)
+        CU_ASSERT_FATAL(sd_event_run(loop, 100000) >= 0);
+    CU_ASSERT_EQUAL(*count, 1);
+}
+
+/* Who is told of a tripped device is told when it is back, also when a reload brought it back. */
+static void test_tripped(void)
+{
+    static const bool touched[] = {false, false, true};
+    struct generation *first = load_with("boiler", "silent = true;"), *second = load("boiler");
+    struct plant_change *change = NULL;
+    struct plant *plant = NULL;
+    sd_event *loop = NULL;
+    memset(&fake, 0, sizeof(fake));
+    fake.device = "boiler";
+    CU_ASSERT_FATAL(sd_event_new(&loop) >= 0);
+    CU_ASSERT_EQUAL_FATAL(plant_new(first, NULL, loop, on_change, &fake, &plant), 0);
+    CU_ASSERT_EQUAL_FATAL(plant_start(plant), 0);
+    expect_count(loop, &fake.tripped);
+    CU_ASSERT_EQUAL_FATAL(plant_prepare(plant, second, touched, &change), 0);
+    CU_ASSERT_EQUAL_FATAL(plant_commit(plant, change), 0);
+    expect_count(loop, &fake.recovered);
+    plant_free(plant);
+    generation_unref(first);
+    generation_unref(second);
+    sd_event_unref(loop);
+}
+
 static void test_read(void)
 {
     static struct modbus_call call;
@@ -200,4 +241,5 @@ static void test_read(void)
 
 TEST_MAIN("plant", {"a generation replaces the lines that it touches", test_generations},
           {"of the old ones only what is used stays in memory", test_memory},
+          {"a device that was tripped before a reload is reported when it is back", test_tripped},
           {"a request goes to the line that it names", test_read})
