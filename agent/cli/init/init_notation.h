@@ -21,7 +21,7 @@ struct init_bus {
     char frame[4]; /* "8E1", or "" */
 };
 
-/* DEVICE.TAG=BUS/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], or DEVICE.TAG=BUS for a line without units */
+/* DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]], or DEVICE.TAG=LINE for a line without units */
 struct init_tag {
     char device[65], tag[65], bus[65];
     bool has_register;
@@ -30,8 +30,8 @@ struct init_tag {
 };
 
 /*
- * COUNT: how many lines of this kind came before, for the name of one that has none. Return 0, or
- * -EINVAL with a sentence in PROBLEM. Pure.
+ * COUNT: how many lines of this kind precede it, for the name of a line that was given none. Return
+ * 0, or -EINVAL with a sentence in PROBLEM. Pure.
  */
 int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
                    struct problem *ret_problem);
