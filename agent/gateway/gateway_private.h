@@ -19,7 +19,7 @@
 
 struct gateway {
     struct generation *current; /* in force */
-    struct generation *first;   /* whose paths and names the parts that last were made with */
+    struct generation *first;   /* gave its paths and names to what a reload does not replace */
     sd_event *loop;
 
     /* Kept from start to stop. */

@@ -21,7 +21,7 @@ struct netd_watch {
     char *position_file;
 };
 
-/* --- netd reaches up ---------------------------------------------------------------- */
+/* --- callbacks of netd's client --------------------------------------------------------------- */
 
 static void remember(const struct netd_watch *watch, uint64_t position)
 {
@@ -29,7 +29,7 @@ static void remember(const struct netd_watch *watch, uint64_t position)
     int length = snprintf(text, sizeof(text), "%" PRIu64 "\n", position);
     int problem = file_replace(watch->position_file, text, (size_t)length, 0640);
     if (problem < 0)
-        log_warning("netd", "file=%s: %s; after a restart the last events come again",
+        log_warning("netd", "file=%s: %s; after a restart the last events are sent again",
                     watch->position_file, strerror(-problem));
 }
 
@@ -67,7 +67,7 @@ static uint64_t recall(const struct netd_watch *watch)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (file_read(watch->position_file, 64, &text) < 0)
-        return 0; /* the first start: everything that netd still has */
+        return 0; /* the first start: everything that netd still has in its journal */
     return strtoull(strbuf_text(&text), NULL, 10);
 }
 

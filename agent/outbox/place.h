@@ -35,11 +35,11 @@ struct place {
 /* A tier of KIND that is not open yet; its file belongs in FOLDER. CUSTODY must outlive it. */
 struct tier *place_new(const struct place_kind *kind, struct custody *custody, const char *folder);
 
-/* Notes R as its failure, and when to try again. Returns R. */
+/* Records R as its failure, and when to try again. Returns R. */
 int place_failed(struct place *place, int r, int64_t now_ms);
 
 /*
- * The file turned out to be damaged: writes it off, sets it aside and goes on with a fresh one.
+ * The file turned out to be damaged: writes it off, sets it aside and continues with a fresh one.
  * Returns 0, or a negative errno, which is then the error of the tier.
  */
 int place_replace(struct place *place, int64_t now_ms);

@@ -18,9 +18,9 @@ static void start_probe(struct uplink_session *session)
 {
     struct uplink_secrets secrets CLEANUP(uplink_secrets_wipe) = {0};
     if (session->probe)
-        return; /* the one that runs has something to say soon */
+        return; /* the running probe will report soon */
     if (uplink_secrets_read(&session->settings, &secrets) < 0)
-        return; /* the next attempt says it */
+        return; /* the next attempt reports it */
     struct probe_target target =
         uplink_settings_probe(&session->settings, session->server, &secrets);
     session->probed = session->server;
@@ -101,7 +101,7 @@ void uplink_attempt_make(struct uplink_session *session)
     /* There are none when they could not be made for new settings. */
     if (uplink_clients_make(&session->clients, &session->settings, session->window.capacity,
                             session->ring) < 0) {
-        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client cannot be made");
+        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client cannot be created");
         return;
     }
     if (uplink_secrets_read(&session->settings, &secrets) < 0) {
@@ -116,7 +116,7 @@ void uplink_attempt_make(struct uplink_session *session)
     log_debug("uplink", "%s:%u: attempt %u", wanted.server->host, wanted.server->port,
               session->generation);
     if (mqtt_client_connect(uplink_session_client(session), &wanted) < 0)
-        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client does not take the attempt");
+        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client rejected the attempt");
 }
 
 /* --- after the login -------------------------------------------------------------------------- */
@@ -125,7 +125,7 @@ static void session_up(struct uplink_session *session)
 {
     if (!uplink_session_step(session, UPLINK_CONNECTED))
         return;
-    if (session->state.phase == UPLINK_CLOSING) { /* the owner wants something else meanwhile */
+    if (session->state.phase == UPLINK_CLOSING) { /* the owner has changed its goal meanwhile */
         uplink_session_close(session);
         return;
     }
@@ -138,7 +138,7 @@ static void session_up(struct uplink_session *session)
         session->callbacks.up(session->callbacks.context);
 }
 
-/* The next subscription, or up when all have been answered. */
+/* Sends the next subscription; the session is up when all have been answered. */
 static void subscribe_next(struct uplink_session *session)
 {
     if (session->subscribed == session->n_subscriptions) {
@@ -159,7 +159,7 @@ static void tune_socket(struct uplink_session *session)
     int found = broker_socket_find(port, (unsigned int)settings->config.ack_timeout_s * 1000,
                                    &session->socket);
     if (found != 1)
-        log_debug("uplink", "sockets=%d with peer port %u; going on without a duplicate of it",
+        log_debug("uplink", "sockets=%d with peer port %u; continuing without a duplicate of it",
                   found, port);
 }
 
@@ -177,7 +177,7 @@ void uplink_attempt_on_login(struct uplink_session *session)
     if (session->state.phase == UPLINK_SUBSCRIBING)
         subscribe_next(session);
     else
-        uplink_session_close(session); /* the owner wants something else meanwhile */
+        uplink_session_close(session); /* the owner has changed its goal meanwhile */
 }
 
 void uplink_attempt_on_refused(struct uplink_session *session, int code)
@@ -208,7 +208,7 @@ void uplink_attempt_on_denied(struct uplink_session *session, int code)
         uplink_attempt_break(session, reason);
         return;
     }
-    log_warning("uplink", "%s; going on without it", reason);
+    log_warning("uplink", "%s; continuing without it", reason);
     session->subscribed++;
     subscribe_next(session);
 }

@@ -10,7 +10,7 @@ int uplink_clients_make(struct uplink_clients *clients, const struct uplink_sett
                         size_t in_flight, struct uplink_ring *ring)
 {
     const struct config_uplink *config = &settings->config;
-    size_t most = 2 * in_flight; /* what was not sent when a session broke goes with the next */
+    size_t most = 2 * in_flight; /* what was not sent when a session ended is sent in the next */
     int result = 0;
     for (size_t i = 0; i < config->servers.length && result == 0; i++) {
         bool websocket = settings->servers[i].websocket;
@@ -19,8 +19,8 @@ int uplink_clients_make(struct uplink_clients *clients, const struct uplink_sett
                 mqtt_client_new(config->client_id, websocket, most, ring, &clients->of[websocket]);
     }
     if (result < 0)
-        log_error("uplink", "the MQTT client cannot be made (client_id %s): %s", config->client_id,
-                  strerror(-result));
+        log_error("uplink", "the MQTT client cannot be created (client_id %s): %s",
+                  config->client_id, strerror(-result));
     return result;
 }
 
