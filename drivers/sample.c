@@ -28,7 +28,7 @@ void batch_begin(struct batch *batch, uint16_t device)
     batch->used = 1;
 }
 
-static union slot *put(struct batch *batch, uint16_t tag, enum sample_kind kind)
+static union slot *sample_put(struct batch *batch, uint16_t tag, enum sample_kind kind)
 {
     assert(batch->used > 0 && batch->used < batch->capacity);
     union slot *slot = &batch->slots[batch->used++];
@@ -41,17 +41,17 @@ static union slot *put(struct batch *batch, uint16_t tag, enum sample_kind kind)
 
 void batch_put_bool(struct batch *batch, uint16_t tag, bool value)
 {
-    put(batch, tag, SAMPLE_BOOL)->sample.value.truth = value;
+    sample_put(batch, tag, SAMPLE_BOOL)->sample.value.truth = value;
 }
 
 void batch_put_i64(struct batch *batch, uint16_t tag, int64_t value)
 {
-    put(batch, tag, SAMPLE_I64)->sample.value.i64 = value;
+    sample_put(batch, tag, SAMPLE_I64)->sample.value.i64 = value;
 }
 
 void batch_put_u64(struct batch *batch, uint16_t tag, uint64_t value)
 {
-    put(batch, tag, SAMPLE_U64)->sample.value.u64 = value;
+    sample_put(batch, tag, SAMPLE_U64)->sample.value.u64 = value;
 }
 
 void batch_put_f64(struct batch *batch, uint16_t tag, double value)
@@ -60,7 +60,7 @@ void batch_put_f64(struct batch *batch, uint16_t tag, double value)
         batch_put_bad(batch, tag, QUALITY_NOT_A_NUMBER, 0);
         return;
     }
-    put(batch, tag, SAMPLE_F64)->sample.value.f64 = value;
+    sample_put(batch, tag, SAMPLE_F64)->sample.value.f64 = value;
 }
 
 /* The size of the character at TEXT, 0 for a control character and for what is not UTF-8. */
@@ -69,7 +69,7 @@ static size_t character_size(const unsigned char *text, size_t length)
     return text[0] < 0x20 || text[0] == 0x7f ? 0 : utf8_size((const char *)text, length);
 }
 
-static bool is_control(unsigned char byte)
+static bool sample_is_control(unsigned char byte)
 {
     return byte < 0x20 || byte == 0x7f;
 }
@@ -78,7 +78,7 @@ static bool is_control(unsigned char byte)
 static size_t printable_length(const unsigned char *text, size_t length, bool *ret_utf8)
 {
     size_t end = 0;
-    while (end < length && !is_control(text[end]))
+    while (end < length && !sample_is_control(text[end]))
         end++;
     size_t at = 0;
     while (at < end) {
@@ -133,7 +133,7 @@ void batch_put_text(struct batch *batch, uint16_t tag, const char *text, size_t 
         length = from_latin1(bytes, length, converted);
         text = converted;
     }
-    union slot *slot = put(batch, tag, SAMPLE_TEXT);
+    union slot *slot = sample_put(batch, tag, SAMPLE_TEXT);
     size_t extra = text_slots(length);
     assert(batch->used + extra <= batch->capacity);
     slot->sample.length = (uint8_t)length;
@@ -147,7 +147,7 @@ void batch_put_text(struct batch *batch, uint16_t tag, const char *text, size_t 
 void batch_put_bad(struct batch *batch, uint16_t tag, enum quality quality, uint8_t code)
 {
     assert(quality != QUALITY_GOOD);
-    union slot *slot = put(batch, tag, SAMPLE_NONE);
+    union slot *slot = sample_put(batch, tag, SAMPLE_NONE);
     slot->sample.quality = (uint8_t)quality;
     slot->sample.code = code;
 }

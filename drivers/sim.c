@@ -109,8 +109,8 @@ static const struct option tag_rows[] = {
 };
 
 /* What depends on more than one key. Findings are collected, so that all come at once. */
-static void check_device(const struct config_bus *bus, struct config_device *device,
-                         struct findings *findings)
+static void sim_check_device(const struct config_bus *bus, struct config_device *device,
+                             struct findings *findings)
 {
     (void)bus;
     for (size_t i = 0; i < device->n_tags; i++) {
@@ -146,7 +146,7 @@ struct sim_poll {
     uint64_t turn; /* how often it was answered */
 };
 
-static int create(const struct driver_host *host, void **ret_line)
+static int sim_create(const struct driver_host *host, void **ret_line)
 {
     struct sim_line *line = memory_zeroed(1, sizeof(*line));
     line->options = host->bus->options;
@@ -155,8 +155,8 @@ static int create(const struct driver_host *host, void **ret_line)
     return 0;
 }
 
-static int prepare(void *line, const struct config_device *device, const uint16_t *tags,
-                   size_t n_tags, void **ret_poll)
+static int sim_prepare(void *line, const struct config_device *device, const uint16_t *tags,
+                       size_t n_tags, void **ret_poll)
 {
     (void)line;
     struct sim_poll *poll = memory_zeroed(1, sizeof(*poll));
@@ -166,13 +166,13 @@ static int prepare(void *line, const struct config_device *device, const uint16_
 }
 
 /* There is nothing to connect to. */
-static int connect_line(void *line, struct driver_error *error)
+static int sim_connect_line(void *line, struct driver_error *error)
 {
     (void)line, (void)error;
     return 0;
 }
 
-static void disconnect_line(void *line)
+static void sim_disconnect_line(void *line)
 {
     (void)line;
 }
@@ -209,7 +209,7 @@ static double wave(const struct config_tag *tag, uint16_t index, uint64_t turn)
     return 0;
 }
 
-static void put_value(struct batch *batch, const struct sim_poll *poll, uint16_t index)
+static void sim_put_value(struct batch *batch, const struct sim_poll *poll, uint16_t index)
 {
     const struct config_tag *tag = &poll->device->tags[index];
     const struct sim_tag *options = tag->options;
@@ -242,8 +242,8 @@ static bool is_answered(struct sim_line *line, const struct sim_poll *poll)
 }
 
 /* Whatever happens, every tag of the poll gets its sample. */
-static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
-                              struct driver_error *error)
+static enum outcome sim_read_poll(void *instance, void *plan, struct batch *batch,
+                                  struct driver_error *error)
 {
     struct sim_line *line = instance;
     struct sim_poll *poll = plan;
@@ -251,7 +251,7 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
     pass_time(line, answered ? line->options->delay_ms : line->options->timeout_ms);
     for (size_t i = 0; i < poll->n_tags; i++) {
         if (answered)
-            put_value(batch, poll, poll->tags[i]);
+            sim_put_value(batch, poll, poll->tags[i]);
         else
             batch_put_bad(batch, poll->tags[i], QUALITY_TIMEOUT, 0);
     }
@@ -268,7 +268,7 @@ static int64_t cost_us(void *line, const void *poll)
 }
 
 /* A silent device is no reason to connect again. */
-static struct driver_link link_of(const void *line)
+static struct driver_link sim_link_of(const void *line)
 {
     const struct sim_bus *options = ((const struct sim_line *)line)->options;
     return (struct driver_link){
@@ -296,16 +296,16 @@ const struct driver sim_driver = {
                     .rows = tag_rows,
                     .n_rows = ARRAY_LENGTH(tag_rows),
                     .size = sizeof(struct sim_tag)},
-            .check_device = check_device,
+            .check_device = sim_check_device,
         },
-    .create = create,
+    .create = sim_create,
     .free = free, /* the instance holds nothing else */
-    .prepare = prepare,
+    .prepare = sim_prepare,
     .poll_free = free,
-    .connect = connect_line,
-    .disconnect = disconnect_line,
-    .read = read_poll,
+    .connect = sim_connect_line,
+    .disconnect = sim_disconnect_line,
+    .read = sim_read_poll,
     .request = NULL, /* nothing to ask for */
     .cost_us = cost_us,
-    .link = link_of,
+    .link = sim_link_of,
 };

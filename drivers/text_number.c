@@ -75,7 +75,7 @@ static size_t squeeze(const char *text, size_t length, char squeezed[TEXT_MAX + 
     return used;
 }
 
-static const char *skip_digits(const char *text)
+static const char *text_number_skip_digits(const char *text)
 {
     while (*text >= '0' && *text <= '9')
         text++;
@@ -83,15 +83,15 @@ static const char *skip_digits(const char *text)
 }
 
 /* Whether TEXT is a number, and a whole one without point and exponent. */
-static bool is_number(const char *text, bool *ret_whole)
+static bool text_number_is_number(const char *text, bool *ret_whole)
 {
     const char *start = text + (*text == '+' || *text == '-');
-    const char *at = skip_digits(start);
+    const char *at = text_number_skip_digits(start);
     ptrdiff_t digits = at - start;
     bool whole = *at == 0;
     if (*at == '.') {
         const char *fraction = at + 1;
-        at = skip_digits(fraction);
+        at = text_number_skip_digits(fraction);
         digits += at - fraction;
     }
     if (digits == 0)
@@ -99,7 +99,7 @@ static bool is_number(const char *text, bool *ret_whole)
     if (*at == 'e' || *at == 'E') {
         const char *exponent = at + 1;
         exponent += *exponent == '+' || *exponent == '-';
-        at = skip_digits(exponent);
+        at = text_number_skip_digits(exponent);
         if (at == exponent)
             return false;
     }
@@ -163,7 +163,7 @@ void text_number_put_text(struct batch *batch, uint16_t index, const struct conf
 {
     char number[TEXT_MAX + 1];
     bool whole;
-    if (squeeze(text, length, number) == 0 || !is_number(number, &whole))
+    if (squeeze(text, length, number) == 0 || !text_number_is_number(number, &whole))
         batch_put_bad(batch, index, QUALITY_NOT_A_NUMBER, 0);
     else if (!whole || !put_exactly(batch, index, tag, number))
         text_number_put(batch, index, tag, real_of(number));

@@ -126,8 +126,8 @@ static int give_input(int end, const struct child_job *job, size_t *given)
     return 0;
 }
 
-static int converse(const struct child_job *job, int end, int64_t deadline_ns,
-                    struct strbuf *output)
+static int child_converse(const struct child_job *job, int end, int64_t deadline_ns,
+                          struct strbuf *output)
 {
     size_t before = output->length, given = 0;
     int writing = job->input_length > 0;
@@ -173,7 +173,7 @@ static int reap(pid_t pid, int64_t deadline_ns, int *ret_status)
     }
 }
 
-static int exit_code(int status)
+static int child_exit_code(int status)
 {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -185,7 +185,7 @@ int child_reap(pid_t pid)
         if (errno != EINTR)
             return -errno;
     }
-    return exit_code(status);
+    return child_exit_code(status);
 }
 
 void child_stop(pid_t pid)
@@ -222,7 +222,7 @@ int child_run(const struct child_job *job, struct strbuf *output)
     problem = await_execution(report, deadline_ns);
     descriptor_close(&report);
     if (!problem)
-        problem = converse(job, ours, deadline_ns, output);
+        problem = child_converse(job, ours, deadline_ns, output);
     if (!problem)
         problem = reap(pid, deadline_ns, &status);
     if (problem) {
@@ -230,11 +230,11 @@ int child_run(const struct child_job *job, struct strbuf *output)
         (void)child_reap(pid);
         return problem;
     }
-    return exit_code(status);
+    return child_exit_code(status);
 }
 
 /* The program has begun, or -errno and nothing of it is left. */
-static int begin(const struct beginning *beginning, pid_t *ret_pid)
+static int child_begin(const struct beginning *beginning, pid_t *ret_pid)
 {
     int report = -1;
     int problem = start(beginning, &report, ret_pid);
@@ -260,7 +260,7 @@ int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid)
                                         .output = ret_output ? theirs : STDERR_FILENO,
                                         .errors = STDERR_FILENO};
     pid_t pid = 0;
-    int problem = nothing < 0 ? -errno : begin(&beginning, &pid);
+    int problem = nothing < 0 ? -errno : child_begin(&beginning, &pid);
     if (problem)
         return problem;
     int watched = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -59,7 +59,7 @@ int file_read(const char *path, size_t max_bytes, struct strbuf *content)
     }
 }
 
-static int write_all(int file, const char *bytes, size_t length)
+static int descriptor_write_all(int file, const char *bytes, size_t length)
 {
     while (length) {
         ssize_t written = write(file, bytes, length);
@@ -92,7 +92,7 @@ int file_replace(const char *path, const void *bytes, size_t length, mode_t mode
     int file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file < 0)
         return -errno;
-    int problem = write_all(file, bytes, length);
+    int problem = descriptor_write_all(file, bytes, length);
     if (!problem && fsync(file) < 0)
         problem = -errno;
     if (!problem && rename(fresh, path) < 0)
@@ -107,7 +107,7 @@ int file_replace(const char *path, const void *bytes, size_t length, mode_t mode
 int file_in_memory(const void *bytes, size_t length)
 {
     CLEANUP(descriptor_close) int file = memfd_create("sallyport", 0);
-    int problem = file < 0 ? -errno : write_all(file, bytes, length);
+    int problem = file < 0 ? -errno : descriptor_write_all(file, bytes, length);
     return problem < 0 ? problem : descriptor_take(&file);
 }
 

@@ -7,7 +7,7 @@
 
 #define UTF8_MAX 4 /* the NUL ends every sequence */
 
-static bool is_control(char byte)
+static bool text_is_control(char byte)
 {
     return (unsigned char)byte < 0x20 || byte == 0x7f;
 }
@@ -26,7 +26,7 @@ bool text_is_utf8(const char *text)
 bool text_has_control(const char *text)
 {
     for (; *text; text++) {
-        if (is_control(*text))
+        if (text_is_control(*text))
             return true;
     }
     return false;
@@ -36,7 +36,7 @@ void text_make_printable(char *text)
 {
     while (*text) {
         size_t length = utf8_size(text, UTF8_MAX);
-        if (length == 0 || is_control(*text))
+        if (length == 0 || text_is_control(*text))
             *text = '?';
         text += length ? length : 1;
     }
@@ -58,7 +58,8 @@ size_t text_printable(const char *text)
     const unsigned char *at = (const unsigned char *)text;
     size_t size = utf8_size(text, UTF8_MAX);
     bool is_c1 = at[0] == 0xc2 && at[1] < 0xa0;
-    return is_control(*text) || (size == 2 && is_c1) || (size == 3 && is_deceptive(at)) ? 0 : size;
+    return text_is_control(*text) || (size == 2 && is_c1) || (size == 3 && is_deceptive(at)) ? 0
+                                                                                             : size;
 }
 
 void text_put(char *field, size_t size, const char *text)

@@ -95,8 +95,8 @@ static void check_netd(const struct cli_context *context, const struct config *a
 }
 
 /* Checks a certificate file of `uplink`; one that cannot be read has been reported already. */
-static void check_certificate(const struct config *config, const char *key, const char *path,
-                              struct findings *findings)
+static void cli_check_certificate(const struct config *config, const char *key, const char *path,
+                                  struct findings *findings)
 {
     const struct option *row = option_find(&config_uplink_table, key);
     const struct where where = {config->files[0],
@@ -119,9 +119,9 @@ static void check_certificates(const struct config *config, struct findings *fin
 {
     const struct config_uplink *uplink = &config->uplink;
     if (strcmp(uplink->ca, "system") != 0)
-        check_certificate(config, "ca", uplink->ca, findings);
+        cli_check_certificate(config, "ca", uplink->ca, findings);
     if (uplink->certificate)
-        check_certificate(config, "certificate", uplink->certificate, findings);
+        cli_check_certificate(config, "certificate", uplink->certificate, findings);
 }
 
 static void make_report(const struct cli_context *context, struct check_report *report)
@@ -171,7 +171,7 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
         bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
 }
 
-static void print_text(const struct check_report *report)
+static void cli_check_print_text(const struct check_report *report)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     findings_print(&report->findings, &out);
@@ -189,7 +189,7 @@ static json_t *finding_json(const struct finding *finding)
                      strlen(finding->text));
 }
 
-static void print_json(const struct check_report *report)
+static void cli_check_print_json(const struct check_report *report)
 {
     json_t *findings = json_array(), *lines = json_array();
     for (size_t i = 0; i < report->findings.length; i++)
@@ -218,9 +218,9 @@ static int run_check(const struct cli_context *context, int argc, char **argv)
         return cli_usage(context);
     make_report(context, &report);
     if (context->json)
-        print_json(&report);
+        cli_check_print_json(&report);
     else
-        print_text(&report);
+        cli_check_print_text(&report);
     int code = report.findings.errors > 0 ? CLI_FAILED : CLI_DONE;
     check_report_free(&report);
     return code;

@@ -10,7 +10,8 @@
 #include <strings.h>
 
 /* A name may resolve to any address that egress_allow lists with its port: only DNS could tell. */
-static bool is_allowed(const struct firewall_config *firewall, const char *host, uint16_t port)
+static bool check_egress_is_allowed(const struct firewall_config *firewall, const char *host,
+                                    uint16_t port)
 {
     struct ip_network address;
     bool is_address = ip_network_parse(host, &address) == 0;
@@ -44,7 +45,7 @@ static void check_host(const struct config *agent, const char *key, const char *
                                 agent->uplink_lines[row - config_uplink_table.rows]};
     char full_key[80];
     (void)snprintf(full_key, sizeof(full_key), "uplink.%s", key);
-    if (!is_this_machine(host) && !is_allowed(&netd->firewall, host, port))
+    if (!is_this_machine(host) && !check_egress_is_allowed(&netd->firewall, host, port))
         findings_add(findings, FINDING_WARNING, where, full_key,
                      "%s port %u is not in firewall.egress_allow of netd.conf: with egress = "
                      "\"strict\" the agent cannot reach it, unless it is in a plant network",

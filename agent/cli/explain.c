@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *row_json(const struct key_doc *topic, const struct option *row)
+static json_t *cli_explain_row_json(const struct key_doc *topic, const struct option *row)
 {
     CLEANUP(strbuf_free) struct strbuf type = STRBUF_EMPTY, fallback = STRBUF_EMPTY;
     char key[256];
@@ -33,7 +33,7 @@ static bool is_meant(const char *key, const struct key_doc *topic, const struct 
            strcmp(key, row->key) == 0;
 }
 
-static void print_json(const char *key)
+static void cli_explain_print_json(const char *key)
 {
     CLEANUP(key_docs_free) struct key_docs topics;
     json_t *keys = json_array();
@@ -42,7 +42,8 @@ static void print_json(const char *key)
         const struct option_table *table = topics.items[i].table;
         for (size_t j = 0; j < table->n_rows; j++) {
             if (is_meant(key, &topics.items[i], &table->rows[j]))
-                json_array_append_new(keys, row_json(&topics.items[i], &table->rows[j]));
+                json_array_append_new(keys,
+                                      cli_explain_row_json(&topics.items[i], &table->rows[j]));
         }
     }
     for (size_t i = 0; netd_option_tables[i]; i++) {
@@ -50,7 +51,7 @@ static void print_json(const char *key)
         (void)snprintf(topic.path, sizeof(topic.path), "%s", topic.table->path);
         for (size_t j = 0; j < topic.table->n_rows; j++) {
             if (is_meant(key, &topic, &topic.table->rows[j]))
-                json_array_append_new(keys, row_json(&topic, &topic.table->rows[j]));
+                json_array_append_new(keys, cli_explain_row_json(&topic, &topic.table->rows[j]));
         }
     }
     json_t *document = json_pack("{s:o}", "keys", keys);
@@ -84,7 +85,7 @@ static int run_explain(const struct cli_context *context, int argc, char **argv)
         return cli_fail(CLI_FAILED, argv[0], "%.*s", (int)strcspn(text, "\n"), text);
     }
     if (context->json)
-        print_json(argv[1]);
+        cli_explain_print_json(argv[1]);
     else
         (void)printf("%s%s%s", is_agents ? strbuf_text(&out) : "",
                      is_agents && is_netds ? "\n" : "", is_netds ? strbuf_text(&netd) : "");

@@ -16,13 +16,15 @@
 #define NAME "firewall"
 #define ANSWER_MS 30000 /* netd may load a whole ruleset up to three times */
 
-static int ask(const struct netd_call *netd, enum wire_verb verb, struct wire_message *message)
+static int cli_firewall_ask(const struct netd_call *netd, enum wire_verb verb,
+                            struct wire_message *message)
 {
     wire_begin(message, verb, 2);
     return netd_call_ask(netd, message, ANSWER_MS);
 }
 
-static json_t *status_json(const struct wire_status *status, const struct wire_counters *counters)
+static json_t *cli_firewall_status_json(const struct wire_status *status,
+                                        const struct wire_counters *counters)
 {
     json_t *document = json_pack(
         "{s:s, s:i, s:i, s:{s:I, s:I, s:I, s:I}}", "state",
@@ -41,7 +43,8 @@ static json_t *status_json(const struct wire_status *status, const struct wire_c
     return document;
 }
 
-static void print_status(const struct wire_status *status, const struct wire_counters *counters)
+static void cli_firewall_print_status(const struct wire_status *status,
+                                      const struct wire_counters *counters)
 {
     (void)printf("firewall  %s", firewall_state_names[status->firewall_state]);
     if (status->firewall_exceptions)
@@ -64,18 +67,19 @@ static void print_status(const struct wire_status *status, const struct wire_cou
         (void)printf("          %s\n", status->firewall_problem);
 }
 
-static int show_status(const struct netd_call *netd, long long confirm_s)
+static int cli_firewall_show_status(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message status, counters;
     (void)confirm_s;
-    int code = ask(netd, WIRE_STATUS, &status);
+    int code = cli_firewall_ask(netd, WIRE_STATUS, &status);
     if (code == CLI_DONE)
-        code = ask(netd, WIRE_COUNTERS, &counters);
+        code = cli_firewall_ask(netd, WIRE_COUNTERS, &counters);
     if (code != CLI_DONE)
         return code;
     if (netd->json)
-        return netd_call_print_json(status_json(&status.body.status, &counters.body.counters));
-    print_status(&status.body.status, &counters.body.counters);
+        return netd_call_print_json(
+            cli_firewall_status_json(&status.body.status, &counters.body.counters));
+    cli_firewall_print_status(&status.body.status, &counters.body.counters);
     return CLI_DONE;
 }
 
@@ -90,7 +94,7 @@ static int verify_again(const struct netd_call *netd, struct wire_message *messa
     if (state != FIREWALL_TAMPERED && state != FIREWALL_FIGHTING)
         return CLI_DONE;
     struct wire_message acknowledged;
-    int code = ask(netd, WIRE_ACKNOWLEDGE, &acknowledged);
+    int code = cli_firewall_ask(netd, WIRE_ACKNOWLEDGE, &acknowledged);
     if (code != CLI_DONE)
         return code;
     if (acknowledged.header.result != REFUSAL_NONE) {
@@ -100,7 +104,7 @@ static int verify_again(const struct netd_call *netd, struct wire_message *messa
         return CLI_DONE;
     }
     bool was_mended = message->body.verdict.was_mended;
-    code = ask(netd, WIRE_VERIFY_FIREWALL, message);
+    code = cli_firewall_ask(netd, WIRE_VERIFY_FIREWALL, message);
     message->body.verdict.was_mended |= was_mended;
     if (code == CLI_DONE && !netd->json)
         (void)printf("the tampering is acknowledged; sessions may be opened again\n");
@@ -112,7 +116,7 @@ static int verify(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
-    int code = ask(netd, WIRE_VERIFY_FIREWALL, &message);
+    int code = cli_firewall_ask(netd, WIRE_VERIFY_FIREWALL, &message);
     if (code == CLI_DONE)
         code = verify_again(netd, &message);
     if (code != CLI_DONE)
@@ -135,11 +139,11 @@ static int verify(const struct netd_call *netd, long long confirm_s)
                     verdict->text[0] ? ": " : "", verdict->text);
 }
 
-static int confirm(const struct netd_call *netd, long long confirm_s)
+static int cli_firewall_confirm(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
-    int code = ask(netd, WIRE_FIREWALL_KEEP, &message);
+    int code = cli_firewall_ask(netd, WIRE_FIREWALL_KEEP, &message);
     return code == CLI_DONE ? netd_call_report(netd, &message) : code;
 }
 
@@ -156,7 +160,7 @@ static bool says_yes(long long confirm_s)
            strcmp(line, "yes\n") == 0;
 }
 
-static int apply(const struct netd_call *netd, long long confirm_s)
+static int cli_firewall_apply(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_FIREWALL_TRY, 2);
@@ -173,7 +177,7 @@ static int apply(const struct netd_call *netd, long long confirm_s)
         return CLI_DONE;
     }
     return says_yes(confirm_s)
-               ? confirm(netd, 0)
+               ? cli_firewall_confirm(netd, 0)
                : cli_fail(CLI_FAILED, NAME, "not confirmed; netd restores the previous rules");
 }
 
@@ -182,10 +186,10 @@ static const struct {
     bool needs_confirm;
     int (*run)(const struct netd_call *netd, long long confirm_s);
 } actions[] = {
-    {"status", false, show_status},
+    {"status", false, cli_firewall_show_status},
     {"verify", false, verify},
-    {"apply", true, apply},
-    {"confirm", false, confirm},
+    {"apply", true, cli_firewall_apply},
+    {"confirm", false, cli_firewall_confirm},
 };
 
 static int run_firewall(const struct cli_context *context, int argc, char **argv)

@@ -13,7 +13,7 @@
 #define NAME "journal"
 #define ANSWER_MS 10000
 
-struct reading {
+struct cli_journal_reading {
     const struct netd_call *netd;
     struct journal_chain chain;
     const char *wrong; /* what is wrong with the first bad line; NULL while the chain holds */
@@ -24,7 +24,8 @@ struct reading {
 };
 
 /* Every member becomes a text; of two with the same name, the first counts. */
-static void put_member(json_t *entry, const struct event *event, const struct event_member *member)
+static void cli_journal_put_member(json_t *entry, const struct event *event,
+                                   const struct event_member *member)
 {
     const char *name = event_member_name(event, member);
     if (json_object_get(entry, name))
@@ -49,11 +50,11 @@ static json_t *line_json(const struct wire_line *line)
     json_object_set_new(entry, "time", json_stringn(time, strcspn(time, " ")));
     json_object_set_new(entry, "event", json_string(event_name(&event)));
     for (size_t i = 0; i < event.n_members; i++)
-        put_member(entry, &event, &event.members[i]);
+        cli_journal_put_member(entry, &event, &event.members[i]);
     return entry;
 }
 
-static void take(struct reading *reading, const struct wire_line *line)
+static void cli_journal_take(struct cli_journal_reading *reading, const struct wire_line *line)
 {
     reading->lines++;
     if (reading->is_verifying) {
@@ -70,7 +71,7 @@ static void take(struct reading *reading, const struct wire_line *line)
         (void)puts(line->line);
 }
 
-static int read_all(struct reading *reading)
+static int cli_journal_read_all(struct cli_journal_reading *reading)
 {
     struct wire_message message;
     uint64_t cursor = 0;
@@ -85,11 +86,11 @@ static int read_all(struct reading *reading)
         if (message.body.line.length == 0)
             return CLI_DONE;
         cursor = message.body.line.next;
-        take(reading, &message.body.line);
+        cli_journal_take(reading, &message.body.line);
     }
 }
 
-static int report(const struct reading *reading)
+static int cli_journal_report(const struct cli_journal_reading *reading)
 {
     if (reading->netd->json) {
         json_t *document = json_pack("{s:b, s:I, s:s}", "good", reading->wrong == NULL, "lines",
@@ -117,13 +118,13 @@ static int run_journal(const struct cli_context *context, int argc, char **argv)
     int code = netd_call_begin(context, NAME, &netd);
     if (code != CLI_DONE)
         return code;
-    struct reading reading = {.netd = &netd, .is_verifying = is_verifying};
+    struct cli_journal_reading reading = {.netd = &netd, .is_verifying = is_verifying};
     journal_chain_init(&reading.chain);
     if (netd.json && !is_verifying)
         reading.entries = json_array();
-    code = read_all(&reading);
+    code = cli_journal_read_all(&reading);
     if (is_verifying)
-        return code == CLI_DONE ? report(&reading) : code;
+        return code == CLI_DONE ? cli_journal_report(&reading) : code;
     if (reading.entries && netd_call_print_json(reading.entries) != CLI_DONE)
         return CLI_FAILED;
     return code;

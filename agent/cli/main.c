@@ -8,7 +8,7 @@
 #define DEFAULT_AGENT_FILE "/etc/sallyport/sallyport.conf"
 #define DEFAULT_NETD_FILE "/etc/sallyport/netd.conf"
 
-static int print_help(FILE *out)
+static int cli_main_print_help(FILE *out)
 {
     (void)fprintf(out, "usage: sallyport [-c FILE] [-n FILE] [--json] COMMAND ...\n\n");
     for (size_t i = 0; cli_commands[i]; i++)
@@ -28,7 +28,7 @@ static int print_help_of(const char *name)
 {
     const struct cli_command *command = name ? cli_find_command(name) : NULL;
     if (!command)
-        return print_help(stdout);
+        return cli_main_print_help(stdout);
     (void)printf("usage: sallyport %s %s\n\n  %s\n", command->name, command->usage, command->help);
     if (command->print_more) {
         (void)putchar('\n');
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     }
     argv[kept] = NULL;
     if (kept == 0) {
-        (void)print_help(stderr);
+        (void)cli_main_print_help(stderr);
         return CLI_USAGE;
     }
     const struct cli_command *command = cli_find_command(argv[0]);

@@ -13,7 +13,8 @@
 #define DEFAULT_SOCKET "/run/sallyport-netd/netd.sock"
 
 /* Without -n, a default file that is not there or may not be read means the default socket. */
-static int load(const struct cli_context *context, const char *name, struct netd_call *netd)
+static int netd_call_load(const struct cli_context *context, const char *name,
+                          struct netd_call *netd)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -35,7 +36,7 @@ int netd_call_begin(const struct cli_context *context, const char *name, struct 
 {
     CLEANUP(netd_call_end)
     struct netd_call netd = {.name = name, .socket = -1, .json = context->json};
-    int code = load(context, name, &netd);
+    int code = netd_call_load(context, name, &netd);
     if (code != CLI_DONE)
         return code;
     int problem = netd_client_connect(netd.path, &netd.hello, &netd.socket);

@@ -42,7 +42,7 @@ bool cli_parse_duration(const char *text, uint32_t *ret_seconds)
     return true;
 }
 
-static const struct cli_option *find(const struct cli_option *options, const char *name)
+static const struct cli_option *options_find(const struct cli_option *options, const char *name)
 {
     for (; options->name; options++) {
         if (strcmp(options->name, name) == 0)
@@ -52,7 +52,7 @@ static const struct cli_option *find(const struct cli_option *options, const cha
 }
 
 /* Takes the value of OPTION; returns false after a message. */
-static bool take(const char *command, const struct cli_option *option, const char *value)
+static bool options_take(const char *command, const struct cli_option *option, const char *value)
 {
     if (option->text) {
         *option->text = value;
@@ -78,7 +78,7 @@ int cli_options(int argc, char **argv, const struct cli_option *options)
 {
     int kept = 1;
     for (int at = 1; at < argc; at++) {
-        const struct cli_option *option = find(options, argv[at]);
+        const struct cli_option *option = options_find(options, argv[at]);
         if (!option && strncmp(argv[at], "--", 2) != 0) {
             argv[kept++] = argv[at];
             continue;
@@ -95,7 +95,7 @@ int cli_options(int argc, char **argv, const struct cli_option *options)
             (void)cli_fail(CLI_USAGE, argv[0], "%s needs a value", argv[at]);
             return -1;
         }
-        if (!take(argv[0], option, argv[++at]))
+        if (!options_take(argv[0], option, argv[++at]))
             return -1;
     }
     argv[kept] = NULL;

@@ -89,8 +89,8 @@ static enum outcome outcome_of(const json_t *answer)
     return OUTCOME_UNSUPPORTED; /* an agent of another version may answer this */
 }
 
-static enum outcome read_answer(const json_t *answer, struct modbus_call *call,
-                                struct driver_error *error)
+static enum outcome plant_line_read_answer(const json_t *answer, struct modbus_call *call,
+                                           struct driver_error *error)
 {
     struct modbus_values *reply = &call->reply;
     size_t count = call->request.count;
@@ -148,7 +148,8 @@ enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
         return OUTCOME_UNSUPPORTED;
     }
     bool absent = json_is_true(json_object_get(answer, "absent"));
-    enum outcome outcome = absent ? OUTCOME_UNSUPPORTED : read_answer(answer, call, error);
+    enum outcome outcome =
+        absent ? OUTCOME_UNSUPPORTED : plant_line_read_answer(answer, call, error);
     json_decref(answer);
     if (!absent)
         return outcome;

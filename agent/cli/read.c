@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct reading {
+struct read_reading {
     const char *bus;
     long long unit, address, count;
     size_t table, type, order; /* of modbus_table, value_type, tag_order */
@@ -37,20 +37,20 @@ static bool choose(const char *option, const char *text, const char *const *name
     return false;
 }
 
-static bool is_bits(const struct reading *reading)
+static bool is_bits(const struct read_reading *reading)
 {
     return modbus_table_is_bits((uint8_t)reading->table);
 }
 
 /* Registers of one value; a text has `count` registers and is one value. */
-static unsigned width_of(const struct reading *reading)
+static unsigned width_of(const struct read_reading *reading)
 {
     if (is_bits(reading) || reading->type == VALUE_BOOL || reading->type == VALUE_STRING)
         return 1;
     return tag_registers((enum value_type)reading->type, 0);
 }
 
-static bool make_request(struct reading *reading)
+static bool read_make_request(struct read_reading *reading)
 {
     if (is_bits(reading) != (reading->type == VALUE_BOOL)) {
         (void)cli_fail(CLI_USAGE, "read", "--type: a %s holds %s",
@@ -73,7 +73,8 @@ static bool make_request(struct reading *reading)
     return true;
 }
 
-static bool parse(const struct cli_context *context, int argc, char **argv, struct reading *reading)
+static bool read_parse(const struct cli_context *context, int argc, char **argv,
+                       struct read_reading *reading)
 {
     const char *table = NULL, *type = NULL, *order = "ABCD";
     const struct cli_option options[] = {
@@ -96,11 +97,11 @@ static bool parse(const struct cli_context *context, int argc, char **argv, stru
     if (!type)
         type = value_type_names[is_bits(reading) ? VALUE_BOOL : VALUE_UINT16];
     return choose("--type", type, value_type_names, &reading->type) &&
-           choose("--order", order, tag_order_names, &reading->order) && make_request(reading);
+           choose("--order", order, tag_order_names, &reading->order) && read_make_request(reading);
 }
 
 /* Returns an enum cli_exit after a message on failure. */
-static int read_now(struct plant_line *line, struct reading *reading)
+static int read_now(struct plant_line *line, struct read_reading *reading)
 {
     struct driver_error error;
     enum outcome outcome = plant_ask(line, &reading->call, &error);
@@ -114,7 +115,7 @@ static int read_now(struct plant_line *line, struct reading *reading)
 }
 
 /* Decodes value number INDEX. */
-static void add_value(const struct reading *reading, size_t index, struct json_text *json)
+static void read_add_value(const struct read_reading *reading, size_t index, struct json_text *json)
 {
     const uint16_t *values = reading->call.reply.values;
     if (is_bits(reading)) {
@@ -144,12 +145,12 @@ static void add_value(const struct reading *reading, size_t index, struct json_t
             quality_name((enum quality)slots[1].sample.quality, slots[1].sample.code, name));
 }
 
-static size_t count_values(const struct reading *reading)
+static size_t count_values(const struct read_reading *reading)
 {
     return reading->type == VALUE_STRING ? 1 : (size_t)reading->count;
 }
 
-static void write_json(const struct reading *reading, struct strbuf *out)
+static void write_json(const struct read_reading *reading, struct strbuf *out)
 {
     struct json_text json = JSON_TEXT(out);
     json_text_open_object(&json, NULL);
@@ -160,32 +161,32 @@ static void write_json(const struct reading *reading, struct strbuf *out)
     json_text_string(&json, "type", value_type_names[reading->type]);
     json_text_open_array(&json, "values");
     for (size_t i = 0; i < count_values(reading); i++)
-        add_value(reading, i, &json);
+        read_add_value(reading, i, &json);
     json_text_close_array(&json);
     json_text_close_object(&json);
     strbuf_add_char(out, '\n');
 }
 
 /* A line for each value. */
-static void write_lines(const struct reading *reading, struct strbuf *out)
+static void read_write_lines(const struct read_reading *reading, struct strbuf *out)
 {
     for (size_t i = 0; i < count_values(reading); i++) {
         struct json_text value = JSON_TEXT(out);
         strbuf_addf(out, "%-6lld ", reading->address + (long long)(i * width_of(reading)));
-        add_value(reading, i, &value);
+        read_add_value(reading, i, &value);
         strbuf_add_char(out, '\n');
     }
 }
 
-static void print(const struct cli_context *context, const struct reading *reading)
+static void read_print(const struct cli_context *context, const struct read_reading *reading)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
-    (context->json ? write_json : write_lines)(reading, &out);
+    (context->json ? write_json : read_write_lines)(reading, &out);
     (void)fputs(strbuf_text(&out), stdout);
 }
 
-static int run(const struct cli_context *context, const struct config *config,
-               struct reading *reading)
+static int read_run(const struct cli_context *context, const struct config *config,
+                    struct read_reading *reading)
 {
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
     const struct config_bus *bus = plant_bus(config, reading->bus);
@@ -196,19 +197,19 @@ static int run(const struct cli_context *context, const struct config *config,
     if (code == CLI_DONE)
         code = read_now(&line, reading);
     if (code == CLI_DONE)
-        print(context, reading);
+        read_print(context, reading);
     return code;
 }
 
 static int run_read(const struct cli_context *context, int argc, char **argv)
 {
-    struct reading reading = {.unit = -1, .address = -1, .count = 1};
-    if (!parse(context, argc, argv, &reading))
+    struct read_reading reading = {.unit = -1, .address = -1, .count = 1};
+    if (!read_parse(context, argc, argv, &reading))
         return CLI_USAGE;
     struct config *config = agent_load_config(context);
     if (!config)
         return CLI_FAILED;
-    int code = run(context, config, &reading);
+    int code = read_run(context, config, &reading);
     config_free(config);
     return code;
 }

@@ -9,7 +9,7 @@
 #define NAME "reload"
 #define TIMEOUT_MS 60000 /* it takes a second with 20 000 tags; a slow machine gets its time */
 
-static void print_list(const char *head, const json_t *texts, const char *between)
+static void reload_print_list(const char *head, const json_t *texts, const char *between)
 {
     size_t index;
     json_t *text;
@@ -28,9 +28,9 @@ static void print_report(const json_t *answer)
         (void)printf("nothing has changed\n");
         return;
     }
-    print_list("", changes, "\n");
-    print_list("lines started: ", json_object_get(answer, "started"), ", ");
-    print_list("lines ended: ", json_object_get(answer, "ended"), ", ");
+    reload_print_list("", changes, "\n");
+    reload_print_list("lines started: ", json_object_get(answer, "started"), ", ");
+    reload_print_list("lines ended: ", json_object_get(answer, "ended"), ", ");
     if (json_is_true(json_object_get(answer, "reconnects")))
         (void)printf("the agent reconnects to the broker\n");
     if (json_array_size(json_object_get(answer, "started")) == 0 &&
@@ -39,7 +39,7 @@ static void print_report(const json_t *answer)
         (void)printf("nothing was restarted\n");
 }
 
-static int reload(const struct cli_context *context, int agent)
+static int reload_agent(const struct cli_context *context, int agent)
 {
     json_t *answer = agent_ask(agent, NAME, json_pack("{s:s}", "command", "reload"), TIMEOUT_MS);
     if (!answer || !agent_is_ok(answer, NAME)) {
@@ -66,7 +66,7 @@ static int run_reload(const struct cli_context *context, int argc, char **argv)
     if (!config)
         return cli_fail(CLI_FAILED, NAME, "nothing was reloaded: correct the configuration first");
     CLEANUP(descriptor_close) int agent = agent_connect(config);
-    int code = agent < 0 ? agent_unreachable(NAME, config, agent) : reload(context, agent);
+    int code = agent < 0 ? agent_unreachable(NAME, config, agent) : reload_agent(context, agent);
     config_free(config);
     return code;
 }

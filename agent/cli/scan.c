@@ -60,7 +60,7 @@ enum scan_verdict scan_unit(struct plant_line *line, unsigned unit, unsigned *re
     return SCAN_NO_LINE;
 }
 
-struct scan {
+struct scan_scan {
     const struct cli_context *context;
     struct plant_line *line;
     unsigned first, last;
@@ -69,20 +69,21 @@ struct scan {
     json_t *units; /* what is printed with --json */
 };
 
-static void show_progress(const struct scan *scan, unsigned unit)
+static void show_progress(const struct scan_scan *scan, unsigned unit)
 {
     if (scan->shows_progress)
         (void)fprintf(stderr, "\r\033[Kunit %u of %u-%u, %u answered", unit, scan->first,
                       scan->last, scan->answered);
 }
 
-static void end_progress(const struct scan *scan)
+static void end_progress(const struct scan_scan *scan)
 {
     if (scan->shows_progress)
         (void)fputs("\r\033[K", stderr);
 }
 
-static void report(struct scan *scan, unsigned unit, enum scan_verdict verdict, unsigned exception)
+static void scan_report(struct scan_scan *scan, unsigned unit, enum scan_verdict verdict,
+                        unsigned exception)
 {
     char how[24] = "value";
     if (verdict == SCAN_GARBLED)
@@ -104,7 +105,7 @@ static void report(struct scan *scan, unsigned unit, enum scan_verdict verdict, 
 }
 
 /* Half of the line's time belongs to the polls. */
-static void leave_time_for_polls(const struct scan *scan, int64_t started_ns)
+static void leave_time_for_polls(const struct scan_scan *scan, int64_t started_ns)
 {
     int64_t now_ns = clock_mono_ns();
     if (plant_is_shared(scan->line))
@@ -112,7 +113,7 @@ static void leave_time_for_polls(const struct scan *scan, int64_t started_ns)
 }
 
 /* Returns false when the scan should stop. */
-static bool scan_one(struct scan *scan, unsigned unit, struct driver_error *error)
+static bool scan_one(struct scan_scan *scan, unsigned unit, struct driver_error *error)
 {
     unsigned exception;
     int64_t started_ns = clock_mono_ns();
@@ -120,11 +121,11 @@ static bool scan_one(struct scan *scan, unsigned unit, struct driver_error *erro
     switch (verdict) {
     case SCAN_ANSWERS:
         scan->answered++;
-        report(scan, unit, verdict, exception);
+        scan_report(scan, unit, verdict, exception);
         break;
     case SCAN_GARBLED:
         scan->garbled++;
-        report(scan, unit, verdict, exception);
+        scan_report(scan, unit, verdict, exception);
         break;
     case SCAN_NO_LINE:
         if (++scan->out_of_reach >= GIVE_UP_AFTER && scan->answered + scan->garbled == 0)
@@ -138,7 +139,8 @@ static bool scan_one(struct scan *scan, unsigned unit, struct driver_error *erro
     return true;
 }
 
-static int conclude(const struct scan *scan, bool finished, const struct driver_error *error)
+static int scan_conclude(const struct scan_scan *scan, bool finished,
+                         const struct driver_error *error)
 {
     const char *bus = scan->line->bus->name;
     if (scan->context->json) {
@@ -159,7 +161,7 @@ static int conclude(const struct scan *scan, bool finished, const struct driver_
     return CLI_DONE;
 }
 
-static int run(struct scan *scan)
+static int scan_run(struct scan_scan *scan)
 {
     struct driver_error error = {""};
     bool finished = true;
@@ -170,13 +172,13 @@ static int run(struct scan *scan)
         finished = scan_one(scan, unit, &error);
     }
     end_progress(scan);
-    int code = conclude(scan, finished, &error);
+    int code = scan_conclude(scan, finished, &error);
     json_decref(scan->units);
     return code;
 }
 
 static int scan_bus(const struct cli_context *context, const struct config *config,
-                    const char *name, struct scan *scan)
+                    const char *name, struct scan_scan *scan)
 {
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
     const struct config_bus *bus = plant_bus(config, name);
@@ -185,14 +187,14 @@ static int scan_bus(const struct cli_context *context, const struct config *conf
     int code = plant_open("scan", config, bus, &line);
     scan->line = &line;
     if (code == CLI_DONE)
-        code = run(scan);
+        code = scan_run(scan);
     scan->line = NULL;
     return code;
 }
 
 static int run_scan(const struct cli_context *context, int argc, char **argv)
 {
-    struct scan scan = {.context = context};
+    struct scan_scan scan = {.context = context};
     const char *units = "1-247"; /* MODBUS over Serial Line V1.02, section 2.2 */
     const struct cli_option options[] = {{.name = "--units", .text = &units}, {.name = NULL}};
     if (cli_options(argc, argv, options) != 2)

@@ -99,7 +99,7 @@ static void print_lines(json_t *lines)
     }
 }
 
-static void print_status(const json_t *status)
+static void cli_status_print_status(const json_t *status)
 {
     char age[32];
     (void)printf("gateway   %s  sallyport %s  up %s\n", agent_ask_text(status, "gateway", "?"),
@@ -127,7 +127,7 @@ static int show(const struct cli_context *context, int agent)
         (void)json_dumpf(status, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
         (void)putchar('\n');
     } else {
-        print_status(status);
+        cli_status_print_status(status);
     }
     json_decref(answer);
     return CLI_DONE;

@@ -16,7 +16,7 @@
 #define ANSWER_MS 10000
 #define OPENING_MS 30000 /* the hub has 20 s to answer */
 
-struct options {
+struct tunnel_options {
     const struct cli_context *context;
     const char *ttl, *reason;
     char **words; /* what is left: the services */
@@ -59,7 +59,7 @@ static void print_services(const struct netd_call *netd, const struct wire_statu
     }
 }
 
-static void print_status(const struct netd_call *netd, const struct wire_status *status)
+static void tunnel_print_status(const struct netd_call *netd, const struct wire_status *status)
 {
     char text[32];
     (void)printf("tunnel    %s", session_state_names[status->session_state]);
@@ -83,7 +83,7 @@ static void print_status(const struct netd_call *netd, const struct wire_status 
     print_services(netd, status);
 }
 
-static json_t *status_json(const struct wire_status *status)
+static json_t *tunnel_status_json(const struct wire_status *status)
 {
     json_t *services = json_array();
     for (uint32_t i = 0; i < status->n_services; i++)
@@ -109,7 +109,7 @@ static json_t *status_json(const struct wire_status *status)
     return document;
 }
 
-static int show_status(const struct netd_call *netd)
+static int tunnel_show_status(const struct netd_call *netd)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_STATUS, 3);
@@ -117,8 +117,8 @@ static int show_status(const struct netd_call *netd)
     if (code != CLI_DONE)
         return code;
     if (netd->json)
-        return netd_call_print_json(status_json(&message.body.status));
-    print_status(netd, &message.body.status);
+        return netd_call_print_json(tunnel_status_json(&message.body.status));
+    tunnel_print_status(netd, &message.body.status);
     return CLI_DONE;
 }
 
@@ -128,10 +128,10 @@ static int report_opening(const struct netd_call *netd, const struct wire_messag
     int code = netd_call_report(netd, reply);
     if (code != CLI_DONE || netd->json || reply->body.text.text[0])
         return code;
-    return show_status(netd);
+    return tunnel_show_status(netd);
 }
 
-static int open_session(const struct netd_call *netd, const struct options *options)
+static int tunnel_open_session(const struct netd_call *netd, const struct tunnel_options *options)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_OPEN_LOCAL, 2);
@@ -154,7 +154,7 @@ static int open_session(const struct netd_call *netd, const struct options *opti
     return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int extend_session(const struct netd_call *netd, const struct options *options)
+static int extend_session(const struct netd_call *netd, const struct tunnel_options *options)
 {
     struct wire_message message;
     wire_begin(&message, WIRE_EXTEND, 2);
@@ -171,7 +171,7 @@ static int extend_session(const struct netd_call *netd, const struct options *op
     return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int close_session(const struct netd_call *netd, const struct options *options)
+static int tunnel_close_session(const struct netd_call *netd, const struct tunnel_options *options)
 {
     struct wire_message message;
     (void)options;
@@ -186,13 +186,13 @@ static bool agrees(const struct netd_call *netd, const struct wire_status *statu
     char line[16];
     if (status->session_state != SESSION_WAIT_APPROVAL || netd->json || !isatty(STDIN_FILENO))
         return true;
-    print_status(netd, status);
+    tunnel_print_status(netd, status);
     (void)printf("Approve it? [y/N] ");
     (void)fflush(stdout);
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static int approve_session(const struct netd_call *netd, const struct options *options)
+static int approve_session(const struct netd_call *netd, const struct tunnel_options *options)
 {
     struct wire_message message;
     (void)options;
@@ -210,25 +210,25 @@ static int approve_session(const struct netd_call *netd, const struct options *o
     return code == CLI_DONE ? report_opening(netd, &message) : code;
 }
 
-static int session_status(const struct netd_call *netd, const struct options *options)
+static int session_status(const struct netd_call *netd, const struct tunnel_options *options)
 {
     (void)options;
-    return show_status(netd);
+    return tunnel_show_status(netd);
 }
 
 static const struct {
     const char *name;
     bool takes_options;
-    int (*run)(const struct netd_call *netd, const struct options *options);
+    int (*run)(const struct netd_call *netd, const struct tunnel_options *options);
 } actions[] = {
-    {"open", true, open_session},      {"extend", true, extend_session},
-    {"close", false, close_session},   {"approve", false, approve_session},
+    {"open", true, tunnel_open_session},    {"extend", true, extend_session},
+    {"close", false, tunnel_close_session}, {"approve", false, approve_session},
     {"status", false, session_status},
 };
 
 static int run_tunnel(const struct cli_context *context, int argc, char **argv)
 {
-    struct options options = {.context = context, .words = argv + 2};
+    struct tunnel_options options = {.context = context, .words = argv + 2};
     const struct cli_option accepted[] = {{.name = "--ttl", .text = &options.ttl},
                                           {.name = "--reason", .text = &options.reason},
                                           {0}};

@@ -16,7 +16,7 @@
 
 #define TIMEOUT_MS 10000
 
-struct watch {
+struct watch_watch {
     const char *device; /* NULL: all */
     long long count;    /* updates; 0: until interrupted */
     long long interval_ms;
@@ -28,18 +28,19 @@ struct screen {
     size_t rows, value_columns;
 };
 
-static struct screen measure(const struct watch *watch)
+static struct screen measure(const struct watch_watch *watch)
 {
     struct winsize size;
     if (!watch->in_place || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4)
         return (struct screen){0, 0};
-    size_t others = 16 + 20 + 8 + 12 + 4; /* the other columns of print_row() and their blanks */
+    size_t others =
+        16 + 20 + 8 + 12 + 4; /* the other columns of watch_print_row() and their blanks */
     return (struct screen){size.ws_row,
                            size.ws_col > others + 20 ? (size_t)size.ws_col - others : 20};
 }
 
 /* Sent before a line and not after it, where the cursor may be on its last character. */
-static const char *clear_line(const struct watch *watch)
+static const char *clear_line(const struct watch_watch *watch)
 {
     return watch->in_place ? "\033[K" : "";
 }
@@ -73,8 +74,8 @@ static int padding(const char *text, int columns)
     return columns;
 }
 
-static void print_row(const struct watch *watch, size_t columns, const char *device,
-                      const json_t *tag)
+static void watch_print_row(const struct watch_watch *watch, size_t columns, const char *device,
+                            const json_t *tag)
 {
     char when[16] = "";
     long long timestamp_ms = agent_ask_number(tag, "timestamp");
@@ -92,7 +93,7 @@ static void print_row(const struct watch *watch, size_t columns, const char *dev
                  padding(unit, 8), "", when, timestamp_ms % 1000);
 }
 
-static void print_table(const struct watch *watch, const json_t *devices)
+static void watch_print_table(const struct watch_watch *watch, const json_t *devices)
 {
     const struct screen screen = measure(watch);
     size_t used = 1, hidden = 0, i, j;
@@ -109,7 +110,8 @@ static void print_table(const struct watch *watch, const json_t *devices)
                 hidden++;
                 continue;
             }
-            print_row(watch, screen.value_columns, agent_ask_text(device, "device", "?"), tag);
+            watch_print_row(watch, screen.value_columns, agent_ask_text(device, "device", "?"),
+                            tag);
             used++;
         }
     }
@@ -119,7 +121,7 @@ static void print_table(const struct watch *watch, const json_t *devices)
     (void)fflush(stdout);
 }
 
-static void add_tag(struct json_text *json, const json_t *tag)
+static void watch_add_tag(struct json_text *json, const json_t *tag)
 {
     static const char *const texts[] = {"error", "unit"};
     json_text_open_object(json, NULL);
@@ -139,7 +141,7 @@ static void add_tag(struct json_text *json, const json_t *tag)
 }
 
 /* Not with the JSON library: the values come as their JSON texts. */
-static void print_json(const json_t *devices)
+static void watch_print_json(const json_t *devices)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     struct json_text json = JSON_TEXT(&out);
@@ -151,7 +153,7 @@ static void print_json(const json_t *devices)
         json_text_open_object(&json, NULL);
         json_text_string(&json, "device", agent_ask_text(device, "device", "?"));
         json_text_open_array(&json, "tags");
-        json_array_foreach(json_object_get(device, "tags"), j, tag) add_tag(&json, tag);
+        json_array_foreach(json_object_get(device, "tags"), j, tag) watch_add_tag(&json, tag);
         json_text_close_array(&json);
         json_text_close_object(&json);
     }
@@ -162,7 +164,7 @@ static void print_json(const json_t *devices)
 }
 
 /* One update; returns an enum cli_exit. */
-static int update(const struct cli_context *context, const struct watch *watch, int agent)
+static int update(const struct cli_context *context, const struct watch_watch *watch, int agent)
 {
     json_t *request = json_pack("{s:s}", "command", "values");
     if (watch->device)
@@ -176,14 +178,14 @@ static int update(const struct cli_context *context, const struct watch *watch, 
     }
     json_t *devices = json_object_get(answer, "values");
     if (context->json)
-        print_json(devices);
+        watch_print_json(devices);
     else
-        print_table(watch, devices);
+        watch_print_table(watch, devices);
     json_decref(answer);
     return CLI_DONE;
 }
 
-static int run(const struct cli_context *context, const struct watch *watch, int agent)
+static int watch_run(const struct cli_context *context, const struct watch_watch *watch, int agent)
 {
     int64_t due_ns = clock_mono_ns();
     if (watch->in_place)
@@ -202,7 +204,8 @@ static int run(const struct cli_context *context, const struct watch *watch, int
 
 static int run_watch(const struct cli_context *context, int argc, char **argv)
 {
-    struct watch watch = {.interval_ms = 500, .in_place = !context->json && isatty(STDOUT_FILENO)};
+    struct watch_watch watch = {.interval_ms = 500,
+                                .in_place = !context->json && isatty(STDOUT_FILENO)};
     const struct cli_option options[] = {
         {.name = "--count", .number = &watch.count, .min = 1, .max = 1000000},
         {.name = "--interval", .number = &watch.interval_ms, .min = 50, .max = 3600000},
@@ -216,7 +219,8 @@ static int run_watch(const struct cli_context *context, int argc, char **argv)
     if (!config)
         return CLI_FAILED;
     CLEANUP(descriptor_close) int agent = agent_connect(config);
-    int code = agent < 0 ? agent_unreachable("watch", config, agent) : run(context, &watch, agent);
+    int code =
+        agent < 0 ? agent_unreachable("watch", config, agent) : watch_run(context, &watch, agent);
     config_free(config);
     return code;
 }

@@ -43,7 +43,7 @@ struct announcer *announcer_free(struct announcer *announcer)
 }
 
 /* False: not now. A full window only delays it, and the next session publishes it again. */
-static bool publish(struct announcer *announcer)
+static bool announcer_publish(struct announcer *announcer)
 {
     const struct mqtt_message view = dialect_message_view(&announcer->message);
     return uplink_publish(announcer->uplink, &view, 0) == 0;
@@ -56,7 +56,7 @@ static void publish_births(struct announcer *announcer, int64_t now_ms)
     announcer->get_facts(announcer->context, &facts);
     announcer->due_ms = now_ms + SOON_MS;
     while (type->birth(announcer->dialect, &facts, announcer->births, &announcer->message)) {
-        if (!publish(announcer))
+        if (!announcer_publish(announcer))
             return;
         announcer->births++;
     }
@@ -69,7 +69,7 @@ static void publish_status(struct announcer *announcer, int64_t now_ms)
     struct status_facts facts;
     announcer->get_facts(announcer->context, &facts);
     announcer->dialect->type->status(announcer->dialect, &facts, &announcer->message);
-    announcer->due_ms = now_ms + (publish(announcer) ? STATUS_PERIOD_MS : SOON_MS);
+    announcer->due_ms = now_ms + (announcer_publish(announcer) ? STATUS_PERIOD_MS : SOON_MS);
 }
 
 void announcer_open(struct announcer *announcer, int64_t now_ms)
@@ -110,5 +110,5 @@ void announcer_farewell(struct announcer *announcer)
 {
     if (announcer->is_open &&
         announcer->dialect->type->farewell(announcer->dialect, &announcer->message))
-        (void)publish(announcer);
+        (void)announcer_publish(announcer);
 }

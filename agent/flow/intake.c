@@ -31,7 +31,7 @@ struct intake *intake_free(struct intake *intake)
     return NULL;
 }
 
-static uint64_t take(struct intake *intake, const struct outbox_facts *facts)
+static uint64_t intake_take(struct intake *intake, const struct outbox_facts *facts)
 {
     strbuf_reset(&intake->topic);
     intake->dialect->type->topic(intake->dialect, facts, &intake->topic);
@@ -47,7 +47,7 @@ uint64_t intake_data(struct intake *intake, const struct config_device *device,
     strbuf_reset(&intake->body);
     size_t count =
         intake->dialect->type->data(intake->dialect, device, slots, n_slots, picked, &intake->body);
-    return count > 0 ? take(intake, &facts) : 0;
+    return count > 0 ? intake_take(intake, &facts) : 0;
 }
 
 uint64_t intake_event(struct intake *intake, const struct event *event)
@@ -57,7 +57,7 @@ uint64_t intake_event(struct intake *intake, const struct event *event)
                                        .timestamp_ms = event->time_ms};
     strbuf_reset(&intake->body);
     intake->dialect->type->event(intake->dialect, event, &intake->body);
-    return take(intake, &facts);
+    return intake_take(intake, &facts);
 }
 
 static bool report_gap(struct intake *intake, const struct outbox_gap *gap)

@@ -44,7 +44,7 @@ struct publisher *publisher_free(struct publisher *publisher)
     return NULL;
 }
 
-static bool publish(struct publisher *publisher, const struct outbox_message *stored)
+static bool publisher_publish(struct publisher *publisher, const struct outbox_message *stored)
 {
     struct dialect_message *message = &publisher->message;
     publisher->dialect->type->envelope(publisher->dialect, outbox_stream(publisher->outbox), stored,
@@ -74,7 +74,8 @@ static int64_t pump_backlog(struct publisher *publisher, int64_t now_ms)
     while (uplink_room(publisher->uplink) > publisher->reserved) {
         if (publisher->rate && publisher->allowance <= 0)
             return 1 + -publisher->allowance * 1000 / (int64_t)publisher->rate;
-        if (!outbox_next_backlog(publisher->outbox, &message) || !publish(publisher, &message))
+        if (!outbox_next_backlog(publisher->outbox, &message) ||
+            !publisher_publish(publisher, &message))
             return -1;
         publisher->allowance -= (int64_t)publisher->message.payload.length;
     }
@@ -87,7 +88,7 @@ int64_t publisher_pump(struct publisher *publisher, int64_t now_ms)
     while (uplink_room(publisher->uplink) > 0) {
         if (!outbox_next_live(publisher->outbox, &message))
             return pump_backlog(publisher, now_ms);
-        if (!publish(publisher, &message))
+        if (!publisher_publish(publisher, &message))
             break; /* the link broke this moment: outbox_link(false) brings it back */
     }
     return -1;

@@ -9,14 +9,14 @@
 
 #define NEVER INT64_C(-1)
 
-struct place {
+struct value_table_place {
     size_t slot; /* index into slots */
     int64_t timestamp_ms;
 };
 
 struct value_table {
     size_t *first; /* index of a device's first place; one more for the end */
-    struct place *places;
+    struct value_table_place *places;
     union slot *slots;
 };
 
@@ -43,7 +43,7 @@ struct value_table *value_table_new(const struct config *config)
     table->places = memory_zeroed(n_places, sizeof(*table->places));
     for (size_t device = 0, at = 0; device < config->n_devices; device++) {
         for (size_t tag = 0; tag < config->devices[device].n_tags; tag++, at++) {
-            table->places[at] = (struct place){n_slots, NEVER};
+            table->places[at] = (struct value_table_place){n_slots, NEVER};
             n_slots += value_table_room(&config->devices[device].tags[tag]);
         }
     }
@@ -65,7 +65,7 @@ struct value_table *value_table_free(struct value_table *table)
 void value_table_put(struct value_table *table, size_t device, const union slot *sample,
                      int64_t timestamp_ms)
 {
-    struct place *place = &table->places[table->first[device] + sample->sample.tag];
+    struct value_table_place *place = &table->places[table->first[device] + sample->sample.tag];
     memcpy(table->slots + place->slot, sample, sample_slots(sample) * sizeof(*sample));
     place->timestamp_ms = timestamp_ms;
 }
@@ -73,7 +73,7 @@ void value_table_put(struct value_table *table, size_t device, const union slot 
 void value_table_carry(struct value_table *table, size_t device, const struct value_table *old,
                        size_t old_device)
 {
-    const struct place *from = old->places + old->first[old_device];
+    const struct value_table_place *from = old->places + old->first[old_device];
     size_t n_tags = table->first[device + 1] - table->first[device];
     assert(n_tags == old->first[old_device + 1] - old->first[old_device]);
     for (size_t i = 0; i < n_tags; i++) {
@@ -85,7 +85,7 @@ void value_table_carry(struct value_table *table, size_t device, const struct va
 const union slot *value_table_get(const struct value_table *table, size_t device, size_t tag,
                                   int64_t *ret_timestamp_ms)
 {
-    const struct place *place = &table->places[table->first[device] + tag];
+    const struct value_table_place *place = &table->places[table->first[device] + tag];
     if (place->timestamp_ms == NEVER)
         return NULL;
     if (ret_timestamp_ms)

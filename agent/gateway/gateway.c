@@ -85,15 +85,15 @@ static void on_link_down(void *context, const char *reason)
     announcer_close(gateway->announcer);
 }
 
-static void on_acknowledged(void *context, uint64_t seq)
+static void gateway_on_acknowledged(void *context, uint64_t seq)
 {
     struct gateway *gateway = context;
     if (seq != 0)
         outbox_release(gateway->outbox, seq);
 }
 
-static void on_received(void *context, const char *topic, const void *payload, size_t length,
-                        bool is_retained)
+static void gateway_on_received(void *context, const char *topic, const void *payload,
+                                size_t length, bool is_retained)
 {
     struct gateway *gateway = context;
     struct dialect_inbound inbound;
@@ -142,7 +142,7 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
 
 /* Sends what the session takes now; returns when more is due. The opening messages of the session
  * come first. */
-static int64_t publish(struct gateway *gateway, int64_t at_ms)
+static int64_t gateway_publish(struct gateway *gateway, int64_t at_ms)
 {
     bool is_open = announcer_is_open(gateway->announcer);
     command_relay_settle(gateway->command_relay, is_open);
@@ -152,7 +152,7 @@ static int64_t publish(struct gateway *gateway, int64_t at_ms)
 }
 
 /* After the handlers of each pass. */
-static int settle(sd_event_source *source, void *userdata)
+static int gateway_settle(sd_event_source *source, void *userdata)
 {
     struct gateway *gateway = userdata;
     (void)source;
@@ -162,7 +162,7 @@ static int settle(sd_event_source *source, void *userdata)
     intake_report_gaps(gateway->intake);
     if (outbox_commit(gateway->outbox, at_ms) < 0)
         log_debug("outbox", "commit failed; tried again with the next pass");
-    int64_t due_ms = publish(gateway, at_ms);
+    int64_t due_ms = gateway_publish(gateway, at_ms);
     if (at_ms >= gateway->tick_due_ms)
         tick_store(gateway, at_ms);
     if (at_ms >= gateway->certificate_due_ms) {
@@ -174,11 +174,11 @@ static int settle(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
+static int gateway_on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     struct gateway *gateway = userdata;
     (void)source, (void)at_us;
-    gateway->timer_ms = 0; /* settle() does what is due and sets the timer again */
+    gateway->timer_ms = 0; /* gateway_settle() does what is due and sets the timer again */
     return 0;
 }
 
@@ -200,12 +200,13 @@ static int start_watchdog(struct gateway *gateway)
                              (uint64_t)now_ms() * 1000, TIMER_ACCURACY_US, on_watchdog, gateway);
 }
 
-static int start_loop(struct gateway *gateway)
+static int gateway_start_loop(struct gateway *gateway)
 {
     int problem = sd_event_add_time(gateway->loop, &gateway->timer_source, CLOCK_MONOTONIC, 1,
-                                    TIMER_ACCURACY_US, on_timer, gateway);
+                                    TIMER_ACCURACY_US, gateway_on_timer, gateway);
     if (problem >= 0)
-        problem = sd_event_add_post(gateway->loop, &gateway->settle_source, settle, gateway);
+        problem =
+            sd_event_add_post(gateway->loop, &gateway->settle_source, gateway_settle, gateway);
     if (problem >= 0)
         problem = start_watchdog(gateway);
     if (problem < 0)
@@ -246,8 +247,8 @@ static int make_uplink(struct gateway *gateway)
     const struct uplink_callbacks callbacks = {.open = on_attempt,
                                                .up = on_link_up,
                                                .down = on_link_down,
-                                               .acknowledged = on_acknowledged,
-                                               .received = on_received,
+                                               .acknowledged = gateway_on_acknowledged,
+                                               .received = gateway_on_received,
                                                .context = gateway};
     int problem = uplink_new(&config->uplink, &callbacks, gateway->loop, &gateway->uplink);
     if (problem < 0) {
@@ -314,7 +315,7 @@ static int make_netd(struct gateway *gateway)
 static int start(struct gateway *gateway)
 {
     static int (*const steps[])(struct gateway * gateway) = {
-        make_custody, make_uplink, make_plant, make_local_socket, make_netd, start_loop,
+        make_custody, make_uplink, make_plant, make_local_socket, make_netd, gateway_start_loop,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
         int problem = steps[i](gateway);

@@ -13,7 +13,7 @@
 #define SUMMARY_LINE_BYTES 200
 
 /* Why a line or, DEVICE given, a device failed last. REASON holds 160 bytes. */
-static void read_reason(struct line *line, const char *device, char *reason)
+static void events_read_reason(struct line *line, const char *device, char *reason)
 {
     struct line_health of_line;
     struct device_health of_device;
@@ -59,13 +59,13 @@ void gateway_events_line(struct intake *intake, const struct config *config,
     if (of_device)
         event_add_text(&record, MEMBER_DEVICE, config->devices[owner].name);
     if (line_events[event].is_bad && lines[line]) /* it is gone while stopping */
-        read_reason(lines[line], of_device ? config->devices[owner].name : NULL, reason);
+        events_read_reason(lines[line], of_device ? config->devices[owner].name : NULL, reason);
     if (line_events[event].is_bad)
         event_add_text(&record, MEMBER_REASON, reason);
     (void)intake_event(intake, &record);
 }
 
-static void check_certificate(struct intake *intake, const char *path)
+static void events_check_certificate(struct intake *intake, const char *path)
 {
     char subject[256];
     int64_t left_s;
@@ -89,9 +89,9 @@ static void check_certificate(struct intake *intake, const char *path)
 void gateway_events_certificates(struct intake *intake, const struct config_uplink *uplink)
 {
     if (uplink->certificate)
-        check_certificate(intake, uplink->certificate);
+        events_check_certificate(intake, uplink->certificate);
     if (strcmp(uplink->ca, "system") != 0)
-        check_certificate(intake, uplink->ca);
+        events_check_certificate(intake, uplink->ca);
 }
 
 void gateway_events_text(struct intake *intake, enum event_kind kind, enum event_key key,

@@ -22,7 +22,8 @@ void reload_report_free(struct reload_report *report)
     strbuf_free(&report->ended);
 }
 
-static void write_lines(struct json_text *json, const char *key, const struct strbuf *lines)
+static void gateway_reload_write_lines(struct json_text *json, const char *key,
+                                       const struct strbuf *lines)
 {
     json_text_open_array(json, key);
     for (const char *at = strbuf_text(lines); *at;) {
@@ -35,9 +36,9 @@ static void write_lines(struct json_text *json, const char *key, const struct st
 
 void reload_report_write(const struct reload_report *report, struct json_text *json)
 {
-    write_lines(json, "changes", &report->changes);
-    write_lines(json, "started", &report->started);
-    write_lines(json, "ended", &report->ended);
+    gateway_reload_write_lines(json, "changes", &report->changes);
+    gateway_reload_write_lines(json, "started", &report->started);
+    gateway_reload_write_lines(json, "ended", &report->ended);
     json_text_bool(json, "reconnects", report->reconnects);
 }
 
@@ -110,8 +111,8 @@ static void use(struct gateway *gateway, struct generation *fresh)
 }
 
 /* Changes nothing unless it returns 0; else WHY says what prevents the change. */
-static int apply(struct gateway *gateway, struct generation *fresh, const struct config_diff *diff,
-                 const char **ret_why)
+static int gateway_reload_apply(struct gateway *gateway, struct generation *fresh,
+                                const struct config_diff *diff, const char **ret_why)
 {
     struct plant_change *change = NULL;
     *ret_why = "a line cannot be set up; the log says why";
@@ -159,7 +160,7 @@ static void change_to(struct gateway *gateway, struct generation *fresh,
         return;
     }
     note_lines(gateway->current->config, fresh->config, diff.lines, report);
-    if (apply(gateway, fresh, &diff, &why) < 0) {
+    if (gateway_reload_apply(gateway, fresh, &diff, &why) < 0) {
         reject(gateway, why, report);
         return;
     }

@@ -18,12 +18,12 @@
 
 #define DEFAULT_FILE "/etc/sallyport/sallyport.conf"
 
-struct options {
+struct main_options {
     const char *file;
     bool test; /* -t: check the file and exit */
 };
 
-static void print_help(FILE *out)
+static void main_print_help(FILE *out)
 {
     (void)fprintf(out, "usage: sallyportd [-c FILE] [-t]\n\n"
                        "Reads plant data and publishes it over one outbound TLS MQTT session.\n\n"
@@ -33,7 +33,7 @@ static void print_help(FILE *out)
 }
 
 /* Returns -1 to go on, or an exit code. */
-static int parse_options(int argc, char **argv, struct options *options)
+static int parse_options(int argc, char **argv, struct main_options *options)
 {
     int letter;
     while ((letter = getopt(argc, argv, "c:thV")) != -1) {
@@ -45,26 +45,26 @@ static int parse_options(int argc, char **argv, struct options *options)
             options->test = true;
             break;
         case 'h':
-            print_help(stdout);
+            main_print_help(stdout);
             return 0;
         case 'V':
             (void)printf("sallyportd " SALLYPORT_VERSION "\n");
             return 0;
         default:
-            print_help(stderr);
+            main_print_help(stderr);
             return 2;
         }
     }
     if (optind < argc) {
         (void)fprintf(stderr, "sallyportd: unexpected argument \"%s\"\n", argv[optind]);
-        print_help(stderr);
+        main_print_help(stderr);
         return 2;
     }
     return -1;
 }
 
 /* Loads FILE and puts every finding into TEXT; returns NULL when the file cannot be used. */
-static struct config *load(const char *file, struct strbuf *text)
+static struct config *main_load(const char *file, struct strbuf *text)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     struct config *config = NULL;
@@ -77,7 +77,7 @@ static struct config *load(const char *file, struct strbuf *text)
 static struct config *load_first(const char *file)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    struct config *config = load(file, &text);
+    struct config *config = main_load(file, &text);
     (void)fputs(strbuf_text(&text), stderr);
     if (!config)
         (void)fputs("sallyportd: not started: the configuration has errors\n", stderr);
@@ -96,7 +96,8 @@ static void hold_hangup(void)
     (void)sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
+static int main_on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal,
+                          void *userdata)
 {
     struct gateway **gateway = userdata;
     CLEANUP(reload_report_free) struct reload_report report = RELOAD_REPORT_EMPTY;
@@ -119,10 +120,10 @@ static int take_signals(sd_event *loop, struct gateway **gateway)
     int problem = sd_event_add_signal(loop, NULL, SIGTERM, NULL, NULL); /* NULL: end the loop */
     if (problem >= 0)
         problem = sd_event_add_signal(loop, NULL, SIGINT, NULL, NULL);
-    return problem < 0 ? problem : sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, gateway);
+    return problem < 0 ? problem : sd_event_add_signal(loop, NULL, SIGHUP, main_on_hangup, gateway);
 }
 
-static int run(struct config *config)
+static int main_run(struct config *config)
 {
     sd_event *loop = NULL;
     struct gateway *gateway = NULL;
@@ -148,7 +149,7 @@ static int run(struct config *config)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.file = DEFAULT_FILE};
+    struct main_options options = {.file = DEFAULT_FILE};
     int code = parse_options(argc, argv, &options);
     if (code >= 0)
         return code;
@@ -163,5 +164,5 @@ int main(int argc, char **argv)
         return 0;
     }
     log_open((enum log_level)config->gateway.log_level);
-    return run(config);
+    return main_run(config);
 }

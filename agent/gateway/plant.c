@@ -243,7 +243,7 @@ static void end_lines(struct plant *plant, const struct plant_change *change)
 }
 
 /* The plant takes over the arrays of the change; lines that are kept move to their new index. */
-static void take_over(struct plant *plant, struct plant_change *change)
+static void plant_take_over(struct plant *plant, struct plant_change *change)
 {
     size_t n_buses = change->fresh->config->n_buses;
     struct generation **generations = memory_zeroed(n_buses, sizeof(struct generation *));
@@ -275,7 +275,7 @@ int plant_commit(struct plant *plant, struct plant_change *change)
     size_t n_buses = change->fresh->config->n_buses;
     int problem = 0;
     end_lines(plant, change);
-    take_over(plant, change);
+    plant_take_over(plant, change);
     pipeline_apply(plant->pipeline, change->fresh->config, &plant->devices, change->kept_devices);
     for (size_t i = 0; i < n_buses && problem >= 0; i++) {
         if (change->kept_buses[i] == NUMBERING_NONE)
@@ -306,7 +306,7 @@ static int make_first(struct plant *plant, struct generation *first)
     numbering_begin(&change->devices, first->config->n_devices);
     int problem = make_lines(plant, change);
     if (problem >= 0)
-        take_over(plant, change);
+        plant_take_over(plant, change);
     plant_change_free(change);
     return problem;
 }

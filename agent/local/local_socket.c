@@ -85,7 +85,7 @@ static void end_answer(struct client *client, struct json_text *json)
     strbuf_add_char(&client->out, '\n');
 }
 
-static void refuse(struct client *client, const char *reason)
+static void local_socket_refuse(struct client *client, const char *reason)
 {
     struct json_text json = begin_answer(client, "failed");
     json_text_string(&json, "reason", reason);
@@ -120,7 +120,7 @@ static void answer_values(struct client *client, const json_t *request)
     json_text_open_array(&json, "values");
     if (local->callbacks.values(local->callbacks.plant, device, &json) < 0) {
         client->out.length = before;
-        refuse(client, "there is no such device");
+        local_socket_refuse(client, "there is no such device");
         return;
     }
     json_text_close_array(&json);
@@ -136,7 +136,7 @@ static void answer_reload(struct client *client, const json_t *request)
     (void)request;
     if (!local->callbacks.reload(local->callbacks.reload_context, &json, &reason)) {
         client->out.length = before;
-        refuse(client, strbuf_text(&reason));
+        local_socket_refuse(client, strbuf_text(&reason));
         return;
     }
     end_answer(client, &json);
@@ -213,8 +213,8 @@ static void read_done(void *context, enum outcome outcome, const struct driver_e
     (void)eventfd_write(local->wake, 1);
 }
 
-static bool take_number(const json_t *request, const char *key, long long min, long long max,
-                        long long *ret_value)
+static bool local_socket_take_number(const json_t *request, const char *key, long long min,
+                                     long long max, long long *ret_value)
 {
     const json_t *value = json_object_get(request, key);
     if (!json_is_integer(value) || json_integer_value(value) < min ||
@@ -234,13 +234,13 @@ static const char *parse_read(const json_t *object, struct modbus_request *reque
         index++;
     if (!table || !modbus_table_names[index])
         return "table: coil, discrete, input or holding";
-    if (!take_number(object, "unit", 0, 255, &unit))
+    if (!local_socket_take_number(object, "unit", 0, 255, &unit))
         return "unit: 0 to 255";
-    if (!take_number(object, "address", 0, 65535, &address))
+    if (!local_socket_take_number(object, "address", 0, 65535, &address))
         return "address: 0 to 65535, as on the wire";
     long long most =
         modbus_table_is_bits((uint8_t)index) ? MODBUS_READ_BITS_MAX : MODBUS_READ_REGISTERS_MAX;
-    if (!take_number(object, "count", 1, most, &count) || address + count > 65536)
+    if (!local_socket_take_number(object, "count", 1, most, &count) || address + count > 65536)
         return "count: 1 to 125 registers or 1 to 2000 bits, not beyond address 65535";
     *request = modbus_read_request((uint8_t)unit, (enum modbus_table)index, (uint16_t)address,
                                    (uint16_t)count);
@@ -254,7 +254,7 @@ static void start_read(struct client *client, const json_t *object)
     const char *bus = json_string_value(json_object_get(object, "bus"));
     const char *problem = bus ? parse_read(object, &request) : "bus: its name";
     if (problem) {
-        refuse(client, problem);
+        local_socket_refuse(client, problem);
         return;
     }
     struct pending *pending = memory_zeroed(1, sizeof(*pending));
@@ -273,7 +273,7 @@ static void start_read(struct client *client, const json_t *object)
         if (outcome == -EBUSY)
             refuse_as(client, "busy", "another request is under way on this line");
         else
-            refuse(client, "the line cannot take a request now");
+            local_socket_refuse(client, "the line cannot take a request now");
         return;
     }
     client->pending = pending;
@@ -297,9 +297,9 @@ static void handle_line(struct client *client, const char *line, size_t length)
     while (name && index < ARRAY_LENGTH(commands) && strcmp(commands[index].name, name) != 0)
         index++;
     if (!name)
-        refuse(client, "a request is one JSON object with a \"command\"");
+        local_socket_refuse(client, "a request is one JSON object with a \"command\"");
     else if (index == ARRAY_LENGTH(commands))
-        refuse(client, "unknown command");
+        local_socket_refuse(client, "unknown command");
     else
         commands[index].answer(client, request);
     json_decref(request);
@@ -376,7 +376,8 @@ static int on_client(sd_event_source *source, int descriptor, uint32_t events, v
     return 0;
 }
 
-static int on_wake(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
+static int local_socket_on_wake(sd_event_source *source, int descriptor, uint32_t events,
+                                void *userdata)
 {
     (void)source, (void)events;
     struct local_socket *local = userdata;
@@ -417,7 +418,8 @@ static size_t free_place(struct local_socket *local)
     return oldest;
 }
 
-static int on_connection(sd_event_source *source, int descriptor, uint32_t events, void *userdata)
+static int local_socket_on_connection(sd_event_source *source, int descriptor, uint32_t events,
+                                      void *userdata)
 {
     (void)source, (void)events;
     struct local_socket *local = userdata;
@@ -450,10 +452,11 @@ int local_socket_new(const char *path, const struct local_socket_callbacks *call
     pthread_mutex_init(&local->lock, NULL);
     int problem = local->wake < 0 ? -errno : 0;
     if (!problem)
-        problem =
-            sd_event_add_io(loop, &local->listen_source, listener, EPOLLIN, on_connection, local);
+        problem = sd_event_add_io(loop, &local->listen_source, listener, EPOLLIN,
+                                  local_socket_on_connection, local);
     if (problem >= 0)
-        problem = sd_event_add_io(loop, &local->wake_source, local->wake, EPOLLIN, on_wake, local);
+        problem = sd_event_add_io(loop, &local->wake_source, local->wake, EPOLLIN,
+                                  local_socket_on_wake, local);
     if (problem < 0) {
         local_socket_free(local);
         return problem;

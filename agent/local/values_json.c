@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The value goes as a text: JSON libraries have no number as large as a uint64. */
-static void add_value(struct json_text *json, const union slot *sample)
+static void values_json_add_value(struct json_text *json, const union slot *sample)
 {
     CLEANUP(strbuf_free) struct strbuf value = STRBUF_EMPTY;
     struct json_text inner = JSON_TEXT(&value);
@@ -13,15 +13,15 @@ static void add_value(struct json_text *json, const union slot *sample)
     json_text_bytes(json, "value", value.data, value.length);
 }
 
-static void add_tag(struct json_text *json, const struct config_tag *tag, const union slot *sample,
-                    int64_t timestamp_ms)
+static void values_json_add_tag(struct json_text *json, const struct config_tag *tag,
+                                const union slot *sample, int64_t timestamp_ms)
 {
     char name[24];
     json_text_open_object(json, NULL);
     json_text_string(json, "tag", tag->name);
     json_text_i64(json, "timestamp", timestamp_ms);
     if (sample->sample.quality == QUALITY_GOOD)
-        add_value(json, sample);
+        values_json_add_value(json, sample);
     else
         json_text_string(
             json, "error",
@@ -31,8 +31,9 @@ static void add_tag(struct json_text *json, const struct config_tag *tag, const 
     json_text_close_object(json);
 }
 
-static void add_device(const struct config_device *device, const struct value_table *values,
-                       size_t index, struct json_text *json)
+static void values_json_add_device(const struct config_device *device,
+                                   const struct value_table *values, size_t index,
+                                   struct json_text *json)
 {
     json_text_open_object(json, NULL);
     json_text_string(json, "device", device->name);
@@ -41,7 +42,7 @@ static void add_device(const struct config_device *device, const struct value_ta
         int64_t timestamp_ms;
         const union slot *sample = value_table_get(values, index, tag, &timestamp_ms);
         if (sample)
-            add_tag(json, &device->tags[tag], sample, timestamp_ms);
+            values_json_add_tag(json, &device->tags[tag], sample, timestamp_ms);
     }
     json_text_close_array(json);
     json_text_close_object(json);
@@ -55,7 +56,7 @@ int values_json(const struct config *config, const struct value_table *values, c
         if (device && strcmp(config->devices[i].name, device) != 0)
             continue;
         is_found = true;
-        add_device(&config->devices[i], values, i, json);
+        values_json_add_device(&config->devices[i], values, i, json);
     }
     return device && !is_found ? -ENOENT : 0;
 }

@@ -14,7 +14,7 @@
 #define REPLIES 16 /* wait for room in the window or a session; beyond, the oldest is dropped */
 #define REFUSALS_A_SECOND 8 /* of our own */
 
-struct command_message {
+struct relay_command_message {
     size_t length;
     bool is_retained;
     char text[WIRE_SIGNED_BYTES + 1]; /* one more than allowed: netd sees that it is too long */
@@ -33,7 +33,7 @@ struct command_relay {
     char challenge[WIRE_CHALLENGE_BYTES]; /* "": there is none */
     bool is_published;                    /* the broker has it, or keeps none of ours */
 
-    struct command_message waiting[COMMAND_RELAY_WAITING]; /* a ring */
+    struct relay_command_message waiting[COMMAND_RELAY_WAITING]; /* a ring */
     size_t first, n_waiting;
 
     bool is_under_way; /* a message is with netd */
@@ -78,7 +78,7 @@ static void add_reply(struct command_relay *relay, enum refusal refusal,
 }
 
 /* Refuses a command without reading it, so without its id. */
-static void refuse(struct command_relay *relay, enum refusal refusal)
+static void relay_refuse(struct command_relay *relay, enum refusal refusal)
 {
     const struct wire_signed_reply reply = {.id = ""};
     add_reply(relay, refusal, &reply);
@@ -97,7 +97,7 @@ static void refuse_sparingly(struct command_relay *relay, enum refusal refusal, 
                  "second are answered",
                  refusal_names[refusal], REFUSALS_A_SECOND);
     if (relay->refusals++ < REFUSALS_A_SECOND)
-        refuse(relay, refusal);
+        relay_refuse(relay, refusal);
 }
 
 /* --- what comes --------------------------------------------------------------------------- */
@@ -115,7 +115,7 @@ void command_relay_received(struct command_relay *relay, const void *text, size_
         return;
     }
     size_t at = (relay->first + relay->n_waiting++) % COMMAND_RELAY_WAITING;
-    struct command_message *message = &relay->waiting[at];
+    struct relay_command_message *message = &relay->waiting[at];
     message->length = length < sizeof(message->text) ? length : sizeof(message->text);
     message->is_retained = is_retained;
     memcpy(message->text, text, message->length);
@@ -136,10 +136,10 @@ void command_relay_netd(struct command_relay *relay, struct netd_client *netd)
         return;
     command_relay_challenge(relay, "");
     if (relay->is_under_way)
-        refuse(relay, REFUSAL_FAILED);
+        relay_refuse(relay, REFUSAL_FAILED);
     relay->is_under_way = false;
     for (; relay->n_waiting > 0; relay->n_waiting--)
-        refuse(relay, REFUSAL_FAILED);
+        relay_refuse(relay, REFUSAL_FAILED);
 }
 
 void command_relay_answered(struct command_relay *relay, enum refusal refusal,
@@ -160,19 +160,19 @@ void command_relay_answered(struct command_relay *relay, enum refusal refusal,
 static void hand_over(struct command_relay *relay)
 {
     while (!relay->is_under_way && relay->n_waiting > 0) {
-        const struct command_message *message = &relay->waiting[relay->first];
+        const struct relay_command_message *message = &relay->waiting[relay->first];
         int problem =
             netd_client_signed(relay->netd, message->text, message->length, message->is_retained);
         relay->first = (relay->first + 1) % COMMAND_RELAY_WAITING;
         relay->n_waiting--;
         relay->is_under_way = problem == 0;
         if (problem < 0)
-            refuse(relay, REFUSAL_FAILED);
+            relay_refuse(relay, REFUSAL_FAILED);
     }
 }
 
 /* False: not now; each acknowledgement, and the next session, tries again. */
-static bool publish(struct command_relay *relay)
+static bool relay_publish(struct command_relay *relay)
 {
     const struct mqtt_message view = dialect_message_view(&relay->message);
     return uplink_publish(relay->uplink, &view, 0) == 0;
@@ -183,7 +183,7 @@ static void publish_challenge(struct command_relay *relay)
     if (relay->is_published)
         return;
     relay->dialect->type->challenge(relay->dialect, relay->challenge, &relay->message);
-    relay->is_published = publish(relay);
+    relay->is_published = relay_publish(relay);
 }
 
 static void publish_replies(struct command_relay *relay)
@@ -191,7 +191,7 @@ static void publish_replies(struct command_relay *relay)
     while (relay->n_replies > 0) {
         const struct command_reply *reply = &relay->replies[relay->first_reply];
         relay->dialect->type->reply(relay->dialect, reply->refusal, &reply->reply, &relay->message);
-        if (!publish(relay))
+        if (!relay_publish(relay))
             return;
         relay->first_reply = (relay->first_reply + 1) % REPLIES;
         relay->n_replies--;

@@ -23,7 +23,7 @@ struct netd_watch {
 
 /* --- callbacks of netd's client --------------------------------------------------------------- */
 
-static void remember(const struct netd_watch *watch, uint64_t position)
+static void netd_watch_remember(const struct netd_watch *watch, uint64_t position)
 {
     char text[24];
     int length = snprintf(text, sizeof(text), "%" PRIu64 "\n", position);
@@ -38,7 +38,7 @@ static void on_event(void *context, const struct event *event, uint64_t position
     struct netd_watch *watch = context;
     log_info("netd", "event=%s", event_name(event));
     if (watch->callbacks.event(watch->callbacks.context, event))
-        remember(watch, position);
+        netd_watch_remember(watch, position);
 }
 
 static void on_change(void *context)
@@ -55,7 +55,8 @@ static void on_challenge(void *context, const char *challenge)
     command_relay_challenge(watch->relay, challenge);
 }
 
-static void on_answer(void *context, enum refusal refusal, const struct wire_signed_reply *reply)
+static void netd_watch_on_answer(void *context, enum refusal refusal,
+                                 const struct wire_signed_reply *reply)
 {
     struct netd_watch *watch = context;
     command_relay_answered(watch->relay, refusal, reply);
@@ -79,7 +80,7 @@ int netd_watch_new(const struct config_gateway *config, struct command_relay *re
     const struct netd_client_callbacks reach_up = {.changed = on_change,
                                                    .event = on_event,
                                                    .challenge = on_challenge,
-                                                   .answered = on_answer,
+                                                   .answered = netd_watch_on_answer,
                                                    .context = watch};
     watch->callbacks = *callbacks;
     watch->relay = relay;

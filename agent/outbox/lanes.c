@@ -162,14 +162,14 @@ void lanes_link_up(struct lanes *lanes, uint64_t next_seq)
 
 /* --- out ------------------------------------------------------------------------------------- */
 
-struct reading {
+struct lanes_reading {
     struct lanes *lanes;
     struct message_queue *into;
 };
 
-static bool read_one(void *context, const struct stored_message *message)
+static bool lanes_read_one(void *context, const struct stored_message *message)
 {
-    struct reading *reading = context;
+    struct lanes_reading *reading = context;
     keep(reading->lanes, reading->into, message);
     return message_queue_count(reading->into) < AHEAD_COUNT &&
            message_queue_bytes(reading->into) < RECENT_BYTES;
@@ -179,9 +179,9 @@ static bool read_one(void *context, const struct stored_message *message)
 static bool read_ahead(struct lanes *lanes, struct tiers *tiers, uint64_t from, uint64_t below,
                        struct message_queue *into)
 {
-    struct reading reading = {lanes, into};
+    struct lanes_reading reading = {lanes, into};
     message_queue_reset(into);
-    tiers_read(tiers, from, below, read_one, &reading);
+    tiers_read(tiers, from, below, lanes_read_one, &reading);
     return message_queue_count(into) > 0;
 }
 

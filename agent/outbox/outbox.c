@@ -83,7 +83,7 @@ int outbox_commit(struct outbox *outbox, int64_t now_ms)
 }
 
 /* Makes room in memory for one more body. */
-static bool make_room(struct outbox *outbox, size_t length, int64_t now_ms)
+static bool outbox_make_room(struct outbox *outbox, size_t length, int64_t now_ms)
 {
     struct lanes *lanes = outbox->lanes;
     if (lanes_find_room(lanes, outbox->tiers, length) == LANES_ROOM_FREE)
@@ -97,7 +97,7 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outb
 {
     tiers_reserve(outbox->tiers, now_ms, wall_ms);
     bool too_large = body_length > OUTBOX_BODY_MAX_BYTES;
-    bool refused = too_large || !make_room(outbox, body_length, now_ms);
+    bool refused = too_large || !outbox_make_room(outbox, body_length, now_ms);
     const struct stored_message message = {.seq = tiers_take_number(outbox->tiers),
                                            .wall_ms = wall_ms,
                                            .topic = topic,

@@ -67,7 +67,7 @@ static const char *problem_of(int error)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static void warn(struct strbuf *warning, const char *text)
+static void place_warn(struct strbuf *warning, const char *text)
 {
     if (warning->length)
         strbuf_add(warning, "; ");
@@ -81,7 +81,7 @@ static void warn_failure(struct strbuf *warning, const char *path, int r)
                                              "running with the same folders?",
                                              path)
                              : memory_printf("%s cannot be used: %s", path, strerror(-r));
-    warn(warning, text);
+    place_warn(warning, text);
 }
 
 static int set_aside(struct place *place, struct strbuf *warning)
@@ -94,7 +94,7 @@ static int set_aside(struct place *place, struct strbuf *warning)
     }
     CLEANUP(memory_free_pointer)
     char *text = memory_printf("%s was damaged and is kept as %s", place->path, name);
-    warn(warning, text);
+    place_warn(warning, text);
     return 0;
 }
 

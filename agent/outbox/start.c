@@ -20,7 +20,7 @@ void start_new_stream(char ret_stream[STREAM_DIGITS + 1])
     (void)snprintf(ret_stream, STREAM_DIGITS + 1, "%08x", bits);
 }
 
-static void warn(struct strbuf *warning, const char *text)
+static void start_warn(struct strbuf *warning, const char *text)
 {
     if (warning->length)
         strbuf_add(warning, "; ");
@@ -47,7 +47,7 @@ static void adopt_live(struct custody *custody, const struct stored_state *disk,
                        : memory_printf("%s belonged to another stream; its %" PRIu64
                                        " messages got new numbers in stream %s",
                                        figures.path, count, disk->stream);
-    warn(warning, text);
+    start_warn(warning, text);
     if (r < 0) /* its numbers mean something else: it must not be read as if they were ours */
         live->class->fail(live, -EBADMSG, 0);
 }

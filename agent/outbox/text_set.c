@@ -25,7 +25,7 @@ static uint32_t hash_of(const char *text, size_t length)
 }
 
 /* The bucket that holds the text, or the empty one where it belongs. */
-static uint32_t *find(const struct text_set *set, const char *text, size_t length)
+static uint32_t *text_set_find(const struct text_set *set, const char *text, size_t length)
 {
     uint32_t at = hash_of(text, length) & (set->n_buckets - 1);
     while (set->buckets[at]) {
@@ -45,7 +45,7 @@ static void grow(struct text_set *set)
     set->n_buckets = set->room * 2;
     set->buckets = memory_zeroed(set->n_buckets, sizeof(*set->buckets));
     for (uint32_t i = 0; i < set->n; i++)
-        *find(set, set->texts[i], strlen(set->texts[i])) = i + 1;
+        *text_set_find(set, set->texts[i], strlen(set->texts[i])) = i + 1;
 }
 
 const char *text_set_keep(struct text_set *set, const char *text, size_t length)
@@ -53,7 +53,7 @@ const char *text_set_keep(struct text_set *set, const char *text, size_t length)
     assert(length <= TEXT_MAX_BYTES && memchr(text, '\0', length) == NULL);
     if (set->n == set->room)
         grow(set);
-    uint32_t *bucket = find(set, text, length);
+    uint32_t *bucket = text_set_find(set, text, length);
     if (*bucket == 0) {
         set->texts[set->n] = memory_text_n(text, length);
         *bucket = ++set->n;

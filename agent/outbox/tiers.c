@@ -61,7 +61,7 @@ static int commit_around_live(struct tiers *tiers, int live_r, int64_t now_ms)
 }
 
 /* The live tier, then the disk tier if there is a JOB for it (else NULL). 0 or a negative errno. */
-static int settle(struct tiers *tiers, const struct tier_job *job, int64_t now_ms)
+static int tiers_settle(struct tiers *tiers, const struct tier_job *job, int64_t now_ms)
 {
     struct tier *live = tiers->custody.live, *disk = tiers->custody.disk;
     tiers->now_ms = now_ms;
@@ -80,7 +80,7 @@ static bool may_try(const struct tier *tier, int64_t now_ms)
 
 int tiers_commit(struct tiers *tiers, int64_t now_ms)
 {
-    return settle(tiers, NULL, now_ms);
+    return tiers_settle(tiers, NULL, now_ms);
 }
 
 void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
@@ -90,7 +90,7 @@ void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
     tiers->custody.wall_ms = wall_ms;
     if (numbers->next_seq < numbers->reserved_below)
         return;
-    if (may_try(tiers->custody.disk, now_ms) && settle(tiers, &job, now_ms) == 0)
+    if (may_try(tiers->custody.disk, now_ms) && tiers_settle(tiers, &job, now_ms) == 0)
         return;
     /*
      * Numbers that the disk does not know of could be used again after a power cut. A stream that
@@ -150,8 +150,8 @@ void tiers_work(struct tiers *tiers, bool link_up, uint64_t spill_below, int64_t
     bool routine = now_ms >= tiers->custody.sync_at_ms;
     if (find_job(tiers, link_up, spill_below, routine, &job) &&
         may_try(tiers->custody.disk, now_ms)) {
-        (void)settle(tiers, &job, now_ms);
-        (void)settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
+        (void)tiers_settle(tiers, &job, now_ms);
+        (void)tiers_settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
         tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
     }
 }
@@ -190,9 +190,9 @@ void tiers_link_up(struct tiers *tiers, int64_t now_ms)
     if (figures_of(tiers->custody.disk).messages == 0)
         loss_ledger_forget_below(tiers->custody.ledger, tiers_first_live(tiers, numbers->boundary,
                                                                          numbers->committed_below));
-    (void)settle(tiers, NULL, now_ms);
+    (void)tiers_settle(tiers, NULL, now_ms);
     if (numbers->disk_misses_history)
-        (void)settle(tiers, &job, now_ms);
+        (void)tiers_settle(tiers, &job, now_ms);
 }
 
 /* --- reading and releasing ------------------------------------------------------------------- */
@@ -221,11 +221,11 @@ void tiers_release(struct tiers *tiers, uint64_t seq)
     loss_ledger_report_arrived(tiers->custody.ledger, seq);
     if (tier->class->release(tier, seq))
         return;
-    (void)settle(tiers, tier == tiers->custody.disk ? &job : NULL, tiers->now_ms);
+    (void)tiers_settle(tiers, tier == tiers->custody.disk ? &job : NULL, tiers->now_ms);
     release_anyway(tiers, seq);
 }
 
-struct reading {
+struct tiers_reading {
     struct tiers *tiers;
     const struct tier *tier;
     store_visit *visit;
@@ -233,7 +233,7 @@ struct reading {
     bool any;
 };
 
-static bool is_sound(const struct stored_message *message)
+static bool tiers_is_sound(const struct stored_message *message)
 {
     return message->body && message->topic_length <= TEXT_MAX_BYTES &&
            !memchr(message->topic, '\0', message->topic_length) &&
@@ -248,12 +248,12 @@ static void note_damaged(struct tiers *tiers, uint64_t seq)
     release_anyway(tiers, seq);
 }
 
-static bool read_one(void *context, const struct stored_message *message)
+static bool tiers_read_one(void *context, const struct stored_message *message)
 {
-    struct reading *reading = context;
+    struct tiers_reading *reading = context;
     if (reading->tier->class->is_released(reading->tier, message->seq))
         return true;
-    if (!is_sound(message)) {
+    if (!tiers_is_sound(message)) {
         note_damaged(reading->tiers, message->seq);
         return true;
     }
@@ -261,10 +261,11 @@ static bool read_one(void *context, const struct stored_message *message)
     return reading->visit(reading->context, message);
 }
 
-static void read_tier(struct reading *reading, struct tier *tier, uint64_t from, uint64_t below)
+static void read_tier(struct tiers_reading *reading, struct tier *tier, uint64_t from,
+                      uint64_t below)
 {
     reading->tier = tier;
-    int r = tier->class->read(tier, from, below, read_one, reading);
+    int r = tier->class->read(tier, from, below, tiers_read_one, reading);
     if (r < 0)
         tier->class->fail(tier, r, reading->tiers->now_ms);
 }
@@ -273,7 +274,7 @@ void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit 
                 void *context)
 {
     const struct custody *custody = &tiers->custody;
-    struct reading reading = {.tiers = tiers, .visit = visit, .context = context};
+    struct tiers_reading reading = {.tiers = tiers, .visit = visit, .context = context};
     uint64_t boundary = custody->numbers.boundary;
     read_tier(&reading, custody->disk, from, min_u64(below, boundary));
     if (!reading.any)
@@ -347,7 +348,7 @@ void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figu
 /* --- start and stop -------------------------------------------------------------------------- */
 
 /* Makes what was found true in both tiers. A tier that fails now is tried again later. */
-static void begin(struct tiers *tiers)
+static void tiers_begin(struct tiers *tiers)
 {
     const struct numbers *numbers = &tiers->custody.numbers;
     const struct tier_job job = {.durable = true};
@@ -356,8 +357,8 @@ static void begin(struct tiers *tiers)
         disk_due |= numbers->reserved_below == SEQ_LIMIT || disk_tier_reserve_is_low(numbers);
     loss_ledger_outage_begins(tiers->custody.ledger, numbers->next_seq);
     if (disk_due)
-        (void)settle(tiers, &job, 0);
-    (void)settle(tiers, NULL, 0);
+        (void)tiers_settle(tiers, &job, 0);
+    (void)tiers_settle(tiers, NULL, 0);
 }
 
 static struct tiers *tiers_free(struct tiers *tiers)
@@ -389,7 +390,7 @@ int tiers_open(const struct tiers_settings *settings, const struct message_queue
         (void)tiers_free(tiers);
         return r;
     }
-    begin(tiers);
+    tiers_begin(tiers);
     *ret_tiers = tiers;
     return 0;
 }
@@ -404,6 +405,6 @@ struct tiers *tiers_close(struct tiers *tiers)
                                  .durable = true,
                                  .clean = true};
     if (disk->class->commit(disk, &job, tiers->now_ms) == 0)
-        (void)settle(tiers, NULL, tiers->now_ms);
+        (void)tiers_settle(tiers, NULL, tiers->now_ms);
     return tiers_free(tiers);
 }

@@ -21,7 +21,7 @@ static struct json_dialect *of(struct dialect *dialect)
     return (struct json_dialect *)dialect;
 }
 
-static struct dialect *create(const struct config *config)
+static struct dialect *dialect_json_create(const struct config *config)
 {
     struct json_dialect *json = memory_zeroed(1, sizeof(*json));
     json->dialect.type = &dialect_json;
@@ -122,8 +122,8 @@ static void make_event(struct dialect *dialect, const struct event *event, struc
 
 /* --- what is published ------------------------------------------------------------------------ */
 
-static void begin(struct dialect *dialect, const char *topic, bool retained,
-                  struct dialect_message *message)
+static void dialect_json_begin(struct dialect *dialect, const char *topic, bool retained,
+                               struct dialect_message *message)
 {
     strbuf_reset(&message->topic);
     strbuf_reset(&message->payload);
@@ -137,7 +137,7 @@ static void make_envelope(struct dialect *dialect, const char *stream,
                           const struct outbox_message *stored, struct dialect_message *message)
 {
     struct json_text json = JSON_TEXT(&message->payload);
-    begin(dialect, stored->topic, false, message);
+    dialect_json_begin(dialect, stored->topic, false, message);
     json_text_open_object(&json, NULL);
     json_text_string(&json, "stream", stream);
     json_text_u64(&json, "seq", stored->seq);
@@ -150,14 +150,14 @@ static void make_status(struct dialect *dialect, const struct status_facts *fact
                         struct dialect_message *message)
 {
     struct json_text json = JSON_TEXT(&message->payload);
-    begin(dialect, "status", true, message);
+    dialect_json_begin(dialect, "status", true, message);
     status_json(facts, false, &json);
 }
 
 static void make_challenge(struct dialect *dialect, const char *challenge,
                            struct dialect_message *message)
 {
-    begin(dialect, "challenge", true, message);
+    dialect_json_begin(dialect, "challenge", true, message);
     strbuf_add(&message->payload, challenge);
 }
 
@@ -183,7 +183,7 @@ static void make_reply(struct dialect *dialect, enum refusal refusal,
                        const struct wire_signed_reply *reply, struct dialect_message *message)
 {
     struct json_text json = JSON_TEXT(&message->payload);
-    begin(dialect, "reply", false, message);
+    dialect_json_begin(dialect, "reply", false, message);
     json_text_open_object(&json, NULL);
     json_text_string(&json, "id", reply->id);
     if (refusal == REFUSAL_NONE) {
@@ -212,7 +212,7 @@ static bool make_birth(struct dialect *dialect, const struct status_facts *facts
 static bool make_offline(struct dialect *dialect, struct dialect_message *message)
 {
     struct json_text json = JSON_TEXT(&message->payload);
-    begin(dialect, "status", true, message);
+    dialect_json_begin(dialect, "status", true, message);
     json_text_open_object(&json, NULL);
     json_text_string(&json, "state", "offline");
     json_text_close_object(&json);
@@ -221,7 +221,7 @@ static bool make_offline(struct dialect *dialect, struct dialect_message *messag
 
 /* Data is published also where commands are not allowed, so a refused subscription is not a
  * failure. */
-static void open_session(struct dialect *dialect, struct uplink_opening *opening)
+static void dialect_json_open_session(struct dialect *dialect, struct uplink_opening *opening)
 {
     struct json_dialect *json = of(dialect);
     (void)make_offline(dialect, &json->will);
@@ -240,7 +240,7 @@ static void recognise(struct dialect *dialect, const char *topic, const void *pa
 }
 
 const struct dialect_type dialect_json = {
-    .create = create,
+    .create = dialect_json_create,
     .free = destroy,
     .topic = make_topic,
     .data = make_data,
@@ -249,7 +249,7 @@ const struct dialect_type dialect_json = {
     .status = make_status,
     .challenge = make_challenge,
     .reply = make_reply,
-    .open = open_session,
+    .open = dialect_json_open_session,
     .birth = make_birth,
     .farewell = make_offline,
     .recognise = recognise,

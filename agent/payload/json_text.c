@@ -24,7 +24,7 @@ static bool are_plain(const unsigned char *text)
     return (found & each * 0x80) == 0;
 }
 
-static bool is_plain(unsigned char byte)
+static bool json_text_is_plain(unsigned char byte)
 {
     return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
@@ -35,7 +35,7 @@ static size_t plain_length(const unsigned char *text, size_t length)
     size_t plain = 0;
     while (plain + 8 <= length && are_plain(text + plain))
         plain += 8;
-    while (plain < length && is_plain(text[plain]))
+    while (plain < length && json_text_is_plain(text[plain]))
         plain++;
     return plain;
 }

@@ -34,8 +34,8 @@ static const char *device_state_name(enum device_state state)
     return "unknown";
 }
 
-static void add_device(struct line *line, const struct config_device *device, size_t index,
-                       struct json_text *json)
+static void status_add_device(struct line *line, const struct config_device *device, size_t index,
+                              struct json_text *json)
 {
     struct device_health health;
     line_get_device_health(line, index, &health);
@@ -66,7 +66,7 @@ static void add_line(const struct status_facts *facts, size_t bus, struct json_t
     json_text_open_object(json, "units");
     const size_t *devices = line_devices(line, &n_devices);
     for (size_t i = 0; i < n_devices; i++)
-        add_device(line, &line_config(line)->devices[devices[i]], devices[i], json);
+        status_add_device(line, &line_config(line)->devices[devices[i]], devices[i], json);
     json_text_close_object(json);
     json_text_close_object(json);
 }
@@ -165,7 +165,7 @@ static void add_tunnel(const struct wire_status *status, struct json_text *json)
     json_text_close_object(json);
 }
 
-static void add_name(const struct config_gateway *gateway, struct json_text *json)
+static void status_add_name(const struct config_gateway *gateway, struct json_text *json)
 {
     char name[2 * 64 + 2];
     (void)snprintf(name, sizeof(name), "%s/%s", gateway->site, gateway->id);
@@ -180,7 +180,7 @@ void status_json(const struct status_facts *facts, bool local, struct json_text 
     json_text_string(json, "version", SALLYPORT_VERSION);
     json_text_i64(json, "uptime_s", facts->uptime_s);
     if (local) {
-        add_name(&facts->config->gateway, json);
+        status_add_name(&facts->config->gateway, json);
         add_uplink(&facts->uplink, json);
     }
     add_lines(facts, json);

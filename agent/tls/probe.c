@@ -177,7 +177,7 @@ static bool send_all(struct probe_attempt *probe, const char *bytes, size_t leng
 }
 
 /* Reads until the empty line that ends the answer; byte by byte, so that nothing of TLS is lost. */
-static bool read_answer(struct probe_attempt *probe, char *answer, size_t size)
+static bool probe_read_answer(struct probe_attempt *probe, char *answer, size_t size)
 {
     size_t length = 0;
     answer[0] = '\0';
@@ -217,7 +217,7 @@ static enum probe_result pass_proxy(struct probe_attempt *probe)
     strbuf_add(&request, "\r\n");
     bool sent = send_all(probe, request.data, request.length);
     OPENSSL_cleanse(request.data, request.length);
-    bool whole = sent && read_answer(probe, answer, sizeof(answer));
+    bool whole = sent && probe_read_answer(probe, answer, sizeof(answer));
     if (!sent || (!whole && strncmp(answer, "HTTP/1.", 7) != 0)) {
         strbuf_addf(&probe->text, "the proxy %s:%u did not answer CONNECT%s", probe->proxy.host,
                     probe->proxy.port,

@@ -20,7 +20,7 @@
 
 /* --- the server's certificate ---------------------------------------------------------------- */
 
-static void add_name(const X509_NAME *name, struct strbuf *text)
+static void probe_tls_add_name(const X509_NAME *name, struct strbuf *text)
 {
     BIO *memory = BIO_new(BIO_s_mem());
     char *bytes = NULL;
@@ -61,7 +61,7 @@ static void add_now(struct strbuf *text)
 static void add_which(const X509 *certificate, int depth, struct strbuf *text)
 {
     strbuf_add(text, depth == 0 ? "the server's certificate " : "the CA certificate ");
-    add_name(X509_get_subject_name(certificate), text);
+    probe_tls_add_name(X509_get_subject_name(certificate), text);
 }
 
 static bool add_alternative(const GENERAL_NAME *name, bool first, struct strbuf *text)
@@ -90,7 +90,7 @@ static void add_names_of(const X509 *certificate, struct strbuf *text)
     for (int i = 0; i < total && shown < MAX_NAMES_SHOWN; i++)
         shown += add_alternative(sk_GENERAL_NAME_value(names, i), shown == 0, text);
     if (shown == 0)
-        add_name(X509_get_subject_name(certificate), text);
+        probe_tls_add_name(X509_get_subject_name(certificate), text);
     else if (shown == MAX_NAMES_SHOWN && total > shown)
         strbuf_add(text, ", ...");
     GENERAL_NAMES_free(names);
@@ -137,7 +137,7 @@ static enum probe_result wrong_chain(struct probe_attempt *probe, const X509 *ce
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         strbuf_add(text, " was issued by ");
-        add_name(X509_get_issuer_name(certificate), text);
+        probe_tls_add_name(X509_get_issuer_name(certificate), text);
         strbuf_addf(text, ", which is not trusted: its CA certificate is not in %s",
                     strcmp(probe->target->ca, TLS_CA_SYSTEM) == 0 ? "the system's store"
                                                                   : probe->target->ca);
@@ -149,7 +149,7 @@ static enum probe_result wrong_chain(struct probe_attempt *probe, const X509 *ce
 }
 
 /* Ends the handshake at the first thing that is wrong, before anything of ours is sent. */
-static int check_certificate(int good, X509_STORE_CTX *store)
+static int probe_tls_check_certificate(int good, X509_STORE_CTX *store)
 {
     SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct probe_attempt *probe = SSL_get_app_data(tls);
@@ -210,7 +210,7 @@ static void add_own_validity(struct probe_attempt *probe)
         return;
     }
     strbuf_add(&probe->text, "; ours is ");
-    add_name(X509_get_subject_name(own), &probe->text);
+    probe_tls_add_name(X509_get_subject_name(own), &probe->text);
     strbuf_add(&probe->text, ", valid until ");
     add_asn1_time(X509_get0_notAfter(own), &probe->text);
 }
@@ -381,7 +381,7 @@ enum probe_result probe_tls(struct probe_attempt *probe)
         return PROBE_OWN_FILES;
     }
     SSL_set_app_data(probe->tls, probe);
-    SSL_set_verify(probe->tls, SSL_VERIFY_PEER, check_certificate);
+    SSL_set_verify(probe->tls, SSL_VERIFY_PEER, probe_tls_check_certificate);
     SSL_set_cert_cb(probe->tls, note_request, probe);
     enum probe_result result = shake_hands(probe);
     if (result == PROBE_OK)

@@ -34,7 +34,8 @@ struct mqtt_client {
 
 /* --- callbacks: on Paho's threads, with its locks held ---------------------------------------- */
 
-static void push(const struct operation *operation, enum uplink_event_kind kind, int code)
+static void mqtt_client_push(const struct operation *operation, enum uplink_event_kind kind,
+                             int code)
 {
     struct uplink_event event = {.kind = kind, .generation = operation->generation, .code = code};
     uplink_ring_push(operation->client->ring, &event);
@@ -43,42 +44,42 @@ static void push(const struct operation *operation, enum uplink_event_kind kind,
 static void on_login(void *context, MQTTAsync_successData *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_LOGIN, 0);
+    mqtt_client_push(context, UPLINK_EVENT_LOGIN, 0);
 }
 
 static void on_refused(void *context, MQTTAsync_failureData *data)
 {
-    push(context, UPLINK_EVENT_REFUSED, data ? data->code : MQTTASYNC_FAILURE);
+    mqtt_client_push(context, UPLINK_EVENT_REFUSED, data ? data->code : MQTTASYNC_FAILURE);
 }
 
 static void on_subscribed(void *context, MQTTAsync_successData *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_SUBSCRIBED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_SUBSCRIBED, 0);
 }
 
 static void on_denied(void *context, MQTTAsync_failureData *data)
 {
-    push(context, UPLINK_EVENT_DENIED, data ? data->code : MQTTASYNC_FAILURE);
+    mqtt_client_push(context, UPLINK_EVENT_DENIED, data ? data->code : MQTTASYNC_FAILURE);
 }
 
-/* Of a message at QoS 0, which on_delivered() is not called for. */
+/* Of a message at QoS 0, which mqtt_client_on_delivered() is not called for. */
 static void on_written(void *context, MQTTAsync_successData *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_DELIVERED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_DELIVERED, 0);
 }
 
 static void on_closed(void *context, MQTTAsync_successData *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_CLOSED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_CLOSED, 0);
 }
 
 static void on_not_closed(void *context, MQTTAsync_failureData *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_CLOSED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_CLOSED, 0);
 }
 
 /* The same of MQTT 5, which has callbacks of its own. */
@@ -86,7 +87,7 @@ static void on_not_closed(void *context, MQTTAsync_failureData *data)
 static void on_login_5(void *context, MQTTAsync_successData5 *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_LOGIN, 0);
+    mqtt_client_push(context, UPLINK_EVENT_LOGIN, 0);
 }
 
 static int reason_of(const MQTTAsync_failureData5 *data)
@@ -98,40 +99,40 @@ static int reason_of(const MQTTAsync_failureData5 *data)
 
 static void on_refused_5(void *context, MQTTAsync_failureData5 *data)
 {
-    push(context, UPLINK_EVENT_REFUSED, reason_of(data));
+    mqtt_client_push(context, UPLINK_EVENT_REFUSED, reason_of(data));
 }
 
 static void on_subscribed_5(void *context, MQTTAsync_successData5 *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_SUBSCRIBED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_SUBSCRIBED, 0);
 }
 
 static void on_denied_5(void *context, MQTTAsync_failureData5 *data)
 {
-    push(context, UPLINK_EVENT_DENIED, reason_of(data));
+    mqtt_client_push(context, UPLINK_EVENT_DENIED, reason_of(data));
 }
 
 static void on_delivered_5(void *context, MQTTAsync_successData5 *data)
 {
-    push(context, UPLINK_EVENT_DELIVERED, data ? data->token : 0);
+    mqtt_client_push(context, UPLINK_EVENT_DELIVERED, data ? data->token : 0);
 }
 
 static void on_rejected_5(void *context, MQTTAsync_failureData5 *data)
 {
-    push(context, UPLINK_EVENT_REJECTED, reason_of(data));
+    mqtt_client_push(context, UPLINK_EVENT_REJECTED, reason_of(data));
 }
 
 static void on_closed_5(void *context, MQTTAsync_successData5 *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_CLOSED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_CLOSED, 0);
 }
 
 static void on_not_closed_5(void *context, MQTTAsync_failureData5 *data)
 {
     (void)data;
-    push(context, UPLINK_EVENT_CLOSED, 0);
+    mqtt_client_push(context, UPLINK_EVENT_CLOSED, 0);
 }
 
 static struct operation present(struct mqtt_client *client)
@@ -139,23 +140,24 @@ static struct operation present(struct mqtt_client *client)
     return (struct operation){client, atomic_load(&client->current)};
 }
 
-static void on_lost(void *context, char *cause)
+static void mqtt_client_on_lost(void *context, char *cause)
 {
     struct operation operation = present(context);
     (void)cause; /* always NULL in this version */
-    push(&operation, UPLINK_EVENT_LOST, 0);
+    mqtt_client_push(&operation, UPLINK_EVENT_LOST, 0);
 }
 
-static void on_delivered(void *context, MQTTAsync_token token)
+static void mqtt_client_on_delivered(void *context, MQTTAsync_token token)
 {
     struct operation operation = present(context);
     if (operation.client->is_5) /* called for denied messages as well */
         return;
-    push(&operation, UPLINK_EVENT_DELIVERED, token);
+    mqtt_client_push(&operation, UPLINK_EVENT_DELIVERED, token);
 }
 
 /* TOPIC_LENGTH is 0 unless there is a NUL in the topic, which MQTT forbids: cut there then. */
-static int on_message(void *context, char *topic, int topic_length, MQTTAsync_message *message)
+static int mqtt_client_on_message(void *context, char *topic, int topic_length,
+                                  MQTTAsync_message *message)
 {
     struct operation operation = present(context);
     size_t name = strnlen(topic, topic_length > 0 ? (size_t)topic_length : SIZE_MAX);
@@ -233,8 +235,8 @@ static void clean_environment(void)
     }
 }
 
-static int make(const char *client_id, int version, bool websocket, size_t max_messages,
-                struct uplink_ring *ring, struct mqtt_client **ret_client)
+static int mqtt_client_make(const char *client_id, int version, bool websocket, size_t max_messages,
+                            struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
     assert(options.struct_version == 2); /* a field that a version lacks is dropped silently */
@@ -250,7 +252,8 @@ static int make(const char *client_id, int version, bool websocket, size_t max_m
                                            websocket ? "wss://invalid:1/" : "ssl://invalid:1",
                                            client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
     if (code == MQTTASYNC_SUCCESS)
-        code = MQTTAsync_setCallbacks(client->handle, client, on_lost, on_message, on_delivered);
+        code = MQTTAsync_setCallbacks(client->handle, client, mqtt_client_on_lost,
+                                      mqtt_client_on_message, mqtt_client_on_delivered);
     if (code != MQTTASYNC_SUCCESS) {
         MQTTAsync_destroy(&client->handle);
         free(client);
@@ -263,13 +266,14 @@ static int make(const char *client_id, int version, bool websocket, size_t max_m
 int mqtt_client_new(const char *client_id, bool websocket, size_t max_messages,
                     struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
-    return make(client_id, MQTTVERSION_3_1_1, websocket, max_messages, ring, ret_client);
+    return mqtt_client_make(client_id, MQTTVERSION_3_1_1, websocket, max_messages, ring,
+                            ret_client);
 }
 
 int mqtt_client_new_5(const char *client_id, bool websocket, size_t max_messages,
                       struct uplink_ring *ring, struct mqtt_client **ret_client)
 {
-    return make(client_id, MQTTVERSION_5, websocket, max_messages, ring, ret_client);
+    return mqtt_client_make(client_id, MQTTVERSION_5, websocket, max_messages, ring, ret_client);
 }
 
 struct mqtt_client *mqtt_client_free(struct mqtt_client *client)
@@ -312,7 +316,7 @@ static void fill_tls(struct mqtt_client *client, const struct mqtt_attempt *atte
     }
 }
 
-static struct operation *begin(struct mqtt_client *client, uint32_t generation)
+static struct operation *mqtt_client_begin(struct mqtt_client *client, uint32_t generation)
 {
     struct operation *operation = &client->operations[generation % CONTEXTS];
     *operation = (struct operation){client, generation};
@@ -387,7 +391,7 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     }
     options.serverURIs = &uri; /* one: given a list, Paho gets stuck at the last one */
     options.serverURIcount = 1;
-    options.context = begin(client, attempt->generation);
+    options.context = mqtt_client_begin(client, attempt->generation);
     if (attempt->will.topic) {
         fill_will(&attempt->will, &will);
         options.will = &will;

@@ -44,7 +44,7 @@ static void release(struct probe_job *job)
     free(job);
 }
 
-static void *run(void *context)
+static void *probe_job_run(void *context)
 {
     struct probe_job *job = context;
     job->result = probe_run(&job->target, job->sentence, sizeof(job->sentence));
@@ -54,7 +54,7 @@ static void *run(void *context)
     return NULL;
 }
 
-static const char *copy_text(const char *text)
+static const char *probe_job_copy_text(const char *text)
 {
     return text ? memory_text(text) : NULL;
 }
@@ -62,19 +62,19 @@ static const char *copy_text(const char *text)
 static struct probe_target copy_target(const struct probe_target *target)
 {
     return (struct probe_target){
-        .server = copy_text(target->server),
-        .ca = copy_text(target->ca),
-        .certificate = copy_text(target->certificate),
-        .key = copy_text(target->key),
-        .key_password = copy_text(target->key_password),
-        .alpn = copy_text(target->alpn),
-        .proxy = copy_text(target->proxy),
+        .server = probe_job_copy_text(target->server),
+        .ca = probe_job_copy_text(target->ca),
+        .certificate = probe_job_copy_text(target->certificate),
+        .key = probe_job_copy_text(target->key),
+        .key_password = probe_job_copy_text(target->key_password),
+        .alpn = probe_job_copy_text(target->alpn),
+        .proxy = probe_job_copy_text(target->proxy),
         .timeout_ms = target->timeout_ms,
     };
 }
 
 /* Signals are for the main loop: the thread takes none. */
-static int start_thread(struct probe_job *job)
+static int probe_job_start_thread(struct probe_job *job)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -84,7 +84,7 @@ static int start_thread(struct probe_job *job)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int problem = pthread_create(&thread, &attributes, run, job);
+    int problem = pthread_create(&thread, &attributes, probe_job_run, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return problem;
@@ -96,7 +96,7 @@ struct probe_job *probe_job_start(const struct probe_target *target, int wake)
     job->target = copy_target(target);
     job->wake = fcntl(wake, F_DUPFD_CLOEXEC, 0);
     atomic_store(&job->owners, 2);
-    if (job->wake >= 0 && start_thread(job) == 0)
+    if (job->wake >= 0 && probe_job_start_thread(job) == 0)
         return job;
     atomic_store(&job->owners, 1);
     release(job);

@@ -22,7 +22,7 @@ struct uplink {
     int64_t armed_ns; /* when the timer fires; INT64_MAX when it is off */
 };
 
-static void arm(struct uplink *uplink)
+static void uplink_arm(struct uplink *uplink)
 {
     int64_t deadline_ns = uplink_engine_deadline_ns(&uplink->session);
     uplink->armed_ns = deadline_ns;
@@ -38,20 +38,20 @@ static void arm(struct uplink *uplink)
 static void arm_if_earlier(struct uplink *uplink)
 {
     if (uplink_engine_deadline_ns(&uplink->session) < uplink->armed_ns)
-        arm(uplink);
+        uplink_arm(uplink);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int uplink_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct uplink *uplink = context;
     (void)source, (void)usec;
     if (clock_mono_ns() >= uplink_engine_deadline_ns(&uplink->session))
         uplink_engine_on_deadline(&uplink->session);
-    arm(uplink); /* most deadlines have moved since it was set */
+    uplink_arm(uplink); /* most deadlines have moved since it was set */
     return 0;
 }
 
-static int on_wake(sd_event_source *source, int descriptor, uint32_t events, void *context)
+static int uplink_on_wake(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
     struct uplink *uplink = context;
     (void)source, (void)descriptor, (void)events;
@@ -66,10 +66,10 @@ static int attach(struct uplink *uplink, sd_event *loop)
 {
     int result =
         sd_event_add_io(loop, &uplink->wake_source, uplink_ring_descriptor(uplink->session.ring),
-                        POLLIN, on_wake, uplink);
+                        POLLIN, uplink_on_wake, uplink);
     if (result >= 0)
         result = sd_event_add_time(loop, &uplink->timer_source, CLOCK_MONOTONIC, UINT64_MAX, 0,
-                                   on_timer, uplink);
+                                   uplink_on_timer, uplink);
     if (result >= 0)
         result = sd_event_source_set_enabled(uplink->timer_source, SD_EVENT_OFF);
     return result < 0 ? result : 0;
@@ -113,7 +113,7 @@ void uplink_collect(struct uplink *uplink)
 }
 
 /* Handles one deadline, or what comes until the next one, for a second at most. */
-static void turn(struct uplink_session *session, int64_t until_ns)
+static void uplink_turn(struct uplink_session *session, int64_t until_ns)
 {
     int64_t now_ns = clock_mono_ns(), deadline_ns = uplink_engine_deadline_ns(session);
     if (now_ns >= deadline_ns) {
@@ -135,9 +135,9 @@ bool uplink_stop(struct uplink *uplink, int timeout_ms)
     int64_t farewell_ns = timeout_ns / 2 < FAREWELL_NS ? timeout_ns / 2 : FAREWELL_NS;
     uplink_engine_stop(session, until_ns - farewell_ns);
     while (!uplink_engine_is_quiet(session) && clock_mono_ns() < until_ns)
-        turn(session, until_ns);
+        uplink_turn(session, until_ns);
     descriptor_close(&session->socket);
-    arm(uplink);
+    uplink_arm(uplink);
     return uplink_engine_is_quiet(session);
 }
 

@@ -28,7 +28,7 @@
 /* --- settings --------------------------------------------------------------------------------- */
 
 /* All that is sized by the settings. The old clients, if any, must not be used any more. */
-static void set_sizes(struct uplink_session *session)
+static void engine_set_sizes(struct uplink_session *session)
 {
     const struct config_uplink *config = &session->settings.config;
     size_t received = session->callbacks.max_received;
@@ -58,7 +58,7 @@ static int make_clients(struct uplink_session *session)
  * Paho binds the client id, the number of messages and the proxy to them; made before the old ones
  * are freed, for Paho would end its threads in between.
  */
-static void take_over(struct uplink_session *session)
+static void engine_take_over(struct uplink_session *session)
 {
     struct uplink_clients former = session->clients;
     assert(session->next);
@@ -68,7 +68,7 @@ static void take_over(struct uplink_session *session)
     free(session->next);
     session->next = NULL;
     session->probed = SIZE_MAX;
-    set_sizes(session);
+    engine_set_sizes(session);
     (void)make_clients(session); /* if that fails, each attempt tries again */
     uplink_clients_free(&former);
     (void)uplink_session_step(session, UPLINK_CHANGED);
@@ -95,7 +95,7 @@ static void break_session(struct uplink_session *session, const char *reason)
 }
 
 /* Ends a session at the owner's request. The phase is UPLINK_LEAVING. */
-static void left(struct uplink_session *session, enum uplink_input input)
+static void engine_left(struct uplink_session *session, enum uplink_input input)
 {
     uplink_window_clear(&session->window);
     if (uplink_session_step(session, input))
@@ -105,13 +105,13 @@ static void left(struct uplink_session *session, enum uplink_input input)
 static void leave(struct uplink_session *session)
 {
     bool is_drained = session->window.in_flight == 0;
-    left(session, is_drained ? UPLINK_DRAINED : UPLINK_TIMER);
+    engine_left(session, is_drained ? UPLINK_DRAINED : UPLINK_TIMER);
     uplink_session_close(session);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static void on_lost(struct uplink_session *session)
+static void engine_on_lost(struct uplink_session *session)
 {
     descriptor_close(&session->socket);
     switch (session->state.phase) {
@@ -127,7 +127,7 @@ static void on_lost(struct uplink_session *session)
         session_lost(session, UPLINK_LOST, "connection lost");
         break;
     case UPLINK_LEAVING:
-        left(session, UPLINK_LOST);
+        engine_left(session, UPLINK_LOST);
         break;
     case UPLINK_CLOSING:
         (void)uplink_session_step(session, UPLINK_LOST);
@@ -139,7 +139,7 @@ static void on_lost(struct uplink_session *session)
     }
 }
 
-static void on_delivered(struct uplink_session *session, int token)
+static void engine_on_delivered(struct uplink_session *session, int token)
 {
     uint64_t tag;
     if (!uplink_window_acknowledge(&session->window, token, &tag))
@@ -149,14 +149,14 @@ static void on_delivered(struct uplink_session *session, int token)
         session->callbacks.acknowledged(session->callbacks.context, tag);
 }
 
-static void on_message(struct uplink_session *session, const struct uplink_event *event)
+static void engine_on_message(struct uplink_session *session, const struct uplink_event *event)
 {
     if (session->callbacks.received && !uplink_session_is_ending(session))
         session->callbacks.received(session->callbacks.context, event->topic, event->payload,
                                     event->length, event->retained);
 }
 
-static void handle(struct uplink_session *session, const struct uplink_event *event)
+static void engine_handle(struct uplink_session *session, const struct uplink_event *event)
 {
     if (event->generation != session->generation)
         return; /* of a session that is gone */
@@ -174,19 +174,19 @@ static void handle(struct uplink_session *session, const struct uplink_event *ev
         uplink_attempt_on_denied(session, event->code);
         break;
     case UPLINK_EVENT_LOST:
-        on_lost(session);
+        engine_on_lost(session);
         break;
     case UPLINK_EVENT_CLOSED:
         descriptor_close(&session->socket);
         (void)uplink_session_step(session, UPLINK_CLOSED);
         break;
     case UPLINK_EVENT_DELIVERED:
-        on_delivered(session, event->code);
+        engine_on_delivered(session, event->code);
         break;
     case UPLINK_EVENT_REJECTED: /* of MQTT 5, which this session does not use */
         break;
     case UPLINK_EVENT_MESSAGE:
-        on_message(session, event);
+        engine_on_message(session, event);
         break;
     }
 }
@@ -196,7 +196,7 @@ void uplink_engine_drain(struct uplink_session *session)
     struct uplink_event event;
     uplink_ring_acknowledge(session->ring);
     while (uplink_ring_pop(session->ring, &event)) {
-        handle(session, &event);
+        engine_handle(session, &event);
         free(event.topic);
     }
     uint64_t dropped = uplink_ring_take_dropped(session->ring);
@@ -298,7 +298,7 @@ void uplink_engine_on_deadline(struct uplink_session *session)
         close_again(session);
         break;
     case UPLINK_CHANGING:
-        take_over(session);
+        engine_take_over(session);
         break;
     }
 }
@@ -315,7 +315,7 @@ int uplink_engine_init(struct uplink_session *session, const struct config_uplin
         return result;
     uplink_state_init(&session->state, config->servers.length, config->reconnect_min_ms,
                       config->reconnect_max_ms);
-    set_sizes(session);
+    engine_set_sizes(session);
     return make_clients(session);
 }
 

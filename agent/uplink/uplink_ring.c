@@ -35,8 +35,8 @@ static void fire(int timer, int64_t delay_ns)
     (void)timerfd_settime(timer, 0, &when, NULL);
 }
 
-static void set_sizes(struct uplink_ring *ring, size_t capacity, size_t max_messages,
-                      size_t patience)
+static void uplink_ring_set_sizes(struct uplink_ring *ring, size_t capacity, size_t max_messages,
+                                  size_t patience)
 {
     free(ring->events);
     ring->capacity = capacity + max_messages + RESERVED;
@@ -49,7 +49,7 @@ static void set_sizes(struct uplink_ring *ring, size_t capacity, size_t max_mess
 struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience)
 {
     struct uplink_ring *ring = memory_zeroed(1, sizeof(*ring));
-    set_sizes(ring, capacity, max_messages, patience);
+    uplink_ring_set_sizes(ring, capacity, max_messages, patience);
     ring->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (ring->timer < 0 || pthread_mutex_init(&ring->lock, NULL) != 0)
         abort();
@@ -57,7 +57,7 @@ struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t
 }
 
 /* Under the lock, or with no other thread left. */
-static bool take(struct uplink_ring *ring, struct uplink_event *ret_event)
+static bool uplink_ring_take(struct uplink_ring *ring, struct uplink_event *ret_event)
 {
     if (ring->used == 0)
         return false;
@@ -72,7 +72,7 @@ static bool take(struct uplink_ring *ring, struct uplink_event *ret_event)
 static void drop_all(struct uplink_ring *ring)
 {
     struct uplink_event event;
-    while (take(ring, &event))
+    while (uplink_ring_take(ring, &event))
         free(event.topic);
 }
 
@@ -81,7 +81,7 @@ void uplink_ring_resize(struct uplink_ring *ring, size_t capacity, size_t max_me
 {
     pthread_mutex_lock(&ring->lock);
     drop_all(ring);
-    set_sizes(ring, capacity, max_messages, patience);
+    uplink_ring_set_sizes(ring, capacity, max_messages, patience);
     pthread_mutex_unlock(&ring->lock);
 }
 
@@ -138,7 +138,7 @@ void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event
 bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event)
 {
     pthread_mutex_lock(&ring->lock);
-    bool found = take(ring, ret_event);
+    bool found = uplink_ring_take(ring, ret_event);
     pthread_mutex_unlock(&ring->lock);
     return found;
 }

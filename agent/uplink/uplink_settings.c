@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *copy_text(const char *text)
+static char *settings_copy_text(const char *text)
 {
     return text ? memory_text(text) : NULL;
 }
@@ -28,7 +28,7 @@ static void copy_config(struct config_uplink *ours, const struct config_uplink *
                       &ours->alpn,     &ours->client_id,     &ours->proxy,
                       &ours->prefix};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
-        *texts[i] = copy_text(*texts[i]);
+        *texts[i] = settings_copy_text(*texts[i]);
 }
 
 static void free_config(struct config_uplink *config)

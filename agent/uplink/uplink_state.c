@@ -189,7 +189,7 @@ static void count_round(struct uplink_state *state)
         state->backoff_round++;
 }
 
-static void count_failure(struct uplink_state *state)
+static void uplink_state_count_failure(struct uplink_state *state)
 {
     state->tried++;
     state->server = (state->server + 1) % state->n_servers;
@@ -203,7 +203,7 @@ static void keep_score(struct uplink_state *state, enum score score)
     case NOTHING:
         break;
     case FAILURE:
-        count_failure(state);
+        uplink_state_count_failure(state);
         break;
     case LOSS:
         count_round(state);

@@ -66,7 +66,7 @@ static bool is_bad_ipv4(const char *host)
     return strspn(host, "0123456789.") == strlen(host) && inet_pton(AF_INET, host, &address) != 1;
 }
 
-static int take_host(const char **text, char host[256], struct problem *problem)
+static int broker_url_take_host(const char **text, char host[256], struct problem *problem)
 {
     struct in6_addr address;
     bool bracket = **text == '[';
@@ -88,7 +88,7 @@ static int take_host(const char **text, char host[256], struct problem *problem)
 }
 
 /* ":PORT" if it is there. */
-static int take_port(const char **text, uint16_t *port, struct problem *problem)
+static int broker_url_take_port(const char **text, uint16_t *port, struct problem *problem)
 {
     if (**text != ':')
         return 0;
@@ -136,8 +136,8 @@ int broker_url_parse(const char *text, struct broker_url *ret_server, struct pro
                            "an address cannot contain a user name; use the keys `username` and "
                            "`password_file`");
     server.port = server.websocket ? 443 : 8883;
-    if (take_host(&text, server.host, ret_problem) < 0 ||
-        take_port(&text, &server.port, ret_problem) < 0 ||
+    if (broker_url_take_host(&text, server.host, ret_problem) < 0 ||
+        broker_url_take_port(&text, &server.port, ret_problem) < 0 ||
         take_path(text, &server, ret_problem) < 0)
         return -EINVAL;
     *ret_server = server;

@@ -37,7 +37,7 @@ struct named {
     size_t index;
 };
 
-static int by_name(const void *left, const void *right)
+static int check_by_name(const void *left, const void *right)
 {
     const struct named *a = left, *b = right;
     int order = strcmp(a->name, b->name);
@@ -49,7 +49,7 @@ static void find_doubles(struct named *names, size_t length, const void *context
                          void (*report)(const void *context, size_t index, size_t first))
 {
     if (length > 1)
-        qsort(names, length, sizeof(*names), by_name);
+        qsort(names, length, sizeof(*names), check_by_name);
     for (size_t i = 1, first = 0; i < length; i++) {
         if (strcmp(names[i].name, names[first].name) == 0)
             report(context, names[i].index, names[first].index);
@@ -122,8 +122,8 @@ static void section_of(const struct tag_place *place, struct section *ret_sectio
 }
 
 PRINTF_LIKE(4, 5)
-static void report_tag(const struct tag_place *place, enum severity severity, const char *key,
-                       const char *format, ...)
+static void check_report_tag(const struct tag_place *place, enum severity severity, const char *key,
+                             const char *format, ...)
 {
     struct section section;
     char text[512];
@@ -140,8 +140,8 @@ static void report_double_tag(const void *context, size_t index, size_t first)
     struct tag_place place = *(const struct tag_place *)context;
     const struct config_device *device = &place.loading->config->devices[place.device];
     place.tag = index;
-    report_tag(&place, FINDING_ERROR, "name", "there is another tag of this name at %s:%u",
-               device->tags[first].where.file, device->tags[first].where.line);
+    check_report_tag(&place, FINDING_ERROR, "name", "there is another tag of this name at %s:%u",
+                     device->tags[first].where.file, device->tags[first].where.line);
 }
 
 static void check_tag_names(const struct loading *loading, size_t index)
@@ -161,32 +161,34 @@ static void check_not_a_number(const struct tag_place *place, const struct confi
 {
     for (size_t i = 0; config_number_keys[i]; i++) {
         if (config_tag_has(tag, config_number_keys[i]))
-            report_tag(place, FINDING_ERROR, config_number_keys[i], "does not apply to a %s",
-                       value_type_names[tag->type]);
+            check_report_tag(place, FINDING_ERROR, config_number_keys[i], "does not apply to a %s",
+                             value_type_names[tag->type]);
     }
 }
 
 static void check_number(const struct tag_place *place, const struct config_tag *tag)
 {
     if (tag->scale == 0)
-        report_tag(place, FINDING_ERROR, "scale", "must not be 0: every value would be the same");
+        check_report_tag(place, FINDING_ERROR, "scale",
+                         "must not be 0: every value would be the same");
     if (tag->min > tag->max) /* false while one of them is unset */
-        report_tag(place, FINDING_ERROR, "min", "is above max");
+        check_report_tag(place, FINDING_ERROR, "min", "is above max");
     if (tag->writable && isnan(tag->min) && isnan(tag->max))
-        report_tag(place, FINDING_WARNING, "writable",
-                   "without `min` and `max` any value of the type may be written");
+        check_report_tag(place, FINDING_WARNING, "writable",
+                         "without `min` and `max` any value of the type may be written");
     if (!tag->writable && (!isnan(tag->min) || !isnan(tag->max)))
-        report_tag(place, FINDING_WARNING, isnan(tag->min) ? "max" : "min",
-                   "limits what may be written, but the tag is not writable");
+        check_report_tag(place, FINDING_WARNING, isnan(tag->min) ? "max" : "min",
+                         "limits what may be written, but the tag is not writable");
 }
 
 static void check_tag(const struct tag_place *place, const struct config_tag *tag)
 {
     bool text = tag->type == VALUE_STRING;
     if (text && tag->length == 0)
-        report_tag(place, FINDING_ERROR, "length", "missing; a string needs its size in bytes");
+        check_report_tag(place, FINDING_ERROR, "length",
+                         "missing; a string needs its size in bytes");
     if (!text && config_tag_has(tag, "length"))
-        report_tag(place, FINDING_ERROR, "length", "applies to type = \"string\" only");
+        check_report_tag(place, FINDING_ERROR, "length", "applies to type = \"string\" only");
     if (text || tag->type == VALUE_BOOL)
         check_not_a_number(place, tag);
     else

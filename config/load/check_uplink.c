@@ -6,19 +6,20 @@
 
 #include <string.h>
 
-struct group {
+struct check_uplink_group {
     const struct section *section;
     const struct part *part;
 };
 
 /* Whether KEY was given and accepted. */
-static bool has(const struct group *group, const char *key)
+static bool check_uplink_has(const struct check_uplink_group *group, const char *key)
 {
     uint64_t bit = option_bit(group->part->table, key);
     return (group->part->present & bit) && !(group->part->refused & bit);
 }
 
-static void check_servers(const struct group *uplink, const struct text_list *servers)
+static void check_uplink_check_servers(const struct check_uplink_group *uplink,
+                                       const struct text_list *servers)
 {
     for (size_t i = 0; i < servers->length; i++) {
         struct broker_url server;
@@ -39,13 +40,14 @@ static void check_servers(const struct group *uplink, const struct text_list *se
 }
 
 /* A key that makes sense only together with another one. */
-static void check_needs(const struct group *group, const char *key, const char *needed)
+static void check_needs(const struct check_uplink_group *group, const char *key, const char *needed)
 {
-    if (has(group, key) && !(group->part->present & option_bit(group->part->table, needed)))
+    if (check_uplink_has(group, key) &&
+        !(group->part->present & option_bit(group->part->table, needed)))
         section_report(group->section, FINDING_ERROR, key, "needs `%s` as well", needed);
 }
 
-static void check_prefix(const struct group *uplink, const char *prefix)
+static void check_prefix(const struct check_uplink_group *uplink, const char *prefix)
 {
     if (strpbrk(prefix, "/+#") || prefix[0] == '$')
         section_report(uplink->section, FINDING_ERROR, "prefix",
@@ -55,16 +57,17 @@ static void check_prefix(const struct group *uplink, const char *prefix)
 
 void config_check_uplink(const struct section *section, const struct part *part)
 {
-    const struct group *uplink = &(struct group){section, part};
+    const struct check_uplink_group *uplink = &(struct check_uplink_group){section, part};
     const struct config_uplink *values = part->values;
     struct problem problem;
     struct proxy_url proxy;
-    check_servers(uplink, &values->servers);
+    check_uplink_check_servers(uplink, &values->servers);
     check_needs(uplink, "certificate", "key");
     check_needs(uplink, "key", "certificate");
     check_needs(uplink, "key_password_file", "key");
     check_needs(uplink, "password_file", "username");
-    if (has(uplink, "username") && !has(uplink, "password_file") && !has(uplink, "certificate"))
+    if (check_uplink_has(uplink, "username") && !check_uplink_has(uplink, "password_file") &&
+        !check_uplink_has(uplink, "certificate"))
         section_report(uplink->section, FINDING_WARNING, "username",
                        "without `password_file` and `certificate` anyone can log in as this "
                        "gateway");
@@ -76,7 +79,8 @@ void config_check_uplink(const struct section *section, const struct part *part)
         section_report(uplink->section, FINDING_ERROR, "proxy", "%s", problem.text);
     if (values->reconnect_min_ms > values->reconnect_max_ms)
         section_report(uplink->section, FINDING_ERROR,
-                       has(uplink, "reconnect_min_ms") ? "reconnect_min_ms" : "reconnect_max_ms",
+                       check_uplink_has(uplink, "reconnect_min_ms") ? "reconnect_min_ms"
+                                                                    : "reconnect_max_ms",
                        "reconnect_min_ms (%lld) is above reconnect_max_ms (%lld)",
                        (long long)values->reconnect_min_ms, (long long)values->reconnect_max_ms);
 }

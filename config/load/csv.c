@@ -22,14 +22,14 @@ const char *csv_field(const struct csv_row *row, size_t index)
     return index < row->n_fields ? row->text.data + row->fields[index].offset : "";
 }
 
-static bool is_blank(char byte)
+static bool csv_is_blank(char byte)
 {
     return byte == ' ' || byte == '\t';
 }
 
-static void skip_blanks(struct csv *csv)
+static void csv_skip_blanks(struct csv *csv)
 {
-    while (csv->at < csv->end && is_blank(*csv->at))
+    while (csv->at < csv->end && csv_is_blank(*csv->at))
         csv->at++;
 }
 
@@ -51,12 +51,12 @@ static void skip_break(struct csv *csv)
 }
 
 /* A field in quotes, where "" stands for a quote. Returns why it cannot be read, or NULL. */
-static const char *take_quoted(struct csv *csv, struct strbuf *out)
+static const char *csv_take_quoted(struct csv *csv, struct strbuf *out)
 {
     for (csv->at++; csv->at < csv->end; csv->at++) {
         if (*csv->at == '"' && (csv->at + 1 == csv->end || csv->at[1] != '"')) {
             csv->at++;
-            skip_blanks(csv);
+            csv_skip_blanks(csv);
             return at_break(csv) || *csv->at == ','
                        ? NULL
                        : "a comma must follow the quoted field; a quote inside is written \"\"";
@@ -77,7 +77,7 @@ static const char *take_plain(struct csv *csv, struct strbuf *out)
         csv->at++;
     }
     const char *end = csv->at;
-    while (end > start && is_blank(end[-1]))
+    while (end > start && csv_is_blank(end[-1]))
         end--;
     strbuf_append(out, start, (size_t)(end - start));
     return NULL;
@@ -91,19 +91,19 @@ static const char *take_field(struct csv *csv, struct csv_row *row)
     row->fields[row->n_fields].offset = row->text.length;
     row->fields[row->n_fields].line = csv->line;
     row->n_fields++;
-    skip_blanks(csv);
+    csv_skip_blanks(csv);
     bool quoted = csv->at < csv->end && *csv->at == '"';
-    const char *reason = quoted ? take_quoted(csv, &row->text) : take_plain(csv, &row->text);
+    const char *reason = quoted ? csv_take_quoted(csv, &row->text) : take_plain(csv, &row->text);
     strbuf_add_char(&row->text, '\0');
     return reason;
 }
 
 /* Skips blank lines. Returns whether anything follows. */
-static bool find_row(struct csv *csv)
+static bool csv_find_row(struct csv *csv)
 {
     while (csv->at < csv->end) {
         struct csv ahead = *csv;
-        skip_blanks(&ahead);
+        csv_skip_blanks(&ahead);
         if (!at_break(&ahead))
             return true;
         *csv = ahead;
@@ -116,7 +116,7 @@ int csv_next(struct csv *csv, struct csv_row *row, const char **ret_reason, unsi
 {
     strbuf_reset(&row->text);
     row->n_fields = 0;
-    if (!find_row(csv))
+    if (!csv_find_row(csv))
         return 0;
     row->line = csv->line;
     for (;;) {

@@ -25,8 +25,8 @@ static void touch_line(struct comparison *comparison, const char *bus_name)
 }
 
 /* Compares one table; returns whether anything in it changed. */
-static bool compare(struct comparison *comparison, const struct option_table *table,
-                    const void *old, const void *fresh, const char *prefix)
+static bool diff_compare(struct comparison *comparison, const struct option_table *table,
+                         const void *old, const void *fresh, const char *prefix)
 {
     struct config_diff *diff = comparison->diff;
     return table->n_rows > 0 &&
@@ -44,9 +44,9 @@ static void compare_bus(struct comparison *comparison, size_t index)
         touch_line(comparison, fresh->name);
         return;
     }
-    bool changed = compare(comparison, &config_bus_table, old, fresh, key);
+    bool changed = diff_compare(comparison, &config_bus_table, old, fresh, key);
     if (old->driver == fresh->driver)
-        changed |= compare(comparison, &fresh->driver->bus, old->options, fresh->options, key);
+        changed |= diff_compare(comparison, &fresh->driver->bus, old->options, fresh->options, key);
     if (changed)
         touch_line(comparison, fresh->name);
 }
@@ -84,7 +84,7 @@ static void tag_names_free(struct tag_names *names)
     free(names->sorted);
 }
 
-static int by_name(const void *a, const void *b)
+static int diff_by_name(const void *a, const void *b)
 {
     const struct config_tag *const *first = a, *const *second = b;
     return strcmp((*first)->name, (*second)->name);
@@ -96,7 +96,7 @@ static void sort_names(struct tag_names *names)
     names->sorted = memory_zeroed(length, sizeof(struct config_tag *));
     for (size_t i = 0; i < length; i++)
         names->sorted[i] = &names->device->tags[i];
-    qsort(names->sorted, length, sizeof(struct config_tag *), by_name);
+    qsort(names->sorted, length, sizeof(struct config_tag *), diff_by_name);
 }
 
 /* GUESS: the index where the tag most likely is, because tags seldom move. */
@@ -111,7 +111,7 @@ static const struct config_tag *find_tag(struct tag_names *names, const char *na
         sort_names(names);
     const struct config_tag wanted = {.name = (char *)name}, *key = &wanted;
     const struct config_tag **found =
-        bsearch(&key, names->sorted, device->n_tags, sizeof(struct config_tag *), by_name);
+        bsearch(&key, names->sorted, device->n_tags, sizeof(struct config_tag *), diff_by_name);
     return found ? *found : NULL;
 }
 
@@ -131,9 +131,9 @@ static bool compare_tags(struct comparison *comparison, const struct config_devi
             changed = true;
             continue;
         }
-        changed |= compare(comparison, &config_tag_table, before, tag, key);
+        changed |= diff_compare(comparison, &config_tag_table, before, tag, key);
         if (driver)
-            changed |= compare(comparison, &driver->tag, before->options, tag->options, key);
+            changed |= diff_compare(comparison, &driver->tag, before->options, tag->options, key);
         if (before != &old->tags[i]) {
             strbuf_addf(&comparison->diff->text, "%s: moved within the list\n", key);
             changed = true;
@@ -160,9 +160,9 @@ static void compare_device(struct comparison *comparison, size_t index)
         return;
     }
     const struct config_driver *driver = common_driver(comparison, old, fresh);
-    bool changed = compare(comparison, &config_device_table, old, fresh, key);
+    bool changed = diff_compare(comparison, &config_device_table, old, fresh, key);
     if (driver)
-        changed |= compare(comparison, &driver->device, old->options, fresh->options, key);
+        changed |= diff_compare(comparison, &driver->device, old->options, fresh->options, key);
     changed |= compare_tags(comparison, old, fresh, key);
     if (!changed)
         return;
@@ -188,12 +188,12 @@ void config_diff(const struct config *old, const struct config *fresh, struct co
 {
     *ret_diff = (struct config_diff){.lines = memory_zeroed(fresh->n_buses, sizeof(bool))};
     struct comparison comparison = {.old = old, .fresh = fresh, .diff = ret_diff};
-    compare(&comparison, &config_gateway_table, &old->gateway, &fresh->gateway,
-            config_gateway_table.path);
-    compare(&comparison, &config_uplink_table, &old->uplink, &fresh->uplink,
-            config_uplink_table.path);
-    compare(&comparison, &config_outbox_table, &old->outbox, &fresh->outbox,
-            config_outbox_table.path);
+    diff_compare(&comparison, &config_gateway_table, &old->gateway, &fresh->gateway,
+                 config_gateway_table.path);
+    diff_compare(&comparison, &config_uplink_table, &old->uplink, &fresh->uplink,
+                 config_uplink_table.path);
+    diff_compare(&comparison, &config_outbox_table, &old->outbox, &fresh->outbox,
+                 config_outbox_table.path);
     compare_buses(&comparison);
     compare_devices(&comparison);
 }

@@ -62,7 +62,7 @@ void config_check_files(const struct config *config, struct findings *findings)
 }
 
 /* Reads up to SIZE bytes. Returns how many, or a negative errno. */
-static ssize_t read_all(int file, char *bytes, size_t size)
+static ssize_t files_read_all(int file, char *bytes, size_t size)
 {
     size_t length = 0;
     while (length < size) {
@@ -80,7 +80,7 @@ static ssize_t read_all(int file, char *bytes, size_t size)
 
 static int take_secret(int file, char *bytes, size_t size, struct strbuf *secret)
 {
-    ssize_t got = read_all(file, bytes, size);
+    ssize_t got = files_read_all(file, bytes, size);
     if (got < 0)
         return (int)got;
     size_t length = (size_t)got;

@@ -36,7 +36,7 @@ static int is_conf(const struct dirent *entry)
            strcmp(entry->d_name + length - 5, ".conf") == 0;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
+static int load_by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name); /* alphasort() would follow the locale */
 }
@@ -47,7 +47,7 @@ static void open_folder(struct loading *loading, const char *main_file)
     CLEANUP(memory_free_pointer)
     char *folder = memory_printf("%.*s/conf.d", (int)folder_length, main_file);
     struct dirent **entries = NULL;
-    int length = scandir(folder, &entries, is_conf, by_name);
+    int length = scandir(folder, &entries, is_conf, load_by_name);
     if (length < 0 && errno != ENOENT) {
         findings_add(loading->findings, FINDING_ERROR, (struct where){folder, 0}, "",
                      "cannot be read: %s", strerror(errno));
@@ -65,8 +65,8 @@ static void open_folder(struct loading *loading, const char *main_file)
     free(entries);
 }
 
-static void read_group(struct loading_group *group, const struct section *root,
-                       const struct option_table *table, void *values)
+static void load_read_group(struct loading_group *group, const struct section *root,
+                            const struct option_table *table, void *values)
 {
     group->part = (struct part){.table = table, .values = values};
     section_child(root, table->path, &group->section);
@@ -88,9 +88,9 @@ static void read_main(struct loading *loading)
         return;
     }
     section_expect(&root, main_groups);
-    read_group(&loading->gateway, &root, &config_gateway_table, &config->gateway);
-    read_group(&loading->uplink, &root, &config_uplink_table, &config->uplink);
-    read_group(&loading->outbox, &root, &config_outbox_table, &config->outbox);
+    load_read_group(&loading->gateway, &root, &config_gateway_table, &config->gateway);
+    load_read_group(&loading->uplink, &root, &config_uplink_table, &config->uplink);
+    load_read_group(&loading->outbox, &root, &config_outbox_table, &config->outbox);
     for (size_t i = 0; i < config_uplink_table.n_rows; i++)
         config->uplink_lines[i] =
             section_where(&loading->uplink.section, config_uplink_table.rows[i].key).line;
@@ -174,7 +174,7 @@ static void read_bus(struct loading *loading, const struct section *section)
 }
 
 /* The bus that a device names; its findings come from check.c. Returns n_buses for none. */
-static size_t find_bus(const struct config *config, const char *name)
+static size_t load_find_bus(const struct config *config, const char *name)
 {
     for (size_t i = 0; name && i < config->n_buses; i++) {
         if (config->buses[i].name && strcmp(config->buses[i].name, name) == 0)
@@ -195,14 +195,14 @@ static size_t guess_bus(const struct loading *loading, const char *name)
         if (config->buses[i].name)
             did_you_mean_offer(&nearest, config->buses[i].name);
     }
-    return find_bus(config, nearest.best);
+    return load_find_bus(config, nearest.best);
 }
 
 static void read_device(struct loading *loading, const struct section *section)
 {
     struct config *config = loading->config;
     const char *bus_name = section_peek(section, "bus");
-    size_t index = config->n_devices, bus = find_bus(config, bus_name);
+    size_t index = config->n_devices, bus = load_find_bus(config, bus_name);
     bool guessed = bus == config->n_buses;
     if (guessed)
         bus = guess_bus(loading, bus_name);
@@ -248,7 +248,7 @@ static void read_lists(struct loading *loading, const char *name, size_t limit,
     }
 }
 
-static void load(struct loading *loading, const char *main_file)
+static void load_everything(struct loading *loading, const char *main_file)
 {
     open_source(loading, main_file);
     open_folder(loading, main_file);
@@ -287,7 +287,7 @@ int config_load(const char *path, const struct config_driver *const *drivers,
     const char *main_file = loading_add_file(
         &loading,
         path[0] == '/' ? memory_text(path) : memory_printf("%s/%s", here ? here : ".", path));
-    load(&loading, main_file);
+    load_everything(&loading, main_file);
     loading_free(&loading);
     if (findings->errors > errors) {
         config_free(loading.config);

@@ -99,8 +99,8 @@ static void tags_file_free(struct tags_file *file)
 }
 
 PRINTF_LIKE(4, 5)
-static void report(const struct tags_file *file, unsigned line, const char *key, const char *format,
-                   ...)
+static void load_tags_report(const struct tags_file *file, unsigned line, const char *key,
+                             const char *format, ...)
 {
     char text[512], whole_key[FULL_KEY_BYTES];
     va_list arguments;
@@ -118,7 +118,7 @@ static bool next_row(struct tags_file *file, struct csv_row *row)
     unsigned line;
     int result = csv_next(&file->csv, row, &reason, &line);
     if (result < 0)
-        report(file, line, "tags_file", "%s", reason);
+        load_tags_report(file, line, "tags_file", "%s", reason);
     return result > 0;
 }
 
@@ -147,9 +147,10 @@ static void check_column(const struct tags_file *file, const struct part *parts,
     struct part copies[2] = {parts[0], parts[1]}, *part;
     char whole_key[FULL_KEY_BYTES];
     if (key[0] == '\0')
-        report(file, line, "tags_file", "column %zu has no key in the header row", column + 1);
+        load_tags_report(file, line, "tags_file", "column %zu has no key in the header row",
+                         column + 1);
     else if (is_repeated(&file->header, column))
-        report(file, line, "tags_file", "the header row names \"%.64s\" twice", key);
+        load_tags_report(file, line, "tags_file", "the header row names \"%.64s\" twice", key);
     else if (!parts_find(copies, 2, key, &part) && !is_other(file, key))
         parts_unknown_key(parts, 2, NULL, key, (struct where){file->path, line},
                           full_key(file->key, "tags", whole_key, sizeof(whole_key)),
@@ -166,13 +167,15 @@ static bool read_header(struct tags_file *file)
                                  {.table = config_driver_table(driver, DRIVER_TAG)}};
     if (!next_row(file, &file->header)) {
         if (findings->errors == errors)
-            report(file, 1, "tags_file", "the file is empty; its first row names the keys");
+            load_tags_report(file, 1, "tags_file",
+                             "the file is empty; its first row names the keys");
         return false;
     }
     const char *first = csv_field(&file->header, 0);
     if (file->header.n_fields == 1 && strpbrk(first, ";\t")) {
-        report(file, file->header.line, "tags_file", "columns are separated by commas, not by %s",
-               strchr(first, ';') ? "semicolons" : "tabs");
+        load_tags_report(file, file->header.line, "tags_file",
+                         "columns are separated by commas, not by %s",
+                         strchr(first, ';') ? "semicolons" : "tabs");
         return false;
     }
     for (size_t i = 0; i < file->header.n_fields; i++)
@@ -200,8 +203,9 @@ static void read_row(struct tags_file *file)
     struct new_tag tag;
     char tag_key[FULL_KEY_BYTES], key[FULL_KEY_BYTES];
     if (file->row.n_fields > file->header.n_fields) {
-        report(file, file->row.line, "tags_file", "the row has %zu fields, the header row only %zu",
-               file->row.n_fields, file->header.n_fields);
+        load_tags_report(file, file->row.line, "tags_file",
+                         "the row has %zu fields, the header row only %zu", file->row.n_fields,
+                         file->header.n_fields);
         return;
     }
     name_row(file, tag_key, sizeof(tag_key));
@@ -230,13 +234,14 @@ static void read_rows(struct tags_file *file)
     size_t errors = findings->errors;
     while (next_row(file, &file->row)) {
         if (device->n_tags == CONFIG_MAX_TAGS) {
-            report(file, file->row.line, "tags_file",
-                   "too many tags in one device; the limit is %d", CONFIG_MAX_TAGS);
+            load_tags_report(file, file->row.line, "tags_file",
+                             "too many tags in one device; the limit is %d", CONFIG_MAX_TAGS);
             return;
         }
         read_row(file);
         if (findings->errors - errors >= MAX_PROBLEMS) {
-            report(file, file->row.line, "tags_file", "too many problems; the rest was not read");
+            load_tags_report(file, file->row.line, "tags_file",
+                             "too many problems; the rest was not read");
             return;
         }
     }
@@ -260,7 +265,7 @@ static bool open_tags_file(struct tags_file *file, struct strbuf *content)
     unsigned line = 1;
     for (const char *at = content->data; at < nul; at++)
         line += *at == '\n';
-    report(file, line, "tags_file", "not a text file: byte 0x00 (binary, or UTF-16?)");
+    load_tags_report(file, line, "tags_file", "not a text file: byte 0x00 (binary, or UTF-16?)");
     return false;
 }
 

@@ -28,7 +28,7 @@ static const char *take_login(const char *text, size_t length, struct proxy_url 
 }
 
 /* PORT or PORT/ until the end; 1 to 65535, else 0. */
-static uint16_t take_port(const char *text)
+static uint16_t proxy_url_take_port(const char *text)
 {
     size_t digits = strspn(text, "0123456789");
     bool ends = strcmp(text + digits, "") == 0 || strcmp(text + digits, "/") == 0;
@@ -36,7 +36,7 @@ static uint16_t take_port(const char *text)
     return port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
-static const char *take_host(const char *text, struct proxy_url *url)
+static const char *proxy_url_take_host(const char *text, struct proxy_url *url)
 {
     size_t length = 0;
     while (is_name_character(text[length]))
@@ -45,7 +45,7 @@ static const char *take_host(const char *text, struct proxy_url *url)
         return "the host of the proxy is neither a name nor an IPv4 address";
     if (text[length] != ':')
         return "the port of the proxy is missing";
-    url->port = take_port(text + length + 1);
+    url->port = proxy_url_take_port(text + length + 1);
     if (url->port == 0)
         return "the port of the proxy is not a number from 1 to 65535";
     memcpy(url->host, text, length);
@@ -61,7 +61,7 @@ static const char *take_apart(const char *text, struct proxy_url *url)
     text += strlen(prefix);
     const char *at = strrchr(text, '@');
     const char *problem = at ? take_login(text, (size_t)(at - text), url) : NULL;
-    return problem ? problem : take_host(at ? at + 1 : text, url);
+    return problem ? problem : proxy_url_take_host(at ? at + 1 : text, url);
 }
 
 int proxy_url_parse(const char *text, struct proxy_url *ret_url, struct problem *ret_problem)

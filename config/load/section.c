@@ -33,7 +33,8 @@ static int report_unreadable(const char *path, size_t max_bytes, int error,
     return -EINVAL;
 }
 
-static int parse(struct source *source, const struct strbuf *text, struct findings *findings)
+static int section_parse(struct source *source, const struct strbuf *text,
+                         struct findings *findings)
 {
     config_init(&source->parsed);
     config_set_include_dir(&source->parsed, "/dev/null"); /* nothing can be found in there */
@@ -64,7 +65,7 @@ int source_open(const char *path, size_t max_bytes, struct findings *findings,
     source->content = content;
     content = (struct strbuf)STRBUF_EMPTY;
     source->folder = slash ? memory_text_n(path, (size_t)(slash - path)) : memory_text(".");
-    result = parse(source, &text, findings);
+    result = section_parse(source, &text, findings);
     if (result < 0) {
         source_close(source);
         return result;
@@ -108,7 +109,7 @@ static struct where where_of(const struct section *section, const config_setting
     return (struct where){section->where.file, config_setting_source_line(setting)};
 }
 
-static bool is_in(const char *const *names, const char *name)
+static bool section_is_in(const char *const *names, const char *name)
 {
     for (; names && *names; names++) {
         if (strcmp(*names, name) == 0)
@@ -127,7 +128,7 @@ static const config_setting_t *member_at(const struct section *section, size_t i
     return config_setting_get_elem(section->setting, (unsigned)index);
 }
 
-static const config_setting_t *find(const struct section *section, const char *name)
+static const config_setting_t *section_find(const struct section *section, const char *name)
 {
     return section->setting ? config_setting_get_member(section->setting, name) : NULL;
 }
@@ -146,7 +147,7 @@ void section_expect(const struct section *section, const char *const *names)
     for (size_t i = 0; i < section_length(section); i++) {
         const config_setting_t *member = member_at(section, i);
         const char *name = config_setting_name(member);
-        if (!is_in(names, name) && !is_double(name))
+        if (!section_is_in(names, name) && !is_double(name))
             report_unknown(section, NULL, 0, names, member);
     }
 }
@@ -171,7 +172,7 @@ static const char *kind_name(const config_setting_t *setting)
 
 bool section_child(const struct section *section, const char *name, struct section *ret_child)
 {
-    const config_setting_t *member = find(section, name);
+    const config_setting_t *member = section_find(section, name);
     *ret_child = *section;
     ret_child->setting = NULL;
     (void)full_key(section->key, name, ret_child->key, sizeof(ret_child->key));
@@ -190,7 +191,7 @@ bool section_child(const struct section *section, const char *name, struct secti
 
 size_t section_list(const struct section *section, const char *name, size_t max)
 {
-    const config_setting_t *member = find(section, name);
+    const config_setting_t *member = section_find(section, name);
     if (!member)
         return 0;
     size_t length = config_setting_is_aggregate(member) ? (size_t)config_setting_length(member) : 0;
@@ -207,7 +208,7 @@ size_t section_list(const struct section *section, const char *name, size_t max)
 }
 
 /* Whether NAME is clear enough for the full key of a finding. */
-static bool is_plain(const char *name)
+static bool section_is_plain(const char *name)
 {
     size_t length = strlen(name);
     if (length < 1 || length > 64)
@@ -222,7 +223,7 @@ static bool is_plain(const char *name)
 bool section_element(const struct section *section, const char *name, size_t index,
                      struct section *ret_element)
 {
-    const config_setting_t *list = find(section, name);
+    const config_setting_t *list = section_find(section, name);
     const config_setting_t *element = config_setting_get_elem(list, (unsigned)index);
     char list_key[FULL_KEY_BYTES], place[32];
     *ret_element = *section;
@@ -232,7 +233,7 @@ bool section_element(const struct section *section, const char *name, size_t ind
     if (config_setting_is_group(element)) {
         ret_element->setting = element;
         const char *own_name = section_peek(ret_element, "name");
-        if (own_name && is_plain(own_name)) {
+        if (own_name && section_is_plain(own_name)) {
             char own_key[65];
             (void)snprintf(own_key, sizeof(own_key), "%s", own_name);
             (void)snprintf(ret_element->key, sizeof(ret_element->key), "%.254s.%s", list_key,
@@ -316,7 +317,7 @@ void section_read(const struct section *section, struct part *parts, size_t n_pa
         const struct option *row = parts_find(parts, n_parts, name, &part);
         if (row)
             store(section, member, part, row);
-        else if (!is_in(others, name) && !is_double(name))
+        else if (!section_is_in(others, name) && !is_double(name))
             report_unknown(section, parts, n_parts, others, member);
     }
     for (size_t i = 0; i < n_parts && !section->unusable; i++)
@@ -325,13 +326,13 @@ void section_read(const struct section *section, struct part *parts, size_t n_pa
 
 const char *section_peek(const struct section *section, const char *key)
 {
-    const config_setting_t *member = find(section, key);
+    const config_setting_t *member = section_find(section, key);
     return member ? config_setting_get_string(member) : NULL;
 }
 
 struct where section_where(const struct section *section, const char *key)
 {
-    const config_setting_t *member = find(section, key);
+    const config_setting_t *member = section_find(section, key);
     return member ? where_of(section, member) : section->where;
 }
 

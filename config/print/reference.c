@@ -161,7 +161,8 @@ static void print_example_bus(const struct config_driver *driver, bool first, st
     strbuf_add(out, "  }");
 }
 
-static void print_example_device(const struct config_driver *driver, bool first, struct strbuf *out)
+static void reference_print_example_device(const struct config_driver *driver, bool first,
+                                           struct strbuf *out)
 {
     char bus[128], name[128];
     (void)snprintf(bus, sizeof(bus), "\"line-%s\"", driver->name);
@@ -198,7 +199,7 @@ void config_example(const struct config_driver *const *drivers, struct strbuf *o
     print_comment(config_device_table.help, "", out);
     strbuf_addf(out, "%s: (\n", config_device_table.path);
     for (size_t i = 0; drivers[i]; i++) {
-        print_example_device(drivers[i], i == 0, out);
+        reference_print_example_device(drivers[i], i == 0, out);
         strbuf_add(out, drivers[i + 1] ? ",\n" : "\n");
     }
     strbuf_add(out, ");\n");

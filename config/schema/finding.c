@@ -52,7 +52,7 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
     findings->length++;
 }
 
-static int compare(const void *left, const void *right)
+static int finding_compare(const void *left, const void *right)
 {
     const struct finding *a = left, *b = right;
     int order = strcmp(a->file, b->file);
@@ -66,7 +66,7 @@ static int compare(const void *left, const void *right)
 void findings_sort(struct findings *findings)
 {
     if (findings->length)
-        qsort(findings->items, findings->length, sizeof(*findings->items), compare);
+        qsort(findings->items, findings->length, sizeof(*findings->items), finding_compare);
 }
 
 void findings_print(const struct findings *findings, struct strbuf *out)

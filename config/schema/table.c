@@ -47,9 +47,9 @@ static uint64_t row_bit(const struct part *part, const struct option *row)
     return UINT64_C(1) << (row - part->table->rows);
 }
 
-static void note(struct part *part, const struct option *row, int result,
-                 const struct problem *problem, struct where where, const char *key,
-                 struct findings *findings)
+static void table_note(struct part *part, const struct option *row, int result,
+                       const struct problem *problem, struct where where, const char *key,
+                       struct findings *findings)
 {
     part->present |= row_bit(part, row);
     if (result == 0)
@@ -63,7 +63,7 @@ void part_store(struct part *part, const struct option *row, const struct given 
 {
     struct problem problem;
     int result = value_store(row, given, folder, part->values, &problem);
-    note(part, row, result, &problem, where, key, findings);
+    table_note(part, row, result, &problem, where, key, findings);
 }
 
 void part_store_text(struct part *part, const struct option *row, const char *text,
@@ -72,7 +72,7 @@ void part_store_text(struct part *part, const struct option *row, const char *te
 {
     struct problem problem;
     int result = value_store_text(row, text, folder, part->values, &problem);
-    note(part, row, result, &problem, where, key, findings);
+    table_note(part, row, result, &problem, where, key, findings);
 }
 
 void part_check_required(const struct part *part, struct where where, const char *prefix,
@@ -117,7 +117,7 @@ void parts_unknown_key(const struct part *parts, size_t n_parts, const char *con
         findings_add(findings, FINDING_ERROR, where, whole_key, "unknown key \"%.64s\"", key);
 }
 
-static bool is_in(const char *const *keys, const char *key)
+static bool table_is_in(const char *const *keys, const char *key)
 {
     for (; keys && *keys; keys++) {
         if (strcmp(*keys, key) == 0)
@@ -131,7 +131,7 @@ void table_print(const struct option_table *table, const void *values, const cha
 {
     for (size_t i = 0; values && i < table->n_rows; i++) {
         const struct option *row = &table->rows[i];
-        if (!value_is_set(row, values) || is_in(skipped, row->key))
+        if (!value_is_set(row, values) || table_is_in(skipped, row->key))
             continue;
         strbuf_addf(out, "%s%s = ", indent, row->key);
         value_print(row, values, out);

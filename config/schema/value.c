@@ -40,7 +40,7 @@ static char *get_text(const struct option *row, const void *values)
     return text;
 }
 
-static void put_text(const struct option *row, void *values, char *text)
+static void value_put_text(const struct option *row, void *values, char *text)
 {
     free(get_text(row, values));
     memcpy(member(row, values), &text, sizeof(text));
@@ -224,7 +224,7 @@ static int check_text(const struct option *row, const char *text, struct problem
     return 0;
 }
 
-static bool is_word(const struct option *row, const char *text)
+static bool value_is_word(const struct option *row, const char *text)
 {
     for (size_t i = 0; row->names && row->names[i]; i++) {
         if (strcmp(row->names[i], text) == 0)
@@ -241,10 +241,10 @@ static int store_text(const struct option *row, const struct given *given, const
     const char *text = given->text;
     if (check_text(row, text, problem) < 0)
         return -EINVAL;
-    if (row->type == OPTION_PATH && text[0] != '/' && !is_word(row, text))
-        put_text(row, values, memory_printf("%s/%s", folder, text));
+    if (row->type == OPTION_PATH && text[0] != '/' && !value_is_word(row, text))
+        value_put_text(row, values, memory_printf("%s/%s", folder, text));
     else
-        put_text(row, values, memory_text(text));
+        value_put_text(row, values, memory_text(text));
     return 0;
 }
 
@@ -285,9 +285,9 @@ static int store_list(const struct option *row, const struct given *given, const
     return 0;
 }
 
-static void free_text(const struct option *row, void *values)
+static void value_free_text(const struct option *row, void *values)
 {
-    put_text(row, values, NULL);
+    value_put_text(row, values, NULL);
 }
 
 static void free_nothing(const struct option *row, void *values)
@@ -352,12 +352,12 @@ static const struct {
     [OPTION_INT] = {store_int, free_nothing, load_int},
     [OPTION_FLOAT] = {store_float, free_nothing, load_float},
     [OPTION_ENUM] = {store_enum, free_nothing, load_enum},
-    [OPTION_TEXT] = {store_text, free_text, load_text},
-    [OPTION_NAME] = {store_text, free_text, load_text},
-    [OPTION_ID] = {store_text, free_text, load_text},
-    [OPTION_PATH] = {store_text, free_text, load_text},
+    [OPTION_TEXT] = {store_text, value_free_text, load_text},
+    [OPTION_NAME] = {store_text, value_free_text, load_text},
+    [OPTION_ID] = {store_text, value_free_text, load_text},
+    [OPTION_PATH] = {store_text, value_free_text, load_text},
     [OPTION_TEXT_LIST] = {store_list, free_list, load_list},
-    [OPTION_BYTES] = {store_text, free_text, load_text},
+    [OPTION_BYTES] = {store_text, value_free_text, load_text},
 };
 
 int value_store(const struct option *row, const struct given *given, const char *folder,
@@ -372,7 +372,7 @@ void value_free(const struct option *row, void *values)
 }
 
 /* The member as a struct given, the one form that the readers below share. */
-static struct given load(const struct option *row, const void *values)
+static struct given value_load(const struct option *row, const void *values)
 {
     struct given given = {.kind = GIVEN_OTHER, .text = NULL};
     types[row->type].load(row, member_const(row, values), &given);
@@ -415,7 +415,7 @@ static bool parse_float(const char *text, double *ret_real)
 }
 
 /* What TEXT means for this row; a text that is not a number stays a text, and is refused as one. */
-static struct given read_text(const struct option *row, const char *text)
+static struct given value_read_text(const struct option *row, const char *text)
 {
     struct given given = {.kind = GIVEN_TEXT, .text = text};
     if (row->type == OPTION_BOOL && parse_bool(text, &given.truth))
@@ -430,7 +430,7 @@ static struct given read_text(const struct option *row, const char *text)
 int value_store_text(const struct option *row, const char *text, const char *folder, void *values,
                      struct problem *ret_problem)
 {
-    struct given given = read_text(row, text);
+    struct given given = value_read_text(row, text);
     bool number = row->type == OPTION_INT || row->type == OPTION_FLOAT;
     if (given.kind == GIVEN_TEXT && (number || row->type == OPTION_BOOL))
         return problem_say(ret_problem, "expected %s, found \"%.*s\"", expected[row->type],
@@ -496,7 +496,7 @@ void value_set_default(const struct option *row, void *values)
 
 bool value_is_set(const struct option *row, const void *values)
 {
-    struct given given = load(row, values);
+    struct given given = value_load(row, values);
     switch (given.kind) {
     case GIVEN_BOOL:
         return true;
@@ -521,7 +521,7 @@ static bool same_text(const char *a, const char *b)
 
 bool value_equal(const struct option *row, const void *a, const void *b)
 {
-    struct given left = load(row, a), right = load(row, b);
+    struct given left = value_load(row, a), right = value_load(row, b);
     switch (left.kind) {
     case GIVEN_BOOL:
         return left.truth == right.truth;
@@ -599,7 +599,7 @@ void value_print_number(double number, struct strbuf *out)
     strbuf_add(out, text);
 }
 
-static void print_list(const struct given *given, struct strbuf *out)
+static void value_print_list(const struct given *given, struct strbuf *out)
 {
     strbuf_add(out, "[ ");
     for (size_t i = 0; i < given->n_texts; i++) {
@@ -611,7 +611,7 @@ static void print_list(const struct given *given, struct strbuf *out)
 
 void value_print(const struct option *row, const void *values, struct strbuf *out)
 {
-    struct given given = load(row, values);
+    struct given given = value_load(row, values);
     if (row->flags & OPTION_SECRET) {
         strbuf_add(out, "\"(secret)\"");
         return;
@@ -631,7 +631,7 @@ void value_print(const struct option *row, const void *values, struct strbuf *ou
         value_print_text(given.text ? given.text : "", out);
         return;
     case GIVEN_TEXTS:
-        print_list(&given, out);
+        value_print_list(&given, out);
         return;
     case GIVEN_OTHER:
         return;

@@ -191,7 +191,7 @@ void line_set_tripped(struct line *line, size_t device)
 }
 
 /* The thread inherits a mask with every signal blocked: signals are the main loop's business. */
-static int start_thread(struct line *line)
+static int line_start_thread(struct line *line)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -210,7 +210,7 @@ static int start_thread(struct line *line)
 int line_start(struct line *line)
 {
     assert(!line->started);
-    int result = start_thread(line);
+    int result = line_start_thread(line);
     line->started = result == 0;
     return result;
 }

@@ -112,7 +112,7 @@ static int64_t redial_delay(struct line *line)
     return REDIAL_MIN_NS + (int64_t)((double)(limit - REDIAL_MIN_NS) * share);
 }
 
-static void hang_up(struct line *line)
+static void line_worker_hang_up(struct line *line)
 {
     line->driver->disconnect(line->instance);
     line->connected = false;
@@ -121,7 +121,7 @@ static void hang_up(struct line *line)
 
 static void go_down(struct line *line, const struct driver_error *error)
 {
-    hang_up(line);
+    line_worker_hang_up(line);
     line->failed_dials++;
     line->dial_at_ns = clock_mono_ns() + redial_delay(line);
     set_error(line, line->error, error);
@@ -167,11 +167,11 @@ static void settle_connection(struct line *line, enum outcome outcome,
     case OUTCOME_TIMEOUT:
         line->failed_dials = 0;
         if (!line->link.outlives_timeout)
-            hang_up(line);
+            line_worker_hang_up(line);
         break;
     case OUTCOME_DISCONNECTED:
         if (line->link.redials)
-            hang_up(line);
+            line_worker_hang_up(line);
         else
             go_down(line, error);
         break;
@@ -183,14 +183,15 @@ static bool reconnect_after(struct line *line, enum outcome outcome)
 {
     if (outcome != OUTCOME_DISCONNECTED || !line->link.redials || atomic_load(&line->stop))
         return false;
-    hang_up(line);
+    line_worker_hang_up(line);
     dial(line);
     return line->connected;
 }
 
 /* ---- polling ---- */
 
-static enum outcome read_group(struct line *line, size_t index, struct driver_error *error)
+static enum outcome line_worker_read_group(struct line *line, size_t index,
+                                           struct driver_error *error)
 {
     error->text[0] = 0;
     batch_begin(&line->batch, line->numbers[line->schedule.groups[index].unit]);
@@ -226,8 +227,8 @@ static void note_success(struct line *line, size_t index, int64_t started_ns, in
     deliver_event(line, LINE_EVENT_UNIT_RECOVERED, line->numbers[owner]);
 }
 
-static void note_failure(struct line *line, size_t index, int64_t started_ns, int64_t ended_ns,
-                         const struct driver_error *error)
+static void line_worker_note_failure(struct line *line, size_t index, int64_t started_ns,
+                                     int64_t ended_ns, const struct driver_error *error)
 {
     size_t owner = line->schedule.groups[index].unit;
     struct unit *unit = &line->units[owner];
@@ -263,10 +264,10 @@ static void poll_group(struct line *line, size_t index)
     struct driver_error error;
     int64_t started = clock_mono_ns();
     count(&line->polls_skipped, schedule_take(&line->schedule, index, started));
-    enum outcome outcome = read_group(line, index, &error);
+    enum outcome outcome = line_worker_read_group(line, index, &error);
     if (reconnect_after(line, outcome)) {
         started = clock_mono_ns();
-        outcome = read_group(line, index, &error);
+        outcome = line_worker_read_group(line, index, &error);
     }
     int64_t ended = clock_mono_ns();
     if (outcome == OUTCOME_OK)
@@ -276,15 +277,15 @@ static void poll_group(struct line *line, size_t index)
     else if (outcome == OUTCOME_DISCONNECTED && (!line->link.redials || !line->connected))
         note_loss(line, index, &error);
     else
-        note_failure(line, index, started, ended, &error);
+        line_worker_note_failure(line, index, started, ended, &error);
     if (line->connected)
         settle_connection(line, outcome, &error);
 }
 
 /* ---- the mailbox ---- */
 
-static enum outcome ask(struct line *line, const struct driver_request *request,
-                        struct driver_error *error)
+static enum outcome line_worker_ask(struct line *line, const struct driver_request *request,
+                                    struct driver_error *error)
 {
     if (line->driver->service != request->service) {
         driver_explain(error, "the driver %s does not offer %s", line->driver->config.name,
@@ -337,7 +338,7 @@ static void serve_request(struct line *line)
     if (!read_mail(line, &mail))
         return;
     struct driver_error error = {""};
-    enum outcome outcome = ask(line, &mail.request, &error);
+    enum outcome outcome = line_worker_ask(line, &mail.request, &error);
     answer_mail(line, &mail, outcome, &error);
 }
 

@@ -77,7 +77,7 @@ static int64_t suspect_ready(const struct schedule *schedule, const struct sched
 }
 
 /* The best turn found so far. */
-struct search {
+struct schedule_search {
     int64_t now_ns;
     int64_t wake_ns; /* the earliest thing that is not ready yet */
     struct turn turn;
@@ -86,7 +86,7 @@ struct search {
     int64_t suspect_ready_ns;
 };
 
-static void consider_group(struct search *search, enum turn_kind kind, size_t index,
+static void consider_group(struct schedule_search *search, enum turn_kind kind, size_t index,
                            const struct schedule_group *group)
 {
     if (group->due_ns > search->now_ns) {
@@ -97,7 +97,7 @@ static void consider_group(struct search *search, enum turn_kind kind, size_t in
     }
 }
 
-static void consider_groups(const struct schedule *schedule, struct search *search,
+static void consider_groups(const struct schedule *schedule, struct schedule_search *search,
                             const struct schedule_device *unit, enum turn_kind kind)
 {
     for (size_t i = 0; i < unit->n_groups; i++) {
@@ -107,7 +107,7 @@ static void consider_groups(const struct schedule *schedule, struct search *sear
 }
 
 /* A suspect is asked as soon as it may be; until then its groups get notices. */
-static void consider_suspect(const struct schedule *schedule, struct search *search,
+static void consider_suspect(const struct schedule *schedule, struct schedule_search *search,
                              const struct schedule_device *unit)
 {
     int64_t ready = suspect_ready(schedule, unit, search->now_ns);
@@ -122,7 +122,7 @@ static void consider_suspect(const struct schedule *schedule, struct search *sea
 
 struct turn schedule_next(const struct schedule *schedule, bool connected, int64_t now_ns)
 {
-    struct search search = {.now_ns = now_ns, .wake_ns = INT64_MAX, .rank_ns = INT64_MAX};
+    struct schedule_search search = {.now_ns = now_ns, .wake_ns = INT64_MAX, .rank_ns = INT64_MAX};
     for (size_t i = 0; i < schedule->n_units; i++) {
         const struct schedule_device *unit = &schedule->units[i];
         if (!connected)

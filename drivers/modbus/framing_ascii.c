@@ -11,13 +11,13 @@
 #define FRAME_MAX (1 + 2 * (1 + PDU_MAX + 1) + 2)
 static_assert(FRAME_MAX <= FRAMING_LARGEST, "buffers hold every frame");
 
-static size_t frame_bytes(size_t pdu_bytes)
+static size_t ascii_frame_bytes(size_t pdu_bytes)
 {
     return 1 + 2 * (1 + pdu_bytes + 1) + 2;
 }
 
 /* What makes the sum of unit, PDU and checksum zero. */
-static uint8_t checksum(const uint8_t *bytes, size_t length)
+static uint8_t ascii_checksum(const uint8_t *bytes, size_t length)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < length; i++)
@@ -25,13 +25,13 @@ static uint8_t checksum(const uint8_t *bytes, size_t length)
     return (uint8_t)-sum;
 }
 
-static size_t encode(const struct modbus_request *request, uint16_t number, uint8_t *frame)
+static size_t ascii_encode(const struct modbus_request *request, uint16_t number, uint8_t *frame)
 {
     static const char digits[] = "0123456789ABCDEF";
     (void)number;
     uint8_t bytes[1 + PDU_MAX + 1] = {request->unit};
     size_t length = 1 + pdu_encode(request, bytes + 1);
-    bytes[length] = checksum(bytes, length);
+    bytes[length] = ascii_checksum(bytes, length);
     size_t used = 0;
     frame[used++] = ':';
     for (size_t i = 0; i <= length; i++) {
@@ -100,21 +100,21 @@ static enum verdict check_whole(const struct modbus_request *request, const uint
                                 size_t pdu_bytes, struct pdu_reply *ret_reply)
 {
     uint8_t whole[1 + PDU_MAX + 1] = {0};
-    const uint8_t *ending = bytes + frame_bytes(pdu_bytes) - 2;
+    const uint8_t *ending = bytes + ascii_frame_bytes(pdu_bytes) - 2;
     decode(bytes + 1, 1 + pdu_bytes + 1, whole);
     if (ending[0] != '\r' || ending[1] != '\n')
         return VERDICT_DAMAGED;
-    if (checksum(whole, 1 + pdu_bytes) != whole[1 + pdu_bytes])
+    if (ascii_checksum(whole, 1 + pdu_bytes) != whole[1 + pdu_bytes])
         return VERDICT_DAMAGED;
     return pdu_check(request, whole + 1, pdu_bytes, ret_reply);
 }
 
-static enum verdict check(const struct modbus_request *request, uint16_t number,
-                          const uint8_t *bytes, size_t length, size_t *ret_frame,
-                          struct pdu_reply *ret_reply)
+static enum verdict ascii_check(const struct modbus_request *request, uint16_t number,
+                                const uint8_t *bytes, size_t length, size_t *ret_frame,
+                                struct pdu_reply *ret_reply)
 {
     (void)number;
-    *ret_frame = frame_bytes(PDU_EXCEPTION_BYTES);
+    *ret_frame = ascii_frame_bytes(PDU_EXCEPTION_BYTES);
     if (length < 1)
         return VERDICT_INCOMPLETE;
     if (bytes[0] != ':')
@@ -127,7 +127,7 @@ static enum verdict check(const struct modbus_request *request, uint16_t number,
     enum verdict verdict = check_header(request, bytes + 1, digits, &pdu_bytes);
     if (verdict != VERDICT_INCOMPLETE)
         return verdict;
-    *ret_frame = frame_bytes(pdu_bytes);
+    *ret_frame = ascii_frame_bytes(pdu_bytes);
     if (ends && digits < *ret_frame - 3) /* characters got lost, or this was only noise */
         return bytes[1 + digits] == '\r' ? VERDICT_DAMAGED : VERDICT_NOT_MODBUS;
     if (length < *ret_frame)
@@ -143,7 +143,7 @@ const struct framing framing_ascii = {
     .numbered = false,
     .found_anywhere = true,
     .is_text = true,
-    .encode = encode,
-    .check = check,
-    .frame_bytes = frame_bytes,
+    .encode = ascii_encode,
+    .check = ascii_check,
+    .frame_bytes = ascii_frame_bytes,
 };

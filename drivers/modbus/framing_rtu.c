@@ -7,12 +7,12 @@
 
 #define FRAME_MAX (1 + PDU_MAX + 2)
 
-static size_t frame_bytes(size_t pdu_bytes)
+static size_t framing_rtu_frame_bytes(size_t pdu_bytes)
 {
     return 1 + pdu_bytes + 2;
 }
 
-static uint16_t checksum(const uint8_t *bytes, size_t length)
+static uint16_t framing_rtu_checksum(const uint8_t *bytes, size_t length)
 {
     static const uint16_t nibbles[16] = {0x0000, 0xCC01, 0xD801, 0x1400, 0xF001, 0x3C00,
                                          0x2800, 0xE401, 0xA001, 0x6C00, 0x7800, 0xB401,
@@ -26,12 +26,13 @@ static uint16_t checksum(const uint8_t *bytes, size_t length)
     return crc;
 }
 
-static size_t encode(const struct modbus_request *request, uint16_t number, uint8_t *frame)
+static size_t framing_rtu_encode(const struct modbus_request *request, uint16_t number,
+                                 uint8_t *frame)
 {
     (void)number;
     frame[0] = request->unit;
     size_t length = 1 + pdu_encode(request, frame + 1);
-    uint16_t crc = checksum(frame, length);
+    uint16_t crc = framing_rtu_checksum(frame, length);
     frame[length] = (uint8_t)crc; /* low byte first */
     frame[length + 1] = (uint8_t)(crc >> 8);
     return length + 2;
@@ -39,7 +40,7 @@ static size_t encode(const struct modbus_request *request, uint16_t number, uint
 
 static bool checksum_fits(const uint8_t *frame, size_t length)
 {
-    uint16_t crc = checksum(frame, length - 2);
+    uint16_t crc = framing_rtu_checksum(frame, length - 2);
     return frame[length - 2] == (crc & 0xFF) && frame[length - 1] == crc >> 8;
 }
 
@@ -50,12 +51,12 @@ static bool is_wrong_length(const struct modbus_request *request, const uint8_t 
            bytes[2] != pdu_data_bytes(request);
 }
 
-static enum verdict check(const struct modbus_request *request, uint16_t number,
-                          const uint8_t *bytes, size_t length, size_t *ret_frame,
-                          struct pdu_reply *ret_reply)
+static enum verdict framing_rtu_check(const struct modbus_request *request, uint16_t number,
+                                      const uint8_t *bytes, size_t length, size_t *ret_frame,
+                                      struct pdu_reply *ret_reply)
 {
     (void)number;
-    *ret_frame = frame_bytes(PDU_EXCEPTION_BYTES);
+    *ret_frame = framing_rtu_frame_bytes(PDU_EXCEPTION_BYTES);
     if (length < 1)
         return VERDICT_INCOMPLETE;
     if (bytes[0] != request->unit)
@@ -67,7 +68,7 @@ static enum verdict check(const struct modbus_request *request, uint16_t number,
         return VERDICT_WRONG_FUNCTION;
     if (length > 2 && is_wrong_length(request, bytes))
         return VERDICT_WRONG_LENGTH;
-    *ret_frame = frame_bytes(pdu_bytes);
+    *ret_frame = framing_rtu_frame_bytes(pdu_bytes);
     if (length < *ret_frame)
         return VERDICT_INCOMPLETE;
     if (!checksum_fits(bytes, *ret_frame))
@@ -83,7 +84,7 @@ const struct framing framing_rtu = {
     .numbered = false,
     .found_anywhere = true,
     .is_text = false,
-    .encode = encode,
-    .check = check,
-    .frame_bytes = frame_bytes,
+    .encode = framing_rtu_encode,
+    .check = framing_rtu_check,
+    .frame_bytes = framing_rtu_frame_bytes,
 };

@@ -37,7 +37,7 @@ struct modbus_line {
 };
 
 /* A request under way. */
-struct attempt {
+struct modbus_line_attempt {
     const struct modbus_request *request;
     uint8_t frame[FRAMING_LARGEST];
     size_t frame_bytes;
@@ -65,7 +65,7 @@ struct modbus_line *modbus_line_new(const struct framing *framing, struct transp
     return line;
 }
 
-static void hang_up(struct modbus_line *line, bool in_error)
+static void modbus_line_hang_up(struct modbus_line *line, bool in_error)
 {
     line->transport->calls->close(line->transport, in_error);
     line->open = false;
@@ -74,7 +74,7 @@ static void hang_up(struct modbus_line *line, bool in_error)
 
 void modbus_line_disconnect(void *instance)
 {
-    hang_up(instance, false);
+    modbus_line_hang_up(instance, false);
 }
 
 void modbus_line_free(void *instance)
@@ -108,7 +108,7 @@ static void drop_front(struct modbus_line *line, size_t length)
 }
 
 /* Takes what comes; the oldest bytes go when there are too many. As transport->receive(). */
-static ssize_t take_bytes(struct modbus_line *line, int64_t deadline_ns)
+static ssize_t modbus_line_take_bytes(struct modbus_line *line, int64_t deadline_ns)
 {
     if (line->used == sizeof(line->bytes))
         drop_front(line, sizeof(line->bytes) - FRAMING_LARGEST);
@@ -121,8 +121,9 @@ static ssize_t take_bytes(struct modbus_line *line, int64_t deadline_ns)
     return got;
 }
 
-static enum verdict find(const struct modbus_line *line, const struct modbus_request *request,
-                         size_t *ret_end, struct pdu_reply *ret_reply)
+static enum verdict modbus_line_find(const struct modbus_line *line,
+                                     const struct modbus_request *request, size_t *ret_end,
+                                     struct pdu_reply *ret_reply)
 {
     return framing_find(line->framing, request, line->number, line->bytes, line->used, ret_end,
                         ret_reply);
@@ -142,7 +143,7 @@ static bool drop_stray(struct modbus_line *line, const struct modbus_request *re
     }
     struct pdu_reply ignored;
     size_t frame;
-    while (find(line, request, &frame, &ignored) == VERDICT_WRONG_TRANSACTION)
+    while (modbus_line_find(line, request, &frame, &ignored) == VERDICT_WRONG_TRANSACTION)
         drop_front(line, frame);
     return line->used > 0;
 }
@@ -165,7 +166,7 @@ static int wait_for_turn(struct modbus_line *line, const struct modbus_request *
     for (;;) {
         int64_t late_ns = overdue_replies_until(&line->late, request);
         int64_t start_ns = max_i64(line->busy_ns + line->transport->silence_ns, late_ns);
-        ssize_t got = take_bytes(line, max_i64(start_ns, line->not_before_ns));
+        ssize_t got = modbus_line_take_bytes(line, max_i64(start_ns, line->not_before_ns));
         if (got < 0)
             return (int)got;
         if (got > 0)
@@ -197,7 +198,7 @@ static bool get_ready(struct modbus_line *line, const struct modbus_request *req
             transport_explain_loss(line->transport, -problem, error);
             return false;
         }
-        hang_up(line, true);
+        modbus_line_hang_up(line, true);
     }
 }
 
@@ -208,7 +209,7 @@ static bool get_ready(struct modbus_line *line, const struct modbus_request *req
  * write of one value repeats the request: until it is known whether this line has an echo, the
  * first of the two counts as the echo, and proves nothing.
  */
-static bool strip_echo(struct modbus_line *line, struct attempt *attempt)
+static bool strip_echo(struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
     if (attempt->stripped || line->echo == ECHO_ABSENT || line->framing->numbered)
         return true;
@@ -229,10 +230,10 @@ static bool is_reply(enum verdict verdict)
 }
 
 /* Judges what has come, and passes over replies to other requests. */
-static void judge(struct modbus_line *line, struct attempt *attempt)
+static void judge(struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
     for (;;) {
-        attempt->verdict = find(line, attempt->request, &attempt->end, attempt->reply);
+        attempt->verdict = modbus_line_find(line, attempt->request, &attempt->end, attempt->reply);
         if (attempt->verdict != VERDICT_WRONG_TRANSACTION)
             return;
         attempt->passed_over = attempt->verdict;
@@ -241,7 +242,7 @@ static void judge(struct modbus_line *line, struct attempt *attempt)
 }
 
 /* A datagram that holds no frame, or half of one, does not spoil the next. */
-static bool is_dropped_datagram(struct modbus_line *line, struct attempt *attempt)
+static bool is_dropped_datagram(struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
     bool no_frame =
         attempt->verdict == VERDICT_NOT_MODBUS || attempt->verdict == VERDICT_INCOMPLETE;
@@ -254,7 +255,7 @@ static bool is_dropped_datagram(struct modbus_line *line, struct attempt *attemp
 }
 
 /* Whether the unit answered, if badly: then it owes no reply. */
-static bool has_answered(const struct modbus_line *line, const struct attempt *attempt)
+static bool has_answered(const struct modbus_line *line, const struct modbus_line_attempt *attempt)
 {
     return attempt->verdict == VERDICT_DAMAGED ||
            framing_has_begun(line->framing, attempt->request, line->number, line->bytes,
@@ -265,7 +266,7 @@ static bool has_answered(const struct modbus_line *line, const struct attempt *a
  * Makes sure that what may still come does no harm, on this connection or, from the wire behind it,
  * on the next.
  */
-static void expect_late_reply(struct modbus_line *line, const struct attempt *attempt)
+static void expect_late_reply(struct modbus_line *line, const struct modbus_line_attempt *attempt)
 {
     if (line->transport->calls->drop_unsent) /* a request that could not even leave */
         line->transport->calls->drop_unsent(line->transport);
@@ -278,7 +279,8 @@ static void expect_late_reply(struct modbus_line *line, const struct attempt *at
 }
 
 /* Says why there is no reply. */
-static enum outcome give_up(const struct modbus_line *line, const struct attempt *attempt)
+static enum outcome modbus_line_give_up(const struct modbus_line *line,
+                                        const struct modbus_line_attempt *attempt)
 {
     unsigned unit = attempt->request->unit;
     long long timeout_ms = line->timeout_ns / CLOCK_NS_PER_MS;
@@ -304,7 +306,7 @@ static enum outcome give_up(const struct modbus_line *line, const struct attempt
  * complete at the earliest such moment reckoned so far: bytes may reach us later than they were on
  * the wire.
  */
-static void nap(const struct modbus_line *line, struct attempt *attempt)
+static void nap(const struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
     int64_t char_ns = line->transport->char_ns;
     if (char_ns == 0 || line->used == 0)
@@ -315,7 +317,7 @@ static void nap(const struct modbus_line *line, struct attempt *attempt)
 }
 
 /* Until when to wait for more. */
-static int64_t deadline(const struct modbus_line *line, const struct attempt *attempt)
+static int64_t deadline(const struct modbus_line *line, const struct modbus_line_attempt *attempt)
 {
     int64_t first_ns = attempt->sent_ns + line->timeout_ns;
     if (line->used == 0)
@@ -328,16 +330,17 @@ static int64_t deadline(const struct modbus_line *line, const struct attempt *at
 }
 
 /* Waits for the reply to the request that has just been sent. */
-static enum outcome collect(struct modbus_line *line, struct attempt *attempt)
+static enum outcome modbus_line_collect(struct modbus_line *line,
+                                        struct modbus_line_attempt *attempt)
 {
     for (;;) {
-        ssize_t got = take_bytes(line, deadline(line, attempt));
+        ssize_t got = modbus_line_take_bytes(line, deadline(line, attempt));
         if (got < 0) {
             transport_explain_loss(line->transport, (int)-got, attempt->error);
             return OUTCOME_DISCONNECTED;
         }
         if (got == 0)
-            return give_up(line, attempt);
+            return modbus_line_give_up(line, attempt);
         attempt->received += (size_t)got;
         if (!strip_echo(line, attempt))
             continue;
@@ -356,7 +359,7 @@ static enum outcome collect(struct modbus_line *line, struct attempt *attempt)
     }
 }
 
-static enum outcome ask(struct modbus_line *line, struct attempt *attempt)
+static enum outcome modbus_line_ask(struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
     if (!get_ready(line, attempt->request, attempt->error))
         return OUTCOME_DISCONNECTED;
@@ -371,10 +374,10 @@ static enum outcome ask(struct modbus_line *line, struct attempt *attempt)
     }
     attempt->sent_ns = clock_mono_ns() + (int64_t)attempt->frame_bytes * line->transport->char_ns;
     line->busy_ns = attempt->sent_ns;
-    return collect(line, attempt);
+    return modbus_line_collect(line, attempt);
 }
 
-static void settle_success(struct modbus_line *line, const struct attempt *attempt)
+static void settle_success(struct modbus_line *line, const struct modbus_line_attempt *attempt)
 {
     line->taken = attempt->end;
     line->silent = 0;
@@ -387,7 +390,7 @@ static void settle_success(struct modbus_line *line, const struct attempt *attem
 }
 
 /* Leaves the line so that the next request starts clean. */
-static void settle_failure(struct modbus_line *line, const struct attempt *attempt,
+static void settle_failure(struct modbus_line *line, const struct modbus_line_attempt *attempt,
                            enum outcome outcome)
 {
     if (attempt->sent_ns > 0)
@@ -395,7 +398,7 @@ static void settle_failure(struct modbus_line *line, const struct attempt *attem
     line->silent = attempt->received == 0 ? line->silent + 1 : 0;
     bool may_be_dead = line->silent >= SILENT_MAX && !line->transport->is_port;
     if (outcome == OUTCOME_DISCONNECTED || is_stream(line) || may_be_dead)
-        hang_up(line, true);
+        modbus_line_hang_up(line, true);
 }
 
 enum outcome modbus_line_exchange(void *instance, const struct modbus_request *request,
@@ -404,13 +407,13 @@ enum outcome modbus_line_exchange(void *instance, const struct modbus_request *r
     struct modbus_line *line = instance;
     for (bool repeated = false;; repeated = true) {
         struct driver_error problem;
-        struct attempt attempt = {.request = request,
-                                  .end_ns = INT64_MAX,
-                                  .verdict = VERDICT_INCOMPLETE,
-                                  .passed_over = VERDICT_GOOD,
-                                  .reply = reply,
-                                  .error = &problem};
-        enum outcome outcome = ask(line, &attempt);
+        struct modbus_line_attempt attempt = {.request = request,
+                                              .end_ns = INT64_MAX,
+                                              .verdict = VERDICT_INCOMPLETE,
+                                              .passed_over = VERDICT_GOOD,
+                                              .reply = reply,
+                                              .error = &problem};
+        enum outcome outcome = modbus_line_ask(line, &attempt);
         if (outcome == OUTCOME_OK) {
             settle_success(line, &attempt);
             return outcome;

@@ -180,7 +180,7 @@ static void check_extent(const struct check *check, uint8_t table, uint16_t addr
                (long long)check->options->max_registers);
 }
 
-static void check_tag(const struct check *check)
+static void modbus_options_check_tag(const struct check *check)
 {
     uint8_t table;
     uint16_t address;
@@ -200,7 +200,7 @@ void modbus_check_device(const struct config_bus *bus, struct config_device *dev
     for (size_t i = 0; i < device->n_tags; i++) {
         check.tag = &device->tags[i];
         check.where = check.tag->options;
-        check_tag(&check);
+        modbus_options_check_tag(&check);
     }
 }
 

@@ -41,7 +41,7 @@ struct modbus_poll {
 };
 
 /* One call of modbus_poll_read(). */
-struct run {
+struct modbus_poll_run {
     struct modbus_poll *poll;
     modbus_exchange exchange;
     void *line;
@@ -117,14 +117,15 @@ bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
     return true;
 }
 
-static void put_bad(struct run *run, size_t first, size_t n_items, enum quality quality,
+static void put_bad(struct modbus_poll_run *run, size_t first, size_t n_items, enum quality quality,
                     uint8_t code)
 {
     for (size_t i = first; i < first + n_items; i++)
         batch_put_bad(run->batch, run->poll->items[i].tag, quality, code);
 }
 
-static void put_values(struct run *run, const struct read_plan_block *block, const uint8_t *data)
+static void put_values(struct modbus_poll_run *run, const struct read_plan_block *block,
+                       const uint8_t *data)
 {
     bool bits = modbus_table_is_bits(block->table);
     for (size_t i = block->first; i < block->first + block->n_items; i++) {
@@ -138,7 +139,7 @@ static void put_values(struct run *run, const struct read_plan_block *block, con
 }
 
 /* The exchange failed: notes how the poll ends, and whether it ends here. */
-static enum quality note_failure(struct run *run, enum outcome outcome)
+static enum quality modbus_poll_note_failure(struct modbus_poll_run *run, enum outcome outcome)
 {
     run->outcome = outcome;
     run->ended = true;
@@ -160,7 +161,7 @@ static enum quality note_failure(struct run *run, enum outcome outcome)
 }
 
 /* The unit refused this tag alone. */
-static void leave_out(struct run *run, struct point *point, uint8_t exception)
+static void leave_out(struct modbus_poll_run *run, struct point *point, uint8_t exception)
 {
     int64_t next_s = point->exception ? 2 * point->retry_s : RETRY_FIRST_S;
     point->retry_s = min_i64(next_s, RETRY_MOST_S);
@@ -170,7 +171,7 @@ static void leave_out(struct run *run, struct point *point, uint8_t exception)
 }
 
 /* A tag that was left out is back; what made the others fail may be over too. */
-static void take_back(struct run *run, struct point *point)
+static void modbus_poll_take_back(struct modbus_poll_run *run, struct point *point)
 {
     point->exception = 0;
     for (size_t i = 0; i < run->poll->n_items; i++)
@@ -179,7 +180,8 @@ static void take_back(struct run *run, struct point *point)
 }
 
 /* One request for BLOCK. Returns whether the unit answered; its tags have no samples yet. */
-static bool ask(struct run *run, const struct read_plan_block *block, struct pdu_reply *ret_reply)
+static bool modbus_poll_ask(struct modbus_poll_run *run, const struct read_plan_block *block,
+                            struct pdu_reply *ret_reply)
 {
     struct modbus_request request = request_for(run->poll, block);
     enum outcome outcome = run->exchange(run->line, &request, ret_reply, run->error);
@@ -187,12 +189,12 @@ static bool ask(struct run *run, const struct read_plan_block *block, struct pdu
         run->bad_in_row = 0;
         return true;
     }
-    put_bad(run, block->first, block->n_items, note_failure(run, outcome), 0);
+    put_bad(run, block->first, block->n_items, modbus_poll_note_failure(run, outcome), 0);
     return false;
 }
 
 /* A gateway answered in place of a unit that is silent: the other requests would fare the same. */
-static void note_gateway(struct run *run, uint8_t exception)
+static void note_gateway(struct modbus_poll_run *run, uint8_t exception)
 {
     driver_explain(run->error, "the gateway gets no answer from unit %u (exception %u)",
                    run->poll->unit, exception);
@@ -207,7 +209,7 @@ static void note_gateway(struct run *run, uint8_t exception)
  * sample for each item. REFUSED is 0, or the exception that the range of which this is a half got.
  * Returns whether the items were read at the first attempt.
  */
-static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t refused)
+static bool read_items(struct modbus_poll_run *run, size_t first, size_t n_items, uint8_t refused)
 {
     if (run->ended) {
         put_bad(run, first, n_items, run->quality, run->code);
@@ -221,12 +223,12 @@ static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t re
     struct read_plan_block block = read_plan_cover(run->poll->items, first, n_items);
     struct point *point = &run->poll->points[first];
     struct pdu_reply reply = {.exception = 0};
-    if (!ask(run, &block, &reply))
+    if (!modbus_poll_ask(run, &block, &reply))
         return false;
     if (!reply.exception) {
         put_values(run, &block, reply.data);
         if (point->exception)
-            take_back(run, point);
+            modbus_poll_take_back(run, point);
         return true;
     }
     bool about_address = reply.exception == ILLEGAL_ADDRESS || reply.exception == ILLEGAL_VALUE;
@@ -248,7 +250,7 @@ static bool read_items(struct run *run, size_t first, size_t n_items, uint8_t re
     return false;
 }
 
-static void read_block(struct run *run, const struct read_plan_block *block)
+static void read_block(struct modbus_poll_run *run, const struct read_plan_block *block)
 {
     const struct point *point = &run->poll->points[block->first];
     if (point->exception && !run->ended && !run->probe) {
@@ -267,16 +269,16 @@ enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange
 {
     if (poll->stale)
         plan_again(poll);
-    struct run run = {.poll = poll,
-                      .exchange = exchange,
-                      .line = line,
-                      .now_ns = now_ns,
-                      .batch = batch,
-                      .error = error,
-                      .extra = EXTRA_REQUESTS,
-                      .retries = RETRIES,
-                      .outcome = OUTCOME_OK,
-                      .probe = true};
+    struct modbus_poll_run run = {.poll = poll,
+                                  .exchange = exchange,
+                                  .line = line,
+                                  .now_ns = now_ns,
+                                  .batch = batch,
+                                  .error = error,
+                                  .extra = EXTRA_REQUESTS,
+                                  .retries = RETRIES,
+                                  .outcome = OUTCOME_OK,
+                                  .probe = true};
     for (size_t i = 0; i < poll->n_blocks; i++)
         run.probe &= poll->points[poll->blocks[i].first].exception != 0;
     for (size_t i = 0; i < poll->n_blocks; i++)

@@ -15,7 +15,7 @@ struct modbus_rtu_bus {
     int64_t timeout_ms, turnaround_ms;
 };
 
-static int create(const struct driver_host *host, void **ret_line)
+static int modbus_rtu_create(const struct driver_host *host, void **ret_line)
 {
     const struct modbus_rtu_bus *options = host->bus->options;
     struct transport *transport =
@@ -24,7 +24,7 @@ static int create(const struct driver_host *host, void **ret_line)
     return 0;
 }
 
-static void check_bus(const struct config_bus *bus, struct findings *findings)
+static void modbus_rtu_check_bus(const struct config_bus *bus, struct findings *findings)
 {
     const struct modbus_rtu_bus *options = bus->options;
     serial_options_check(bus, &options->serial, findings);
@@ -77,7 +77,7 @@ const struct driver modbus_rtu_driver = {
                        .n_rows = MODBUS_TAG_ROWS,
                        .size = sizeof(struct modbus_tag)},
                .check_device = modbus_check_device,
-               .check_bus = check_bus},
-    .create = create,
+               .check_bus = modbus_rtu_check_bus},
+    .create = modbus_rtu_create,
     MODBUS_LINE_FUNCTIONS,
 };

@@ -26,7 +26,7 @@ struct modbus_tcp_bus {
     int transport; /* enum carrier */
 };
 
-static int create(const struct driver_host *host, void **ret_line)
+static int modbus_tcp_create(const struct driver_host *host, void **ret_line)
 {
     const struct modbus_tcp_bus *options = host->bus->options;
     struct transport *(*transport_new)(const char *, uint16_t, int64_t, const atomic_bool *) =
@@ -38,8 +38,8 @@ static int create(const struct driver_host *host, void **ret_line)
 }
 
 /* Some gateways want these numbers, most devices answer to any; rarely are they meant. */
-static void check_device(const struct config_bus *bus, struct config_device *device,
-                         struct findings *findings)
+static void modbus_tcp_check_device(const struct config_bus *bus, struct config_device *device,
+                                    struct findings *findings)
 {
     const struct modbus_device *options = device->options;
     if (options->unit == 0 || options->unit > 247) {
@@ -111,7 +111,7 @@ const struct driver modbus_tcp_driver = {
                        .rows = modbus_tag_rows,
                        .n_rows = MODBUS_TAG_ROWS,
                        .size = sizeof(struct modbus_tag)},
-               .check_device = check_device},
-    .create = create,
+               .check_device = modbus_tcp_check_device},
+    .create = modbus_tcp_create,
     MODBUS_LINE_FUNCTIONS,
 };

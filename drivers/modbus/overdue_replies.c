@@ -17,7 +17,7 @@ void overdue_replies_init(struct overdue_replies *late, const struct framing *fr
     late->timeout_ns = timeout_ns;
 }
 
-static void settle(struct overdue_replies *late, struct overdue_unit *unit)
+static void replies_settle(struct overdue_replies *late, struct overdue_unit *unit)
 {
     late->n_owing -= unit->owes ? 1 : 0;
     unit->owes = false;
@@ -48,7 +48,7 @@ void overdue_replies_forget(struct overdue_replies *late, const struct modbus_re
 {
     struct overdue_unit *unit = &late->units[request->unit];
     if (unit->owes && unit->request.function == request->function)
-        settle(late, unit);
+        replies_settle(late, unit);
 }
 
 static void notice_one(struct overdue_replies *late, struct overdue_unit *unit,
@@ -61,7 +61,7 @@ static void notice_one(struct overdue_replies *late, struct overdue_unit *unit,
     if (verdict != VERDICT_GOOD && verdict != VERDICT_EXCEPTION)
         return;
     unit->worst_ns = max_i64(unit->worst_ns, min_i64(now_ns - unit->sent_ns, WORST_MAX_NS));
-    settle(late, unit);
+    replies_settle(late, unit);
 }
 
 void overdue_replies_notice(struct overdue_replies *late, const uint8_t *bytes, size_t length,

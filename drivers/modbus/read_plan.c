@@ -11,7 +11,7 @@ static uint32_t end_of(uint16_t address, uint16_t count)
     return (uint32_t)address + count; /* up to 65536 */
 }
 
-static int compare(const void *a, const void *b)
+static int read_plan_compare(const void *a, const void *b)
 {
     const struct read_plan_item *left = a, *right = b;
     if (left->table != right->table)
@@ -25,10 +25,10 @@ static int compare(const void *a, const void *b)
 
 void read_plan_sort(struct read_plan_item *items, size_t n_items)
 {
-    qsort(items, n_items, sizeof(*items), compare);
+    qsort(items, n_items, sizeof(*items), read_plan_compare);
 }
 
-static void extend(struct read_plan_block *block, const struct read_plan_item *item)
+static void read_plan_extend(struct read_plan_block *block, const struct read_plan_item *item)
 {
     uint32_t end = end_of(block->address, block->count);
     if (end_of(item->address, item->count) > end)
@@ -37,7 +37,7 @@ static void extend(struct read_plan_block *block, const struct read_plan_item *i
     block->n_items++;
 }
 
-static struct read_plan_block begin(const struct read_plan_item *items, size_t at)
+static struct read_plan_block read_plan_begin(const struct read_plan_item *items, size_t at)
 {
     return (struct read_plan_block){.table = items[at].table,
                                     .address = items[at].address,
@@ -50,10 +50,10 @@ struct read_plan_block read_plan_cover(const struct read_plan_item *items, size_
                                        size_t n_items)
 {
     assert(n_items > 0);
-    struct read_plan_block block = begin(items, first);
+    struct read_plan_block block = read_plan_begin(items, first);
     for (size_t i = first + 1; i < first + n_items; i++) {
         assert(items[i].table == block.table && items[i].address >= block.address);
-        extend(&block, &items[i]);
+        read_plan_extend(&block, &items[i]);
     }
     return block;
 }
@@ -81,9 +81,9 @@ size_t read_plan_make(const struct read_plan_item *items, size_t n_items,
     size_t n_blocks = 0;
     for (size_t i = 0; i < n_items; i++) {
         if (n_blocks > 0 && fits(&ret_blocks[n_blocks - 1], &items[i], limits))
-            extend(&ret_blocks[n_blocks - 1], &items[i]);
+            read_plan_extend(&ret_blocks[n_blocks - 1], &items[i]);
         else
-            ret_blocks[n_blocks++] = begin(items, i);
+            ret_blocks[n_blocks++] = read_plan_begin(items, i);
     }
     return n_blocks;
 }

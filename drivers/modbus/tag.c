@@ -156,8 +156,8 @@ static double as_float64(uint64_t bits)
     return value;
 }
 
-static void put_text(const struct tag_codec *codec, const uint8_t *wire, struct batch *batch,
-                     uint16_t tag)
+static void tag_put_text(const struct tag_codec *codec, const uint8_t *wire, struct batch *batch,
+                         uint16_t tag)
 {
     char text[SAMPLE_TEXT_MAX + 1];
     unsigned swap = codec->order & BYTES_SWAPPED ? 1 : 0;
@@ -207,7 +207,7 @@ void tag_decode(const struct tag_codec *codec, const uint8_t *wire, struct batch
         put_float(codec, as_float64(gather(wire, 4, order)), batch, tag);
         return;
     case VALUE_STRING:
-        put_text(codec, wire, batch, tag);
+        tag_put_text(codec, wire, batch, tag);
         return;
     }
 }

@@ -86,13 +86,13 @@ static const struct option tag_rows[] = {
      .example = "^ST,GS,([+-][0-9. ]+)kg"},
 };
 
-static void check_bus(const struct config_bus *bus, struct findings *findings)
+static void serial_text_check_bus(const struct config_bus *bus, struct findings *findings)
 {
     const struct text_bus *options = bus->options;
     serial_options_check(bus, &options->serial, findings);
 }
 
-static void check_tag(struct config_tag *tag, struct findings *findings)
+static void serial_text_check_tag(struct config_tag *tag, struct findings *findings)
 {
     const struct text_tag *options = tag->options;
     regex_t regex;
@@ -114,12 +114,12 @@ static void check_tag(struct config_tag *tag, struct findings *findings)
                  "no POSIX extended regular expression: %s", reason);
 }
 
-static void check_device(const struct config_bus *bus, struct config_device *device,
-                         struct findings *findings)
+static void serial_text_check_device(const struct config_bus *bus, struct config_device *device,
+                                     struct findings *findings)
 {
     (void)bus;
     for (size_t i = 0; i < device->n_tags; i++)
-        check_tag(&device->tags[i], findings);
+        serial_text_check_tag(&device->tags[i], findings);
 }
 
 /* ---- the instance ---- */
@@ -135,7 +135,7 @@ struct text_line {
 };
 
 /* One tag of a poll, and what it found. */
-struct search {
+struct serial_text_search {
     uint16_t tag;
     regex_t regex;
     bool matched;
@@ -145,13 +145,13 @@ struct search {
 
 struct text_poll {
     const struct config_device *device;
-    struct search *searches;
+    struct serial_text_search *searches;
     size_t n_searches, n_matched;
     unsigned n_lines; /* that came during this poll */
     size_t n_bytes;
 };
 
-static int create(const struct driver_host *host, void **ret_line)
+static int serial_text_create(const struct driver_host *host, void **ret_line)
 {
     struct text_line *line = memory_zeroed(1, sizeof(*line));
     line->options = host->bus->options;
@@ -162,7 +162,7 @@ static int create(const struct driver_host *host, void **ret_line)
     return 0;
 }
 
-static void disconnect_line(void *instance)
+static void serial_text_disconnect_line(void *instance)
 {
     struct text_line *line = instance;
     descriptor_close(&line->port);
@@ -171,7 +171,7 @@ static void disconnect_line(void *instance)
 static void free_line(void *instance)
 {
     if (instance)
-        disconnect_line(instance);
+        serial_text_disconnect_line(instance);
     free(instance);
 }
 
@@ -185,8 +185,8 @@ static void free_poll(void *plan)
     free(poll);
 }
 
-static int prepare(void *instance, const struct config_device *device, const uint16_t *tags,
-                   size_t n_tags, void **ret_poll)
+static int serial_text_prepare(void *instance, const struct config_device *device,
+                               const uint16_t *tags, size_t n_tags, void **ret_poll)
 {
     (void)instance;
     struct text_poll *poll = memory_zeroed(1, sizeof(*poll));
@@ -212,7 +212,7 @@ static void begin_within_line(struct text_line *line)
     line->lacks_beginning = true;
 }
 
-static int connect_line(void *instance, struct driver_error *error)
+static int serial_text_connect_line(void *instance, struct driver_error *error)
 {
     struct text_line *line = instance;
     int port = serial_open(&line->options->serial, error->text, sizeof(error->text));
@@ -228,7 +228,7 @@ static int connect_line(void *instance, struct driver_error *error)
 static void search_line(struct text_poll *poll, const char *text)
 {
     for (size_t i = 0; i < poll->n_searches; i++) {
-        struct search *search = &poll->searches[i];
+        struct serial_text_search *search = &poll->searches[i];
         regmatch_t groups[2];
         if (regexec(&search->regex, text, 2, groups, 0) != 0)
             continue;
@@ -275,7 +275,7 @@ static void take_byte(struct text_line *line, struct text_poll *poll, char byte)
 
 /* Takes what has arrived, of an answer its first line. Returns how much, 0 when there is nothing,
  * or a negative errno. */
-static int take_bytes(struct text_line *line, struct text_poll *poll, bool one_line)
+static int serial_text_take_bytes(struct text_line *line, struct text_poll *poll, bool one_line)
 {
     char bytes[512];
     ssize_t length = read(line->port, bytes, sizeof(bytes));
@@ -298,8 +298,8 @@ static void begin_poll(struct text_poll *poll)
         poll->searches[i].matched = false;
 }
 
-static void put_value(const struct text_poll *poll, const struct search *search,
-                      struct batch *batch)
+static void serial_text_put_value(const struct text_poll *poll,
+                                  const struct serial_text_search *search, struct batch *batch)
 {
     const struct config_tag *tag = &poll->device->tags[search->tag];
     size_t length = search->length;
@@ -360,7 +360,7 @@ static int receive_answer(struct text_line *line, struct text_poll *poll, int64_
         int ready = wait_for(line->port, POLLIN, deadline_ns, line->stop);
         if (ready <= 0)
             return ready;
-        int taken = take_bytes(line, poll, true);
+        int taken = serial_text_take_bytes(line, poll, true);
         if (taken < 0)
             return taken;
     }
@@ -372,7 +372,7 @@ static int receive_talk(struct text_line *line, struct text_poll *poll, int64_t 
 {
     bool is_backlog = true;
     while (clock_mono_ns() < deadline_ns) {
-        int taken = take_bytes(line, poll, false);
+        int taken = serial_text_take_bytes(line, poll, false);
         if (taken < 0)
             return taken;
         if (taken > 0)
@@ -412,8 +412,8 @@ static enum outcome put_failure(const struct text_poll *poll, struct batch *batc
     return outcome;
 }
 
-static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
-                              struct driver_error *error)
+static enum outcome serial_text_read_poll(void *instance, void *plan, struct batch *batch,
+                                          struct driver_error *error)
 {
     struct text_line *line = instance;
     struct text_poll *poll = plan;
@@ -436,11 +436,11 @@ static enum outcome read_poll(void *instance, void *plan, struct batch *batch,
         return put_failure(poll, batch, QUALITY_BAD_REPLY, OUTCOME_BAD_REPLY);
     }
     for (size_t i = 0; i < poll->n_searches; i++)
-        put_value(poll, &poll->searches[i], batch);
+        serial_text_put_value(poll, &poll->searches[i], batch);
     return OUTCOME_OK;
 }
 
-static struct driver_link link_of(const void *instance)
+static struct driver_link serial_text_link_of(const void *instance)
 {
     const struct text_line *line = instance;
     return (struct driver_link){
@@ -466,15 +466,15 @@ const struct driver serial_text_driver = {
                     .rows = tag_rows,
                     .n_rows = ARRAY_LENGTH(tag_rows),
                     .size = sizeof(struct text_tag)},
-            .check_device = check_device,
-            .check_bus = check_bus,
+            .check_device = serial_text_check_device,
+            .check_bus = serial_text_check_bus,
         },
-    .create = create,
+    .create = serial_text_create,
     .free = free_line,
-    .prepare = prepare,
+    .prepare = serial_text_prepare,
     .poll_free = free_poll,
-    .connect = connect_line,
-    .disconnect = disconnect_line,
-    .read = read_poll,
-    .link = link_of,
+    .connect = serial_text_connect_line,
+    .disconnect = serial_text_disconnect_line,
+    .read = serial_text_read_poll,
+    .link = serial_text_link_of,
 };

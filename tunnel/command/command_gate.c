@@ -38,7 +38,7 @@ struct command_gate {
 };
 
 /* What is known about one attempt. */
-struct attempt {
+struct command_gate_attempt {
     const struct command_message *message;
     int64_t now_ms;
     struct command_parts parts;
@@ -54,17 +54,17 @@ struct attempt {
 
 /* ---- The journal ---- */
 
-static void log_event(const struct event *event, const char *note)
+static void command_gate_log_event(const struct event *event, const char *note)
 {
     CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
     event_text_write_members(event, &members);
     log_info("gate", "event=%s %s%s", event_name(event), strbuf_text(&members), note);
 }
 
-static void write_line(struct command_gate *gate, const struct event *event)
+static void command_gate_write_line(struct command_gate *gate, const struct event *event)
 {
     (void)journal_write(gate->settings.journal, event);
-    log_event(event, "");
+    command_gate_log_event(event, "");
     gate->settings.changed(gate->settings.context);
 }
 
@@ -72,15 +72,16 @@ static void write_line(struct command_gate *gate, const struct event *event)
 static bool write_strangers_line(struct command_gate *gate, struct event *event, int64_t now_ms)
 {
     if (!journal_quota_take(&gate->strangers, now_ms, event)) {
-        log_event(event, " unrecorded");
+        command_gate_log_event(event, " unrecorded");
         return false;
     }
-    write_line(gate, event);
+    command_gate_write_line(gate, event);
     return true;
 }
 
-static void journal_refusal(struct command_gate *gate, const struct attempt *attempt,
-                            enum refusal refusal)
+static void command_gate_journal_refusal(struct command_gate *gate,
+                                         const struct command_gate_attempt *attempt,
+                                         enum refusal refusal)
 {
     struct event line;
     event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
@@ -94,7 +95,7 @@ static void journal_refusal(struct command_gate *gate, const struct attempt *att
         event_add_text(&line, MEMBER_KEY, attempt->signature.key);
     event_add_members(&line, &attempt->detail);
     if (attempt->is_fresh)
-        write_line(gate, &line);
+        command_gate_write_line(gate, &line);
     else
         (void)write_strangers_line(gate, &line, attempt->now_ms);
 }
@@ -106,7 +107,7 @@ static bool is_shut(const struct command_gate *gate, int64_t now_ms)
     return now_ms < gate->shut_until_ms;
 }
 
-static void count_failure(struct command_gate *gate, int64_t now_ms)
+static void command_gate_count_failure(struct command_gate *gate, int64_t now_ms)
 {
     size_t place = gate->n_failures++ % COMMAND_GATE_MAX_FAILURES;
     gate->failures_ms[place] = now_ms;
@@ -185,26 +186,26 @@ static void look_at_signers(struct command_gate *gate)
 
 /* ---- The checks, in their order ---- */
 
-typedef enum refusal check(struct command_gate *gate, struct attempt *attempt);
+typedef enum refusal check(struct command_gate *gate, struct command_gate_attempt *attempt);
 
-static enum refusal check_rate(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_rate(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
 }
 
-static enum refusal check_size(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_size(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_cut || attempt->split == -EFBIG ? REFUSAL_TOO_LARGE : REFUSAL_NONE;
 }
 
-static enum refusal check_retained(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_retained(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     (void)gate;
     return attempt->message->is_retained ? REFUSAL_RETAINED : REFUSAL_NONE;
 }
 
-static enum refusal check_parts(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_parts(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     (void)gate;
     if (attempt->split == 0)
@@ -231,7 +232,7 @@ static enum refusal verdict_refusal(enum signature_verdict verdict)
     return REFUSAL_FAILED;
 }
 
-static enum refusal check_signature(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_signature(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     struct signature_result *result = &attempt->signature;
     look_at_signers(gate);
@@ -247,7 +248,7 @@ static enum refusal check_signature(struct command_gate *gate, struct attempt *a
     return refusal;
 }
 
-static enum refusal check_grammar(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_grammar(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     (void)gate;
     if (command_parse(attempt->parts.text, attempt->parts.text_length, &attempt->command) < 0)
@@ -256,7 +257,8 @@ static enum refusal check_grammar(struct command_gate *gate, struct attempt *att
     return REFUSAL_NONE;
 }
 
-static enum refusal check_gateway(struct command_gate *gate, struct attempt *attempt)
+static enum refusal command_gate_check_gateway(struct command_gate *gate,
+                                               struct command_gate_attempt *attempt)
 {
     if (strcmp(attempt->command.gateway, gate->settings.config->tunnel.gateway) == 0)
         return REFUSAL_NONE;
@@ -265,21 +267,21 @@ static enum refusal check_gateway(struct command_gate *gate, struct attempt *att
 }
 
 /* Before the challenge: of a command that comes once more this says more. */
-static enum refusal check_used(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_used(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     return used_commands_has(gate->used, attempt->command.id, attempt->command.challenge)
                ? REFUSAL_REPLAYED
                : REFUSAL_NONE;
 }
 
-static enum refusal check_challenge(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_challenge(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     attempt->is_fresh = gate->challenge[0] && attempt->now_ms < gate->challenge_until_ms &&
                         strcmp(gate->challenge, attempt->command.challenge) == 0;
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
-static enum refusal check_ttl(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_ttl(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     int64_t ttl_s = attempt->command.ttl_s, max_ttl_s = gate->settings.config->tunnel.max_ttl_s;
     if (!command_has(attempt->command.action, COMMAND_TTL) || (ttl_s >= 1 && ttl_s <= max_ttl_s))
@@ -290,7 +292,7 @@ static enum refusal check_ttl(struct command_gate *gate, struct attempt *attempt
 }
 
 /* Each must be in netd.conf, and be named once. */
-static enum refusal check_services(struct command_gate *gate, struct attempt *attempt)
+static enum refusal check_services(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     const struct command *command = &attempt->command;
     for (size_t i = 0; i < command->n_services; i++) {
@@ -306,7 +308,7 @@ static enum refusal check_services(struct command_gate *gate, struct attempt *at
 }
 
 /* What closes is done even if it cannot be written down. */
-static enum refusal use_up(struct command_gate *gate, struct attempt *attempt)
+static enum refusal use_up(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
     const struct command *command = &attempt->command;
     int problem = used_commands_add(gate->used, command->id, command->challenge);
@@ -320,22 +322,33 @@ static enum refusal use_up(struct command_gate *gate, struct attempt *attempt)
     return REFUSAL_FAILED;
 }
 
-static enum refusal act(struct command_gate *gate, struct attempt *attempt)
+static enum refusal command_gate_act(struct command_gate *gate,
+                                     struct command_gate_attempt *attempt)
 {
     attempt->is_acted = true;
     return gate->settings.act(gate->settings.context, &attempt->command, attempt->signature.signer);
 }
 
 static check *const checks[] = {
-    check_rate,    check_size, check_retained,  check_parts, check_signature, check_grammar,
-    check_gateway, check_used, check_challenge, check_ttl,   check_services,  use_up,
-    act,
+    check_rate,
+    check_size,
+    check_retained,
+    check_parts,
+    check_signature,
+    check_grammar,
+    command_gate_check_gateway,
+    check_used,
+    check_challenge,
+    check_ttl,
+    check_services,
+    use_up,
+    command_gate_act,
 };
 
 /* ---- One attempt ---- */
 
 /* For the answer only: it names the command that it is about. */
-static void find_id(const struct attempt *attempt, char ret_id[SESSION_NAME_BYTES])
+static void find_id(const struct command_gate_attempt *attempt, char ret_id[SESSION_NAME_BYTES])
 {
     struct command command;
     if (attempt->is_read)
@@ -348,7 +361,7 @@ static void find_id(const struct attempt *attempt, char ret_id[SESSION_NAME_BYTE
 void command_gate_command(struct command_gate *gate, const struct command_message *message,
                           int64_t now_ms, struct command_gate_answer *ret_answer)
 {
-    struct attempt attempt = {.message = message, .now_ms = now_ms};
+    struct command_gate_attempt attempt = {.message = message, .now_ms = now_ms};
     enum refusal refusal = REFUSAL_NONE;
     event_init(&attempt.detail, EVENT_TUNNEL_REFUSED, 0);
     command_gate_tick(gate, now_ms);
@@ -361,8 +374,8 @@ void command_gate_command(struct command_gate *gate, const struct command_messag
         turn_away(gate, now_ms);
     } else {
         if (refusal != REFUSAL_NONE && !attempt.is_acted) {
-            journal_refusal(gate, &attempt, refusal);
-            count_failure(gate, now_ms);
+            command_gate_journal_refusal(gate, &attempt, refusal);
+            command_gate_count_failure(gate, now_ms);
         }
         renew(gate, now_ms);
     }

@@ -131,14 +131,14 @@ struct inquiry {
     int64_t deadline_ns;
 };
 
-static void file_name(int file, char ret_name[FILE_NAME_BYTES])
+static void signature_file_name(int file, char ret_name[FILE_NAME_BYTES])
 {
     (void)snprintf(ret_name, FILE_NAME_BYTES, "/proc/self/fd/%d", file);
 }
 
 /* Its exit status, 0 for yes, or a negative errno. The text goes to its standard input. */
-static int ask(const struct inquiry *inquiry, const char *const *arguments, bool reads_text,
-               struct strbuf *output)
+static int signature_ask(const struct inquiry *inquiry, const char *const *arguments,
+                         bool reads_text, struct strbuf *output)
 {
     int64_t left_ms = (inquiry->deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
     if (left_ms <= 0)
@@ -156,7 +156,7 @@ static int ask(const struct inquiry *inquiry, const char *const *arguments, bool
 static int ask_check(const struct inquiry *inquiry, struct strbuf *output)
 {
     char armour[FILE_NAME_BYTES];
-    file_name(inquiry->armour, armour);
+    signature_file_name(inquiry->armour, armour);
     const char *const arguments[] = {inquiry->settings->program,
                                      "-Y",
                                      "check-novalidate",
@@ -165,7 +165,7 @@ static int ask_check(const struct inquiry *inquiry, struct strbuf *output)
                                      "-s",
                                      armour,
                                      NULL};
-    return ask(inquiry, arguments, true, output);
+    return signature_ask(inquiry, arguments, true, output);
 }
 
 /* What ssh-keygen complains about goes the same way as its answer; the answer is the last line. */
@@ -190,11 +190,11 @@ static int ask_find(const struct inquiry *inquiry, const struct signers *signers
     CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
     if (file < 0)
         return file;
-    file_name(inquiry->armour, armour);
-    file_name(file, allowed);
+    signature_file_name(inquiry->armour, armour);
+    signature_file_name(file, allowed);
     const char *const arguments[] = {
         inquiry->settings->program, "-Y", "find-principals", "-s", armour, "-f", allowed, NULL};
-    int status = ask(inquiry, arguments, false, &output);
+    int status = signature_ask(inquiry, arguments, false, &output);
     if (status < 0)
         return status;
     *ret_signer = status == 0 ? last_line_signer(signers, &output) : NULL;
@@ -212,9 +212,9 @@ static int ask_verify(const struct inquiry *inquiry, const struct signers *signe
     CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
     if (file < 0)
         return file;
-    file_name(inquiry->armour, armour);
-    file_name(file, allowed);
-    file_name(inquiry->revoked, revoked);
+    signature_file_name(inquiry->armour, armour);
+    signature_file_name(file, allowed);
+    signature_file_name(inquiry->revoked, revoked);
     (void)snprintf(identity, sizeof(identity), "signer%zu", (size_t)(signer - signers->list));
     const char *const arguments[] = {inquiry->settings->program,
                                      "-Y",
@@ -230,13 +230,13 @@ static int ask_verify(const struct inquiry *inquiry, const struct signers *signe
                                      is_strict ? "-r" : NULL,
                                      revoked,
                                      NULL};
-    return ask(inquiry, arguments, true, &output);
+    return signature_ask(inquiry, arguments, true, &output);
 }
 
 /* ---- The verdict ---- */
 
-static void conclude(struct signature_result *result, enum signature_verdict verdict,
-                     const char *detail)
+static void signature_conclude(struct signature_result *result, enum signature_verdict verdict,
+                               const char *detail)
 {
     result->verdict = verdict;
     text_put(result->detail, sizeof(result->detail), detail);
@@ -277,15 +277,15 @@ static int explain_unknown(const struct inquiry *inquiry, const struct signers *
             continue;
         bool is_early = rounds[i].verdict == SIGNATURE_NOT_YET;
         take_signer(signer, result);
-        conclude(result, rounds[i].verdict, "");
+        signature_conclude(result, rounds[i].verdict, "");
         (void)snprintf(result->detail, sizeof(result->detail), "line %u of allowed_signers: %s %s",
                        signer->line, is_early ? "valid-after" : "valid-before",
                        is_early ? signer->after : signer->before);
         return 0;
     }
-    conclude(result, SIGNATURE_UNKNOWN,
-             signers->skipped ? "no line of allowed_signers that counts has this key"
-                              : "no line of allowed_signers has this key");
+    signature_conclude(result, SIGNATURE_UNKNOWN,
+                       signers->skipped ? "no line of allowed_signers that counts has this key"
+                                        : "no line of allowed_signers has this key");
     return 0;
 }
 
@@ -305,7 +305,8 @@ static int decide(const struct inquiry *inquiry, const struct signers *signers,
     const struct signer *signer = NULL;
     int status = ask_check(inquiry, &output);
     if (status > 0)
-        conclude(result, SIGNATURE_BAD, "not made over this text, or not for this namespace");
+        signature_conclude(result, SIGNATURE_BAD,
+                           "not made over this text, or not for this namespace");
     if (status != 0)
         return status < 0 ? status : 0;
     take_fingerprint(&output, result);
@@ -316,19 +317,21 @@ static int decide(const struct inquiry *inquiry, const struct signers *signers,
         return explain_unknown(inquiry, signers, result);
     take_signer(signer, result);
     if (signer->before[0] && clock_is_behind(signers)) {
-        conclude(result, SIGNATURE_EXPIRED,
-                 "valid-before cannot be judged: the clock stands before the day on which "
-                 "allowed_signers was written");
+        signature_conclude(
+            result, SIGNATURE_EXPIRED,
+            "valid-before cannot be judged: the clock stands before the day on which "
+            "allowed_signers was written");
         return 0;
     }
     status = ask_verify(inquiry, signers, signer, true);
     if (status == 0)
-        conclude(result, SIGNATURE_GOOD, "");
+        signature_conclude(result, SIGNATURE_GOOD, "");
     if (status <= 0)
         return status;
     status = ask_verify(inquiry, signers, signer, false);
-    conclude(result, status == 0 ? SIGNATURE_REVOKED : SIGNATURE_UNKNOWN,
-             status == 0 ? "the key is among the revoked ones" : "ssh-keygen does not accept it");
+    signature_conclude(result, status == 0 ? SIGNATURE_REVOKED : SIGNATURE_UNKNOWN,
+                       status == 0 ? "the key is among the revoked ones"
+                                   : "ssh-keygen does not accept it");
     return status < 0 ? status : 0;
 }
 
@@ -361,12 +364,12 @@ void signature_verify(const struct signature_settings *settings, const struct co
     struct signature_result result = {.verdict = SIGNATURE_FAILED};
     if (signature_load_signers(settings, &signers, &problem) < 0 ||
         load_revoked(settings->revoked_keys, &revoked, &problem) < 0) {
-        conclude(&result, SIGNATURE_UNKNOWN, strbuf_text(&problem));
+        signature_conclude(&result, SIGNATURE_UNKNOWN, strbuf_text(&problem));
     } else {
         int failed = inquire(settings, parts, &signers, &revoked, &result);
         if (failed < 0) {
             strbuf_addf(&problem, "%s: %s", settings->program, strerror(-failed));
-            conclude(&result, SIGNATURE_FAILED, strbuf_text(&problem));
+            signature_conclude(&result, SIGNATURE_FAILED, strbuf_text(&problem));
         }
     }
     *ret_result = result;

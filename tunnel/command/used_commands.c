@@ -19,19 +19,20 @@
 #define MAX_BYTES                                                                                  \
     (sizeof(FIRST_LINE) + sizeof(LAST_MARK) + SHA256_HEX_BYTES + USED_MAX * LINE_BYTES)
 
-struct entry {
+struct used_commands_entry {
     char challenge[COMMAND_CHALLENGE_BYTES], id[SESSION_NAME_BYTES];
 };
 
 struct used_commands {
     char *path;
-    char *problem;                      /* NULL: none */
-    struct entry entries[USED_MAX + 1]; /* one more than is kept: the one being added */
+    char *problem; /* NULL: none */
+    struct used_commands_entry
+        entries[USED_MAX + 1]; /* one more than is kept: the one being added */
     size_t length;
 };
 
 /* Reads "CHALLENGE ID\n" at TEXT; returns what follows it, or NULL. */
-static const char *read_entry(const char *text, struct entry *entry)
+static const char *read_entry(const char *text, struct used_commands_entry *entry)
 {
     size_t challenge = strcspn(text, " \n");
     if (challenge != COMMAND_CHALLENGE_BYTES - 1 || text[challenge] != ' ')
@@ -40,14 +41,14 @@ static const char *read_entry(const char *text, struct entry *entry)
     size_t length = strcspn(id, " \n");
     if (length < 1 || length >= sizeof(entry->id) || id[length] != '\n')
         return NULL;
-    *entry = (struct entry){0};
+    *entry = (struct used_commands_entry){0};
     memcpy(entry->challenge, text, challenge);
     memcpy(entry->id, id, length);
     return id + length + 1;
 }
 
 /* The hash first: what it vouches for, this program wrote. */
-static int read_all(struct used_commands *used, const char *text, size_t length)
+static int used_commands_read_all(struct used_commands *used, const char *text, size_t length)
 {
     char hex[SHA256_HEX_BYTES];
     const size_t tail = strlen(LAST_MARK) + SHA256_HEX_BYTES; /* the LF in place of the NUL */
@@ -76,7 +77,7 @@ struct used_commands *used_commands_open(const char *path)
     if (problem == -ENOENT)
         return used;
     if (!problem)
-        problem = read_all(used, strbuf_text(&content), content.length);
+        problem = used_commands_read_all(used, strbuf_text(&content), content.length);
     if (problem)
         used->problem = memory_printf(
             "%s: %s; no signed command can open anything: look into it, then move the file away "
@@ -110,7 +111,7 @@ bool used_commands_has(const struct used_commands *used, const char *id, const c
     return false;
 }
 
-static int write_all(const struct used_commands *used, size_t first, size_t length)
+static int used_commands_write_all(const struct used_commands *used, size_t first, size_t length)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     char hex[SHA256_HEX_BYTES];
@@ -124,7 +125,7 @@ static int write_all(const struct used_commands *used, size_t first, size_t leng
 
 int used_commands_add(struct used_commands *used, const char *id, const char *challenge)
 {
-    struct entry entry = {0};
+    struct used_commands_entry entry = {0};
     if (used->problem)
         return -EUCLEAN;
     if (strlen(id) >= sizeof(entry.id) || strlen(challenge) >= sizeof(entry.challenge))
@@ -133,7 +134,7 @@ int used_commands_add(struct used_commands *used, const char *id, const char *ch
     strcpy(entry.challenge, challenge);
     used->entries[used->length] = entry;
     size_t first = used->length == USED_MAX ? 1 : 0, length = used->length + 1 - first;
-    int problem = write_all(used, first, length);
+    int problem = used_commands_write_all(used, first, length);
     if (problem)
         return problem;
     memmove(used->entries, used->entries + first, length * sizeof(entry));

@@ -123,8 +123,8 @@ static void read_endpoint(const struct section *section, const char *text, struc
 /* ---- Groups ---- */
 
 /* Reads one group with one table; false when what is required is not there. */
-static bool read_group(const struct section *section, const struct option_table *table,
-                       void *values, const char *const *others)
+static bool netd_config_read_group(const struct section *section, const struct option_table *table,
+                                   void *values, const char *const *others)
 {
     struct part part = {.table = table, .values = values};
     section_read(section, &part, 1, others);
@@ -134,7 +134,7 @@ static bool read_group(const struct section *section, const struct option_table 
 static void read_exception(const struct section *element, struct firewall_config *config)
 {
     struct raw_rule raw = {0};
-    if (read_group(element, &netd_exception_table, &raw, NULL)) {
+    if (netd_config_read_group(element, &netd_exception_table, &raw, NULL)) {
         struct firewall_exception *exception = &config->exceptions[config->n_exceptions++];
         read_pattern(element, "interface", raw.interface, true, &exception->interface);
         (void)read_network(element, "source", raw.address, &exception->source);
@@ -171,10 +171,10 @@ static void read_destination(const struct section *section, const char *key, con
     }
 }
 
-static void read_egress(const struct section *element, struct firewall_config *config)
+static void netd_config_read_egress(const struct section *element, struct firewall_config *config)
 {
     struct raw_rule raw = {0};
-    if (read_group(element, &netd_egress_table, &raw, NULL))
+    if (netd_config_read_group(element, &netd_egress_table, &raw, NULL))
         read_destination(element, "destination", raw.address, protocol_of(raw.protocol),
                          (uint16_t)raw.port, config);
     table_free(&netd_egress_table, &raw);
@@ -204,7 +204,8 @@ static void read_ntp(const struct section *section, const struct text_list *list
         read_destination(section, "ntp", list->items[i], IPPROTO_UDP, NTP_PORT, config);
 }
 
-static void check_egress(const struct section *section, const struct firewall_config *config)
+static void netd_config_check_egress(const struct section *section,
+                                     const struct firewall_config *config)
 {
     if (config->egress == EGRESS_OPEN && config->n_allow + config->n_names > 0)
         section_report(section, FINDING_WARNING, "egress",
@@ -227,7 +228,7 @@ static void read_firewall(const struct section *root, struct firewall_config *co
     struct section section, element;
     struct raw_firewall raw = {0};
     section_child(root, "firewall", &section);
-    (void)read_group(&section, &netd_firewall_table, &raw, lists);
+    (void)netd_config_read_group(&section, &netd_firewall_table, &raw, lists);
     read_patterns(&section, "wan", &raw.wan, config->wan, &config->n_wan);
     read_patterns(&section, "plant", &raw.plant, config->plant, &config->n_plant);
     config->egress = raw.egress;
@@ -244,17 +245,17 @@ static void read_firewall(const struct section *root, struct firewall_config *co
     length = section_list(&section, "egress_allow", NETD_MAX_EGRESS);
     for (size_t i = 0; i < length; i++) {
         if (section_element(&section, "egress_allow", i, &element))
-            read_egress(&element, config);
+            netd_config_read_egress(&element, config);
     }
-    check_egress(&section, config);
+    netd_config_check_egress(&section, config);
 }
 
-static void read_hub(const struct section *tunnel, struct tunnel_hub *hub)
+static void netd_config_read_hub(const struct section *tunnel, struct tunnel_hub *hub)
 {
     struct section section;
     struct raw_hub raw = {0};
     section_child(tunnel, "hub", &section);
-    if (read_group(&section, &netd_hub_table, &raw, NULL)) {
+    if (netd_config_read_group(&section, &netd_hub_table, &raw, NULL)) {
         if (!wireguard_key_is_valid(raw.public_key))
             FAIL(&section, "public_key", "is no WireGuard key: 43 characters of base64 and a =");
         read_endpoint(&section, raw.endpoint, hub);
@@ -291,7 +292,7 @@ static void check_service(const struct section *element, const struct tunnel_con
 static void read_service(const struct section *element, struct tunnel_config *config)
 {
     struct raw_service raw = {0};
-    if (read_group(element, &netd_service_table, &raw, NULL)) {
+    if (netd_config_read_group(element, &netd_service_table, &raw, NULL)) {
         struct tunnel_service *service = &config->services[config->n_services++];
         (void)memccpy(service->name, raw.name, '\0', sizeof(service->name) - 1);
         service->protocol = protocol_of(raw.protocol);
@@ -332,8 +333,8 @@ static bool is_gateway(const char *text)
     return site >= 1 && site <= 64 && id >= 1 && id <= 64 && !text[site + 1 + id];
 }
 
-static void take_tunnel(const struct section *section, struct raw_tunnel *raw,
-                        struct tunnel_config *config)
+static void netd_config_take_tunnel(const struct section *section, struct raw_tunnel *raw,
+                                    struct tunnel_config *config)
 {
     if (!is_gateway(raw->gateway))
         FAIL(section, "gateway", "\"%s\" is not SITE/ID", raw->gateway);
@@ -348,7 +349,7 @@ static void take_tunnel(const struct section *section, struct raw_tunnel *raw,
     config->approval = raw->approval;
 }
 
-static void read_tunnel(const struct section *root, struct tunnel_config *config)
+static void netd_config_read_tunnel(const struct section *root, struct tunnel_config *config)
 {
     static const char *const groups[] = {"hub", "services", NULL};
     struct section section, element;
@@ -356,10 +357,10 @@ static void read_tunnel(const struct section *root, struct tunnel_config *config
     config->is_configured = section_child(root, "tunnel", &section);
     if (!config->is_configured)
         return;
-    if (read_group(&section, &netd_tunnel_table, &raw, groups))
-        take_tunnel(&section, &raw, config);
+    if (netd_config_read_group(&section, &netd_tunnel_table, &raw, groups))
+        netd_config_take_tunnel(&section, &raw, config);
     table_free(&netd_tunnel_table, &raw);
-    read_hub(&section, &config->hub);
+    netd_config_read_hub(&section, &config->hub);
     if (config->address.family && ip_network_contains(&config->address, &config->hub.address))
         FAIL(&section, "address", "is the hub's address as well");
     size_t length = section_list(&section, "services", NETD_MAX_SERVICES);
@@ -387,8 +388,8 @@ static void check_owner(const char *path, const char *what, struct findings *fin
                      what);
 }
 
-static void read_root(const struct source *source, struct findings *findings,
-                      struct netd_config *config)
+static void netd_config_read_root(const struct source *source, struct findings *findings,
+                                  struct netd_config *config)
 {
     static const char *const groups[] = {"firewall", "paths", "access", "tunnel", NULL};
     struct section root, section;
@@ -396,10 +397,10 @@ static void read_root(const struct source *source, struct findings *findings,
     section_expect(&root, groups);
     read_firewall(&root, &config->firewall);
     section_child(&root, "paths", &section);
-    (void)read_group(&section, &netd_paths_table, &config->paths, NULL);
+    (void)netd_config_read_group(&section, &netd_paths_table, &config->paths, NULL);
     section_child(&root, "access", &section);
-    (void)read_group(&section, &netd_access_table, &config->access, NULL);
-    read_tunnel(&root, &config->tunnel);
+    (void)netd_config_read_group(&section, &netd_access_table, &config->access, NULL);
+    netd_config_read_tunnel(&root, &config->tunnel);
 }
 
 int netd_config_load(const char *path, struct findings *findings, struct netd_config **ret_config)
@@ -413,7 +414,7 @@ int netd_config_load(const char *path, struct findings *findings, struct netd_co
     if (source_open(path, MAX_FILE_BYTES, findings, &source) < 0)
         return -EINVAL;
     struct netd_config *config = memory_zeroed(1, sizeof(*config));
-    read_root(source, findings, config);
+    netd_config_read_root(source, findings, config);
     config->text = memory_text(source_text(source));
     source_close(source);
     if (findings->errors > 0) {

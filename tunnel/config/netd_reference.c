@@ -24,8 +24,8 @@ static const char *change_text(const struct option_table *table, const struct op
                : "needs a restart of sallyport-netd";
 }
 
-static void explain_row(const struct option_table *table, const struct option *row,
-                        struct strbuf *out)
+static void netd_reference_explain_row(const struct option_table *table, const struct option *row,
+                                       struct strbuf *out)
 {
     strbuf_addf(out, "%s.%s\n  %s\n  type:    ", table->path, row->key, row->help);
     option_print_type(row, out);
@@ -58,7 +58,7 @@ int netd_reference_explain(const char *key, struct strbuf *out)
             size_t before = nearest.best ? nearest.distance : SIZE_MAX;
             (void)full_key(table->path, table->rows[j].key, whole, sizeof(whole));
             if (strcmp(key, whole) == 0) {
-                explain_row(table, &table->rows[j], out);
+                netd_reference_explain_row(table, &table->rows[j], out);
                 return 0;
             }
             did_you_mean_offer(&nearest, whole);
@@ -111,8 +111,8 @@ static void put_rows(const struct option_table *table, const char *indent, struc
 }
 
 /* The keys of a list's elements as comments, and one element in one line. */
-static void put_list(const struct option_table *table, const char *name, const char *elements,
-                     struct strbuf *out)
+static void netd_reference_put_list(const struct option_table *table, const char *name,
+                                    const char *elements, struct strbuf *out)
 {
     strbuf_add_char(out, '\n');
     put_comment("    ", table->help, out);
@@ -132,10 +132,10 @@ void netd_reference_example(struct strbuf *out)
                "# A line that begins with #key shows the default.\n\n");
     strbuf_add(out, "firewall: {\n");
     put_rows(&netd_firewall_table, "    ", out);
-    put_list(&netd_exception_table, "exceptions", "", out);
+    netd_reference_put_list(&netd_exception_table, "exceptions", "", out);
     strbuf_add(out, "    # for example: exceptions = ( { interface = \"eth1\"; "
                     "source = \"192.168.10.20\"; port = 22; } );\n");
-    put_list(&netd_egress_table, "egress_allow", "", out);
+    netd_reference_put_list(&netd_egress_table, "egress_allow", "", out);
     strbuf_add(out, "    # for example: egress_allow = ( "
                     "{ destination = \"broker.example.com\"; port = 8883; } );\n"
                     "};\n\npaths: {\n");
@@ -147,7 +147,7 @@ void netd_reference_example(struct strbuf *out)
     strbuf_add(out, "\n    hub = {\n");
     put_rows(&netd_hub_table, "        ", out);
     strbuf_add(out, "    };\n");
-    put_list(
+    netd_reference_put_list(
         &netd_service_table, "services",
         "\n        { name = \"ssh\"; protocol = \"tcp\"; port = 22; },\n"
         "        { name = \"plc1\"; protocol = \"tcp\"; port = 502; target = \"192.168.10.5\"; "

@@ -16,24 +16,24 @@
 static const char *const key_types[] = {"ssh-ed25519", "sk-ssh-ed25519@openssh.com"};
 
 /* A part of a line: not terminated. */
-struct part {
+struct signers_part {
     const char *text;
     size_t length;
 };
 
-static bool part_is(struct part part, const char *word)
+static bool part_is(struct signers_part part, const char *word)
 {
     return part.length == strlen(word) && strncasecmp(part.text, word, part.length) == 0;
 }
 
 /* Cuts the next line off REST, without its end; false when there is none left. */
-static bool next_line(struct part *rest, struct part *ret_line)
+static bool next_line(struct signers_part *rest, struct signers_part *ret_line)
 {
     if (rest->length == 0)
         return false;
     const char *end = memchr(rest->text, '\n', rest->length);
     size_t length = end ? (size_t)(end - rest->text) : rest->length;
-    *ret_line = (struct part){rest->text, length};
+    *ret_line = (struct signers_part){rest->text, length};
     if (length > 0 && rest->text[length - 1] == '\r')
         ret_line->length--;
     rest->text += length + (end ? 1 : 0);
@@ -42,7 +42,7 @@ static bool next_line(struct part *rest, struct part *ret_line)
 }
 
 /* Cuts the next word off LINE: up to a blank outside of quotes. Empty at the end. */
-static struct part next_word(struct part *line)
+static struct signers_part next_word(struct signers_part *line)
 {
     bool is_quoted = false;
     size_t at = 0, begin = 0;
@@ -54,35 +54,35 @@ static struct part next_word(struct part *line)
         else if (!is_quoted && (line->text[at] == ' ' || line->text[at] == '\t'))
             break;
     }
-    struct part word = {line->text + begin, at - begin};
+    struct signers_part word = {line->text + begin, at - begin};
     line->text += at;
     line->length -= at;
     return word;
 }
 
 /* Cuts the next item off a list: up to a comma outside of quotes. */
-static struct part next_item(struct part *list)
+static struct signers_part next_item(struct signers_part *list)
 {
     bool is_quoted = false;
     size_t at = 0;
     for (; at < list->length && (is_quoted || list->text[at] != ','); at++)
         is_quoted ^= list->text[at] == '"';
-    struct part item = {list->text, at};
+    struct signers_part item = {list->text, at};
     size_t step = at < list->length ? at + 1 : at;
     list->text += step;
     list->length -= step;
     return item;
 }
 
-static struct part unquoted(struct part part)
+static struct signers_part unquoted(struct signers_part part)
 {
     if (part.length >= 2 && part.text[0] == '"' && part.text[part.length - 1] == '"')
-        return (struct part){part.text + 1, part.length - 2};
+        return (struct signers_part){part.text + 1, part.length - 2};
     return part;
 }
 
 /* YYYYMMDD[HHMM[SS]][Z], as ssh-keygen(1) wants it. */
-static bool read_time(struct part value, char field[16])
+static bool signers_read_time(struct signers_part value, char field[16])
 {
     size_t digits = 0;
     while (digits < value.length && value.text[digits] >= '0' && value.text[digits] <= '9')
@@ -96,11 +96,11 @@ static bool read_time(struct part value, char field[16])
 }
 
 /* Whether the list has the namespace by name; one with an exclusion counts as without. */
-static bool has_namespace(struct part value)
+static bool has_namespace(struct signers_part value)
 {
     bool found = false;
     while (value.length > 0) {
-        struct part item = next_item(&value);
+        struct signers_part item = next_item(&value);
         if (item.length > 0 && item.text[0] == '!')
             return false;
         found = found || (item.length == strlen(SIGNERS_NAMESPACE) &&
@@ -109,25 +109,26 @@ static bool has_namespace(struct part value)
     return found;
 }
 
-static bool read_limit(struct part name, struct part value, struct signer *signer)
+static bool read_limit(struct signers_part name, struct signers_part value, struct signer *signer)
 {
     char *field = part_is(name, "valid-after")    ? signer->after
                   : part_is(name, "valid-before") ? signer->before
                                                   : NULL;
-    return field && !field[0] && read_time(value, field); /* each once, as ssh-keygen has it */
+    return field && !field[0] &&
+           signers_read_time(value, field); /* each once, as ssh-keygen has it */
 }
 
 /* Returns NULL, or why the line does not count. */
-static const char *read_options(struct part options, struct signer *signer)
+static const char *read_options(struct signers_part options, struct signer *signer)
 {
     bool has_list = false, is_ours = false;
     while (options.length > 0) {
-        struct part item = next_item(&options);
+        struct signers_part item = next_item(&options);
         const char *equals = memchr(item.text, '=', item.length);
-        struct part name = {item.text, equals ? (size_t)(equals - item.text) : item.length};
-        struct part value = {item.text + item.length, 0};
+        struct signers_part name = {item.text, equals ? (size_t)(equals - item.text) : item.length};
+        struct signers_part value = {item.text + item.length, 0};
         if (equals)
-            value = unquoted((struct part){equals + 1, item.length - name.length - 1});
+            value = unquoted((struct signers_part){equals + 1, item.length - name.length - 1});
         if (part_is(name, "cert-authority"))
             return "certificates are not accepted";
         bool is_list = part_is(name, "namespaces") && !has_list;
@@ -141,10 +142,10 @@ static const char *read_options(struct part options, struct signer *signer)
 }
 
 /* The first principal: what the journal calls whoever signs with this key. */
-static bool read_name(struct part principals, struct signer *signer)
+static bool signers_read_name(struct signers_part principals, struct signer *signer)
 {
     principals = unquoted(principals);
-    struct part name = next_item(&principals);
+    struct signers_part name = next_item(&principals);
     if (name.length < 1 || name.length >= sizeof(signer->name) || name.text[0] == '!')
         return false;
     for (size_t i = 0; i < name.length; i++) {
@@ -156,7 +157,7 @@ static bool read_name(struct part principals, struct signer *signer)
     return true;
 }
 
-static bool is_base64(struct part part)
+static bool is_base64(struct signers_part part)
 {
     for (size_t i = 0; i < part.length; i++) {
         if (!part.text[i] || !strchr(BASE64, part.text[i]))
@@ -165,7 +166,7 @@ static bool is_base64(struct part part)
     return part.length >= 16 && part.length <= KEY_BYTES;
 }
 
-static const char *find_type(struct part word)
+static const char *find_type(struct signers_part word)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(key_types); i++) {
         if (part_is(word, key_types[i]))
@@ -175,7 +176,7 @@ static const char *find_type(struct part word)
 }
 
 /* Every word that begins a public key, of whatever type. */
-static bool is_type(struct part word)
+static bool is_type(struct signers_part word)
 {
     static const char *const families[] = {"ssh-", "sk-", "ecdsa-"};
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
@@ -187,9 +188,9 @@ static bool is_type(struct part word)
 }
 
 /* Returns NULL and fills SIGNER, or says why the line does not count. */
-static const char *read_line(struct part line, struct signer *signer)
+static const char *signers_read_line(struct signers_part line, struct signer *signer)
 {
-    struct part principals = next_word(&line), word = next_word(&line);
+    struct signers_part principals = next_word(&line), word = next_word(&line);
     const char *problem = "it lacks namespaces=\"" SIGNERS_NAMESPACE "\"";
     if (!is_type(word)) {
         problem = read_options(word, signer);
@@ -198,34 +199,34 @@ static const char *read_line(struct part line, struct signer *signer)
     if (problem)
         return problem;
     signer->type = find_type(word);
-    struct part key = next_word(&line);
+    struct signers_part key = next_word(&line);
     if (!signer->type)
         return "its key is not Ed25519 or hardware-backed Ed25519";
     if (!is_base64(key))
         return "its key is not well-formed";
-    if (!read_name(principals, signer))
+    if (!signers_read_name(principals, signer))
         return "its principal is not well-formed";
     signer->key = memory_text_n(key.text, key.length);
     return NULL;
 }
 
-static bool is_comment(struct part line)
+static bool is_comment(struct signers_part line)
 {
-    struct part word = next_word(&line);
+    struct signers_part word = next_word(&line);
     return word.length == 0 || word.text[0] == '#';
 }
 
 void signers_parse(const char *text, size_t length, struct signers *ret_signers)
 {
     struct signers signers = {0};
-    struct part rest = {text, length}, line;
+    struct signers_part rest = {text, length}, line;
     for (unsigned number = 1; next_line(&rest, &line); number++) {
         struct signer signer = {.line = number};
         const char *problem = is_comment(line) ? NULL : "there are too many lines";
         if (!problem)
             continue;
         if (signers.length < SIGNERS_MAX)
-            problem = read_line(line, &signer);
+            problem = signers_read_line(line, &signer);
         if (!problem) {
             signers.list = memory_resize(signers.list, signers.length + 1, sizeof(signer));
             signers.list[signers.length++] = signer;
@@ -273,7 +274,7 @@ const struct signer *signers_find(const struct signers *signers, const char *ans
 unsigned signers_print_revoked(const char *text, size_t length, struct strbuf *out)
 {
     static const char magic[] = {'S', 'S', 'H', 'K', 'R', 'L', '\n', '\0'};
-    struct part rest = {text, length}, line;
+    struct signers_part rest = {text, length}, line;
     if (length >= sizeof(magic) && memcmp(text, magic, sizeof(magic)) == 0) {
         strbuf_append(out, text, length);
         return 0;
@@ -281,7 +282,7 @@ unsigned signers_print_revoked(const char *text, size_t length, struct strbuf *o
     for (unsigned number = 1; next_line(&rest, &line); number++) {
         if (is_comment(line))
             continue;
-        struct part type = next_word(&line), key = next_word(&line);
+        struct signers_part type = next_word(&line), key = next_word(&line);
         if (!is_type(type) || !is_base64(key))
             return number;
         strbuf_append(out, type.text, type.length);

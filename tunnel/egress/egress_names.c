@@ -63,7 +63,7 @@ struct egress_names *egress_names_free(struct egress_names *names)
 
 /* ---- One answer ---- */
 
-static struct known *find(struct name_answer *answer, const struct ip_network *address)
+static struct known *egress_names_find(struct name_answer *answer, const struct ip_network *address)
 {
     for (size_t i = 0; i < answer->n; i++) {
         if (ip_network_equal(&answer->known[i].address, address))
@@ -90,7 +90,7 @@ static size_t count_current(const struct name_answer *answer)
 }
 
 /* A place for one more: a free one, or that of the one that was seen longest ago. */
-static struct known *make_room(struct name_answer *answer)
+static struct known *egress_names_make_room(struct name_answer *answer)
 {
     struct known *oldest = &answer->known[0];
     if (answer->n < EGRESS_NAMES_ADDRESSES)
@@ -119,8 +119,8 @@ static void drop_expired(const struct egress_names *names, struct name_answer *a
     answer->n = kept;
 }
 
-static bool take(const struct egress_names *names, struct name_answer *answer,
-                 const struct ip_network *addresses, size_t n, int64_t now_ns)
+static bool egress_names_take(const struct egress_names *names, struct name_answer *answer,
+                              const struct ip_network *addresses, size_t n, int64_t now_ns)
 {
     size_t before = count_current(answer), same = 0;
     if (n > EGRESS_NAMES_ADDRESSES)
@@ -131,17 +131,17 @@ static bool take(const struct egress_names *names, struct name_answer *answer,
     }
     drop_expired(names, answer, now_ns);
     for (size_t i = 0; i < n; i++) {
-        struct known *known = find(answer, &addresses[i]);
+        struct known *known = egress_names_find(answer, &addresses[i]);
         if (!known)
-            known = make_room(answer);
+            known = egress_names_make_room(answer);
         *known = (struct known){addresses[i], now_ns, true};
     }
     return same != before || count_current(answer) != before;
 }
 
-static size_t add_leases(const struct egress_names *names, const struct name_answer *answer,
-                         uint8_t protocol, uint16_t port, int64_t now_ns,
-                         struct egress_lease *leases)
+static size_t egress_names_add_leases(const struct egress_names *names,
+                                      const struct name_answer *answer, uint8_t protocol,
+                                      uint16_t port, int64_t now_ns, struct egress_lease *leases)
 {
     size_t count = 0;
     for (size_t i = 0; i < answer->n; i++) {
@@ -235,7 +235,7 @@ bool egress_names_answered(struct egress_names *names, int name, const struct ip
     it->is_asked = false;
     it->failures = 0;
     it->due_ns = now_ns + names->lease_ns / 2;
-    return take(names, &it->answer, addresses, n, now_ns);
+    return egress_names_take(names, &it->answer, addresses, n, now_ns);
 }
 
 unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_ns)
@@ -262,18 +262,18 @@ bool egress_names_refused(struct egress_names *names, int name, const struct ip_
 bool egress_names_have_dns(struct egress_names *names, const struct ip_network *servers, size_t n,
                            int64_t now_ns)
 {
-    return take(names, &names->dns, servers, n, now_ns);
+    return egress_names_take(names, &names->dns, servers, n, now_ns);
 }
 
 size_t egress_names_leases(const struct egress_names *names, int64_t now_ns,
                            struct egress_lease leases[EGRESS_NAMES_MAX_LEASES])
 {
-    size_t n = add_leases(names, &names->dns, IPPROTO_UDP, DNS_PORT, now_ns, leases);
-    n += add_leases(names, &names->dns, IPPROTO_TCP, DNS_PORT, now_ns, leases + n);
+    size_t n = egress_names_add_leases(names, &names->dns, IPPROTO_UDP, DNS_PORT, now_ns, leases);
+    n += egress_names_add_leases(names, &names->dns, IPPROTO_TCP, DNS_PORT, now_ns, leases + n);
     for (size_t i = 0; i < names->n; i++) {
         const struct name *it = &names->list[i];
-        n += add_leases(names, &it->answer, it->wanted.protocol, it->wanted.port, now_ns,
-                        leases + n);
+        n += egress_names_add_leases(names, &it->answer, it->wanted.protocol, it->wanted.port,
+                                     now_ns, leases + n);
     }
     return n;
 }

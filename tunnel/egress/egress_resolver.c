@@ -52,7 +52,8 @@ struct egress_resolver {
 
 /* Whoever answers for a name can make it change all the time: that must not push the rest of the
  * journal out. */
-static void record(struct egress_resolver *lookup, struct event *event, int64_t now_ns)
+static void egress_resolver_record(struct egress_resolver *lookup, struct event *event,
+                                   int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
     event_text_write_members(event, &members);
@@ -72,7 +73,7 @@ static void record_change(struct egress_resolver *lookup, const char *name,
     event_init(&event, EVENT_EGRESS_CHANGED, clock_wall_ms());
     event_add_text(&event, MEMBER_NAME, name);
     event_add_text(&event, MEMBER_ADDRESSES, strbuf_text(&addresses));
-    record(lookup, &event, now_ns);
+    egress_resolver_record(lookup, &event, now_ns);
 }
 
 static void record_refusal(struct egress_resolver *lookup, const char *name,
@@ -84,12 +85,12 @@ static void record_refusal(struct egress_resolver *lookup, const char *name,
     event_add_text(&event, MEMBER_NAME, name);
     event_add_text(&event, MEMBER_ADDRESS, ip_network_format(host, text));
     event_add_text(&event, MEMBER_WHY, why);
-    record(lookup, &event, now_ns);
+    egress_resolver_record(lookup, &event, now_ns);
 }
 
 /* ---- What may be reached ---- */
 
-static void push(struct egress_resolver *lookup, int64_t now_ns)
+static void egress_resolver_push(struct egress_resolver *lookup, int64_t now_ns)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
@@ -164,7 +165,8 @@ static void look_for_dns(struct egress_resolver *lookup, int64_t now_ns)
 /* ---- Resolvers ---- */
 
 /* The number of addresses, or why there are none. */
-static int read_answer(int code, const char *answer, struct ip_network hosts[RESOLVE_MAX])
+static int egress_resolver_read_answer(int code, const char *answer,
+                                       struct ip_network hosts[RESOLVE_MAX])
 {
     if (code == RESOLVE_NO_NAME)
         return -ENOENT;
@@ -188,7 +190,7 @@ static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *
     return kept;
 }
 
-static const char *explain(int problem)
+static const char *egress_resolver_explain(int problem)
 {
     switch (problem) {
     case -ENOENT:
@@ -211,12 +213,13 @@ static void take_failure(struct egress_resolver *lookup, int name, int problem, 
     if (egress_names_failed(lookup->names, name, now_ns) > 1)
         return; /* logged before */
     const struct egress_name about = egress_names_get(lookup->names, name);
-    log_warning("egress", "name=%s %s; %s; asked for again", about.host, explain(problem),
+    log_warning("egress", "name=%s %s; %s; asked for again", about.host,
+                egress_resolver_explain(problem),
                 about.is_known ? "its earlier addresses stay" : "it cannot be reached");
 }
 
-static void take_answer(struct egress_resolver *lookup, int name, const struct ip_network *hosts,
-                        size_t n, int64_t now_ns)
+static void egress_resolver_take_answer(struct egress_resolver *lookup, int name,
+                                        const struct ip_network *hosts, size_t n, int64_t now_ns)
 {
     const struct egress_name about = egress_names_get(lookup->names, name);
     if (about.failures > 0)
@@ -234,22 +237,23 @@ static void wake(struct egress_resolver *lookup)
     (void)sd_event_source_set_enabled(lookup->timer, SD_EVENT_ONESHOT);
 }
 
-static void on_answer(void *context, int code, const char *answer)
+static void egress_resolver_on_answer(void *context, int code, const char *answer)
 {
     struct question *question = context;
     struct egress_resolver *lookup = question->lookup;
     struct ip_network hosts[RESOLVE_MAX];
     int64_t now_ns = clock_mono_ns();
-    int found = read_answer(code, answer, hosts);
+    int found = egress_resolver_read_answer(code, answer, hosts);
     size_t kept = found > 0 ? sift(lookup, question->name, hosts, (size_t)found, now_ns) : 0;
     if (kept > 0)
-        take_answer(lookup, question->name, hosts, kept, now_ns);
+        egress_resolver_take_answer(lookup, question->name, hosts, kept, now_ns);
     else
         take_failure(lookup, question->name, found > 0 ? -EADDRNOTAVAIL : found, now_ns);
     wake(lookup);
 }
 
-static void ask(struct egress_resolver *lookup, struct question *question, int name, int64_t now_ns)
+static void egress_resolver_ask(struct egress_resolver *lookup, struct question *question, int name,
+                                int64_t now_ns)
 {
     question->name = name;
     question->deadline_ns = now_ns + RESOLVER_NS;
@@ -265,7 +269,7 @@ static void ask_for_all(struct egress_resolver *lookup, int64_t now_ns)
         int name = resolver_is_busy(question->resolver) ? -ENOENT
                                                         : egress_names_next(lookup->names, now_ns);
         if (name >= 0)
-            ask(lookup, question, name, now_ns);
+            egress_resolver_ask(lookup, question, name, now_ns);
     }
 }
 
@@ -299,7 +303,7 @@ static int64_t next_ns(const struct egress_resolver *lookup)
 }
 
 /* Leave for the name servers comes first: the resolvers will need it. */
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int egress_resolver_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct egress_resolver *lookup = context;
     int64_t now_ns = clock_mono_ns();
@@ -310,7 +314,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     if (!lookup->config->firewall.dns_is_fixed && lookup->dns_file_ns <= now_ns)
         look_for_dns(lookup, now_ns);
     if (lookup->push_ns <= now_ns)
-        push(lookup, now_ns);
+        egress_resolver_push(lookup, now_ns);
     ask_for_all(lookup, now_ns);
     int64_t wait_ns = next_ns(lookup) - clock_mono_ns();
     int problem =
@@ -348,10 +352,10 @@ struct egress_resolver *egress_resolver_new(const struct netd_config *config,
     for (size_t i = 0; i < AT_ONCE; i++) {
         struct question *question = &lookup->questions[i];
         question->lookup = lookup;
-        question->resolver = resolver_new(loop, on_answer, question);
+        question->resolver = resolver_new(loop, egress_resolver_on_answer, question);
     }
-    if (sd_event_add_time_relative(loop, &lookup->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
-                                   lookup) < 0)
+    if (sd_event_add_time_relative(loop, &lookup->timer, CLOCK_MONOTONIC, 0, 1000,
+                                   egress_resolver_on_timer, lookup) < 0)
         abort();
     egress_resolver_follow(lookup, config);
     return lookup;

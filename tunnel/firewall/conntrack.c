@@ -24,7 +24,7 @@ struct flow {
 };
 
 /* What a request to delete an entry consists of. */
-struct entry {
+struct conntrack_entry {
     uint8_t family;
     bool has_id, has_zone;
     uint32_t id;   /* as the kernel wrote them */
@@ -33,8 +33,8 @@ struct entry {
     uint8_t tuple[TUPLE_BYTES];
 };
 
-struct search {
-    bool (*is_wanted)(const struct search *search, const struct flow *flow);
+struct conntrack_search {
+    bool (*is_wanted)(const struct conntrack_search *search, const struct flow *flow);
     const struct firewall_lease_state *leases;
     size_t n_leases;
     const struct ifaddrs *addresses;
@@ -95,10 +95,11 @@ static int read_flow(const struct nlattr *tuple, uint8_t family, struct flow *re
     return 0;
 }
 
-static void note(struct search *search, uint8_t family, const struct nlattr *tuple,
-                 const struct nlattr *id, const struct nlattr *zone)
+static void conntrack_note(struct conntrack_search *search, uint8_t family,
+                           const struct nlattr *tuple, const struct nlattr *id,
+                           const struct nlattr *zone)
 {
-    struct entry entry = {.family = family, .tuple_bytes = netlink_value_bytes(tuple)};
+    struct conntrack_entry entry = {.family = family, .tuple_bytes = netlink_value_bytes(tuple)};
     if (entry.tuple_bytes > sizeof(entry.tuple))
         return; /* of a protocol that this file does not look at */
     memcpy(entry.tuple, netlink_value(tuple), entry.tuple_bytes);
@@ -114,7 +115,7 @@ static void note(struct search *search, uint8_t family, const struct nlattr *tup
 
 static void consider(const struct nlmsghdr *message, void *context)
 {
-    struct search *search = context;
+    struct conntrack_search *search = context;
     struct nfgenmsg header;
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(header)) || search->n_found == ROUND_ENTRIES)
         return;
@@ -127,13 +128,13 @@ static void consider(const struct nlmsghdr *message, void *context)
         return;
     flow.is_midway = is_midway(netlink_find(attributes, length, CTA_PROTOINFO));
     if (search->is_wanted(search, &flow))
-        note(search, header.nfgen_family, tuple, netlink_find(attributes, length, CTA_ID),
-             netlink_find(attributes, length, CTA_ZONE));
+        conntrack_note(search, header.nfgen_family, tuple, netlink_find(attributes, length, CTA_ID),
+                       netlink_find(attributes, length, CTA_ZONE));
 }
 
 /* ---- Deleting ---- */
 
-static int delete_entry(int socket, const struct entry *entry)
+static int delete_entry(int socket, const struct conntrack_entry *entry)
 {
     const struct nfgenmsg header = {.nfgen_family = entry->family, .version = NFNETLINK_V0};
     struct netlink_request request;
@@ -148,11 +149,11 @@ static int delete_entry(int socket, const struct entry *entry)
 }
 
 /* Returns how many were deleted: all that were found, but for those that ended by themselves. */
-static int delete_found(int socket, const struct search *search)
+static int delete_found(int socket, const struct conntrack_search *search)
 {
     int deleted = 0;
     for (size_t i = 0; i < search->n_found; i++) {
-        struct entry entry;
+        struct conntrack_entry entry;
         memcpy(&entry, search->found.data + i * sizeof(entry), sizeof(entry));
         int problem = delete_entry(socket, &entry);
         if (problem < 0 && problem != -ENOENT)
@@ -162,7 +163,7 @@ static int delete_found(int socket, const struct search *search)
     return deleted;
 }
 
-static int delete_round(int socket, struct search *search)
+static int delete_round(int socket, struct conntrack_search *search)
 {
     const struct nfgenmsg header = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
     struct netlink_request request;
@@ -174,7 +175,7 @@ static int delete_round(int socket, struct search *search)
     return result < 0 ? result : delete_found(socket, search);
 }
 
-static int delete_all(struct search *search)
+static int delete_all(struct conntrack_search *search)
 {
     CLEANUP(descriptor_close) int socket = netlink_open(NETLINK_NETFILTER, 0);
     if (socket < 0)
@@ -196,7 +197,7 @@ static int delete_all(struct search *search)
 
 /* ---- What is picked ---- */
 
-static bool is_under_lease(const struct search *search, const struct flow *flow)
+static bool is_under_lease(const struct conntrack_search *search, const struct flow *flow)
 {
     for (size_t i = 0; i < search->n_leases; i++) {
         const struct firewall_lease *lease = &search->leases[i].lease;
@@ -225,7 +226,7 @@ static bool is_own_address(const struct ifaddrs *addresses, const struct ip_netw
     return false;
 }
 
-static bool is_foreign(const struct search *search, const struct flow *flow)
+static bool is_foreign(const struct conntrack_search *search, const struct flow *flow)
 {
     if ((flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_SCTP) ||
         is_under_lease(search, flow))
@@ -237,7 +238,8 @@ static bool is_foreign(const struct search *search, const struct flow *flow)
 
 int conntrack_forget(const struct firewall_lease_state *leases, size_t n_leases)
 {
-    struct search search = {.is_wanted = is_under_lease, .leases = leases, .n_leases = n_leases};
+    struct conntrack_search search = {
+        .is_wanted = is_under_lease, .leases = leases, .n_leases = n_leases};
     return n_leases > 0 ? delete_all(&search) : 0;
 }
 
@@ -246,11 +248,11 @@ int conntrack_cut(const struct firewall_lease_state *kept, size_t n_kept, bool i
     struct ifaddrs *addresses;
     if (getifaddrs(&addresses) < 0)
         return -errno;
-    struct search search = {.is_wanted = is_foreign,
-                            .leases = kept,
-                            .n_leases = n_kept,
-                            .addresses = addresses,
-                            .is_open = is_open};
+    struct conntrack_search search = {.is_wanted = is_foreign,
+                                      .leases = kept,
+                                      .n_leases = n_kept,
+                                      .addresses = addresses,
+                                      .is_open = is_open};
     int result = delete_all(&search);
     freeifaddrs(addresses);
     return result;

@@ -11,8 +11,8 @@ struct destinations {
     size_t n;
 };
 
-static int read_hub(const struct sockaddr_storage *hub, int64_t timeout_ms,
-                    struct egress_lease *ret_lease)
+static int egress_leases_read_hub(const struct sockaddr_storage *hub, int64_t timeout_ms,
+                                  struct egress_lease *ret_lease)
 {
     struct egress_lease lease = {
         .protocol = IPPROTO_UDP, .remaining_ms = timeout_ms, .is_hub = true};
@@ -76,7 +76,7 @@ int egress_leases_allow_hub(struct nft_state *rules, const struct sockaddr_stora
 {
     struct destinations hubs, all;
     struct egress_lease lease;
-    int result = read_hub(hub, timeout_ms, &lease);
+    int result = egress_leases_read_hub(hub, timeout_ms, &lease);
     if (result < 0)
         return result;
     (void)take_present(rules, false, &all);

@@ -95,8 +95,8 @@ static void cut_strangers(struct firewall *firewall, bool keep, bool is_open)
  * As nft_state_load(). Connections of others are cut before, so that the new rules find none, and
  * after: until that moment the kernel may have followed more of them. IS_OPEN: ours were away.
  */
-static int load(struct firewall *firewall, const struct netd_config *config, bool keep,
-                bool is_open, struct strbuf *problem)
+static int firewall_load(struct firewall *firewall, const struct netd_config *config, bool keep,
+                         bool is_open, struct strbuf *problem)
 {
     cut_strangers(firewall, keep, is_open);
     int result = nft_state_load(firewall->rules, config, keep, problem);
@@ -163,7 +163,7 @@ static int shut(struct firewall *firewall, struct strbuf *problem)
 {
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     size_t n_leases = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
-    int result = load(firewall, firewall->config, false, true, problem);
+    int result = firewall_load(firewall, firewall->config, false, true, problem);
     if (result < 0)
         shut_anyhow(firewall);
     forwarding_stop(firewall->tunnel);
@@ -188,7 +188,7 @@ static int repair(struct firewall *firewall, struct event *event)
     return result;
 }
 
-static void tell(const struct firewall *firewall, firewall_hook *hook, struct event *event)
+static void firewall_tell(const struct firewall *firewall, firewall_hook *hook, struct event *event)
 {
     event->time_ms = clock_wall_ms();
     if (hook)
@@ -211,12 +211,12 @@ static int react(struct firewall *firewall, struct event *event)
         return result; /* told before */
     firewall->told_ns = now_ns;
     event_add_number(event, MEMBER_REPAIRS, firewall->repairs);
-    tell(firewall, firewall->hooks.tampered, event);
+    firewall_tell(firewall, firewall->hooks.tampered, event);
     if (result == 0) {
         struct event repaired;
         event_init(&repaired, EVENT_FIREWALL_REPAIRED, 0);
         event_add_text(&repaired, MEMBER_RULESET, nft_state_hash(firewall->rules));
-        tell(firewall, firewall->hooks.repaired, &repaired);
+        firewall_tell(firewall, firewall->hooks.repaired, &repaired);
     }
     return result;
 }
@@ -239,7 +239,7 @@ static int look_at_rules(struct firewall *firewall, struct event *event, struct 
 }
 
 /* Returns 1 when something was not as it should be and now is, 0, or a negative errno. */
-static int look(struct firewall *firewall, bool thorough)
+static int firewall_look(struct firewall *firewall, bool thorough)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct event event;
@@ -267,7 +267,7 @@ static int look(struct firewall *firewall, bool thorough)
 static int on_settled(sd_event_source *source, uint64_t usec, void *context)
 {
     (void)source, (void)usec;
-    (void)look(context, false);
+    (void)firewall_look(context, false);
     return 0;
 }
 
@@ -293,7 +293,7 @@ static int on_events(sd_event_source *source, int descriptor, uint32_t revents, 
 static int on_tick(sd_event_source *source, uint64_t usec, void *context)
 {
     (void)usec;
-    (void)look(context, false);
+    (void)firewall_look(context, false);
     int result = sd_event_source_set_time_relative(source, TICK_US);
     return result < 0 ? result : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -333,7 +333,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
     }
     bool is_open;
     size_t leftovers = find_leftovers(firewall, &listing, &is_open);
-    result = load(firewall, firewall->config, false, is_open, problem);
+    result = firewall_load(firewall, firewall->config, false, is_open, problem);
     if (result < 0) {
         set_problem(firewall, strbuf_text(problem));
         if (result != -EAGAIN) /* which is loaded, but not verified */
@@ -360,7 +360,7 @@ struct nft_state *firewall_rules(const struct firewall *firewall)
 int firewall_may_open(struct firewall *firewall, struct strbuf *problem)
 {
     assert(firewall->is_loaded);
-    int seen = nft_state_is_current(firewall->rules) ? 0 : look(firewall, false);
+    int seen = nft_state_is_current(firewall->rules) ? 0 : firewall_look(firewall, false);
     if (firewall->is_tampered) {
         strbuf_add(problem, "rules were changed by another program: "
                             "run `sallyport firewall verify` on site");
@@ -376,7 +376,7 @@ int firewall_may_open(struct firewall *firewall, struct strbuf *problem)
 int firewall_verify(struct firewall *firewall)
 {
     assert(firewall->is_loaded);
-    return look(firewall, true);
+    return firewall_look(firewall, true);
 }
 
 int firewall_acknowledge(struct firewall *firewall, struct strbuf *problem)
@@ -473,9 +473,9 @@ int firewall_try(struct firewall *firewall, const struct netd_config *fresh, str
 {
     if (firewall->before_try)
         return -EBUSY;
-    int result = load(firewall, fresh, true, false, problem);
+    int result = firewall_load(firewall, fresh, true, false, problem);
     if (result == -EAGAIN) { /* loaded, but not verified: not a state to stay in */
-        (void)load(firewall, firewall->config, true, false, problem);
+        (void)firewall_load(firewall, firewall->config, true, false, problem);
         return result;
     }
     if (result < 0)
@@ -497,7 +497,7 @@ int firewall_rollback(struct firewall *firewall, struct strbuf *problem)
 {
     if (!firewall->before_try)
         return -ENOENT;
-    int result = load(firewall, firewall->before_try, true, false, problem);
+    int result = firewall_load(firewall, firewall->before_try, true, false, problem);
     if (result < 0)
         return result;
     firewall->config = firewall->before_try;

@@ -15,7 +15,7 @@ static void stop_forwarding(const struct nft_state *rules)
     forwarding_stop(&nft_state_config(rules)->tunnel);
 }
 
-static bool is_sound(const struct firewall_lease *lease)
+static bool firewall_leases_is_sound(const struct firewall_lease *lease)
 {
     return lease->source.family == AF_INET && ip_network_is_unicast_host(&lease->destination) &&
            lease->destination.family == AF_INET && lease->port != 0 &&
@@ -38,7 +38,7 @@ int firewall_add_leases(struct firewall *firewall, const struct firewall_lease *
     if (n_leases > ARRAY_LENGTH(states) - n)
         return -E2BIG;
     for (size_t i = 0; i < n_leases; i++) {
-        if (!is_sound(&leases[i]))
+        if (!firewall_leases_is_sound(&leases[i]))
             return -EINVAL;
         states[n++] = (struct firewall_lease_state){.lease = leases[i], .remaining_ms = timeout_ms};
     }
@@ -59,7 +59,7 @@ static bool is_in_kernel(const struct nft_listing *listing, const struct firewal
     return false;
 }
 
-static bool is_tampered(const struct firewall *firewall)
+static bool firewall_leases_is_tampered(const struct firewall *firewall)
 {
     struct firewall_posture posture;
     firewall_get_posture(firewall, &posture);
@@ -74,7 +74,7 @@ int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct
     struct nft_listing listing;
     if (timeout_ms <= 0)
         return -EINVAL;
-    if (is_tampered(firewall))
+    if (firewall_leases_is_tampered(firewall))
         return -ETXTBSY;
     struct nft_state *rules = firewall_rules(firewall);
     int result = nft_state_list(rules, &listing, problem);

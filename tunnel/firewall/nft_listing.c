@@ -10,14 +10,14 @@
 
 #define WORD_BYTES 128
 
-struct scanner {
+struct nft_listing_scanner {
     const char *at;
     char word[WORD_BYTES]; /* the current word; "" at the end of the text */
 };
 
 /* Takes the next word; one that does not fit is handed on in pieces, which only changes the hash.
  */
-static void advance(struct scanner *scanner)
+static void advance(struct nft_listing_scanner *scanner)
 {
     const char *at = scanner->at + strspn(scanner->at, " \t\n");
     size_t length;
@@ -36,20 +36,21 @@ static void advance(struct scanner *scanner)
     scanner->at = at + length;
 }
 
-static bool is_word(const struct scanner *scanner, const char *text)
+static bool nft_listing_is_word(const struct nft_listing_scanner *scanner, const char *text)
 {
     return strcmp(scanner->word, text) == 0;
 }
 
-static bool take(struct scanner *scanner, const char *text)
+static bool nft_listing_take(struct nft_listing_scanner *scanner, const char *text)
 {
-    if (!is_word(scanner, text))
+    if (!nft_listing_is_word(scanner, text))
         return false;
     advance(scanner);
     return true;
 }
 
-static bool take_number(struct scanner *scanner, uint64_t max, uint64_t *ret_value)
+static bool nft_listing_take_number(struct nft_listing_scanner *scanner, uint64_t max,
+                                    uint64_t *ret_value)
 {
     size_t digits = strspn(scanner->word, "0123456789");
     if (digits == 0 || digits > 20 || scanner->word[digits])
@@ -64,7 +65,7 @@ static bool take_number(struct scanner *scanner, uint64_t max, uint64_t *ret_val
 }
 
 /* "1d2h3m4s5ms", any part of it. */
-static bool take_duration(struct scanner *scanner, int64_t *ret_ms)
+static bool take_duration(struct nft_listing_scanner *scanner, int64_t *ret_ms)
 {
     static const struct {
         const char *unit;
@@ -92,7 +93,8 @@ static bool take_duration(struct scanner *scanner, int64_t *ret_ms)
     return true;
 }
 
-static bool take_network(struct scanner *scanner, int family, struct ip_network *ret_network)
+static bool take_network(struct nft_listing_scanner *scanner, int family,
+                         struct ip_network *ret_network)
 {
     struct ip_network network;
     if (ip_network_parse(scanner->word, &network) < 0 || network.family != family)
@@ -102,27 +104,27 @@ static bool take_network(struct scanner *scanner, int family, struct ip_network 
     return true;
 }
 
-static bool take_protocol(struct scanner *scanner, uint8_t *ret_protocol)
+static bool take_protocol(struct nft_listing_scanner *scanner, uint8_t *ret_protocol)
 {
-    if (take(scanner, "tcp") || take(scanner, "6"))
+    if (nft_listing_take(scanner, "tcp") || nft_listing_take(scanner, "6"))
         *ret_protocol = IPPROTO_TCP;
-    else if (take(scanner, "udp") || take(scanner, "17"))
+    else if (nft_listing_take(scanner, "udp") || nft_listing_take(scanner, "17"))
         *ret_protocol = IPPROTO_UDP;
     else
         return false;
     return true;
 }
 
-static bool take_port(struct scanner *scanner, uint16_t *ret_port)
+static bool nft_listing_take_port(struct nft_listing_scanner *scanner, uint16_t *ret_port)
 {
     uint64_t port;
-    if (!take_number(scanner, 65535, &port))
+    if (!nft_listing_take_number(scanner, 65535, &port))
         return false;
     *ret_port = (uint16_t)port;
     return true;
 }
 
-static bool take_quoted(struct scanner *scanner, char *text, size_t size)
+static bool nft_listing_take_quoted(struct nft_listing_scanner *scanner, char *text, size_t size)
 {
     size_t length = strlen(scanner->word);
     if (length < 3 || length - 2 >= size || scanner->word[0] != '"' ||
@@ -136,40 +138,44 @@ static bool take_quoted(struct scanner *scanner, char *text, size_t size)
 
 /* ---- Elements ---- */
 
-static bool take_in(struct scanner *scanner, struct firewall_lease *lease)
+static bool take_in(struct nft_listing_scanner *scanner, struct firewall_lease *lease)
 {
     char interface[IFNAMSIZ];
-    return take_quoted(scanner, interface, sizeof(interface)) &&
-           strcmp(interface, TUNNEL_INTERFACE) == 0 && take(scanner, ".") &&
-           take_network(scanner, AF_INET, &lease->source) && take(scanner, ".") &&
-           take_network(scanner, AF_INET, &lease->destination) && take(scanner, ".") &&
-           take_protocol(scanner, &lease->protocol) && take(scanner, ".") &&
-           take_port(scanner, &lease->port);
+    return nft_listing_take_quoted(scanner, interface, sizeof(interface)) &&
+           strcmp(interface, TUNNEL_INTERFACE) == 0 && nft_listing_take(scanner, ".") &&
+           take_network(scanner, AF_INET, &lease->source) && nft_listing_take(scanner, ".") &&
+           take_network(scanner, AF_INET, &lease->destination) && nft_listing_take(scanner, ".") &&
+           take_protocol(scanner, &lease->protocol) && nft_listing_take(scanner, ".") &&
+           nft_listing_take_port(scanner, &lease->port);
 }
 
-static bool take_through(struct scanner *scanner, struct firewall_lease *lease)
+static bool take_through(struct nft_listing_scanner *scanner, struct firewall_lease *lease)
 {
-    return take_network(scanner, AF_INET, &lease->source) && take(scanner, ".") &&
-           take_network(scanner, AF_INET, &lease->destination) && take(scanner, ".") &&
-           take_protocol(scanner, &lease->protocol) && take(scanner, ".") &&
-           take_port(scanner, &lease->port) && take(scanner, ".") &&
-           take_quoted(scanner, lease->interface, sizeof(lease->interface));
+    return take_network(scanner, AF_INET, &lease->source) && nft_listing_take(scanner, ".") &&
+           take_network(scanner, AF_INET, &lease->destination) && nft_listing_take(scanner, ".") &&
+           take_protocol(scanner, &lease->protocol) && nft_listing_take(scanner, ".") &&
+           nft_listing_take_port(scanner, &lease->port) && nft_listing_take(scanner, ".") &&
+           nft_listing_take_quoted(scanner, lease->interface, sizeof(lease->interface));
 }
 
 /* An element without a timeout never ends: we write none, so it is not ours. */
-static bool take_state(struct scanner *scanner, uint64_t *ret_bytes, int64_t *ret_remaining_ms)
+static bool take_state(struct nft_listing_scanner *scanner, uint64_t *ret_bytes,
+                       int64_t *ret_remaining_ms)
 {
     uint64_t packets;
     int64_t timeout_ms;
-    if (take(scanner, "counter") &&
-        !(take(scanner, "packets") && take_number(scanner, UINT64_MAX, &packets) &&
-          take(scanner, "bytes") && take_number(scanner, UINT64_MAX, ret_bytes)))
+    if (nft_listing_take(scanner, "counter") &&
+        !(nft_listing_take(scanner, "packets") &&
+          nft_listing_take_number(scanner, UINT64_MAX, &packets) &&
+          nft_listing_take(scanner, "bytes") &&
+          nft_listing_take_number(scanner, UINT64_MAX, ret_bytes)))
         return false;
-    return take(scanner, "timeout") && take_duration(scanner, &timeout_ms) &&
-           take(scanner, "expires") && take_duration(scanner, ret_remaining_ms);
+    return nft_listing_take(scanner, "timeout") && take_duration(scanner, &timeout_ms) &&
+           nft_listing_take(scanner, "expires") && take_duration(scanner, ret_remaining_ms);
 }
 
-static int read_lease(struct scanner *scanner, bool through, struct nft_listing *listing)
+static int read_lease(struct nft_listing_scanner *scanner, bool through,
+                      struct nft_listing *listing)
 {
     struct firewall_lease_state state = {0};
     if (listing->n_leases == ARRAY_LENGTH(listing->leases))
@@ -181,27 +187,31 @@ static int read_lease(struct scanner *scanner, bool through, struct nft_listing 
     return 0;
 }
 
-static int read_egress(struct scanner *scanner, int family, struct nft_listing *listing)
+static int nft_listing_read_egress(struct nft_listing_scanner *scanner, int family,
+                                   struct nft_listing *listing)
 {
     struct egress_lease lease = {0};
     uint64_t bytes;
     if (listing->n_egress == ARRAY_LENGTH(listing->egress))
         return -E2BIG;
-    if (!take_network(scanner, family, &lease.destination) || !take(scanner, ".") ||
-        !take_protocol(scanner, &lease.protocol) || !take(scanner, ".") ||
-        !take_port(scanner, &lease.port) || !take_state(scanner, &bytes, &lease.remaining_ms))
+    if (!take_network(scanner, family, &lease.destination) || !nft_listing_take(scanner, ".") ||
+        !take_protocol(scanner, &lease.protocol) || !nft_listing_take(scanner, ".") ||
+        !nft_listing_take_port(scanner, &lease.port) ||
+        !take_state(scanner, &bytes, &lease.remaining_ms))
         return -EBADMSG;
     listing->egress[listing->n_egress++] = lease;
     return 0;
 }
 
-static int read_element(struct scanner *scanner, const char *set, struct nft_listing *listing)
+static int read_element(struct nft_listing_scanner *scanner, const char *set,
+                        struct nft_listing *listing)
 {
     if (strcmp(set, NFT_TEXT_LEASE_IN) == 0)
         return read_lease(scanner, false, listing);
     if (strcmp(set, NFT_TEXT_LEASE_THROUGH) == 0)
         return read_lease(scanner, true, listing);
-    return read_egress(scanner, strcmp(set, NFT_TEXT_EGRESS6) == 0 ? AF_INET6 : AF_INET, listing);
+    return nft_listing_read_egress(scanner, strcmp(set, NFT_TEXT_EGRESS6) == 0 ? AF_INET6 : AF_INET,
+                                   listing);
 }
 
 static bool is_lease_set(const char *name)
@@ -216,16 +226,17 @@ static bool is_lease_set(const char *name)
 }
 
 /* Behind "elements": "= { ELEMENT, ELEMENT }". */
-static int read_elements(struct scanner *scanner, const char *set, struct nft_listing *listing)
+static int read_elements(struct nft_listing_scanner *scanner, const char *set,
+                         struct nft_listing *listing)
 {
-    if (!take(scanner, "=") || !take(scanner, "{"))
+    if (!nft_listing_take(scanner, "=") || !nft_listing_take(scanner, "{"))
         return -EBADMSG;
     do {
         int problem = read_element(scanner, set, listing);
         if (problem < 0)
             return problem;
-    } while (take(scanner, ","));
-    return take(scanner, "}") ? 0 : -EBADMSG;
+    } while (nft_listing_take(scanner, ","));
+    return nft_listing_take(scanner, "}") ? 0 : -EBADMSG;
 }
 
 /* ---- The rest ---- */
@@ -246,12 +257,14 @@ static uint64_t *counter_named(struct nft_listing *listing, const char *name)
 }
 
 /* "packets N bytes N": noted when it belongs to a named counter, and left out of the hash. */
-static bool skip_counts(struct scanner *scanner, uint64_t *packets)
+static bool skip_counts(struct nft_listing_scanner *scanner, uint64_t *packets)
 {
-    struct scanner ahead = *scanner;
+    struct nft_listing_scanner ahead = *scanner;
     uint64_t n_packets, n_bytes;
-    if (!take(&ahead, "packets") || !take_number(&ahead, UINT64_MAX, &n_packets) ||
-        !take(&ahead, "bytes") || !take_number(&ahead, UINT64_MAX, &n_bytes))
+    if (!nft_listing_take(&ahead, "packets") ||
+        !nft_listing_take_number(&ahead, UINT64_MAX, &n_packets) ||
+        !nft_listing_take(&ahead, "bytes") ||
+        !nft_listing_take_number(&ahead, UINT64_MAX, &n_bytes))
         return false;
     if (packets)
         *packets = n_packets;
@@ -261,7 +274,7 @@ static bool skip_counts(struct scanner *scanner, uint64_t *packets)
 
 int nft_listing_read(const char *text, struct nft_listing *ret_listing)
 {
-    struct scanner scanner = {.at = text};
+    struct nft_listing_scanner scanner = {.at = text};
     struct nft_listing listing = {0};
     struct sha256 hash;
     char before[WORD_BYTES] = "", set[WORD_BYTES] = "";
@@ -275,7 +288,7 @@ int nft_listing_read(const char *text, struct nft_listing *ret_listing)
             packets = counter_named(&listing, scanner.word);
         if (skip_counts(&scanner, packets))
             continue;
-        if (is_word(&scanner, "elements") && is_lease_set(set)) {
+        if (nft_listing_is_word(&scanner, "elements") && is_lease_set(set)) {
             advance(&scanner);
             int problem = read_elements(&scanner, set, &listing);
             if (problem < 0)

@@ -24,8 +24,8 @@ static void add_first_line(struct strbuf *out, const char *text)
         strbuf_add_char(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
 }
 
-static int run(const char *const *arguments, const char *input, struct strbuf *output,
-               struct strbuf *problem)
+static int nft_run_run(const char *const *arguments, const char *input, struct strbuf *output,
+                       struct strbuf *problem)
 {
     int status = privileged_child_run_within(arguments, input, input ? strlen(input) : 0,
                                              NFT_TIMEOUT_MS, output);
@@ -44,21 +44,21 @@ int nft_run_load(const char *text, struct strbuf *problem)
 {
     static const char *const arguments[] = {PROGRAM_NFT, "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    return run(arguments, text, &output, problem);
+    return nft_run_run(arguments, text, &output, problem);
 }
 
 int nft_run_check(const char *text, struct strbuf *problem)
 {
     static const char *const arguments[] = {PROGRAM_NFT, "-c", "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    return run(arguments, text, &output, problem);
+    return nft_run_run(arguments, text, &output, problem);
 }
 
 int nft_run_list_table(const char *name, struct strbuf *listing, struct strbuf *problem)
 {
     const char *const arguments[] = {PROGRAM_NFT, "list", "table", "inet", name, NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY, complaint = STRBUF_EMPTY;
-    int result = run(arguments, NULL, &output, &complaint);
+    int result = nft_run_run(arguments, NULL, &output, &complaint);
     if (result == -EINVAL && strstr(strbuf_text(&output), "No such file or directory"))
         return -ENOENT;
     if (result < 0) {
@@ -96,7 +96,7 @@ int nft_run_list_device_hooks(struct strbuf *hooks, struct strbuf *problem)
 {
     static const char *const arguments[] = {PROGRAM_NFT, "-f", "-", NULL};
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    int result = run(arguments, "list chains\nlist flowtables\n", &output, problem);
+    int result = nft_run_run(arguments, "list chains\nlist flowtables\n", &output, problem);
     if (result == 0 && output.length > 0)
         nft_run_pick_device_hooks(output.data, hooks);
     return result;
@@ -118,14 +118,14 @@ static bool is_nftables(const struct nlmsghdr *message, unsigned *ret_type)
     return NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_NFTABLES;
 }
 
-struct generation {
+struct nft_run_generation {
     bool is_known;
     uint32_t value;
 };
 
 static void take_generation(const struct nlmsghdr *message, void *context)
 {
-    struct generation *generation = context;
+    struct nft_run_generation *generation = context;
     unsigned type;
     size_t length;
     const uint8_t *attributes = attributes_of(message, &length);
@@ -138,7 +138,7 @@ int nft_run_generation(int socket, uint32_t *ret_generation)
 {
     const struct nfgenmsg header = {.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0};
     struct netlink_request request;
-    struct generation generation = {0};
+    struct nft_run_generation generation = {0};
     netlink_begin(&request, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, 0, &header, sizeof(header));
     int problem = netlink_ask(socket, &request, take_generation, &generation);
     if (problem < 0)

@@ -252,9 +252,9 @@ static enum nft_state_verdict compare_egress(const struct nft_state *rules,
     return NFT_STATE_AS_LOADED;
 }
 
-static enum nft_state_verdict compare(const struct nft_state *rules,
-                                      const struct nft_listing *listing, int64_t before_ns,
-                                      int64_t after_ns)
+static enum nft_state_verdict nft_state_compare(const struct nft_state *rules,
+                                                const struct nft_listing *listing,
+                                                int64_t before_ns, int64_t after_ns)
 {
     if (!rules->is_loaded || strcmp(rules->hash, listing->hash) != 0)
         return NFT_STATE_CHANGED;
@@ -278,7 +278,7 @@ int nft_state_check(struct nft_state *rules, enum nft_state_verdict *ret_verdict
     }
     if (result < 0)
         return result;
-    *ret_verdict = compare(rules, &listing, before_ns, clock_mono_ns());
+    *ret_verdict = nft_state_compare(rules, &listing, before_ns, clock_mono_ns());
     /* Changed meanwhile: this much is right, and the next look will tell of the rest. */
     result = nft_run_generation(rules->socket, &after);
     if (result == 0 && *ret_verdict == NFT_STATE_AS_LOADED && after == before)

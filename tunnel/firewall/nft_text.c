@@ -66,7 +66,7 @@ bool nft_text_is_covered(const struct firewall_lease_state *leases, size_t n_lea
     return false;
 }
 
-static void add_lease(struct strbuf *out, const struct firewall_lease_state *state)
+static void nft_text_add_lease(struct strbuf *out, const struct firewall_lease_state *state)
 {
     const struct firewall_lease *lease = &state->lease;
     char source[IP_NETWORK_TEXT_BYTES], destination[IP_NETWORK_TEXT_BYTES];
@@ -100,8 +100,9 @@ static void add_separator(struct strbuf *out, size_t *count, const char *first, 
 }
 
 /* The leases of one of the two sets; returns how many there were. */
-static size_t add_leases(struct strbuf *out, const struct firewall_lease_state *leases,
-                         size_t n_leases, bool through, const char *first, const char *next)
+static size_t nft_text_add_leases(struct strbuf *out, const struct firewall_lease_state *leases,
+                                  size_t n_leases, bool through, const char *first,
+                                  const char *next)
 {
     size_t count = 0;
     for (size_t i = 0; i < n_leases; i++) {
@@ -109,7 +110,7 @@ static size_t add_leases(struct strbuf *out, const struct firewall_lease_state *
             nft_text_is_covered(leases, n_leases, i))
             continue;
         add_separator(out, &count, first, next);
-        add_lease(out, &leases[i]);
+        nft_text_add_lease(out, &leases[i]);
     }
     return count;
 }
@@ -136,13 +137,15 @@ static void write_sets(const struct nft_text *ruleset, struct strbuf *out)
     strbuf_add(out, "\tset " NFT_TEXT_LEASE_IN " {\n"
                     "\t\ttypeof iifname . ip saddr . ip daddr . meta l4proto . th dport\n"
                     "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
-    if (add_leases(out, ruleset->leases, ruleset->n_leases, false, IN_SET_FIRST, IN_SET_NEXT))
+    if (nft_text_add_leases(out, ruleset->leases, ruleset->n_leases, false, IN_SET_FIRST,
+                            IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     /* Five fields, because nft 1.0.6 cannot print a sixth; "spt*" is matched by the rules. */
     strbuf_add(out, "\t}\n\tset " NFT_TEXT_LEASE_THROUGH " {\n"
                     "\t\ttypeof ip saddr . ip daddr . meta l4proto . th dport . oifname\n"
                     "\t\tsize 512\n\t\tflags interval, timeout\n\t\tcounter\n");
-    if (add_leases(out, ruleset->leases, ruleset->n_leases, true, IN_SET_FIRST, IN_SET_NEXT))
+    if (nft_text_add_leases(out, ruleset->leases, ruleset->n_leases, true, IN_SET_FIRST,
+                            IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     strbuf_add(out, "\t}\n");
     if (ruleset->config->firewall.egress != EGRESS_STRICT)
@@ -166,11 +169,13 @@ void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_l
 {
     strbuf_add(out, "flush set inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_IN "\n"
                     "flush set inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_THROUGH "\n");
-    if (add_leases(out, leases, n_leases, false,
-                   "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_IN " {\n\t", ",\n\t"))
+    if (nft_text_add_leases(out, leases, n_leases, false,
+                            "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_IN " {\n\t",
+                            ",\n\t"))
         strbuf_add(out, "\n}\n");
-    if (add_leases(out, leases, n_leases, true,
-                   "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_THROUGH " {\n\t", ",\n\t"))
+    if (nft_text_add_leases(out, leases, n_leases, true,
+                            "add element inet " FIREWALL_TABLE " " NFT_TEXT_LEASE_THROUGH " {\n\t",
+                            ",\n\t"))
         strbuf_add(out, "\n}\n");
 }
 

@@ -134,7 +134,8 @@ size_t sysctl_watch_look(struct sysctl_watch *sysctls, struct event *event)
 
 /* ---- Interfaces ---- */
 
-static struct interface *find(const struct sysctl_watch *sysctls, const struct rtnl_link_info *link)
+static struct interface *sysctl_watch_find(const struct sysctl_watch *sysctls,
+                                           const struct rtnl_link_info *link)
 {
     for (size_t i = 0; i < sysctls->n_interfaces; i++) {
         struct interface *interface = &sysctls->interfaces[i];
@@ -144,7 +145,8 @@ static struct interface *find(const struct sysctl_watch *sysctls, const struct r
     return NULL;
 }
 
-static void remember(struct sysctl_watch *sysctls, const struct rtnl_link_info *link, char filter)
+static void sysctl_watch_remember(struct sysctl_watch *sysctls, const struct rtnl_link_info *link,
+                                  char filter)
 {
     if (sysctls->n_interfaces == sysctls->room) {
         sysctls->room = sysctls->room ? 2 * sysctls->room : 16;
@@ -163,9 +165,9 @@ size_t sysctl_watch_look_at(struct sysctl_watch *sysctls, const struct rtnl_link
     if (strcmp(link->name, "lo") == 0 || strchr(link->name, '/'))
         return 0;
     (void)snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link->name);
-    struct interface *interface = find(sysctls, link);
+    struct interface *interface = sysctl_watch_find(sysctls, link);
     if (!interface) {
-        remember(sysctls, link, read_sysctl(sysctls, path));
+        sysctl_watch_remember(sysctls, link, read_sysctl(sysctls, path));
         return 0;
     }
     interface->is_seen = true;

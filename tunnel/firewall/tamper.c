@@ -56,7 +56,7 @@ struct events {
     bool others;
 };
 
-static void take_event(const struct nlmsghdr *message, void *context)
+static void tamper_take_event(const struct nlmsghdr *message, void *context)
 {
     struct events *events = context;
     struct tamper *tamper = events->tamper;
@@ -76,7 +76,7 @@ static void take_event(const struct nlmsghdr *message, void *context)
 bool tamper_take_events(struct tamper *tamper, const struct nft_state *rules)
 {
     struct events events = {.tamper = tamper, .rules = rules};
-    int result = netlink_drain(tamper->events, take_event, &events);
+    int result = netlink_drain(tamper->events, tamper_take_event, &events);
     if (result == -ENOBUFS)
         tamper->transaction = (struct nft_change){0};
     return events.others || result < 0;

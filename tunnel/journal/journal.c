@@ -39,7 +39,7 @@ struct journal {
 
 /* ---- Files ---- */
 
-static void file_name(uint32_t number, char ret_name[32])
+static void journal_file_name(uint32_t number, char ret_name[32])
 {
     (void)snprintf(ret_name, 32, NAME_FORMAT, number);
 }
@@ -50,7 +50,7 @@ static uint32_t name_number(const char *name)
     char same[32];
     if (sscanf(name, "journal-%8" SCNu32 ".log", &number) != 1)
         return 0;
-    file_name(number, same);
+    journal_file_name(number, same);
     return strcmp(same, name) == 0 ? number : 0;
 }
 
@@ -74,7 +74,7 @@ static int find_files(const struct journal *journal, uint32_t *ret_oldest, uint3
     return 0;
 }
 
-static int write_all(int file, const char *bytes, size_t length)
+static int journal_write_all(int file, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t put = write(file, bytes, length);
@@ -89,7 +89,7 @@ static int write_all(int file, const char *bytes, size_t length)
 }
 
 /* Appends one line and makes it durable, or leaves the file as it was. */
-static int append(struct journal *journal, const struct event *event)
+static int journal_append(struct journal *journal, const struct event *event)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char hash[SHA256_HEX_BYTES];
@@ -98,7 +98,7 @@ static int append(struct journal *journal, const struct event *event)
     if (event->is_cut || line.length > JOURNAL_LINE_BYTES)
         return -E2BIG;
     strbuf_add_char(&line, '\n');
-    int problem = write_all(journal->file, line.data, line.length);
+    int problem = journal_write_all(journal->file, line.data, line.length);
     if (!problem && fsync(journal->file) < 0)
         problem = -errno;
     if (problem) {
@@ -119,7 +119,7 @@ static void drop_old_files(const struct journal *journal)
         return;
     for (; newest - oldest + 1 > journal->files; oldest++) {
         char name[32];
-        file_name(oldest, name);
+        journal_file_name(oldest, name);
         (void)unlinkat(journal->folder_file, name, 0);
     }
 }
@@ -129,7 +129,7 @@ static int begin_file(struct journal *journal, uint32_t number, int64_t wall_ms)
 {
     struct event event;
     char name[32];
-    file_name(number, name);
+    journal_file_name(number, name);
     int file = openat(journal->folder_file, name,
                       O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
     if (file < 0)
@@ -140,7 +140,7 @@ static int begin_file(struct journal *journal, uint32_t number, int64_t wall_ms)
     journal->file = file;
     journal->size = 0;
     journal->number = number;
-    int problem = append(journal, &event);
+    int problem = journal_append(journal, &event);
     if (!problem && fsync(journal->folder_file) < 0)
         problem = -errno;
     if (problem) {
@@ -208,7 +208,7 @@ static int take_up(struct journal *journal, uint32_t number, int64_t wall_ms)
 {
     CLEANUP(strbuf_free) struct strbuf content = STRBUF_EMPTY;
     char name[32];
-    file_name(number, name);
+    journal_file_name(number, name);
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", journal->folder, name);
     int problem = file_read(path, (size_t)journal->file_bytes * 2 + 65536, &content);
     if (problem < 0)
@@ -291,14 +291,14 @@ struct journal *journal_close(struct journal *journal)
 
 /* ---- Writing ---- */
 
-static int write_line(struct journal *journal, const struct event *event)
+static int journal_write_line(struct journal *journal, const struct event *event)
 {
     if ((uint64_t)journal->size >= journal->file_bytes) {
         int problem = begin_file(journal, journal->number + 1, event->time_ms);
         if (problem < 0)
             return problem;
     }
-    return append(journal, event);
+    return journal_append(journal, event);
 }
 
 /* Says first how many lines are missing, if any are. */
@@ -309,7 +309,7 @@ static int write_gap(struct journal *journal, int64_t wall_ms)
         return 0;
     event_init(&gap, EVENT_JOURNAL_GAP, wall_ms);
     event_add_number(&gap, MEMBER_LINES, (int64_t)journal->lost);
-    int problem = write_line(journal, &gap);
+    int problem = journal_write_line(journal, &gap);
     if (!problem)
         journal->lost = 0;
     return problem;
@@ -319,7 +319,7 @@ int journal_write(struct journal *journal, const struct event *event)
 {
     int problem = journal ? write_gap(journal, event->time_ms) : -ENODEV;
     if (!problem)
-        problem = write_line(journal, event);
+        problem = journal_write_line(journal, event);
     if (!problem)
         return 0;
     if (journal)
@@ -337,7 +337,7 @@ uint64_t journal_lines(const struct journal *journal)
 /* ---- Reading ---- */
 
 /* The line of FILE at OFFSET: the whole of it, or the first JOURNAL_LINE_BYTES of a damaged one. */
-static int read_line(int file, off_t offset, struct strbuf *line, off_t *ret_next)
+static int journal_read_line(int file, off_t offset, struct strbuf *line, off_t *ret_next)
 {
     char chunk[JOURNAL_LINE_BYTES + 1];
     bool is_first = true;
@@ -383,7 +383,7 @@ int journal_read(struct journal *journal, uint64_t cursor, struct strbuf *line, 
     }
     for (; number <= newest; number++, offset = 0) {
         char name[32];
-        file_name(number, name);
+        journal_file_name(number, name);
         CLEANUP(descriptor_close)
         int file = openat(journal->folder_file, name, O_RDONLY | O_CLOEXEC);
         if (file < 0 && errno == ENOENT)
@@ -391,7 +391,7 @@ int journal_read(struct journal *journal, uint64_t cursor, struct strbuf *line, 
         if (file < 0)
             return -errno;
         off_t at = mend_offset(file, offset), next = at;
-        int got = read_line(file, at, line, &next);
+        int got = journal_read_line(file, at, line, &next);
         if (got < 0)
             return got;
         if (got == 0)

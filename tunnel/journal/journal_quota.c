@@ -6,7 +6,7 @@ void journal_quota_init(struct journal_quota *quota, int64_t now_ms)
     *quota = (struct journal_quota){.room = JOURNAL_QUOTA_BURST, .since_ms = now_ms};
 }
 
-static void make_room(struct journal_quota *quota, int64_t now_ms)
+static void quota_make_room(struct journal_quota *quota, int64_t now_ms)
 {
     int64_t pauses = (now_ms - quota->since_ms) / JOURNAL_QUOTA_PAUSE_MS;
     if (pauses <= 0)
@@ -19,7 +19,7 @@ static void make_room(struct journal_quota *quota, int64_t now_ms)
 
 bool journal_quota_take(struct journal_quota *quota, int64_t now_ms, struct event *event)
 {
-    make_room(quota, now_ms);
+    quota_make_room(quota, now_ms);
     if (quota->room == 0) {
         quota->left_out++;
         return false;

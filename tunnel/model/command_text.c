@@ -40,7 +40,7 @@ bool command_find_action(const char *name, size_t length, enum command_action *r
 /* ---- The two parts ---- */
 
 /* How many bytes of TEXT, of LENGTH, are of the set FIT. */
-static size_t span(const char *text, size_t length, const char *fit)
+static size_t command_text_span(const char *text, size_t length, const char *fit)
 {
     size_t at = 0;
     while (at < length && text[at] && strchr(fit, text[at]))
@@ -62,13 +62,13 @@ static const char *find_armour(const char *message, size_t length)
 }
 
 /* Whether what begins with BEGIN_MARK is lines of base64, END_MARK, and nothing else. */
-static bool is_armour(const char *armour, size_t length)
+static bool command_text_is_armour(const char *armour, size_t length)
 {
     static const char fit[] = UPPER LOWER DIGITS "+/=\n";
     if (length < sizeof(BEGIN_MARK) - 1) /* its LF is the last of the message */
         return false;
     const char *at = armour + sizeof(BEGIN_MARK) - 1;
-    size_t left = length - (sizeof(BEGIN_MARK) - 1), inside = span(at, left, fit);
+    size_t left = length - (sizeof(BEGIN_MARK) - 1), inside = command_text_span(at, left, fit);
     if (inside < 2 || at[0] == '\n' || memmem(at, inside, "\n\n", 2))
         return false;
     at += inside - 1; /* the LF before the END_MARK is of both */
@@ -85,7 +85,7 @@ int command_split(const char *message, size_t length, struct command_parts *ret_
     if (!armour || text_length == 0)
         return -EBADMSG;
     size_t rest = length - text_length;
-    if (!is_armour(armour, armour[rest - 1] == '\n' ? rest - 1 : rest))
+    if (!command_text_is_armour(armour, armour[rest - 1] == '\n' ? rest - 1 : rest))
         return -EBADMSG;
     *ret_parts = (struct command_parts){message, armour, text_length, rest};
     return 0;
@@ -96,9 +96,10 @@ int command_split(const char *message, size_t length, struct command_parts *ret_
 typedef bool reader(const char *value, size_t length, struct command *command);
 
 /* Copies a value of 1 to SIZE - 1 bytes, all of FIT. FIELD is zero before. */
-static bool take(const char *value, size_t length, const char *fit, char *field, size_t size)
+static bool command_text_take(const char *value, size_t length, const char *fit, char *field,
+                              size_t size)
 {
-    if (length < 1 || length >= size || span(value, length, fit) != length)
+    if (length < 1 || length >= size || command_text_span(value, length, fit) != length)
         return false;
     memcpy(field, value, length);
     return true;
@@ -113,11 +114,11 @@ static bool read_version(const char *value, size_t length, struct command *comma
 static bool read_gateway(const char *value, size_t length, struct command *command)
 {
     static const char fit[] = UPPER LOWER DIGITS "_-";
-    size_t site = span(value, length, fit);
+    size_t site = command_text_span(value, length, fit);
     if (site < 1 || site > 64 || site == length || value[site] != '/')
         return false;
     size_t id = length - site - 1;
-    if (id < 1 || id > 64 || span(value + site + 1, id, fit) != id)
+    if (id < 1 || id > 64 || command_text_span(value + site + 1, id, fit) != id)
         return false;
     memcpy(command->gateway, value, length);
     return true;
@@ -126,12 +127,14 @@ static bool read_gateway(const char *value, size_t length, struct command *comma
 static bool read_challenge(const char *value, size_t length, struct command *command)
 {
     return length == COMMAND_CHALLENGE_BYTES - 1 &&
-           take(value, length, DIGITS "abcdef", command->challenge, sizeof(command->challenge));
+           command_text_take(value, length, DIGITS "abcdef", command->challenge,
+                             sizeof(command->challenge));
 }
 
 static bool read_id(const char *value, size_t length, struct command *command)
 {
-    return take(value, length, UPPER LOWER DIGITS "-", command->id, sizeof(command->id));
+    return command_text_take(value, length, UPPER LOWER DIGITS "-", command->id,
+                             sizeof(command->id));
 }
 
 static bool read_action(const char *value, size_t length, struct command *command)
@@ -145,8 +148,8 @@ static bool read_services(const char *value, size_t length, struct command *comm
         const char *comma = memchr(value, ',', length);
         size_t name = comma ? (size_t)(comma - value) : length;
         if (command->n_services == SESSION_MAX_SERVICES ||
-            !take(value, name, UPPER LOWER DIGITS "_.-", command->services[command->n_services],
-                  SESSION_NAME_BYTES))
+            !command_text_take(value, name, UPPER LOWER DIGITS "_.-",
+                               command->services[command->n_services], SESSION_NAME_BYTES))
             return false;
         command->n_services++;
         if (!comma)
@@ -159,7 +162,8 @@ static bool read_services(const char *value, size_t length, struct command *comm
 /* Zero and too much are read, so that they are refused for what they are. */
 static bool read_ttl(const char *value, size_t length, struct command *command)
 {
-    if (length < 1 || span(value, length, DIGITS) != length || (value[0] == '0' && length > 1))
+    if (length < 1 || command_text_span(value, length, DIGITS) != length ||
+        (value[0] == '0' && length > 1))
         return false;
     if (length > 18) {
         command->ttl_s = COMMAND_MAX_TTL_S;
@@ -170,7 +174,7 @@ static bool read_ttl(const char *value, size_t length, struct command *command)
     return true;
 }
 
-static bool read_reason(const char *value, size_t length, struct command *command)
+static bool command_text_read_reason(const char *value, size_t length, struct command *command)
 {
     size_t characters = 0, at = 0;
     for (; at < length; characters++) { /* the LF that follows ends every character */
@@ -185,14 +189,14 @@ static bool read_reason(const char *value, size_t length, struct command *comman
 
 /* ---- The lines ---- */
 
-struct line {
+struct command_text_line {
     const char *key; /* with its colon and space */
     reader *read;
     enum command_field field; /* which it is; of `head`: 0 */
 };
 
 /* What every command begins with. */
-static const struct line head[] = {
+static const struct command_text_line head[] = {
     {"sallyport-command: ", read_version, 0},
     {"gateway: ", read_gateway, 0},
     {"challenge: ", read_challenge, 0},
@@ -201,15 +205,15 @@ static const struct line head[] = {
 };
 
 /* What follows when the action has it. */
-static const struct line fields[] = {
+static const struct command_text_line fields[] = {
     {"service: ", read_services, COMMAND_SERVICE},
     {"ttl: ", read_ttl, COMMAND_TTL},
-    {"reason: ", read_reason, COMMAND_REASON},
+    {"reason: ", command_text_read_reason, COMMAND_REASON},
 };
 
 /* Reads one line at *AT, and goes past it. */
-static bool read_line(const struct line *line, const char **at, const char *end,
-                      struct command *command)
+static bool command_text_read_line(const struct command_text_line *line, const char **at,
+                                   const char *end, struct command *command)
 {
     size_t key = strlen(line->key);
     if ((size_t)(end - *at) <= key || memcmp(*at, line->key, key) != 0)
@@ -228,12 +232,12 @@ int command_parse(const char *text, size_t length, struct command *ret_command)
     if (length > COMMAND_TEXT_BYTES)
         return -EBADMSG;
     for (size_t i = 0; i < ARRAY_LENGTH(head); i++) {
-        if (!read_line(&head[i], &at, end, &command))
+        if (!command_text_read_line(&head[i], &at, end, &command))
             return -EBADMSG;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++) {
         if (command_has(command.action, fields[i].field) &&
-            !read_line(&fields[i], &at, end, &command))
+            !command_text_read_line(&fields[i], &at, end, &command))
             return -EBADMSG;
     }
     if (at != end)

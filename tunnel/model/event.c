@@ -183,7 +183,7 @@ void event_init(struct event *event, enum event_kind kind, int64_t time_ms)
     event->n_members = 0;
 }
 
-static bool is_allowed(enum event_kind kind, enum event_key key)
+static bool event_is_allowed(enum event_kind kind, enum event_key key)
 {
     return key != MEMBER_OTHER && event_key_find(kind, keys[key].name) == key;
 }
@@ -191,7 +191,7 @@ static bool is_allowed(enum event_kind kind, enum event_key key)
 /* A new member at the end; NULL, and the event is cut, when there is no room for one. */
 static struct event_member *new_member(struct event *event, enum event_key key)
 {
-    assert(is_allowed(event->kind, key));
+    assert(event_is_allowed(event->kind, key));
     if (event->n_members == EVENT_MAX_MEMBERS) {
         event->is_cut = true;
         return NULL;
@@ -212,7 +212,7 @@ static size_t fitting(const char *text, size_t length, size_t room)
 }
 
 /* Stores TEXT with its NUL at the end of the texts; the NUL of the last one is replaced for it. */
-static void append(struct event *event, const char *text)
+static void event_append(struct event *event, const char *text)
 {
     size_t length = strlen(text), room = EVENT_TEXT_BYTES - 1U - event->used;
     size_t taken = fitting(text, length, room);
@@ -224,7 +224,7 @@ static void append(struct event *event, const char *text)
 }
 
 /* Begins a text, or leaves the member out when there is not even room for its NUL. */
-static void put_text(struct event *event, enum event_key key, const char *text)
+static void event_put_text(struct event *event, enum event_key key, const char *text)
 {
     struct event_member *member = new_member(event, key);
     if (!member)
@@ -235,7 +235,7 @@ static void put_text(struct event *event, enum event_key key, const char *text)
         return;
     }
     member->text = event->used;
-    append(event, text);
+    event_append(event, text);
     event->used++;
 }
 
@@ -252,19 +252,19 @@ void event_add_number(struct event *event, enum event_key key, int64_t number)
 void event_add_text(struct event *event, enum event_key key, const char *text)
 {
     assert(keys[key].type != EVENT_TYPE_NUMBER);
-    put_text(event, key, text);
+    event_put_text(event, key, text);
 }
 
 void event_add_item(struct event *event, enum event_key key, const char *item)
 {
     assert(keys[key].type == EVENT_TYPE_LIST);
     if (event->n_members == 0 || event->members[event->n_members - 1].key != key) {
-        put_text(event, key, item);
+        event_put_text(event, key, item);
         return;
     }
     event->used--; /* its NUL */
-    append(event, ",");
-    append(event, item);
+    event_append(event, ",");
+    event_append(event, item);
     event->used++;
 }
 

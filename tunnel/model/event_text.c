@@ -40,7 +40,7 @@ static bool is_bare(enum event_key key, const char *text)
     return (is_hash || !has_digits_alone) && !strpbrk(text, " \"\\=");
 }
 
-static void put_text(struct strbuf *out, enum event_key key, const char *text)
+static void event_text_put_text(struct strbuf *out, enum event_key key, const char *text)
 {
     bool bare = is_bare(key, text);
     if (!bare)
@@ -60,14 +60,14 @@ static void put_text(struct strbuf *out, enum event_key key, const char *text)
         strbuf_add_char(out, '"');
 }
 
-static void put_member(struct strbuf *out, const struct event *event,
-                       const struct event_member *member)
+static void event_text_put_member(struct strbuf *out, const struct event *event,
+                                  const struct event_member *member)
 {
     strbuf_addf(out, "%s=", event_member_name(event, member));
     if (member->is_number)
         strbuf_add_i64(out, member->number);
     else
-        put_text(out, member->key, event_member_text(event, member));
+        event_text_put_text(out, member->key, event_member_text(event, member));
 }
 
 void event_text_write_members(const struct event *event, struct strbuf *out)
@@ -75,7 +75,7 @@ void event_text_write_members(const struct event *event, struct strbuf *out)
     for (size_t i = 0; i < event->n_members; i++) {
         if (i > 0)
             strbuf_add_char(out, ' ');
-        put_member(out, event, &event->members[i]);
+        event_text_put_member(out, event, &event->members[i]);
     }
 }
 
@@ -91,12 +91,12 @@ void event_text_write(const struct event *event, uint64_t seq, struct strbuf *ou
 /* ---- Reading ---- */
 
 /* The part of the line that is not read yet. */
-struct scan {
+struct event_text_scan {
     const char *at, *end;
 };
 
 /* The bytes up to the next one of STOPS, or the end. */
-static size_t span(const struct scan *scan, const char *stops)
+static size_t event_text_span(const struct event_text_scan *scan, const char *stops)
 {
     const char *at = scan->at;
     while (at < scan->end && *at && !strchr(stops, *at))
@@ -104,10 +104,10 @@ static size_t span(const struct scan *scan, const char *stops)
     return (size_t)(at - scan->at);
 }
 
-static bool read_seq(struct scan *scan, uint64_t *ret_seq)
+static bool read_seq(struct event_text_scan *scan, uint64_t *ret_seq)
 {
     uint64_t seq = 0;
-    size_t length = span(scan, " ");
+    size_t length = event_text_span(scan, " ");
     if (length == 0 || length > MAX_DIGITS || scan->at[0] == '0')
         return false;
     for (size_t i = 0; i < length; i++) {
@@ -121,7 +121,7 @@ static bool read_seq(struct scan *scan, uint64_t *ret_seq)
 }
 
 /* Takes only what format_time() makes: it is made again, and compared. */
-static bool read_time(struct scan *scan, int64_t *ret_time_ms)
+static bool event_text_read_time(struct event_text_scan *scan, int64_t *ret_time_ms)
 {
     char text[TIME_LENGTH + 1] = "", again[TIME_BYTES];
     struct tm utc = {.tm_isdst = 0};
@@ -141,7 +141,7 @@ static bool read_time(struct scan *scan, int64_t *ret_time_ms)
 }
 
 /* Names go into topics and payloads as they are: only what needs no escaping. */
-static bool is_name(const char *text, size_t length)
+static bool event_text_is_name(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         if (!text[i] || !strchr("abcdefghijklmnopqrstuvwxyz" DIGITS "_-", text[i]))
@@ -167,10 +167,11 @@ static uint16_t take_name(struct event *event, const char *name)
     return at;
 }
 
-static bool read_name(struct scan *scan, const char *stops, char ret_name[NAME_BYTES])
+static bool event_text_read_name(struct event_text_scan *scan, const char *stops,
+                                 char ret_name[NAME_BYTES])
 {
-    size_t length = span(scan, stops);
-    if (!is_name(scan->at, length))
+    size_t length = event_text_span(scan, stops);
+    if (!event_text_is_name(scan->at, length))
         return false;
     memcpy(ret_name, scan->at, length);
     ret_name[length] = '\0';
@@ -179,7 +180,7 @@ static bool read_name(struct scan *scan, const char *stops, char ret_name[NAME_B
 }
 
 /* Stores one value, quoted or bare, as a text. A quote that is never closed ends with the line. */
-static void read_text(struct scan *scan, struct event *event)
+static void event_text_read_text(struct event_text_scan *scan, struct event *event)
 {
     bool is_quoted = scan->at < scan->end && *scan->at == '"';
     scan->at += is_quoted;
@@ -194,7 +195,7 @@ static void read_text(struct scan *scan, struct event *event)
 }
 
 /* What reads back the same: never an id such as "007". */
-static bool is_number(const char *text)
+static bool event_text_is_number(const char *text)
 {
     const char *first = text + (*text == '-');
     size_t digits = strspn(first, DIGITS);
@@ -202,25 +203,26 @@ static bool is_number(const char *text)
            (first[0] != '0' || (digits == 1 && first == text));
 }
 
-static void read_value(struct scan *scan, struct event *event, struct event_member *member)
+static void read_value(struct event_text_scan *scan, struct event *event,
+                       struct event_member *member)
 {
     bool is_quoted = scan->at < scan->end && *scan->at == '"';
     member->text = event->used;
-    read_text(scan, event);
+    event_text_read_text(scan, event);
     const char *text = event->texts + member->text;
-    if (is_quoted || !is_number(text))
+    if (is_quoted || !event_text_is_number(text))
         return;
     member->is_number = true;
     member->number = strtoll(text, NULL, 10);
     event->used = member->text;
 }
 
-static int read_members(struct scan *scan, struct event *event)
+static int read_members(struct event_text_scan *scan, struct event *event)
 {
     char name[NAME_BYTES];
     while (scan->at < scan->end) {
-        if (*scan->at++ != ' ' || !read_name(scan, "= ", name) || scan->at == scan->end ||
-            *scan->at++ != '=')
+        if (*scan->at++ != ' ' || !event_text_read_name(scan, "= ", name) ||
+            scan->at == scan->end || *scan->at++ != '=')
             return -EBADMSG;
         if (event->n_members == EVENT_MAX_MEMBERS) {
             event->is_cut = true;
@@ -237,14 +239,14 @@ static int read_members(struct scan *scan, struct event *event)
 
 int event_text_read(const char *line, size_t length, uint64_t *ret_seq, struct event *event)
 {
-    struct scan scan = {line, line + length};
+    struct event_text_scan scan = {line, line + length};
     char name[NAME_BYTES];
     event->is_cut = false;
     event->name = event->used = 0;
     event->n_members = 0;
     if (length > EVENT_TEXT_BYTES || !read_seq(&scan, ret_seq) ||
-        !read_time(&scan, &event->time_ms) || scan.at == scan.end || *scan.at++ != ' ' ||
-        !read_name(&scan, " ", name))
+        !event_text_read_time(&scan, &event->time_ms) || scan.at == scan.end || *scan.at++ != ' ' ||
+        !event_text_read_name(&scan, " ", name))
         return -EBADMSG;
     event->kind = event_kind_find(name);
     if (event->kind == EVENT_OTHER)

@@ -30,7 +30,7 @@ const char *const session_end_names[] = {
 typedef void step(const struct session_limits *limits, const struct session_event *event,
                   int64_t now_ms, struct session_decision *decision);
 
-static void refuse(struct session_decision *decision, enum refusal refusal)
+static void session_refuse(struct session_decision *decision, enum refusal refusal)
 {
     decision->refusal = refusal;
 }
@@ -59,11 +59,11 @@ static void begin_closing(enum session_end end, int64_t now_ms, struct session_d
     decision->journal = EVENT_TUNNEL_CLOSING;
 }
 
-static void ask(const struct session_limits *limits, const struct session_event *event,
-                int64_t now_ms, struct session_decision *decision)
+static void session_ask(const struct session_limits *limits, const struct session_event *event,
+                        int64_t now_ms, struct session_decision *decision)
 {
     if (!ttl_is_fit(limits, event->ttl_s)) {
-        refuse(decision, REFUSAL_BAD_TTL);
+        session_refuse(decision, REFUSAL_BAD_TTL);
         return;
     }
     decision->next = (struct session){.last_end = decision->next.last_end, .ttl_s = event->ttl_s};
@@ -81,14 +81,14 @@ static void already_open(const struct session_limits *limits, const struct sessi
                          int64_t now_ms, struct session_decision *decision)
 {
     (void)limits, (void)event, (void)now_ms;
-    refuse(decision, REFUSAL_ALREADY_OPEN);
+    session_refuse(decision, REFUSAL_ALREADY_OPEN);
 }
 
 static void not_open(const struct session_limits *limits, const struct session_event *event,
                      int64_t now_ms, struct session_decision *decision)
 {
     (void)limits, (void)event, (void)now_ms;
-    refuse(decision, REFUSAL_NOT_OPEN);
+    session_refuse(decision, REFUSAL_NOT_OPEN);
 }
 
 static void ignore(const struct session_limits *limits, const struct session_event *event,
@@ -97,12 +97,12 @@ static void ignore(const struct session_limits *limits, const struct session_eve
     (void)limits, (void)event, (void)now_ms, (void)decision;
 }
 
-static void approve(const struct session_limits *limits, const struct session_event *event,
-                    int64_t now_ms, struct session_decision *decision)
+static void session_approve(const struct session_limits *limits, const struct session_event *event,
+                            int64_t now_ms, struct session_decision *decision)
 {
     (void)event;
     if (now_ms >= decision->next.deadline_ms || !ttl_is_fit(limits, decision->next.ttl_s))
-        refuse(decision, REFUSAL_NOT_APPROVED);
+        session_refuse(decision, REFUSAL_NOT_APPROVED);
     else
         begin_opening(now_ms, decision);
 }
@@ -126,20 +126,20 @@ static void ready(const struct session_limits *limits, const struct session_even
 }
 
 /* An extension reaches further than before, and never past the limit of the first opening. */
-static void extend(const struct session_limits *limits, const struct session_event *event,
-                   int64_t now_ms, struct session_decision *decision)
+static void session_extend(const struct session_limits *limits, const struct session_event *event,
+                           int64_t now_ms, struct session_decision *decision)
 {
     if (now_ms >= decision->next.deadline_ms) {
-        refuse(decision, REFUSAL_NOT_OPEN);
+        session_refuse(decision, REFUSAL_NOT_OPEN);
         return;
     }
     if (!ttl_is_fit(limits, event->ttl_s)) {
-        refuse(decision, REFUSAL_BAD_TTL);
+        session_refuse(decision, REFUSAL_BAD_TTL);
         return;
     }
     int64_t deadline_ms = now_ms + event->ttl_s * 1000;
     if (deadline_ms > decision->next.limit_ms || deadline_ms <= decision->next.deadline_ms) {
-        refuse(decision, REFUSAL_BAD_TTL);
+        session_refuse(decision, REFUSAL_BAD_TTL);
     } else {
         decision->next.ttl_s = event->ttl_s;
         decision->next.deadline_ms = deadline_ms;
@@ -215,12 +215,13 @@ static void gone(const struct session_limits *limits, const struct session_event
 static step *const steps[SESSION_CLOSING + 1][SESSION_GONE + 1] = {
     /*                          ASK           APPROVE   READY   EXTEND    END       TICK
                                 TRAFFIC       GONE */
-    [SESSION_CLOSED] = {ask, not_open, ignore, not_open, not_open, ignore, ignore, ignore},
-    [SESSION_WAIT_APPROVAL] = {already_open, approve, ignore, not_open, end, tick_waiting, ignore,
-                               ignore},
+    [SESSION_CLOSED] = {session_ask, not_open, ignore, not_open, not_open, ignore, ignore, ignore},
+    [SESSION_WAIT_APPROVAL] = {already_open, session_approve, ignore, not_open, end, tick_waiting,
+                               ignore, ignore},
     [SESSION_OPENING] = {already_open, not_open, ready, not_open, end, tick_opening, ignore,
                          ignore},
-    [SESSION_OPEN] = {already_open, not_open, ignore, extend, end, tick_open, traffic, ignore},
+    [SESSION_OPEN] = {already_open, not_open, ignore, session_extend, end, tick_open, traffic,
+                      ignore},
     [SESSION_CLOSING] = {already_open, not_open, ignore, not_open, not_open, tick_closing, ignore,
                          gone},
 };

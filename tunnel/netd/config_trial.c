@@ -40,7 +40,7 @@ int config_trial_keep(const struct netd_config *confirmed)
 }
 
 /* Whether *AT begins with LINE and the digest HEX; *AT is moved past it. */
-static bool take_line(const char **at, const char *line, const char *hex)
+static bool config_trial_take_line(const char **at, const char *line, const char *hex)
 {
     size_t length = strlen(line);
     if (strncmp(*at, line, length) != 0 || strncmp(*at + length, hex, SHA256_HEX_BYTES - 1) != 0 ||
@@ -59,7 +59,7 @@ static bool is_stale(const char *file, const char *text)
     if (strncmp(file, TRIED_LINE, strlen(TRIED_LINE)) != 0 ||
         strlen(file) < LINE_BYTES(TRIED_LINE) + LINE_BYTES(CONFIRMED_LINE))
         return false; /* damaged */
-    return !take_line(&at, TRIED_LINE, hex) ||
+    return !config_trial_take_line(&at, TRIED_LINE, hex) ||
            strcmp(file + LINE_BYTES(TRIED_LINE) + LINE_BYTES(CONFIRMED_LINE), text) == 0;
 }
 
@@ -76,7 +76,7 @@ static struct netd_config *load_confirmed(const char *path)
     const char *at = confirmed->text + LINE_BYTES(TRIED_LINE);
     const char *text = at + LINE_BYTES(CONFIRMED_LINE);
     sha256_text(text, strlen(text), hex);
-    if (!take_line(&at, CONFIRMED_LINE, hex))
+    if (!config_trial_take_line(&at, CONFIRMED_LINE, hex))
         return netd_config_free(confirmed);
     memmove(confirmed->text, text, strlen(text) + 1);
     return confirmed;

@@ -35,7 +35,7 @@
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
 
-struct call {
+struct netd_main_call {
     enum mode mode;
     const char *config_path;
     const char *boot_file;
@@ -43,7 +43,7 @@ struct call {
 
 /* ---- The command line ---- */
 
-static void print_help(void)
+static void netd_main_print_help(void)
 {
     puts("usage: sallyport-netd [-c FILE] [-t]\n"
          "       sallyport-netd --lockdown [RULES]\n\n"
@@ -55,7 +55,7 @@ static void print_help(void)
 }
 
 /* Returns 0 to go on, or 1 + the exit code. */
-static int read_call(int argc, char **argv, struct call *call)
+static int read_call(int argc, char **argv, struct netd_main_call *call)
 {
     static const struct option options[] = {{"lockdown", no_argument, NULL, 'L'},
                                             {"help", no_argument, NULL, 'h'},
@@ -73,7 +73,7 @@ static int read_call(int argc, char **argv, struct call *call)
             call->mode = MODE_LOCKDOWN;
             break;
         case 'h':
-            print_help();
+            netd_main_print_help();
             return 1;
         case 'V':
             puts("sallyport-netd " SALLYPORT_VERSION);
@@ -92,7 +92,7 @@ static int read_call(int argc, char **argv, struct call *call)
 
 /* ---- The three things it can be asked to do ---- */
 
-static struct netd_config *load(const char *path)
+static struct netd_config *netd_main_load(const char *path)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -104,9 +104,9 @@ static struct netd_config *load(const char *path)
     return config;
 }
 
-static int check(const struct call *call)
+static int netd_main_check(const struct netd_main_call *call)
 {
-    struct netd_config *config = load(call->config_path);
+    struct netd_config *config = netd_main_load(call->config_path);
     if (!config)
         return EXIT_FAILURE;
     netd_config_free(config);
@@ -165,7 +165,7 @@ static void on_egress(void *context, const struct event *event)
     netd_journal(context, event);
 }
 
-static void on_changed(void *context)
+static void netd_main_on_changed(void *context)
 {
     netd_notify(context);
 }
@@ -190,7 +190,7 @@ static void on_opened(void *context, enum refusal refusal, const char *text)
 
 /* ---- Starting ---- */
 
-static int make_folders(const struct netd *netd)
+static int netd_main_make_folders(const struct netd *netd)
 {
     int problem = folder_make(netd->config->paths.state_dir);
     if (!problem)
@@ -360,7 +360,8 @@ static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
 }
 
 /* SIGHUP: the program or its configuration was replaced. */
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
+static int netd_main_on_hangup(sd_event_source *source, const struct signalfd_siginfo *signal,
+                               void *userdata)
 {
     struct netd *netd = userdata;
     (void)source, (void)signal;
@@ -377,7 +378,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *sig
     return 0;
 }
 
-static int start_loop(struct netd *netd)
+static int netd_main_start_loop(struct netd *netd)
 {
     sigset_t stop;
     sigemptyset(&stop);
@@ -392,7 +393,7 @@ static int start_loop(struct netd *netd)
     if (problem >= 0)
         problem = sd_event_add_signal(netd->loop, NULL, SIGINT, NULL, NULL);
     if (problem >= 0)
-        problem = sd_event_add_signal(netd->loop, NULL, SIGHUP, on_hangup, netd);
+        problem = sd_event_add_signal(netd->loop, NULL, SIGHUP, netd_main_on_hangup, netd);
     if (problem >= 0)
         (void)sd_event_set_watchdog(netd->loop, 1);
     return problem < 0 ? problem : 0;
@@ -429,26 +430,26 @@ static void note_start(struct netd *netd, const struct leftovers *left)
 
 static int start_session(struct netd *netd)
 {
-    const struct session_control_hooks hooks = {on_changed, on_opened, netd};
+    const struct session_control_hooks hooks = {netd_main_on_changed, on_opened, netd};
     show_key(&netd->config->tunnel);
     netd->session_control =
         session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);
     const struct netd_signed_settings settings = {.config = netd->config,
                                                   .journal = netd->journal,
                                                   .session_control = netd->session_control,
-                                                  .changed = on_changed,
+                                                  .changed = netd_main_on_changed,
                                                   .context = netd};
     return netd_signed_new(&settings, netd->loop, &netd->commands);
 }
 
-static int start(struct netd *netd, const char *config_path, bool is_unconfirmed)
+static int netd_main_start(struct netd *netd, const char *config_path, bool is_unconfirmed)
 {
     const struct rules_trial_hooks trial_hooks = {on_rules_loaded, on_rolled_back, netd};
     const struct egress_resolver_hooks egress_hooks = {on_egress, netd};
     struct leftovers left = {0};
-    int problem = make_folders(netd);
+    int problem = netd_main_make_folders(netd);
     if (!problem)
-        problem = start_loop(netd);
+        problem = netd_main_start_loop(netd);
     if (!problem)
         problem = start_firewall(netd, &left);
     if (!problem)
@@ -489,7 +490,7 @@ static void stop(struct netd *netd)
  * Nothing can be run without a configuration; but what an earlier run left open is closed, and the
  * rules are those of the boot: what was applied last, or the built-in ones.
  */
-static int fall_back(const struct netd_config *config, const struct call *call)
+static int fall_back(const struct netd_config *config, const struct netd_main_call *call)
 {
     CLEANUP(memory_free_pointer) char *file = config ? netd_boot_file(config) : NULL;
     (void)lockdown(file ? file : call->boot_file);
@@ -502,9 +503,9 @@ static int fall_back(const struct netd_config *config, const struct call *call)
     return EXIT_FAILURE;
 }
 
-static int run(const struct call *call)
+static int netd_main_run(const struct netd_main_call *call)
 {
-    struct netd netd = {.config = load(call->config_path)};
+    struct netd netd = {.config = netd_main_load(call->config_path)};
     if (!netd.config)
         return fall_back(NULL, call);
     int unconfirmed =
@@ -514,7 +515,7 @@ static int run(const struct call *call)
         netd_config_free(netd.config);
         return EXIT_FAILURE;
     }
-    int problem = start(&netd, call->config_path, unconfirmed > 0);
+    int problem = netd_main_start(&netd, call->config_path, unconfirmed > 0);
     if (!problem) {
         log_info("netd", "version=" SALLYPORT_VERSION " ready");
         (void)sd_notify(0, "READY=1");
@@ -527,7 +528,7 @@ static int run(const struct call *call)
 
 int main(int argc, char **argv)
 {
-    struct call call = {.config_path = NETD_CONFIG_DEFAULT_PATH, .boot_file = BOOT_FILE};
+    struct netd_main_call call = {.config_path = NETD_CONFIG_DEFAULT_PATH, .boot_file = BOOT_FILE};
     if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
         return resolve_main(argv[2], argv[3]);
     int result = read_call(argc, argv, &call);
@@ -537,11 +538,11 @@ int main(int argc, char **argv)
     (void)umask(0027);
     switch (call.mode) {
     case MODE_CHECK:
-        return check(&call);
+        return netd_main_check(&call);
     case MODE_LOCKDOWN:
         return lockdown(call.boot_file);
     case MODE_RUN:
-        return run(&call);
+        return netd_main_run(&call);
     }
     return EXIT_FAILURE;
 }

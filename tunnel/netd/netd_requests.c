@@ -19,8 +19,8 @@ typedef enum netd_server_answer verb_handler(struct netd *netd, const struct net
                                              struct wire_message *reply);
 
 /* Fills a reply that is a verdict and a text. */
-static enum netd_server_answer answer(struct wire_message *reply, enum refusal refusal,
-                                      const struct strbuf *text)
+static enum netd_server_answer requests_answer(struct wire_message *reply, enum refusal refusal,
+                                               const struct strbuf *text)
 {
     reply->header.result = (int32_t)refusal;
     text_put(reply->body.text.text, sizeof(reply->body.text.text), strbuf_text(text));
@@ -125,7 +125,7 @@ static enum netd_server_answer answer_opening(const struct netd *netd, struct wi
         return NETD_SERVER_ANSWER_LATER;
     if (refusal == REFUSAL_NONE)
         strbuf_add(text, "waiting for `sallyport tunnel approve` on site, 15 minutes at most");
-    return answer(reply, refusal, text);
+    return requests_answer(reply, refusal, text);
 }
 
 static enum netd_server_answer open_local(struct netd *netd, const struct netd_server_peer *peer,
@@ -143,34 +143,38 @@ static enum netd_server_answer open_local(struct netd *netd, const struct netd_s
                           &text);
 }
 
-static enum netd_server_answer extend(struct netd *netd, const struct netd_server_peer *peer,
-                                      const struct wire_message *request,
-                                      struct wire_message *reply)
+static enum netd_server_answer requests_extend(struct netd *netd,
+                                               const struct netd_server_peer *peer,
+                                               const struct wire_message *request,
+                                               struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     const struct wire_extend *body = &request->body.extend;
     const struct session_control_asker asker = {.who = peer->name};
-    return answer(
+    return requests_answer(
         reply,
         session_control_extend(netd->session_control, body->ttl_s, &asker, body->reason, &text),
         &text);
 }
 
-static enum netd_server_answer close_session(struct netd *netd, const struct netd_server_peer *peer,
-                                             const struct wire_message *request,
-                                             struct wire_message *reply)
+static enum netd_server_answer requests_close_session(struct netd *netd,
+                                                      const struct netd_server_peer *peer,
+                                                      const struct wire_message *request,
+                                                      struct wire_message *reply)
 {
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     enum session_end end =
         peer->role == WIRE_ROLE_AGENT ? SESSION_END_CLOSED_BY_OPERATOR : SESSION_END_CLOSED_LOCALLY;
     const struct session_control_asker asker = {.who = peer->name};
-    return answer(reply, session_control_close(netd->session_control, end, &asker, &text), &text);
+    return requests_answer(reply, session_control_close(netd->session_control, end, &asker, &text),
+                           &text);
 }
 
-static enum netd_server_answer approve(struct netd *netd, const struct netd_server_peer *peer,
-                                       const struct wire_message *request,
-                                       struct wire_message *reply)
+static enum netd_server_answer requests_approve(struct netd *netd,
+                                                const struct netd_server_peer *peer,
+                                                const struct wire_message *request,
+                                                struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     uint64_t asked = request->body.approve.asked;
@@ -215,9 +219,9 @@ static enum netd_server_answer acknowledge(struct netd *netd, const struct netd_
     (void)request;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (firewall_acknowledge(netd->firewall, &text) < 0)
-        return answer(reply, REFUSAL_FAILED, &text);
+        return requests_answer(reply, REFUSAL_FAILED, &text);
     journal_by(netd, EVENT_FIREWALL_ACKNOWLEDGED, peer->name);
-    return answer(reply, REFUSAL_NONE, &text);
+    return requests_answer(reply, REFUSAL_NONE, &text);
 }
 
 static enum netd_server_answer try_firewall(struct netd *netd, const struct netd_server_peer *peer,
@@ -228,19 +232,19 @@ static enum netd_server_answer try_firewall(struct netd *netd, const struct netd
     struct event event;
     if (rules_trial_is_running(netd->trial)) {
         strbuf_add(&text, "other rules are being tried already");
-        return answer(reply, REFUSAL_ALREADY_OPEN, &text);
+        return requests_answer(reply, REFUSAL_ALREADY_OPEN, &text);
     }
     event_init(&event, EVENT_FIREWALL_TRIAL, clock_wall_ms());
     event_add_text(&event, MEMBER_BY, peer->name);
     event_add_number(&event, MEMBER_CONFIRM_S, request->body.try.confirm_s);
     if (journal_write(netd->journal, &event) < 0) {
         strbuf_add(&text, refusal_explain(REFUSAL_JOURNAL));
-        return answer(reply, REFUSAL_JOURNAL, &text);
+        return requests_answer(reply, REFUSAL_JOURNAL, &text);
     }
     if (rules_trial_begin(netd->trial, request->body.try.confirm_s, &text) == 0)
-        return answer(reply, REFUSAL_NONE, &text);
+        return requests_answer(reply, REFUSAL_NONE, &text);
     journal_by(netd, EVENT_FIREWALL_TRIAL_REFUSED, peer->name);
-    return answer(reply, REFUSAL_FAILED, &text);
+    return requests_answer(reply, REFUSAL_FAILED, &text);
 }
 
 static enum netd_server_answer keep_firewall(struct netd *netd, const struct netd_server_peer *peer,
@@ -251,10 +255,10 @@ static enum netd_server_answer keep_firewall(struct netd *netd, const struct net
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     int result = rules_trial_keep(netd->trial, clock_mono_ns() / CLOCK_NS_PER_MS, &text);
     if (result < 0)
-        return answer(reply, result == -ETIME ? REFUSAL_NOT_OPEN : REFUSAL_FAILED, &text);
+        return requests_answer(reply, result == -ETIME ? REFUSAL_NOT_OPEN : REFUSAL_FAILED, &text);
     netd_write_boot_file(netd);
     journal_by(netd, EVENT_FIREWALL_KEPT, peer->name);
-    return answer(reply, REFUSAL_NONE, &text);
+    return requests_answer(reply, REFUSAL_NONE, &text);
 }
 
 static enum netd_server_answer read_journal(struct netd *netd, const struct netd_server_peer *peer,
@@ -310,9 +314,9 @@ static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_STATUS] = status,
     [WIRE_COUNTERS] = counters,
     [WIRE_OPEN_LOCAL] = open_local,
-    [WIRE_EXTEND] = extend,
-    [WIRE_CLOSE] = close_session,
-    [WIRE_APPROVE] = approve,
+    [WIRE_EXTEND] = requests_extend,
+    [WIRE_CLOSE] = requests_close_session,
+    [WIRE_APPROVE] = requests_approve,
     [WIRE_VERIFY_FIREWALL] = verify_firewall,
     [WIRE_ACKNOWLEDGE] = acknowledge,
     [WIRE_FIREWALL_TRY] = try_firewall,

@@ -23,7 +23,8 @@ struct netd_signed {
 
 /* ---- What passed the gate ---- */
 
-static enum refusal act(void *context, const struct command *command, const char *signer)
+static enum refusal netd_signed_act(void *context, const struct command *command,
+                                    const char *signer)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY; /* for people on site; not sent */
     struct netd_signed *commands = context;
@@ -47,7 +48,7 @@ static enum refusal act(void *context, const struct command *command, const char
     return REFUSAL_FAILED;
 }
 
-static void on_changed(void *context)
+static void netd_signed_on_changed(void *context)
 {
     const struct netd_signed *commands = context;
     commands->settings.changed(commands->settings.context);
@@ -67,7 +68,8 @@ static void add_connection(const struct tunnel_config *tunnel, const struct tunn
 }
 
 /* Fills the answer to the command ID; its result is set. */
-static void answer(const struct netd_signed *commands, const char *id, struct wire_message *reply)
+static void netd_signed_answer(const struct netd_signed *commands, const char *id,
+                               struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf lines = STRBUF_EMPTY;
     const struct netd_config *config = commands->settings.config;
@@ -85,19 +87,19 @@ static void answer(const struct netd_signed *commands, const char *id, struct wi
 
 /* ---- The gate's clock ---- */
 
-static void arm(struct netd_signed *commands)
+static void netd_signed_arm(struct netd_signed *commands)
 {
     (void)sd_event_source_set_time(commands->timer,
                                    (uint64_t)command_gate_next_tick_ms(commands->gate) * 1000);
     (void)sd_event_source_set_enabled(commands->timer, SD_EVENT_ONESHOT);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int netd_signed_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct netd_signed *commands = context;
     (void)source, (void)usec;
     command_gate_tick(commands->gate, clock_boot_ms());
-    arm(commands);
+    netd_signed_arm(commands);
     return 0;
 }
 
@@ -123,9 +125,9 @@ enum netd_server_answer netd_signed_command(struct netd_signed *commands,
     }
     commands->awaits_hub = false;
     command_gate_command(commands->gate, &message, clock_boot_ms(), &verdict);
-    arm(commands);
+    netd_signed_arm(commands);
     reply->header.result = (int32_t)verdict.refusal;
-    answer(commands, verdict.id, reply);
+    netd_signed_answer(commands, verdict.id, reply);
     if (verdict.refusal != REFUSAL_NONE || !commands->awaits_hub ||
         session_control_is_waiting(commands->settings.session_control))
         return NETD_SERVER_ANSWER_NOW;
@@ -135,7 +137,7 @@ enum netd_server_answer netd_signed_command(struct netd_signed *commands,
 
 void netd_signed_complete(const struct netd_signed *commands, struct wire_message *reply)
 {
-    answer(commands, commands->id, reply);
+    netd_signed_answer(commands, commands->id, reply);
 }
 
 /* ---- Life ---- */
@@ -153,8 +155,8 @@ static struct command_gate *make_gate(struct netd_signed *commands)
                       .program = SIGNATURE_PROGRAM,
                       .timeout_ms = SIGNATURE_TIMEOUT_MS},
         .journal = commands->settings.journal,
-        .act = act,
-        .changed = on_changed,
+        .act = netd_signed_act,
+        .changed = netd_signed_on_changed,
         .context = commands,
     };
     return command_gate_new(&settings, clock_boot_ms());
@@ -169,13 +171,13 @@ int netd_signed_new(const struct netd_signed_settings *settings, sd_event *loop,
     struct netd_signed *commands = memory_zeroed(1, sizeof(*commands));
     commands->settings = *settings;
     commands->gate = make_gate(commands);
-    int problem =
-        sd_event_add_time(loop, &commands->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, commands);
+    int problem = sd_event_add_time(loop, &commands->timer, CLOCK_BOOTTIME, 0, 1000,
+                                    netd_signed_on_timer, commands);
     if (problem < 0) {
         netd_signed_free(commands);
         return problem;
     }
-    arm(commands);
+    netd_signed_arm(commands);
     *ret_signed = commands;
     return 0;
 }

@@ -65,8 +65,8 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- The beginning ---- */
 
-static int load(const struct rules_trial *trial, struct netd_config **ret_tried,
-                struct strbuf *text)
+static int rules_trial_load(const struct rules_trial *trial, struct netd_config **ret_tried,
+                            struct strbuf *text)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     if (netd_config_load(trial->config_path, &findings, ret_tried) == 0)
@@ -77,7 +77,8 @@ static int load(const struct rules_trial *trial, struct netd_config **ret_tried,
 }
 
 /* Puts on record what a restart in the middle of the trial comes back with. */
-static int record(struct rules_trial *trial, const struct netd_config *tried, struct strbuf *text)
+static int rules_trial_record(struct rules_trial *trial, const struct netd_config *tried,
+                              struct strbuf *text)
 {
     const char *group = netd_config_difference(trial->config, tried);
     if (group) {
@@ -94,8 +95,8 @@ static int record(struct rules_trial *trial, const struct netd_config *tried, st
 }
 
 /* The timer first: once the firewall uses TRIED, nothing can fail any more. */
-static int start(struct rules_trial *trial, struct netd_config *tried, uint32_t confirm_s,
-                 struct strbuf *text)
+static int rules_trial_start(struct rules_trial *trial, struct netd_config *tried,
+                             uint32_t confirm_s, struct strbuf *text)
 {
     trial->ends_ms = clock_mono_ns() / CLOCK_NS_PER_MS + confirm_s * INT64_C(1000);
     int problem = sd_event_add_time_relative(trial->loop, &trial->ends, CLOCK_MONOTONIC,
@@ -114,12 +115,12 @@ static int start(struct rules_trial *trial, struct netd_config *tried, uint32_t 
 int rules_trial_begin(struct rules_trial *trial, uint32_t confirm_s, struct strbuf *text)
 {
     struct netd_config *tried = NULL;
-    int problem = load(trial, &tried, text);
+    int problem = rules_trial_load(trial, &tried, text);
     if (problem == 0)
-        problem = record(trial, tried, text);
+        problem = rules_trial_record(trial, tried, text);
     if (problem == 0) {
         trial->is_unconfirmed = true;
-        problem = start(trial, tried, confirm_s, text);
+        problem = rules_trial_start(trial, tried, confirm_s, text);
     }
     if (problem < 0)
         netd_config_free(tried);

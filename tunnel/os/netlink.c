@@ -28,7 +28,7 @@ static struct nlmsghdr *header_of(struct netlink_request *request)
 }
 
 /* Appends SIZE bytes, zeroed up to the next boundary of four; returns where they stand. */
-static size_t append(struct netlink_request *request, const void *bytes, size_t size)
+static size_t netlink_append(struct netlink_request *request, const void *bytes, size_t size)
 {
     struct nlmsghdr *header = header_of(request);
     size_t at = aligned(header->nlmsg_len);
@@ -48,21 +48,21 @@ void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flag
         .nlmsg_type = type,
         .nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST),
     };
-    (void)append(request, header, size);
+    (void)netlink_append(request, header, size);
 }
 
 void netlink_put(struct netlink_request *request, uint16_t type, const void *value, size_t length)
 {
     const struct nlattr attribute = {.nla_len = (uint16_t)(ATTRIBUTE_BYTES + length),
                                      .nla_type = type};
-    (void)append(request, &attribute, sizeof(attribute));
-    (void)append(request, value, length);
+    (void)netlink_append(request, &attribute, sizeof(attribute));
+    (void)netlink_append(request, value, length);
 }
 
 size_t netlink_nest(struct netlink_request *request, uint16_t type)
 {
     const struct nlattr attribute = {.nla_type = (uint16_t)(type | NLA_F_NESTED)};
-    return append(request, &attribute, sizeof(attribute));
+    return netlink_append(request, &attribute, sizeof(attribute));
 }
 
 void netlink_nest_end(struct netlink_request *request, size_t nest)
@@ -162,7 +162,7 @@ struct netlink_answer {
     int is_done, result;
 };
 
-static void take_answer(struct netlink_answer *answer, const struct nlmsghdr *message)
+static void netlink_take_answer(struct netlink_answer *answer, const struct nlmsghdr *message)
 {
     if (message->nlmsg_seq != answer->seq)
         return;
@@ -192,7 +192,7 @@ static void take_datagram(const uint8_t *bytes, size_t length, netlink_handler *
 
 static void hand_to_answer(const struct nlmsghdr *message, void *context)
 {
-    take_answer(context, message);
+    netlink_take_answer(context, message);
 }
 
 int netlink_ask(int socket, struct netlink_request *request, netlink_handler *handler,

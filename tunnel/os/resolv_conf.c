@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static size_t skip_blanks(const char *line, size_t length, size_t at)
+static size_t resolv_conf_skip_blanks(const char *line, size_t length, size_t at)
 {
     while (at < length && (line[at] == ' ' || line[at] == '\t'))
         at++;
@@ -11,14 +11,14 @@ static size_t skip_blanks(const char *line, size_t length, size_t at)
 }
 
 /* "nameserver ADDRESS", which begins the line and may be followed by anything. */
-static bool read_line(const char *line, size_t length, struct ip_network *ret_server)
+static bool resolv_conf_read_line(const char *line, size_t length, struct ip_network *ret_server)
 {
     static const char keyword[] = "nameserver";
     const size_t word = sizeof(keyword) - 1;
     char address[INET6_ADDRSTRLEN];
     if (length <= word || memcmp(line, keyword, word) != 0)
         return false;
-    size_t begin = skip_blanks(line, length, word), end = begin;
+    size_t begin = resolv_conf_skip_blanks(line, length, word), end = begin;
     while (end < length && !memchr(" \t\r%#;", line[end], 6))
         end++;
     if (begin == word || end - begin >= sizeof(address))
@@ -45,7 +45,7 @@ size_t resolv_conf_read(const char *text, size_t length, struct ip_network *serv
         const char *end = memchr(text, '\n', length);
         size_t line = end ? (size_t)(end - text) : length, whole = end ? line + 1 : line;
         struct ip_network server;
-        if (read_line(text, line, &server) && !is_known(servers, n, &server))
+        if (resolv_conf_read_line(text, line, &server) && !is_known(servers, n, &server))
             servers[n++] = server;
         text += whole;
         length -= whole;

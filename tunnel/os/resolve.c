@@ -17,7 +17,7 @@ static bool has_route(const struct addrinfo *address)
     return probe >= 0 && connect(probe, address->ai_addr, address->ai_addrlen) == 0;
 }
 
-static int exit_code(int problem)
+static int resolve_exit_code(int problem)
 {
     return problem == EAI_AGAIN || problem == EAI_SYSTEM ? RESOLVE_NO_SERVER : RESOLVE_NO_NAME;
 }
@@ -28,7 +28,7 @@ int resolve_main(const char *host, const char *port)
     struct addrinfo *all;
     int problem = getaddrinfo(host, port, &hints, &all);
     if (problem)
-        return exit_code(problem);
+        return resolve_exit_code(problem);
     int found = 0;
     for (const struct addrinfo *at = all; at && found < RESOLVE_MAX; at = at->ai_next) {
         char text[INET6_ADDRSTRLEN];

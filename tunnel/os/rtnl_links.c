@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 /* Copies the text of ATTRIBUTE (terminated or not); what does not fit is cut. */
-static void copy_text(const struct nlattr *attribute, char *text, size_t size)
+static void rtnl_links_copy_text(const struct nlattr *attribute, char *text, size_t size)
 {
     size_t length = netlink_value_bytes(attribute);
     if (length > size - 1)
@@ -37,9 +37,9 @@ bool rtnl_link_read(const struct nlmsghdr *message, struct rtnl_link_info *ret_l
         info ? netlink_find(netlink_value(info), netlink_value_bytes(info), IFLA_INFO_KIND) : NULL;
     if (!name)
         return false;
-    copy_text(name, link.name, sizeof(link.name));
+    rtnl_links_copy_text(name, link.name, sizeof(link.name));
     if (kind)
-        copy_text(kind, link.kind, sizeof(link.kind));
+        rtnl_links_copy_text(kind, link.kind, sizeof(link.kind));
     *ret_link = link;
     return link.name[0] != '\0';
 }

@@ -42,7 +42,7 @@ struct session_control {
 
 /* ---- The journal ---- */
 
-static void log_event(const struct event *event)
+static void control_log_event(const struct event *event)
 {
     CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
     event_text_write_members(event, &members);
@@ -78,8 +78,9 @@ static void describe(const struct session_control *control, const struct session
 
 /* ---- Doing it ---- */
 
-static void add_lease(const struct session_control *control, const struct tunnel_service *service,
-                      struct firewall_lease *leases, size_t *n_leases)
+static void control_add_lease(const struct session_control *control,
+                              const struct tunnel_service *service, struct firewall_lease *leases,
+                              size_t *n_leases)
 {
     const struct tunnel_config *tunnel = &control->config->tunnel;
     for (size_t i = 0; i < tunnel->n_sources; i++) {
@@ -118,7 +119,7 @@ static int lease(struct session_control *control, struct strbuf *problem)
     struct firewall_lease leases[FIREWALL_MAX_LEASES];
     size_t n_leases = 0;
     for (size_t i = 0; i < control->n_services; i++)
-        add_lease(control, control->services[i], leases, &n_leases);
+        control_add_lease(control, control->services[i], leases, &n_leases);
     int64_t before_ms = clock_boot_ms(), left_ms = control->session.deadline_ms - before_ms;
     if (left_ms <= 0)
         return -ETIME;
@@ -144,7 +145,7 @@ static int remove_all(struct session_control *control)
     return leases < 0 ? leases : interface < 0 ? interface : hub;
 }
 
-static void arm(struct session_control *control)
+static void control_arm(struct session_control *control)
 {
     int64_t at_ms = session_next_tick_ms(&control->session, &control->limits);
     if (control->session.state == SESSION_OPEN && control->traffic_ms < at_ms)
@@ -168,7 +169,7 @@ static enum refusal commit(struct session_control *control, const struct session
         int problem = journal_write(control->journal, &event);
         if (problem < 0 && decision->widens)
             return REFUSAL_JOURNAL;
-        log_event(&event);
+        control_log_event(&event);
     }
     control->session = decision->next;
     return REFUSAL_NONE;
@@ -197,7 +198,7 @@ static enum refusal end_refusal(enum session_end end)
 }
 
 /* Answers the one who asked, once. */
-static void answer(struct session_control *control, enum refusal refusal)
+static void control_answer(struct session_control *control, enum refusal refusal)
 {
     if (!control->is_asked)
         return;
@@ -230,7 +231,7 @@ static bool perform(struct session_control *control, enum session_action action,
         }
         control->opened_wall_ms = clock_wall_ms();
         control->traffic_ms = clock_boot_ms();
-        answer(control, REFUSAL_NONE);
+        control_answer(control, REFUSAL_NONE);
         return false;
     case SESSION_ACT_RELEASE:
         if (extend_lease(control, problem) == 0)
@@ -267,9 +268,9 @@ static enum refusal step(struct session_control *control, struct session_event e
             goes_on = true;
         }
         if (is_gone)
-            answer(control, end_refusal(decision.next.last_end));
+            control_answer(control, end_refusal(decision.next.last_end));
     }
-    arm(control);
+    control_arm(control);
     control->hooks.changed(control->hooks.context);
     return first;
 }
@@ -282,7 +283,7 @@ static void on_ready(void *context)
     (void)step(context, (struct session_event){.input = SESSION_READY}, NULL, &problem);
 }
 
-static void on_failed(void *context, enum session_end end, const char *detail)
+static void control_on_failed(void *context, enum session_end end, const char *detail)
 {
     struct session_control *control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
@@ -318,7 +319,7 @@ static void read_traffic(struct session_control *control)
         (void)step(control, event, NULL, &problem);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int control_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct session_control *control = context;
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
@@ -345,10 +346,10 @@ static void begin_refusal(struct event *event, enum event_kind kind,
     event_add_text(event, MEMBER_REASON, refusal_names[refusal]);
 }
 
-static void journal_refusal(struct session_control *control, const struct event *event)
+static void control_journal_refusal(struct session_control *control, const struct event *event)
 {
     (void)journal_write(control->journal, event);
-    log_event(event);
+    control_log_event(event);
     control->hooks.changed(control->hooks.context);
 }
 
@@ -372,7 +373,7 @@ static bool find_services(const struct session_control *control,
     return request->n_services > 0;
 }
 
-static bool is_tampered(const struct session_control *control)
+static bool control_is_tampered(const struct session_control *control)
 {
     struct firewall_posture posture;
     firewall_get_posture(control->firewall, &posture);
@@ -412,7 +413,7 @@ enum refusal session_control_open(struct session_control *control,
     enum refusal refusal = REFUSAL_NONE;
     if (control->session.state != SESSION_CLOSED)
         refusal = REFUSAL_ALREADY_OPEN;
-    else if (is_tampered(control))
+    else if (control_is_tampered(control))
         refusal = REFUSAL_TAMPERED;
     else if (!find_services(control, request, services, problem))
         refusal = REFUSAL_UNKNOWN_SERVICE;
@@ -427,7 +428,7 @@ enum refusal session_control_open(struct session_control *control,
     strbuf_add(problem, refusal_explain(refusal));
     begin_refusal(&event, EVENT_TUNNEL_REFUSED, &asker, refusal);
     describe_request(request, &event);
-    journal_refusal(control, &event);
+    control_journal_refusal(control, &event);
     return refusal;
 }
 
@@ -440,7 +441,7 @@ enum refusal session_control_approve(struct session_control *control, uint64_t a
     struct event event;
     if (!is_another)
         refusal =
-            is_tampered(control)
+            control_is_tampered(control)
                 ? REFUSAL_TAMPERED
                 : step(control, (struct session_event){.input = SESSION_APPROVE}, &asker, problem);
     if (refusal == REFUSAL_NONE)
@@ -449,7 +450,7 @@ enum refusal session_control_approve(struct session_control *control, uint64_t a
     if (is_another)
         event_add_text(&event, MEMBER_DETAIL,
                        "another request had taken the place of the one shown");
-    journal_refusal(control, &event);
+    control_journal_refusal(control, &event);
     strbuf_add(problem, is_another
                             ? "the request that was shown has been replaced by another; look again"
                             : refusal_explain(refusal));
@@ -464,7 +465,7 @@ enum refusal session_control_extend(struct session_control *control, int64_t ttl
     enum refusal refusal = REFUSAL_TAMPERED;
     char before[sizeof(control->reason)];
     memcpy(before, control->reason, sizeof(before));
-    if (!is_tampered(control)) {
+    if (!control_is_tampered(control)) {
         text_put(control->reason, sizeof(control->reason), reason);
         refusal = step(control, (struct session_event){.input = SESSION_EXTEND, .ttl_s = ttl_s},
                        asker, problem);
@@ -478,7 +479,7 @@ enum refusal session_control_extend(struct session_control *control, int64_t ttl
     begin_refusal(&event, EVENT_TUNNEL_EXTENSION_REFUSED, asker, refusal);
     event_add_number(&event, MEMBER_TTL_S, ttl_s);
     event_add_text(&event, MEMBER_PURPOSE, reason);
-    journal_refusal(control, &event);
+    control_journal_refusal(control, &event);
     return refusal;
 }
 
@@ -497,7 +498,7 @@ enum refusal session_control_close(struct session_control *control, enum session
     if (asker->id) { /* each signed command is accounted for */
         struct event event;
         begin_refusal(&event, EVENT_TUNNEL_REFUSED, asker, refusal);
-        journal_refusal(control, &event);
+        control_journal_refusal(control, &event);
     }
     return refusal;
 }
@@ -507,7 +508,7 @@ bool session_control_is_waiting(const struct session_control *control)
     return control->session.state == SESSION_WAIT_APPROVAL;
 }
 
-static int64_t left(int64_t until_ms, int64_t now_ms)
+static int64_t control_left(int64_t until_ms, int64_t now_ms)
 {
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
@@ -526,7 +527,7 @@ void session_control_get_status(struct session_control *control, struct session_
     if (session->state == SESSION_CLOSED)
         return;
     ret_status->asked = control->asked;
-    ret_status->remaining_ms = left(session->deadline_ms, now_ms);
+    ret_status->remaining_ms = control_left(session->deadline_ms, now_ms);
     ret_status->n_services = control->n_services;
     for (size_t i = 0; i < control->n_services; i++)
         ret_status->services[i] = control->services[i]->name;
@@ -538,8 +539,8 @@ void session_control_get_status(struct session_control *control, struct session_
         return;
     ret_status->opened_wall_ms = control->opened_wall_ms;
     ret_status->idle_left_ms =
-        left(session->active_ms + control->limits.idle_close_s * 1000, now_ms);
-    ret_status->limit_left_ms = left(session->limit_ms, now_ms);
+        control_left(session->active_ms + control->limits.idle_close_s * 1000, now_ms);
+    ret_status->limit_left_ms = control_left(session->limit_ms, now_ms);
 }
 
 /* ---- Life ---- */
@@ -560,10 +561,11 @@ struct session_control *session_control_new(const struct netd_config *config,
         .needs_approval = config->tunnel.approval == APPROVAL_LOCAL,
     };
     session_init(&control->session);
-    control->opening =
-        tunnel_opening_new(&config->tunnel, firewall,
-                           &(struct tunnel_opening_hooks){on_ready, on_failed, control}, loop);
-    if (sd_event_add_time(loop, &control->timer, CLOCK_BOOTTIME, 0, 1000, on_timer, control) < 0)
+    control->opening = tunnel_opening_new(
+        &config->tunnel, firewall,
+        &(struct tunnel_opening_hooks){on_ready, control_on_failed, control}, loop);
+    if (sd_event_add_time(loop, &control->timer, CLOCK_BOOTTIME, 0, 1000, control_on_timer,
+                          control) < 0)
         abort();
     (void)sd_event_source_set_enabled(control->timer, SD_EVENT_OFF);
     return control;

@@ -105,7 +105,7 @@ static void try_next_hub(struct tunnel_opening *opening)
         fail(opening, SESSION_END_FAILED, "the hub's next address could not be set");
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int opening_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct tunnel_opening *opening = context;
     (void)source, (void)usec;
@@ -143,7 +143,7 @@ static void explain_resolver(struct tunnel_opening *opening, int code)
     fail(opening, why ? SESSION_END_HUB_UNREACHABLE : SESSION_END_FAILED, detail);
 }
 
-static void on_answer(void *context, int code, const char *answer)
+static void opening_on_answer(void *context, int code, const char *answer)
 {
     struct tunnel_opening *opening = context;
     opening->n_hubs = code == RESOLVE_DONE
@@ -196,10 +196,10 @@ struct tunnel_opening *tunnel_opening_new(const struct tunnel_config *config,
     opening->firewall = firewall;
     opening->hooks = *hooks;
     opening->loop = loop;
-    opening->resolver = resolver_new(loop, on_answer, opening);
+    opening->resolver = resolver_new(loop, opening_on_answer, opening);
     opening->wireguard = wireguard_new(config);
-    if (sd_event_add_time_relative(loop, &opening->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
-                                   opening) < 0)
+    if (sd_event_add_time_relative(loop, &opening->timer, CLOCK_MONOTONIC, 0, 1000,
+                                   opening_on_timer, opening) < 0)
         abort();
     (void)sd_event_source_set_enabled(opening->timer, SD_EVENT_OFF);
     return opening;

@@ -60,8 +60,8 @@ int wireguard_descriptor(const struct wireguard *wireguard)
 }
 
 /* What a helper printed, on one line, for a message. */
-static void explain(struct strbuf *problem, const char *what, int status,
-                    const struct strbuf *output)
+static void wireguard_explain(struct strbuf *problem, const char *what, int status,
+                              const struct strbuf *output)
 {
     const char *text = strbuf_text(output);
     if (status < 0)
@@ -203,7 +203,7 @@ static int set_keys(const struct tunnel_config *config, const struct sockaddr_st
     int status = privileged_child_run(setconf, NULL, 0, &output);
     if (status == 0)
         return 0;
-    explain(problem, "wg setconf", status, &output);
+    wireguard_explain(problem, "wg setconf", status, &output);
     return status < 0 ? status : -EIO;
 }
 
@@ -224,7 +224,7 @@ static int set_addresses(const struct tunnel_config *config, struct strbuf *prob
     int status = privileged_child_run(batch, script.data, script.length, &output);
     if (status == 0)
         return 0;
-    explain(problem, "ip", status, &output);
+    wireguard_explain(problem, "ip", status, &output);
     return status < 0 ? status : -EIO;
 }
 
@@ -276,7 +276,7 @@ static int make_interface(struct wireguard *wireguard, struct strbuf *problem)
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     int status = privileged_child_run(add, NULL, 0, &output);
     if (status < 0) {
-        explain(problem, "ip link add", status, &output);
+        wireguard_explain(problem, "ip link add", status, &output);
         return status;
     }
     return status == 0 ? 0 : start_user_space(wireguard, problem);

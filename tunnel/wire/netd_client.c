@@ -138,7 +138,7 @@ static void go_on(struct netd_client *client)
 
 /* ---- Answers ---- */
 
-static void take_line(struct netd_client *client, const struct wire_line *line)
+static void netd_client_take_line(struct netd_client *client, const struct wire_line *line)
 {
     struct event event;
     uint64_t seq;
@@ -153,7 +153,7 @@ static void take_line(struct netd_client *client, const struct wire_line *line)
                     client->position);
 }
 
-static void take_challenge(struct netd_client *client, const struct wire_message *reply)
+static void netd_client_take_challenge(struct netd_client *client, const struct wire_message *reply)
 {
     if (reply->header.result != REFUSAL_NONE || !client->callbacks.challenge ||
         strcmp(client->challenge, reply->body.challenge.challenge) == 0)
@@ -162,7 +162,7 @@ static void take_challenge(struct netd_client *client, const struct wire_message
     client->callbacks.challenge(client->callbacks.context, client->challenge);
 }
 
-static void take_status(struct netd_client *client, const struct wire_status *status)
+static void netd_client_take_status(struct netd_client *client, const struct wire_status *status)
 {
     bool is_new = !client->has_status || memcmp(&client->status, status, sizeof(*status)) != 0;
     client->status = *status;
@@ -189,7 +189,7 @@ static unsigned news(const struct netd_client *client)
     return WANT_STATUS | WANT_LINE | (wants_challenge ? WANT_CHALLENGE : 0);
 }
 
-static void take_reply(struct netd_client *client, const struct wire_message *reply)
+static void netd_client_take_reply(struct netd_client *client, const struct wire_message *reply)
 {
     switch ((enum want)client->under_way) {
     case WANT_HELLO:
@@ -197,15 +197,15 @@ static void take_reply(struct netd_client *client, const struct wire_message *re
         client->wants |= WANT_SUBSCRIBE | WANT_COUNTERS | news(client);
         break;
     case WANT_STATUS:
-        take_status(client, &reply->body.status);
+        netd_client_take_status(client, &reply->body.status);
         break;
     case WANT_CHALLENGE:
-        take_challenge(client, reply);
+        netd_client_take_challenge(client, reply);
         tell_answer(client); /* the challenge in force has been handed on */
         break;
     case WANT_LINE:
         if (reply->header.result == REFUSAL_NONE)
-            take_line(client, &reply->body.line);
+            netd_client_take_line(client, &reply->body.line);
         break;
     case WANT_COUNTERS:
         client->counters = reply->body.counters;
@@ -215,7 +215,7 @@ static void take_reply(struct netd_client *client, const struct wire_message *re
     }
 }
 
-static void take(struct netd_client *client, const struct wire_message *message)
+static void netd_client_take(struct netd_client *client, const struct wire_message *message)
 {
     unsigned verb = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(rounds); i++)
@@ -231,7 +231,7 @@ static void take(struct netd_client *client, const struct wire_message *message)
         client->wants |= WANT_CHALLENGE;
     } else if (client->under_way && message->header.verb == verb &&
                message->header.id == client->last_id) {
-        take_reply(client, message);
+        netd_client_take_reply(client, message);
         client->under_way = 0;
     } else {
         disconnect(client, "netd answered what was not asked");
@@ -251,7 +251,7 @@ static int on_socket(sd_event_source *source, int descriptor, uint32_t events, v
     else if ((size_t)length > sizeof(message) || wire_check_reply(&message, (size_t)length) < 0)
         disconnect(client, "netd's answer is malformed; is it of another version?");
     else
-        take(client, &message);
+        netd_client_take(client, &message);
     if (client->socket >= 0)
         go_on(client);
     return 0;
@@ -269,7 +269,7 @@ static void try_connect(struct netd_client *client)
     go_on(client);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+static int netd_client_on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct netd_client *client = context;
     (void)source, (void)usec;
@@ -298,7 +298,7 @@ int netd_client_new(const char *socket_path, uint64_t position,
     client->retry_ms = RETRY_MIN_MS;
     client->position = position;
     int problem = sd_event_add_time_relative(loop, &client->timer, CLOCK_MONOTONIC, 0, 1000,
-                                             on_timer, client);
+                                             netd_client_on_timer, client);
     if (problem < 0) {
         netd_client_free(client);
         return problem;

@@ -123,7 +123,7 @@ static void send_reply(struct peer *peer, const struct wire_message *reply)
         drop(peer);
 }
 
-static void handle(struct peer *peer, const struct wire_message *request)
+static void netd_server_handle(struct peer *peer, const struct wire_message *request)
 {
     struct netd_server *server = peer->server;
     struct wire_message reply;
@@ -179,7 +179,7 @@ static int on_request(sd_event_source *source, int socket, uint32_t events, void
     if (breach)
         end_for_breach(peer, breach);
     else
-        handle(peer, &request);
+        netd_server_handle(peer, &request);
     return 0;
 }
 
@@ -198,7 +198,8 @@ static struct peer *find_place(struct netd_server *server, enum wire_role role)
     return role == WIRE_ROLE_AGENT && same >= MAX_AGENT_PEERS ? NULL : place;
 }
 
-static int on_connection(sd_event_source *source, int listening, uint32_t events, void *context)
+static int netd_server_on_connection(sd_event_source *source, int listening, uint32_t events,
+                                     void *context)
 {
     struct netd_server *server = context;
     char name[24] = "";
@@ -253,7 +254,8 @@ int netd_server_new(const struct netd_server_settings *settings, sd_event *loop,
     server->loop = loop;
     for (size_t i = 0; i < MAX_PEERS; i++)
         server->peers[i] = (struct peer){.server = server, .socket = -1};
-    int problem = sd_event_add_io(loop, &server->source, listening, EPOLLIN, on_connection, server);
+    int problem = sd_event_add_io(loop, &server->source, listening, EPOLLIN,
+                                  netd_server_on_connection, server);
     if (problem < 0) {
         netd_server_free(server);
         return problem;

@@ -164,7 +164,7 @@ static bool services_are_fit(const char (*services)[SESSION_NAME_BYTES], uint32_
     return true;
 }
 
-static int check(const struct wire_message *message, size_t length, const struct shape *shape)
+static int wire_check(const struct wire_message *message, size_t length, const struct shape *shape)
 {
     if (length != HEADER + shape->body)
         return -EPROTO;
@@ -221,7 +221,7 @@ int wire_check_request(const struct wire_message *message, size_t length)
     if (!header_is_fit(message, length) || message->header.result != 0)
         return -EPROTO;
     const struct verb *verb = &verbs[message->header.verb];
-    if (!verb->roles || check(message, length, &verb->request) < 0)
+    if (!verb->roles || wire_check(message, length, &verb->request) < 0)
         return -EPROTO;
     return numbers_are_fit(message) ? 0 : -EPROTO;
 }
@@ -238,7 +238,7 @@ int wire_check_reply(const struct wire_message *message, size_t length)
     if (!header_is_fit(message, length) || message->header.result < 0 ||
         message->header.result >= REFUSAL_COUNT)
         return -EPROTO;
-    if (check(message, length, &verbs[message->header.verb].reply) < 0)
+    if (wire_check(message, length, &verbs[message->header.verb].reply) < 0)
         return -EPROTO;
     if (message->header.verb == WIRE_STATUS && !status_is_fit(&message->body.status))
         return -EPROTO;

@@ -33,7 +33,7 @@
 #define SECONDS_MIN 3
 #define SECONDS_MAX 600
 
-struct call {
+struct init_call {
     /* what the files are made of */
     const char *from, *id, *site, *ca, *username, *password_file, *certificate, *key, *prefix;
     const char *signers, *tunnel_address, *hub_key, *hub_endpoint, *hub_address,
@@ -48,7 +48,7 @@ struct call {
 
 /* ---- from options to answers ---- */
 
-static void take_text(char **text, const char *given)
+static void init_take_text(char **text, const char *given)
 {
     if (given)
         init_set(text, given);
@@ -84,23 +84,23 @@ static bool take_file(char **text, const char *path, bool is_short)
     return taken;
 }
 
-static bool take_ca(const struct call *call, struct init_answers *answers)
+static bool take_ca(const struct init_call *call, struct init_answers *answers)
 {
     answers->ca_is_system = call->ca && strcmp(call->ca, "system") == 0;
     return answers->ca_is_system || take_file(&answers->uplink.ca_pem, call->ca, false);
 }
 
-static void take_tunnel(const struct call *call, struct init_answers *answers)
+static void init_take_tunnel(const struct init_call *call, struct init_answers *answers)
 {
-    take_text(&answers->tunnel.address, call->tunnel_address);
+    init_take_text(&answers->tunnel.address, call->tunnel_address);
     take_texts(&answers->tunnel.sources, &call->tunnel_sources);
-    take_text(&answers->hub.public_key, call->hub_key);
-    take_text(&answers->hub.endpoint, call->hub_endpoint);
-    take_text(&answers->hub.address, call->hub_address);
+    init_take_text(&answers->hub.public_key, call->hub_key);
+    init_take_text(&answers->hub.endpoint, call->hub_endpoint);
+    init_take_text(&answers->hub.address, call->hub_address);
     answers->has_tunnel |= call->tunnel_address || call->hub_key || call->hub_endpoint;
 }
 
-static bool take_enrolment(const struct call *call, struct init_answers *answers)
+static bool take_enrolment(const struct init_call *call, struct init_answers *answers)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -115,18 +115,18 @@ static bool take_enrolment(const struct call *call, struct init_answers *answers
     return taken;
 }
 
-static bool take_options(const struct call *call, struct init_answers *answers)
+static bool take_options(const struct init_call *call, struct init_answers *answers)
 {
-    take_text(&answers->gateway.id, call->id);
-    take_text(&answers->gateway.site, call->site);
-    take_text(&answers->uplink.username, call->username);
-    take_text(&answers->uplink.prefix, call->prefix);
+    init_take_text(&answers->gateway.id, call->id);
+    init_take_text(&answers->gateway.site, call->site);
+    init_take_text(&answers->uplink.username, call->username);
+    init_take_text(&answers->uplink.prefix, call->prefix);
     take_texts(&answers->uplink.servers, &call->servers);
     take_texts(&answers->wan, &call->wan);
     take_texts(&answers->plant, &call->plant);
     take_texts(&answers->buses, &call->buses);
     take_texts(&answers->tags, &call->tags);
-    take_tunnel(call, answers);
+    init_take_tunnel(call, answers);
     answers->wants_request = call->request;
     return take_ca(call, answers) &&
            take_file(&answers->uplink.password, call->password_file, true) &&
@@ -137,7 +137,7 @@ static bool take_options(const struct call *call, struct init_answers *answers)
 }
 
 /* The exception for the address that this SSH session comes from. */
-static bool take_ssh(const struct call *call, struct init_answers *answers)
+static bool take_ssh(const struct init_call *call, struct init_answers *answers)
 {
     char interface[16];
     struct init_ssh ssh;
@@ -228,7 +228,7 @@ static void show_interfaces(const struct init_answers *answers)
     }
 }
 
-static int write_files(const struct cli_context *context, const struct call *call)
+static int write_files(const struct cli_context *context, const struct init_call *call)
 {
     CLEANUP(init_answers_free) struct init_answers answers = {.has_tunnel = false};
     const struct init_place place = {
@@ -291,7 +291,7 @@ static void print_next(const char *first)
                  first);
 }
 
-static int arm(const struct cli_context *context, const struct call *call)
+static int arm(const struct cli_context *context, const struct init_call *call)
 {
     CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -313,7 +313,7 @@ static int arm(const struct cli_context *context, const struct call *call)
 }
 
 /* Arming was requested, or there is a terminal to ask on. */
-static int arm_or_tell(const struct cli_context *context, const struct call *call)
+static int arm_or_tell(const struct cli_context *context, const struct init_call *call)
 {
     bool may_arm = call->arm || call->yes || is_on_terminal(context);
     if (!call->root && !call->no_start && may_arm)
@@ -325,12 +325,12 @@ static int arm_or_tell(const struct cli_context *context, const struct call *cal
 
 /* ---- the call ---- */
 
-static bool gives_answers(const struct call *call)
+static bool gives_answers(const struct init_call *call)
 {
     return call->from || call->id || call->site || call->servers.length > 0;
 }
 
-static int run(const struct cli_context *context, const struct call *call)
+static int run(const struct cli_context *context, const struct init_call *call)
 {
     if (call->guard)
         return init_guard((int)call->seconds);
@@ -348,7 +348,7 @@ static int run(const struct cli_context *context, const struct call *call)
 
 static int run_init(const struct cli_context *context, int argc, char **argv)
 {
-    struct call call = {.seconds = INIT_UNDO_AFTER_S};
+    struct init_call call = {.seconds = INIT_UNDO_AFTER_S};
     const struct cli_option options[] = {
         {.name = "--from", .text = &call.from},
         {.name = "--id", .text = &call.id},

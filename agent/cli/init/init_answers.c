@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_text(char **text)
+static void init_answers_free_text(char **text)
 {
     if (*text)
         memory_wipe(*text, strlen(*text));
@@ -18,7 +18,7 @@ static void free_text(char **text)
 void init_set(char **text, const char *value)
 {
     char *fresh = memory_text(value); /* VALUE may be a part of what goes */
-    free_text(text);
+    init_answers_free_text(text);
     *text = fresh;
 }
 
@@ -63,7 +63,7 @@ void init_answers_free(struct init_answers *answers)
         &answers->uplink.servers, &answers->tunnel.sources, &answers->wan,
         &answers->plant,          &answers->buses,          &answers->tags};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
-        free_text(texts[i]);
+        init_answers_free_text(texts[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         init_list_free(lists[i]);
 }

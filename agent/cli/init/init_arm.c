@@ -216,7 +216,7 @@ static int tell_under_way(void)
                     "an arming is in progress: sallyport init --confirm, or --undo");
 }
 
-static int arm(const struct init_arming *arming)
+static int init_arm_and_wait(const struct init_arming *arming)
 {
     int problem = init_guard_start(arming->seconds);
     if (problem == -EALREADY)
@@ -254,5 +254,5 @@ int init_arm(const struct init_arming *arming)
         !ask_yes("Close every inbound port of this machine?"))
         return cli_fail(CLI_FAILED, INIT,
                         "nothing was armed; `sallyport init --arm` does it later");
-    return arm(arming);
+    return init_arm_and_wait(arming);
 }

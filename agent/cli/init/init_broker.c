@@ -33,7 +33,7 @@ struct login {
     bool with_5;
 };
 
-struct session {
+struct init_broker_session {
     const struct login *login;
     struct mqtt_client *client;
     struct uplink_ring *ring;
@@ -43,7 +43,7 @@ struct session {
 };
 
 /* A message was received: one of another gateway is a finding. */
-static void note_message(struct session *session, const char *topic)
+static void note_message(struct init_broker_session *session, const char *topic)
 {
     if (strncmp(topic, session->own, strlen(session->own)) != 0 && !session->foreign[0])
         (void)snprintf(session->foreign, sizeof(session->foreign), "%s", topic);
@@ -53,7 +53,8 @@ static void note_message(struct session *session, const char *topic)
  * Waits for one of the events in WANTED (bits), looking at messages meanwhile. Returns its kind
  * with *RET_CODE, or -1 when the time is over or the session is lost.
  */
-static int await(struct session *session, unsigned wanted, int timeout_ms, int *ret_code)
+static int await(struct init_broker_session *session, unsigned wanted, int timeout_ms,
+                 int *ret_code)
 {
     int64_t deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
     while (!session->is_over) {
@@ -81,7 +82,7 @@ static int await(struct session *session, unsigned wanted, int timeout_ms, int *
 #define BIT(kind) (1u << UPLINK_EVENT_##kind)
 
 /* A client whose threads may still be at work stays in memory: the process ends soon. */
-static void end_session(struct session *session, bool is_idle)
+static void end_session(struct init_broker_session *session, bool is_idle)
 {
     int code;
     if (session->client && !is_idle && !session->is_over &&
@@ -96,7 +97,7 @@ static void end_session(struct session *session, bool is_idle)
 /* ---- login ---- */
 
 /* Returns UPLINK_EVENT_LOGIN, UPLINK_EVENT_REFUSED with *RET_CODE, or -1. */
-static int log_in(struct session *session, int *ret_code)
+static int log_in(struct init_broker_session *session, int *ret_code)
 {
     const struct login *login = session->login;
     struct mqtt_attempt attempt =
@@ -115,7 +116,7 @@ static int log_in(struct session *session, int *ret_code)
 }
 
 /* Some brokers end the session when something was denied. */
-static bool is_there(struct session *session)
+static bool init_broker_is_there(struct init_broker_session *session)
 {
     int code;
     if (!session->is_over)
@@ -129,7 +130,8 @@ static bool is_there(struct session *session)
 /* ---- what the login may do ---- */
 
 /* 1: accepted, 0: denied, -1: no verdict, as when the session ended before it came. */
-static int verdict_of(struct session *session, int kind, enum uplink_event_kind good, int code)
+static int verdict_of(struct init_broker_session *session, int kind, enum uplink_event_kind good,
+                      int code)
 {
     if (kind == (int)good)
         return 1;
@@ -139,7 +141,7 @@ static int verdict_of(struct session *session, int kind, enum uplink_event_kind 
     return -1;
 }
 
-static int write_once(struct session *session, const char *topic, const char *payload,
+static int write_once(struct init_broker_session *session, const char *topic, const char *payload,
                       bool retained)
 {
     int token, code = 0;
@@ -157,16 +159,17 @@ static int write_once(struct session *session, const char *topic, const char *pa
 }
 
 /* The end of a session that the previous message caused is noticed late, so this tries twice. */
-static int try_to_write(struct session *session, const char *topic, const char *payload,
+static int try_to_write(struct init_broker_session *session, const char *topic, const char *payload,
                         bool retained)
 {
-    int verdict = is_there(session) ? write_once(session, topic, payload, retained) : -1;
-    if (verdict < 0 && session->is_over && is_there(session))
+    int verdict =
+        init_broker_is_there(session) ? write_once(session, topic, payload, retained) : -1;
+    if (verdict < 0 && session->is_over && init_broker_is_there(session))
         verdict = write_once(session, topic, payload, retained);
     return verdict;
 }
 
-static int read_once(struct session *session, const char *topic)
+static int read_once(struct init_broker_session *session, const char *topic)
 {
     int code = 0;
     if (mqtt_client_subscribe(session->client, topic, 1) < 0) {
@@ -177,10 +180,10 @@ static int read_once(struct session *session, const char *topic)
     return verdict_of(session, kind, UPLINK_EVENT_SUBSCRIBED, code);
 }
 
-static int try_to_read(struct session *session, const char *topic)
+static int try_to_read(struct init_broker_session *session, const char *topic)
 {
-    int verdict = is_there(session) ? read_once(session, topic) : -1;
-    if (verdict < 0 && session->is_over && is_there(session))
+    int verdict = init_broker_is_there(session) ? read_once(session, topic) : -1;
+    if (verdict < 0 && session->is_over && init_broker_is_there(session))
         verdict = read_once(session, topic);
     return verdict;
 }
@@ -193,7 +196,7 @@ static void say_unknown(const char *topic, struct init_report *report)
         topic, STEP_MS / 1000);
 }
 
-static void test_own(struct session *session, struct init_report *report)
+static void test_own(struct init_broker_session *session, struct init_report *report)
 {
     static const struct {
         const char *name, *payload;
@@ -222,7 +225,7 @@ static void test_own(struct session *session, struct init_report *report)
 }
 
 /* In the SITE of the gateway: a neighbour that does not exist. */
-static void test_others(struct session *session, const struct config *config,
+static void test_others(struct init_broker_session *session, const struct config *config,
                         struct init_report *report)
 {
     const char *prefix = config->uplink.prefix;
@@ -256,8 +259,8 @@ static void test_others(struct session *session, const struct config *config,
         say_unknown(all, report);
 }
 
-static void test_rights(struct session *session, const struct config *config, bool agent_runs,
-                        struct init_report *report)
+static void test_rights(struct init_broker_session *session, const struct config *config,
+                        bool agent_runs, struct init_report *report)
 {
     if (agent_runs)
         init_say(report, INIT_NOTE, "broker-acl",
@@ -277,7 +280,8 @@ static void say_refused(const char *server, int kind, int code, struct init_repo
 }
 
 /* Logs in with MQTT 5 if the broker supports it. Returns whether there is a session. */
-static bool open_session(struct login *login, struct session *session, struct init_report *report)
+static bool init_broker_open_session(struct login *login, struct init_broker_session *session,
+                                     struct init_report *report)
 {
     int code = 0;
     const char *server = login->settings->config.servers.items[login->server];
@@ -300,8 +304,8 @@ static bool open_session(struct login *login, struct session *session, struct in
 static bool test_login(const struct config *config, struct login *login, const char *own,
                        bool agent_runs, bool with_rights, struct init_report *report)
 {
-    struct session session = {.login = login, .own = own};
-    if (!open_session(login, &session, report))
+    struct init_broker_session session = {.login = login, .own = own};
+    if (!init_broker_open_session(login, &session, report))
         return false;
     if (with_rights && login->with_5)
         test_rights(&session, config, agent_runs, report);

@@ -93,7 +93,7 @@ static void check_key(const struct section *section, const char *key, const char
                        "is not a WireGuard key: 43 characters of base64 and a =");
 }
 
-static void check_servers(const struct section *section, const struct text_list *servers)
+static void enrolment_check_servers(const struct section *section, const struct text_list *servers)
 {
     struct broker_url server;
     struct problem problem;
@@ -110,7 +110,7 @@ static void read_uplink(const struct section *root, struct init_uplink *uplink)
     section_child(root, "uplink", &section);
     struct part part = {.table = &uplink_table, .values = uplink};
     section_read(&section, &part, 1, NULL);
-    check_servers(&section, &uplink->servers);
+    enrolment_check_servers(&section, &uplink->servers);
     if (!uplink->certificate_pem != !uplink->key_pem)
         section_report(&section, FINDING_ERROR, uplink->key_pem ? "key_pem" : "certificate_pem",
                        "certificate_pem and key_pem belong together");
@@ -119,7 +119,7 @@ static void read_uplink(const struct section *root, struct init_uplink *uplink)
                        "username and password belong together");
 }
 
-static void read_tunnel(const struct section *root, struct init_answers *answers)
+static void enrolment_read_tunnel(const struct section *root, struct init_answers *answers)
 {
     static const char *const groups[] = {"hub", NULL};
     struct section section, hub;
@@ -136,7 +136,7 @@ static void read_tunnel(const struct section *root, struct init_answers *answers
     check_key(&hub, "preshared_key", answers->hub.preshared_key);
 }
 
-static void read_root(const struct section *root, struct init_answers *answers)
+static void enrolment_read_root(const struct section *root, struct init_answers *answers)
 {
     static const char *const groups[] = {"gateway", "uplink", "tunnel", NULL};
     struct section section;
@@ -146,7 +146,7 @@ static void read_root(const struct section *root, struct init_answers *answers)
     part = (struct part){.table = &gateway_table, .values = &answers->gateway};
     section_read(&section, &part, 1, NULL);
     read_uplink(root, &answers->uplink);
-    read_tunnel(root, answers);
+    enrolment_read_tunnel(root, answers);
 }
 
 int init_read_enrolment(const char *path, struct findings *findings, struct init_answers *answers)
@@ -158,7 +158,7 @@ int init_read_enrolment(const char *path, struct findings *findings, struct init
     if (source_open(path, FILE_MAX_BYTES, findings, &source) < 0)
         return -EINVAL;
     source_root(source, findings, &root);
-    read_root(&root, &fresh);
+    enrolment_read_root(&root, &fresh);
     source_close(source);
     if (findings->errors > errors) {
         init_answers_free(&fresh);

@@ -88,7 +88,7 @@ static void add_text_file(struct work *work, const char *name, enum reader reade
 /* ---- what is written ---- */
 
 /* Others know the public part of an existing key: it is kept unless another one was given. */
-static bool is_there(const struct work *work, const char *name)
+static bool init_files_is_there(const struct work *work, const char *name)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", work->folder, name);
     return access(path, F_OK) == 0;
@@ -100,7 +100,7 @@ static int add_tunnel_key(struct work *work)
         add_text_file(work, "netd/wireguard.key", READER_NETD, work->answers->tunnel.private_key);
         return 0;
     }
-    if (is_there(work, "netd/wireguard.key"))
+    if (init_files_is_there(work, "netd/wireguard.key"))
         return 0;
     struct strbuf *key = add_file(work, "netd/wireguard.key", READER_NETD);
     int problem = init_make_wireguard_key(key, &work->public_key);
@@ -116,7 +116,7 @@ static int add_identity(struct work *work)
         add_text_file(work, "tls/gateway.key", READER_AGENT, uplink->key_pem);
         return 0;
     }
-    if (!work->answers->wants_request || is_there(work, "tls/gateway.key"))
+    if (!work->answers->wants_request || init_files_is_there(work, "tls/gateway.key"))
         return 0;
     struct strbuf *key = add_file(work, "tls/gateway.key", READER_AGENT);
     work->makes_request = true;
@@ -202,7 +202,7 @@ static int give_to(int file, const struct work *work, enum reader reader, bool i
 
 /* ---- folders ---- */
 
-static int make_folder(const struct work *work, const char *path, enum reader reader)
+static int init_files_make_folder(const struct work *work, const char *path, enum reader reader)
 {
     if (mkdir(path, 0700) < 0)
         return errno == EEXIST ? 0 : -errno; /* an existing folder keeps its mode */
@@ -211,14 +211,14 @@ static int make_folder(const struct work *work, const char *path, enum reader re
 }
 
 /* BASE with its folders for the secrets of each reader. */
-static int make_folders(const struct work *work, const char *base)
+static int init_files_make_folders(const struct work *work, const char *base)
 {
     CLEANUP(memory_free_pointer) char *tls = memory_printf("%s/tls", base);
     CLEANUP(memory_free_pointer) char *netd = memory_printf("%s/netd", base);
-    int problem = make_folder(work, base, READER_ALL);
+    int problem = init_files_make_folder(work, base, READER_ALL);
     if (!problem)
-        problem = make_folder(work, tls, READER_AGENT);
-    return problem ? problem : make_folder(work, netd, READER_NETD);
+        problem = init_files_make_folder(work, tls, READER_AGENT);
+    return problem ? problem : init_files_make_folder(work, netd, READER_NETD);
 }
 
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *place)
@@ -255,7 +255,7 @@ static int take_staged(struct work *work)
 
 /* ---- the three steps ---- */
 
-static int write_file(const struct work *work, const struct made_file *file)
+static int init_files_write_file(const struct work *work, const struct made_file *file)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", work->staged, file->name);
     int problem = file_replace(path, file->content.data, file->content.length, 0600);
@@ -269,11 +269,11 @@ static int stage(struct work *work)
 {
     CLEANUP(memory_free_pointer) char *there = memory_printf("%s/conf.d", work->folder);
     CLEANUP(memory_free_pointer) char *here = memory_printf("%s/conf.d", work->staged);
-    int problem = make_folders(work, work->staged);
+    int problem = init_files_make_folders(work, work->staged);
     if (!problem && access(there, F_OK) == 0 && symlink("../conf.d", here) < 0)
         problem = -errno; /* what is in there will be a part of the configuration */
     for (size_t i = 0; !problem && i < work->n_files; i++)
-        problem = write_file(work, &work->files[i]);
+        problem = init_files_write_file(work, &work->files[i]);
     if (problem < 0)
         return cli_fail(CLI_FAILED, INIT, "%s cannot be written: %s", work->staged,
                         strerror(-problem));
@@ -347,7 +347,7 @@ static int place_file(const struct work *work, struct made_file *file, const cha
     return file->is_placed ? 0 : -errno;
 }
 
-static void take_back(const struct work *work, const struct made_file *file)
+static void init_files_take_back(const struct work *work, const struct made_file *file)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", work->folder, file->name);
     if (file->is_placed && file->backup)
@@ -365,14 +365,14 @@ static int place_files(struct work *work)
     if (gmtime_r(&now, &utc))
         (void)strftime(second, sizeof(second), "%Y%m%dT%H%M%S", &utc);
     (void)snprintf(stamp, sizeof(stamp), "%s.%03dZ", second, (int)(now_ms % 1000));
-    int problem = make_folders(work, work->folder);
+    int problem = init_files_make_folders(work, work->folder);
     size_t n_placed = 0;
     for (; !problem && n_placed < work->n_files; n_placed++)
         problem = place_file(work, &work->files[n_placed], stamp);
     if (!problem)
         return CLI_DONE;
     while (n_placed > 0)
-        take_back(work, &work->files[--n_placed]);
+        init_files_take_back(work, &work->files[--n_placed]);
     return cli_fail(CLI_FAILED, INIT, "%s: %s; everything is as it was before", work->folder,
                     strerror(-problem));
 }
@@ -383,7 +383,7 @@ static int refuse_existing(const struct work *work)
 {
     CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY;
     for (size_t i = 0; i < work->n_files; i++) {
-        if (is_there(work, work->files[i].name))
+        if (init_files_is_there(work, work->files[i].name))
             strbuf_addf(&list, "%s%s/%s", list.length > 0 ? ", " : "", work->folder,
                         work->files[i].name);
     }
@@ -395,7 +395,7 @@ static int refuse_existing(const struct work *work)
                     list.data);
 }
 
-static void tell(const struct work *work, FILE *out)
+static void init_files_tell(const struct work *work, FILE *out)
 {
     for (size_t i = 0; i < work->n_files; i++) {
         const struct made_file *file = &work->files[i];
@@ -456,6 +456,6 @@ int init_write(const struct init_place *place, const struct init_answers *answer
     code = write_in_folder(&work);
     remove_staged(&work);
     if (code == CLI_DONE)
-        tell(&work, out);
+        init_files_tell(&work, out);
     return code;
 }

@@ -80,7 +80,7 @@ const char *init_interface_to(const struct init_route *routes, size_t n_routes, 
     return best ? best->interface : NULL;
 }
 
-static bool has(const struct text_list *list, const char *text)
+static bool init_guess_has(const struct text_list *list, const char *text)
 {
     for (size_t i = 0; i < list->length; i++) {
         if (strcmp(list->items[i], text) == 0)
@@ -101,11 +101,12 @@ static void guess_plant(struct init_answers *answers, const struct init_route *r
             inet_pton(AF_INET, bus.place, &address) != 1)
             continue;
         const char *interface = init_interface_to(routes, n_routes, ntohl(address.s_addr));
-        if (interface && !has(&answers->wan, interface) && !has(&answers->plant, interface))
+        if (interface && !init_guess_has(&answers->wan, interface) &&
+            !init_guess_has(&answers->plant, interface))
             init_add(&answers->plant, interface);
     }
     for (size_t i = 0; answers->plant.length == 0 && i < n_routes; i++) {
-        if (routes[i].mask != 0 && !has(&answers->wan, routes[i].interface))
+        if (routes[i].mask != 0 && !init_guess_has(&answers->wan, routes[i].interface))
             init_add(&answers->plant, routes[i].interface);
     }
 }

@@ -54,7 +54,7 @@ int init_make_wireguard_key(struct strbuf *private_key, struct strbuf *public_ke
     return 0;
 }
 
-static int take(BIO *bio, struct strbuf *out)
+static int init_keys_take(BIO *bio, struct strbuf *out)
 {
     char *bytes = NULL;
     long length = BIO_get_mem_data(bio, &bytes);
@@ -65,7 +65,7 @@ static int take(BIO *bio, struct strbuf *out)
     return 0;
 }
 
-static X509_REQ *make_request(const char *name, EVP_PKEY *key)
+static X509_REQ *init_keys_make_request(const char *name, EVP_PKEY *key)
 {
     X509_REQ *request = X509_REQ_new();
     if (request && X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
@@ -80,13 +80,13 @@ static X509_REQ *make_request(const char *name, EVP_PKEY *key)
 int init_make_request(const char *name, struct strbuf *key, struct strbuf *request)
 {
     CLEANUP(free_key) EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    CLEANUP(free_request) X509_REQ *made = pair ? make_request(name, pair) : NULL;
+    CLEANUP(free_request) X509_REQ *made = pair ? init_keys_make_request(name, pair) : NULL;
     CLEANUP(free_bio) BIO *secret = BIO_new(BIO_s_secmem());
     CLEANUP(free_bio) BIO *text = BIO_new(BIO_s_mem());
     if (!made || !secret || !text ||
         PEM_write_bio_PKCS8PrivateKey(secret, pair, NULL, NULL, 0, NULL, NULL) != 1 ||
         PEM_write_bio_X509_REQ(text, made) != 1)
         return -EIO;
-    int problem = take(secret, key);
-    return problem < 0 ? problem : take(text, request);
+    int problem = init_keys_take(secret, key);
+    return problem < 0 ? problem : init_keys_take(text, request);
 }

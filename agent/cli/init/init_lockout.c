@@ -39,7 +39,7 @@
 #define START_MS 5000
 #define SYSTEMD_RUN "/usr/bin/systemd-run"
 
-static void note(int priority, const char *text)
+static void init_lockout_note(int priority, const char *text)
 {
     (void)sd_journal_print(priority, "sallyport init: %s", text);
 }
@@ -72,7 +72,8 @@ static void stop_units(void)
                                           "sallyport-firewall.service",
                                           NULL};
     if (init_has_systemd() && init_run(disable, NULL) != 0)
-        note(LOG_ERR, "the services could not be stopped; the table is removed nevertheless");
+        init_lockout_note(LOG_ERR,
+                          "the services could not be stopped; the table is removed nevertheless");
 }
 
 /* netd, if it still runs, would load the table again: delete it until it stays deleted. */
@@ -212,7 +213,7 @@ int init_guard(int seconds)
         undo("it was confirmed before the rules were loaded", &verdict);
     else
         undo(word == INIT_UNDO ? "it was requested" : "it was not confirmed in time", &verdict);
-    note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
+    init_lockout_note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
     (void)unlink(SOCKET);
     (void)file_replace(LAST, verdict.data, verdict.length, 0600);
     tell_clients(&guard, &verdict);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_name(const char *text, size_t length)
+static bool notation_is_name(const char *text, size_t length)
 {
     static const char fit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     return length >= 1 && length <= 64 && strspn(text, fit) >= length;
@@ -116,8 +116,8 @@ static int parse_sim(const char *text, struct init_bus *bus, struct problem *pro
     return *text ? problem_say(problem, "\"sim:%s\": write nothing after sim:", text) : 0;
 }
 
-static int parse_place(const struct line_kind *kind, const char *text, struct init_bus *bus,
-                       struct problem *problem)
+static int notation_parse_place(const struct line_kind *kind, const char *text,
+                                struct init_bus *bus, struct problem *problem)
 {
     if (kind->has_device && text[0] == '/')
         return parse_device(kind, text, bus, problem);
@@ -135,7 +135,7 @@ int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
 {
     struct init_bus bus = {.port = 0};
     const char *rest = text, *equals = strchr(text, '=');
-    if (equals && is_name(text, (size_t)(equals - text))) {
+    if (equals && notation_is_name(text, (size_t)(equals - text))) {
         (void)copy(text, (size_t)(equals - text), bus.name, sizeof(bus.name));
         rest = equals + 1;
     }
@@ -145,7 +145,7 @@ int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
             continue;
         if (!bus.name[0])
             (void)snprintf(bus.name, sizeof(bus.name), "%s%u", kinds[i].name, count + 1);
-        int problem = parse_place(&kinds[i], rest + length, &bus, ret_problem);
+        int problem = notation_parse_place(&kinds[i], rest + length, &bus, ret_problem);
         if (problem == 0)
             *ret_bus = bus;
         return problem;
@@ -192,14 +192,14 @@ int init_parse_tag(const char *text, struct init_tag *ret_tag, struct problem *r
     struct init_tag tag = {.has_register = false};
     const char *equals = strchrnul(text, '=');
     const char *dot = memrchr(text, '.', (size_t)(equals - text));
-    if (!*equals || !dot || !is_name(text, (size_t)(dot - text)) ||
-        !is_name(dot + 1, (size_t)(equals - dot - 1)))
+    if (!*equals || !dot || !notation_is_name(text, (size_t)(dot - text)) ||
+        !notation_is_name(dot + 1, (size_t)(equals - dot - 1)))
         return problem_say(ret_problem, "\"%s\" names no tag; %s", text, advice);
     (void)copy(text, (size_t)(dot - text), tag.device, sizeof(tag.device));
     (void)copy(dot + 1, (size_t)(equals - dot - 1), tag.tag, sizeof(tag.tag));
     const char *rest = equals + 1;
-    if (!take_part(&rest, tag.bus, sizeof(tag.bus)) || !is_name(tag.bus, strlen(tag.bus)) ||
-        (*rest && !parse_register(rest, &tag)))
+    if (!take_part(&rest, tag.bus, sizeof(tag.bus)) ||
+        !notation_is_name(tag.bus, strlen(tag.bus)) || (*rest && !parse_register(rest, &tag)))
         return problem_say(ret_problem, "\"%s\" does not say where the value is; %s", text, advice);
     *ret_tag = tag;
     return 0;

@@ -30,7 +30,7 @@ static void keys_free(struct keys *keys)
         free((char *)keys->given[i].value);
 }
 
-static void put(struct keys *keys, const char *key, struct strbuf *value)
+static void init_print_put(struct keys *keys, const char *key, struct strbuf *value)
 {
     if (keys->length < KEYS_MAX)
         keys->given[keys->length++] =
@@ -39,23 +39,23 @@ static void put(struct keys *keys, const char *key, struct strbuf *value)
 }
 
 /* Nothing for a TEXT that is unset. */
-static void put_text(struct keys *keys, const char *key, const char *text)
+static void init_print_put_text(struct keys *keys, const char *key, const char *text)
 {
     struct strbuf value = STRBUF_EMPTY;
     if (!text || !text[0])
         return;
     value_print_text(text, &value);
-    put(keys, key, &value);
+    init_print_put(keys, key, &value);
 }
 
 static void put_number(struct keys *keys, const char *key, unsigned number)
 {
     struct strbuf value = STRBUF_EMPTY;
     strbuf_add_u64(&value, number);
-    put(keys, key, &value);
+    init_print_put(keys, key, &value);
 }
 
-static void put_list(struct keys *keys, const char *key, const struct text_list *list)
+static void init_print_put_list(struct keys *keys, const char *key, const struct text_list *list)
 {
     struct strbuf value = STRBUF_EMPTY;
     strbuf_add(&value, "[");
@@ -64,7 +64,7 @@ static void put_list(struct keys *keys, const char *key, const struct text_list 
         value_print_text(list->items[i], &value);
     }
     strbuf_add(&value, list->length > 0 ? " ]" : "]");
-    put(keys, key, &value);
+    init_print_put(keys, key, &value);
 }
 
 /* Limits without a default: the value that the table recommends. */
@@ -76,12 +76,12 @@ static void put_limits(struct keys *keys, const struct option_table *table)
         if (row->type != OPTION_INT || !(row->flags & OPTION_REQUIRED) || !row->example)
             continue;
         value_print_literal(row, row->example, &value);
-        put(keys, row->key, &value);
+        init_print_put(keys, row->key, &value);
     }
 }
 
-static void print_group(const struct option_table *table, const struct keys *keys,
-                        struct strbuf *out)
+static void init_print_group(const struct option_table *table, const struct keys *keys,
+                             struct strbuf *out)
 {
     strbuf_addf(out, "\n# %s\n%s: {\n", table->help, table->path);
     config_print_rows(table, keys->given, "  ", out);
@@ -111,14 +111,14 @@ static const struct config_driver *driver_called(const char *name)
 static void put_bus(struct keys *keys, const struct init_bus *bus)
 {
     static const char *const parities[] = {"N", "none", "E", "even", "O", "odd", NULL};
-    put_text(keys, "name", bus->name);
-    put_text(keys, "driver", bus->driver);
+    init_print_put_text(keys, "name", bus->name);
+    init_print_put_text(keys, "driver", bus->driver);
     if (bus->place_key)
-        put_text(keys, bus->place_key, bus->place);
+        init_print_put_text(keys, bus->place_key, bus->place);
     if (bus->transport)
-        put_text(keys, "transport", bus->transport);
+        init_print_put_text(keys, "transport", bus->transport);
     if (bus->framing)
-        put_text(keys, "framing", bus->framing);
+        init_print_put_text(keys, "framing", bus->framing);
     if (bus->port)
         put_number(keys, "port", bus->port);
     if (bus->baud)
@@ -127,7 +127,7 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
         return;
     for (size_t i = 0; parities[i]; i += 2) {
         if (parities[i][0] == bus->frame[1])
-            put_text(keys, "parity", parities[i + 1]);
+            init_print_put_text(keys, "parity", parities[i + 1]);
     }
     if (bus->frame[0] != '8')
         put_number(keys, "data_bits", (unsigned)(bus->frame[0] - '0'));
@@ -135,7 +135,8 @@ static void put_bus(struct keys *keys, const struct init_bus *bus)
 }
 
 /* The line NAME among the answers; false when there is none. They have been parsed before. */
-static bool find_bus(const struct init_answers *answers, const char *name, struct init_bus *ret_bus)
+static bool init_print_find_bus(const struct init_answers *answers, const char *name,
+                                struct init_bus *ret_bus)
 {
     struct problem problem;
     for (size_t i = 0; i < answers->buses.length; i++) {
@@ -166,34 +167,34 @@ static int print_buses(const struct init_answers *answers, struct strbuf *out,
     return 0;
 }
 
-static void print_tag(const struct init_tag *tag, const struct config_driver *driver, bool in_full,
-                      struct strbuf *out)
+static void init_print_tag(const struct init_tag *tag, const struct config_driver *driver,
+                           bool in_full, struct strbuf *out)
 {
     const struct option_table *const tables[] = {&config_tag_table, &driver->tag, NULL};
     CLEANUP(keys_free) struct keys keys = {.length = 0};
-    put_text(&keys, "name", tag->tag);
-    put_text(&keys, "type", tag->type);
+    init_print_put_text(&keys, "name", tag->tag);
+    init_print_put_text(&keys, "type", tag->type);
     if (tag->has_register) {
-        put_text(&keys, "table", tag->table);
+        init_print_put_text(&keys, "table", tag->table);
         put_number(&keys, "address", tag->address);
     }
-    put_text(&keys, "order", tag->order);
+    init_print_put_text(&keys, "order", tag->order);
     strbuf_add(out, "      {\n");
     print_keys(tables, &keys, in_full, "        ", out);
     strbuf_add(out, "      }");
 }
 
-static void print_device(const struct init_answers *answers, const struct init_tag *first,
-                         bool in_full, struct strbuf *out)
+static void init_print_device(const struct init_answers *answers, const struct init_tag *first,
+                              bool in_full, struct strbuf *out)
 {
     struct init_bus bus;
     struct problem problem;
     const struct config_driver *driver =
-        driver_called(find_bus(answers, first->bus, &bus) ? bus.driver : "modbus_tcp");
+        driver_called(init_print_find_bus(answers, first->bus, &bus) ? bus.driver : "modbus_tcp");
     const struct option_table *const tables[] = {&config_device_table, &driver->device, NULL};
     CLEANUP(keys_free) struct keys keys = {.length = 0};
-    put_text(&keys, "name", first->device);
-    put_text(&keys, "bus", first->bus);
+    init_print_put_text(&keys, "name", first->device);
+    init_print_put_text(&keys, "bus", first->bus);
     if (first->has_register)
         put_number(&keys, "unit", first->unit);
     strbuf_add(out, "  {\n");
@@ -206,11 +207,11 @@ static void print_device(const struct init_answers *answers, const struct init_t
             strcmp(tag.device, first->device) != 0)
             continue;
         strbuf_add(out, any ? ",\n" : "");
-        print_tag(&tag, driver, in_full && !any, out);
+        init_print_tag(&tag, driver, in_full && !any, out);
         any = true;
     }
     if (!any)
-        print_tag(first, driver, in_full, out); /* the example */
+        init_print_tag(first, driver, in_full, out); /* the example */
     strbuf_add(out, "\n    );\n  }");
 }
 
@@ -231,7 +232,7 @@ static int came_before(const struct init_answers *answers, size_t index, const s
 }
 
 /* A commented example of a device on each line, for a configuration that has no device yet. */
-static void print_example_device(const struct init_answers *answers, struct strbuf *out)
+static void init_print_example_device(const struct init_answers *answers, struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct init_tag tag = {.device = "boiler",
@@ -247,7 +248,7 @@ static void print_example_device(const struct init_answers *answers, struct strb
     if (answers->buses.length > 0 &&
         init_parse_bus(answers->buses.items[0], 0, &bus, &problem) == 0)
         memcpy(tag.bus, bus.name, sizeof(tag.bus));
-    print_device(answers, &tag, false, &text);
+    init_print_device(answers, &tag, false, &text);
     strbuf_add(out, "  # Write here what is to be read, such as:\n");
     for (char *save = NULL, *line = strtok_r(text.data, "\n", &save); line;
          line = strtok_r(NULL, "\n", &save))
@@ -269,11 +270,11 @@ static int print_devices(const struct init_answers *answers, struct strbuf *out,
         if (before)
             continue;
         strbuf_add(out, any ? ",\n" : "");
-        print_device(answers, &tag, !any, out);
+        init_print_device(answers, &tag, !any, out);
         any = true;
     }
     if (!any)
-        print_example_device(answers, out);
+        init_print_example_device(answers, out);
     strbuf_add(out, any ? "\n);\n" : ");\n");
     return 0;
 }
@@ -287,22 +288,22 @@ int init_print_agent_file(const struct init_answers *answers, struct strbuf *out
     strbuf_add(out, "# The configuration of sallyportd, written by `sallyport init`. A line that "
                     "begins with #KEY shows\n# the default, or an example where there is none. "
                     "`sallyport check` finds mistakes,\n# `sallyport explain KEY` says more.\n");
-    put_text(&gateway, "id", answers->gateway.id);
-    put_text(&gateway, "site", answers->gateway.site);
-    print_group(&config_gateway_table, &gateway, out);
-    put_list(&keys, "servers", &uplink->servers);
-    put_text(&keys, "ca", answers->ca_is_system ? "system" : "tls/ca.pem");
+    init_print_put_text(&gateway, "id", answers->gateway.id);
+    init_print_put_text(&gateway, "site", answers->gateway.site);
+    init_print_group(&config_gateway_table, &gateway, out);
+    init_print_put_list(&keys, "servers", &uplink->servers);
+    init_print_put_text(&keys, "ca", answers->ca_is_system ? "system" : "tls/ca.pem");
     if (uplink->certificate_pem) {
-        put_text(&keys, "certificate", "tls/gateway.pem");
-        put_text(&keys, "key", "tls/gateway.key");
+        init_print_put_text(&keys, "certificate", "tls/gateway.pem");
+        init_print_put_text(&keys, "key", "tls/gateway.key");
     }
-    put_text(&keys, "username", uplink->username);
+    init_print_put_text(&keys, "username", uplink->username);
     if (uplink->password)
-        put_text(&keys, "password_file", "tls/mqtt-password");
-    put_text(&keys, "client_id", uplink->client_id);
-    put_text(&keys, "prefix", uplink->prefix);
-    print_group(&config_uplink_table, &keys, out);
-    print_group(&config_outbox_table, &none, out);
+        init_print_put_text(&keys, "password_file", "tls/mqtt-password");
+    init_print_put_text(&keys, "client_id", uplink->client_id);
+    init_print_put_text(&keys, "prefix", uplink->prefix);
+    init_print_group(&config_uplink_table, &keys, out);
+    init_print_group(&config_outbox_table, &none, out);
     if (print_buses(answers, out, ret_problem) < 0)
         return -1;
     return print_devices(answers, out, ret_problem);
@@ -324,9 +325,9 @@ static void print_exception(const struct init_answers *answers, struct strbuf *o
     CLEANUP(keys_free) struct keys keys = {.length = 0};
     if (!answers->ssh_from)
         return;
-    put_text(&keys, "interface", answers->ssh_interface);
-    put_text(&keys, "source", answers->ssh_from);
-    put_text(&keys, "protocol", "tcp");
+    init_print_put_text(&keys, "interface", answers->ssh_interface);
+    init_print_put_text(&keys, "source", answers->ssh_from);
+    init_print_put_text(&keys, "protocol", "tcp");
     put_number(&keys, "port", answers->ssh_port);
     strbuf_addf(out,
                 "  # %s\n  # THIS WEAKENS THE LOCKDOWN: SSH stays open to this address. Remove\n  "
@@ -341,8 +342,8 @@ static void print_firewall(const struct init_answers *answers, struct strbuf *ou
 {
     const struct option_table *table = netd_table("firewall");
     CLEANUP(keys_free) struct keys keys = {.length = 0};
-    put_list(&keys, "wan", &answers->wan);
-    put_list(&keys, "plant", &answers->plant);
+    init_print_put_list(&keys, "wan", &answers->wan);
+    init_print_put_list(&keys, "plant", &answers->plant);
     strbuf_addf(out, "\n# %s\nfirewall: {\n", table->help);
     config_print_rows(table, keys.given, "  ", out);
     print_exception(answers, out);
@@ -357,18 +358,18 @@ static void print_tunnel(const struct init_answers *answers, struct strbuf *out)
     CLEANUP(keys_free) struct keys ssh = {.length = 0};
     CLEANUP(memory_free_pointer)
     char *gateway = memory_printf("%s/%s", answers->gateway.site, answers->gateway.id);
-    put_text(&keys, "gateway", gateway);
-    put_text(&keys, "address", answers->tunnel.address);
-    put_text(&keys, "private_key_file", "netd/wireguard.key");
-    put_list(&keys, "sources", &answers->tunnel.sources);
+    init_print_put_text(&keys, "gateway", gateway);
+    init_print_put_text(&keys, "address", answers->tunnel.address);
+    init_print_put_text(&keys, "private_key_file", "netd/wireguard.key");
+    init_print_put_list(&keys, "sources", &answers->tunnel.sources);
     put_limits(&keys, table);
-    put_text(&hub_keys, "public_key", answers->hub.public_key);
-    put_text(&hub_keys, "endpoint", answers->hub.endpoint);
-    put_text(&hub_keys, "address", answers->hub.address);
+    init_print_put_text(&hub_keys, "public_key", answers->hub.public_key);
+    init_print_put_text(&hub_keys, "endpoint", answers->hub.endpoint);
+    init_print_put_text(&hub_keys, "address", answers->hub.address);
     if (answers->hub.preshared_key)
-        put_text(&hub_keys, "preshared_key_file", "netd/preshared.key");
-    put_text(&ssh, "name", "ssh");
-    put_text(&ssh, "protocol", "tcp");
+        init_print_put_text(&hub_keys, "preshared_key_file", "netd/preshared.key");
+    init_print_put_text(&ssh, "name", "ssh");
+    init_print_put_text(&ssh, "protocol", "tcp");
     put_number(&ssh, "port", 22);
     strbuf_addf(out, "\n# %s\ntunnel: {\n", table->help);
     config_print_rows(table, keys.given, "  ", out);
@@ -390,12 +391,12 @@ void init_print_netd_file(const struct init_answers *answers, struct strbuf *out
                     "#KEY shows the default.\n# `sallyport-netd -t` finds mistakes, `sallyport "
                     "explain KEY` says more.\n");
     if (signers->allowed_signers)
-        put_text(&access, "allowed_signers", "allowed_signers");
+        init_print_put_text(&access, "allowed_signers", "allowed_signers");
     if (signers->revoked_keys && signers->revoked_keys[0])
-        put_text(&access, "revoked_keys", "revoked_keys");
+        init_print_put_text(&access, "revoked_keys", "revoked_keys");
     print_firewall(answers, out);
-    print_group(netd_table("paths"), &none, out);
-    print_group(netd_table("access"), &access, out);
+    init_print_group(netd_table("paths"), &none, out);
+    init_print_group(netd_table("access"), &access, out);
     if (answers->has_tunnel)
         print_tunnel(answers, out);
     else

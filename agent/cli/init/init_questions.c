@@ -43,7 +43,7 @@ bool init_read_line(char *line, size_t size)
 }
 
 /* One answer; an empty line means OTHERWISE. False at the end of input. */
-static bool ask(const char *question, const char *otherwise, char *line)
+static bool questions_ask(const char *question, const char *otherwise, char *line)
 {
     (void)printf("%s%s%s%s ", question, otherwise ? " [" : "", otherwise ? otherwise : "",
                  otherwise ? "]:" : ":");
@@ -63,7 +63,7 @@ static bool ask_secret(const char *question, char *line)
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     changed = changed && tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
-    bool answered = ask(question, NULL, line);
+    bool answered = questions_ask(question, NULL, line);
     if (changed)
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     (void)putchar('\n');
@@ -89,7 +89,7 @@ static bool ask_text(const char *question, const char *otherwise,
     if (*ret_text)
         return true;
     for (;;) {
-        if (!ask(question, otherwise, line))
+        if (!questions_ask(question, otherwise, line))
             return false;
         const char *problem = check ? check(line) : NULL;
         if (!problem)
@@ -107,7 +107,7 @@ static bool ask_server(struct init_answers *answers)
     struct broker_url server;
     struct problem problem;
     while (answers->uplink.servers.length == 0) {
-        if (!ask("Broker, mqtts://HOST[:PORT] or wss://HOST/PATH", NULL, line))
+        if (!questions_ask("Broker, mqtts://HOST[:PORT] or wss://HOST/PATH", NULL, line))
             return false;
         if (broker_url_parse(line, &server, &problem) == 0)
             init_add(&answers->uplink.servers, line);
@@ -122,8 +122,9 @@ static bool ask_ca(struct init_answers *answers)
     char line[LINE_BYTES];
     while (!answers->uplink.ca_pem && !answers->ca_is_system) {
         CLEANUP(strbuf_free) struct strbuf pem = STRBUF_EMPTY;
-        if (!ask("File of the authority that signed the broker's certificate, or \"system\"",
-                 "system", line))
+        if (!questions_ask(
+                "File of the authority that signed the broker's certificate, or \"system\"",
+                "system", line))
             return false;
         answers->ca_is_system = strcmp(line, "system") == 0;
         int problem = answers->ca_is_system ? 0 : file_read(line, PEM_MAX_BYTES, &pem);
@@ -163,7 +164,7 @@ static bool ask_lines(const char *question, struct text_list *list,
     if (list->length > 0)
         return true;
     for (;;) {
-        if (!ask(question, NULL, line))
+        if (!questions_ask(question, NULL, line))
             return false;
         if (!line[0])
             return true;
@@ -202,7 +203,7 @@ static bool ask_interfaces(const char *question, struct text_list *list)
     char line[LINE_BYTES];
     for (size_t i = 0; i < list->length; i++)
         strbuf_addf(&guess, "%s%s", i > 0 ? " " : "", list->items[i]);
-    if (!ask(question, strbuf_text(&guess), line))
+    if (!questions_ask(question, strbuf_text(&guess), line))
         return false;
     init_list_free(list);
     for (char *save = NULL, *word = strtok_r(line, " ,", &save); word;

@@ -43,7 +43,7 @@ static int parent_of(int process)
 }
 
 /* sshd(8): client, port, server, port. */
-static bool parse(const char *connection, struct init_ssh *ret_ssh)
+static bool init_ssh_parse(const char *connection, struct init_ssh *ret_ssh)
 {
     struct init_ssh ssh;
     if (!connection ||
@@ -55,14 +55,14 @@ static bool parse(const char *connection, struct init_ssh *ret_ssh)
 
 bool init_ssh_find(struct init_ssh *ret_ssh)
 {
-    bool found = parse(getenv("SSH_CONNECTION"), ret_ssh);
+    bool found = init_ssh_parse(getenv("SSH_CONNECTION"), ret_ssh);
     int process = getppid();
     for (unsigned i = 0; !found && process > 1 && i < ANCESTORS_MAX; i++) {
         char path[64];
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
         (void)snprintf(path, sizeof(path), "/proc/%d/environ", process);
         if (file_read(path, ENVIRONMENT_MAX_BYTES, &text) == 0)
-            found = parse(find_variable(&text, "SSH_CONNECTION"), ret_ssh);
+            found = init_ssh_parse(find_variable(&text, "SSH_CONNECTION"), ret_ssh);
         process = parent_of(process);
     }
     return found;

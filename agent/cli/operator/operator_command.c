@@ -58,7 +58,8 @@ static int fetch_challenge(struct operator_exchange *exchange, struct operator_c
 }
 
 /* Shows what will be signed, and asks. */
-static int confirm(const struct operator_call *call, const char *key, const struct strbuf *text)
+static int command_confirm(const struct operator_call *call, const char *key,
+                           const struct strbuf *text)
 {
     char answer[16] = "";
     (void)fprintf(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
@@ -82,7 +83,7 @@ static int sign(const struct operator_call *call, const struct operator_config *
         return cli_fail(CLI_FAILED, call->name,
                         "operator.conf has no ssh_key; `sallyport operator keygen` creates one");
     command_print(&call->command, &text);
-    int code = confirm(call, config->ssh_key, &text);
+    int code = command_confirm(call, config->ssh_key, &text);
     if (code != CLI_DONE)
         return code;
     strbuf_append(out, text.data, text.length);
@@ -119,8 +120,8 @@ static int send(struct operator_exchange *exchange, const struct strbuf *text)
     return operator_exchange_finish(exchange);
 }
 
-static int converse(struct operator_exchange *exchange, struct operator_call *call,
-                    const struct operator_config *config)
+static int command_converse(struct operator_exchange *exchange, struct operator_call *call,
+                            const struct operator_config *config)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     int code = fetch_challenge(exchange, call);
@@ -131,7 +132,7 @@ static int converse(struct operator_exchange *exchange, struct operator_call *ca
     return call->is_printing ? print_signed(call, &text) : send(exchange, &text);
 }
 
-static int run(struct operator_call *call, const struct operator_config *config)
+static int command_run(struct operator_call *call, const struct operator_config *config)
 {
     struct operator_exchange exchange = {.call = call};
     const struct operator_gateway *gateway = &call->gateway;
@@ -145,7 +146,7 @@ static int run(struct operator_call *call, const struct operator_config *config)
     char *filter = memory_printf("%s/%s/+", gateway->site, gateway->id);
     int code = operator_link_new(config, call->name, filter, &ear, &exchange.link);
     if (code == CLI_DONE)
-        code = converse(&exchange, call, config);
+        code = command_converse(&exchange, call, config);
     operator_link_free(exchange.link, code);
     return code;
 }
@@ -225,7 +226,7 @@ static int run_command(const struct cli_context *context, const struct operator_
     if (code == CLI_DONE)
         code = operator_load(context, call.name, &config);
     if (code == CLI_DONE)
-        code = run(&call, config);
+        code = command_run(&call, config);
     operator_config_free(config);
     return code;
 }

@@ -15,8 +15,8 @@
 
 /* --- what comes ------------------------------------------------------------------------------- */
 
-static void take_challenge(struct operator_exchange *exchange,
-                           const struct operator_message *message)
+static void exchange_take_challenge(struct operator_exchange *exchange,
+                                    const struct operator_message *message)
 {
     if (operator_challenge_parse(message->payload, message->length, exchange->challenge)) {
         operator_link_enough(exchange->link);
@@ -37,7 +37,8 @@ static void take_session(struct operator_exchange *exchange, const char *state, 
 }
 
 /* The status may be older than the command: "closed" counts only after the session was waiting. */
-static void take_status(struct operator_exchange *exchange, const struct operator_message *message)
+static void exchange_take_status(struct operator_exchange *exchange,
+                                 const struct operator_message *message)
 {
     const struct operator_status *status = &exchange->status;
     operator_status_parse(message->payload, message->length, &exchange->status);
@@ -54,7 +55,8 @@ static void take_status(struct operator_exchange *exchange, const struct operato
         take_session(exchange, "closed", "");
 }
 
-static void take_reply(struct operator_exchange *exchange, const struct operator_message *message)
+static void exchange_take_reply(struct operator_exchange *exchange,
+                                const struct operator_message *message)
 {
     struct operator_reply reply;
     if (!exchange->is_sent || exchange->has_reply || message->is_retained)
@@ -70,7 +72,8 @@ static void take_reply(struct operator_exchange *exchange, const struct operator
     }
 }
 
-static void take_event(struct operator_exchange *exchange, const struct operator_message *message)
+static void exchange_take_event(struct operator_exchange *exchange,
+                                const struct operator_message *message)
 {
     if (!exchange->is_sent || message->length > EVENT_MAX_BYTES)
         return;
@@ -92,10 +95,10 @@ void operator_exchange_received(void *context, const struct operator_message *me
     static const struct {
         const char *topic;
         void (*take)(struct operator_exchange *exchange, const struct operator_message *message);
-    } topics[] = {{"challenge", take_challenge},
-                  {"status", take_status},
-                  {"reply", take_reply},
-                  {"event", take_event}};
+    } topics[] = {{"challenge", exchange_take_challenge},
+                  {"status", exchange_take_status},
+                  {"reply", exchange_take_reply},
+                  {"event", exchange_take_event}};
     struct operator_exchange *exchange = context;
     const struct operator_gateway *ours = &exchange->call->gateway;
     if (strcmp(message->gateway.site, ours->site) != 0 ||

@@ -40,8 +40,8 @@ static char *choose_file(const char *given)
     return here ? memory_printf("%s/%s", here, given) : memory_text(given);
 }
 
-static int print(const struct cli_context *context, const char *file, const char *name,
-                 const char *key)
+static int keygen_print(const struct cli_context *context, const char *file, const char *name,
+                        const char *key)
 {
     CLEANUP(memory_free_pointer)
     char *line = memory_printf("%s namespaces=\"" OPERATOR_NAMESPACE "\" %s", name, key);
@@ -57,7 +57,8 @@ static int print(const struct cli_context *context, const char *file, const char
     return CLI_DONE;
 }
 
-static int make(const struct cli_context *context, const char *file, const struct keygen *keygen)
+static int keygen_make(const struct cli_context *context, const char *file,
+                       const struct keygen *keygen)
 {
     CLEANUP(memory_free_pointer) char *public_file = memory_printf("%s.pub", file);
     CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
@@ -68,7 +69,7 @@ static int make(const struct cli_context *context, const char *file, const struc
     int problem = operator_read_public_key(public_file, &key);
     if (problem < 0)
         return cli_fail(CLI_FAILED, NAME, "%s cannot be used: %s", public_file, strerror(-problem));
-    return print(context, file, keygen->name, strbuf_text(&key));
+    return keygen_print(context, file, keygen->name, strbuf_text(&key));
 }
 
 static int run_keygen(const struct cli_context *context, const struct operator_action *action,
@@ -88,7 +89,7 @@ static int run_keygen(const struct cli_context *context, const struct operator_a
     if (!name_is_fit(name))
         return cli_fail(CLI_USAGE, NAME, "--name is needed: 1 to 64 of A-Z a-z 0-9 _ . @ -");
     CLEANUP(memory_free_pointer) char *file = choose_file(keygen.file);
-    return make(context, file, &keygen);
+    return keygen_make(context, file, &keygen);
 }
 
 const struct operator_action operator_action_keygen = {

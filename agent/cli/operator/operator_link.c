@@ -51,7 +51,7 @@ static void on_up(void *context)
     link->is_up = link->was_up = true;
 }
 
-static void on_failed(void *context, const char *reason)
+static void link_on_failed(void *context, const char *reason)
 {
     struct operator_link *link = context;
     char sentence[SENTENCE_BYTES]; /* a part of it may come from a foreign certificate */
@@ -61,7 +61,7 @@ static void on_failed(void *context, const char *reason)
     link->failures++;
 }
 
-static void on_acknowledged(void *context, uint64_t tag)
+static void link_on_acknowledged(void *context, uint64_t tag)
 {
     struct operator_link *link = context;
     (void)tag;
@@ -84,8 +84,8 @@ static bool parse_topic(const struct operator_link *link, const char *topic,
     return true;
 }
 
-static void on_received(void *context, const char *topic, const void *payload, size_t length,
-                        bool retained)
+static void link_on_received(void *context, const char *topic, const void *payload, size_t length,
+                             bool retained)
 {
     struct operator_link *link = context;
     struct operator_message message = {.payload = payload,
@@ -99,7 +99,7 @@ static void on_received(void *context, const char *topic, const void *payload, s
 /* --- the loop --------------------------------------------------------------------------------- */
 
 /* One turn, of at most a quarter of a second; false when the loop is broken. */
-static bool turn(struct operator_link *link, int64_t deadline_ns)
+static bool link_turn(struct operator_link *link, int64_t deadline_ns)
 {
     int64_t left_us = (deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_US;
     uint64_t most_us = left_us < 0 ? 0 : left_us > 250000 ? 250000 : (uint64_t)left_us;
@@ -110,7 +110,7 @@ bool operator_link_wait(struct operator_link *link, int64_t deadline_ns)
 {
     link->is_enough = false;
     do {
-        if (!turn(link, deadline_ns))
+        if (!link_turn(link, deadline_ns))
             break;
     } while (!link->is_enough && clock_mono_ns() < deadline_ns);
     return link->is_enough;
@@ -140,14 +140,14 @@ bool operator_link_is_delivered(const struct operator_link *link)
 
 /* --- making and ending ------------------------------------------------------------------------ */
 
-static int make(struct operator_link *link, const struct config_uplink *config)
+static int link_make(struct operator_link *link, const struct config_uplink *config)
 {
     const struct uplink_callbacks callbacks = {.open = on_open,
                                                .up = on_up,
                                                .max_received = MAX_RECEIVED,
-                                               .failed = on_failed,
-                                               .acknowledged = on_acknowledged,
-                                               .received = on_received,
+                                               .failed = link_on_failed,
+                                               .acknowledged = link_on_acknowledged,
+                                               .received = link_on_received,
                                                .context = link};
     int result = sd_event_new(&link->loop);
     if (result >= 0)
@@ -163,7 +163,7 @@ static bool connect_once(struct operator_link *link, const struct config_uplink 
     int64_t deadline_ns = clock_mono_ns() + patience_ms * CLOCK_NS_PER_MS;
     uplink_start(link->uplink);
     while (!link->is_up && link->failures < config->servers.length) {
-        if (clock_mono_ns() >= deadline_ns || !turn(link, deadline_ns)) {
+        if (clock_mono_ns() >= deadline_ns || !link_turn(link, deadline_ns)) {
             (void)cli_fail(0, link->name, "no broker has answered in time");
             break;
         }
@@ -181,7 +181,7 @@ int operator_link_new(const struct operator_config *config, const char *name, co
     link->filter = memory_printf("%s%s", link->prefix, filter);
     link->ear = *ear;
     *ret_link = link; /* messages may come before this ends */
-    int result = make(link, &config->uplink);
+    int result = link_make(link, &config->uplink);
     if (result < 0)
         (void)cli_fail(0, name, "the MQTT client cannot be created: %s", strerror(-result));
     if (result < 0 || !connect_once(link, &config->uplink)) {

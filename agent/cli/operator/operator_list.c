@@ -28,7 +28,7 @@ struct list {
     size_t length, capacity, dropped;
 };
 
-static int compare(const void *a, const void *b)
+static int list_compare(const void *a, const void *b)
 {
     const struct operator_gateway *one = &((const struct row *)a)->gateway;
     const struct operator_gateway *other = &((const struct row *)b)->gateway;
@@ -37,11 +37,11 @@ static int compare(const void *a, const void *b)
 }
 
 /* The row of the gateway, or a new one; NULL when there is no room for more. */
-static struct row *find_row(struct list *list, const struct operator_gateway *gateway)
+static struct row *list_find_row(struct list *list, const struct operator_gateway *gateway)
 {
     struct row wanted = {.gateway = *gateway};
     for (size_t i = 0; i < list->length; i++) {
-        if (compare(&list->rows[i], &wanted) == 0)
+        if (list_compare(&list->rows[i], &wanted) == 0)
             return &list->rows[i];
     }
     if (list->length == MAX_GATEWAYS)
@@ -54,7 +54,7 @@ static struct row *find_row(struct list *list, const struct operator_gateway *ga
     return &list->rows[list->length++];
 }
 
-static void on_received(void *context, const struct operator_message *message)
+static void list_on_received(void *context, const struct operator_message *message)
 {
     struct list *list = context;
     if (strcmp(message->topic, "status") != 0)
@@ -62,7 +62,7 @@ static void on_received(void *context, const struct operator_message *message)
     operator_link_enough(list->link); /* one more; the wait starts again */
     if (message->length == 0)
         return; /* a retained state was removed */
-    struct row *row = find_row(list, &message->gateway);
+    struct row *row = list_find_row(list, &message->gateway);
     if (row)
         operator_status_parse(message->payload, message->length, &row->status);
     else
@@ -70,7 +70,7 @@ static void on_received(void *context, const struct operator_message *message)
 }
 
 /* For WAIT_S, or until nothing more has come for a while. */
-static void collect(struct list *list, long long wait_s)
+static void list_collect(struct list *list, long long wait_s)
 {
     int64_t now_ns = clock_mono_ns();
     int64_t end_ns = now_ns + (wait_s ? wait_s * 1000 : LONGEST_MS) * CLOCK_NS_PER_MS;
@@ -82,7 +82,7 @@ static void collect(struct list *list, long long wait_s)
     }
 }
 
-static json_t *row_json(const struct row *row)
+static json_t *list_row_json(const struct row *row)
 {
     const struct operator_status *status = &row->status;
     CLEANUP(memory_free_pointer)
@@ -106,7 +106,7 @@ static const char *or_dash(const char *text)
     return text[0] ? text : "-";
 }
 
-static void print_row(const struct row *row)
+static void list_print_row(const struct row *row)
 {
     const struct operator_status *status = &row->status;
     char seen[32], backlog[24] = "-", tunnel[96];
@@ -124,26 +124,26 @@ static void print_row(const struct row *row)
                  operator_time_text(status->timestamp_ms, seen, sizeof(seen)));
 }
 
-static void print_table(const struct list *list)
+static void list_print_table(const struct list *list)
 {
     (void)printf("%-28s %-10s %-10s %-16s %-10s %8s  %s\n", "GATEWAY", "STATE", "VERSION", "TUNNEL",
                  "FIREWALL", "BACKLOG", "LAST SEEN");
     for (size_t i = 0; i < list->length; i++)
-        print_row(&list->rows[i]);
+        list_print_row(&list->rows[i]);
 }
 
-static int print(const struct cli_context *context, struct list *list)
+static int list_print(const struct cli_context *context, struct list *list)
 {
     int code = CLI_DONE;
     if (list->length > 0)
-        qsort(list->rows, list->length, sizeof(*list->rows), compare);
+        qsort(list->rows, list->length, sizeof(*list->rows), list_compare);
     if (context->json) {
         json_t *gateways = json_array();
         for (size_t i = 0; i < list->length; i++)
-            json_array_append_new(gateways, row_json(&list->rows[i]));
+            json_array_append_new(gateways, list_row_json(&list->rows[i]));
         code = operator_print_json(json_pack("{s:o}", "gateways", gateways));
     } else {
-        print_table(list);
+        list_print_table(list);
     }
     if (list->length == 0)
         (void)cli_fail(0, NAME,
@@ -154,16 +154,16 @@ static int print(const struct cli_context *context, struct list *list)
     return code;
 }
 
-static int run(const struct cli_context *context, const struct operator_config *config,
-               const char *site, long long wait_s)
+static int list_run(const struct cli_context *context, const struct operator_config *config,
+                    const char *site, long long wait_s)
 {
     struct list list = {.link = NULL};
-    const struct operator_ear ear = {.received = on_received, .context = &list};
+    const struct operator_ear ear = {.received = list_on_received, .context = &list};
     CLEANUP(memory_free_pointer) char *filter = memory_printf("%s/+/status", site ? site : "+");
     int code = operator_link_new(config, NAME, filter, &ear, &list.link);
     if (code == CLI_DONE) {
-        collect(&list, wait_s);
-        code = print(context, &list);
+        list_collect(&list, wait_s);
+        code = list_print(context, &list);
     }
     free(list.rows);
     operator_link_free(list.link, code);
@@ -185,7 +185,7 @@ static int run_list(const struct cli_context *context, const struct operator_act
     struct operator_config *config = NULL;
     int code = operator_load(context, NAME, &config);
     if (code == CLI_DONE)
-        code = run(context, config, words == 2 ? site : NULL, wait_s);
+        code = list_run(context, config, words == 2 ? site : NULL, wait_s);
     operator_config_free(config);
     return code;
 }

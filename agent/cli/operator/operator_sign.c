@@ -46,7 +46,7 @@ static int spawn(const char *const *arguments, pid_t *ret_pid)
 }
 
 /* Returns 0, or -1 after a message: its own when it failed, ours when it could not be run. */
-static int run(const char *name, const char *const *arguments)
+static int sign_run(const char *name, const char *const *arguments)
 {
     int status = 0;
     pid_t pid;
@@ -94,7 +94,7 @@ int operator_make_key(const char *name, const char *key, bool is_hardware, const
 {
     const char *const arguments[] = {
         PROGRAM, "-t", is_hardware ? "ed25519-sk" : "ed25519", "-C", comment, "-f", key, NULL};
-    return run(name, arguments);
+    return sign_run(name, arguments);
 }
 
 /* Refuses only what is certainly wrong: the public key need not be beside the private one. */
@@ -121,7 +121,7 @@ static bool key_is_usable(const char *name, const char *key)
 /* --- signing ---------------------------------------------------------------------------------- */
 
 /* A folder for us alone, owned by the caller; NULL when it cannot be made. */
-static char *make_folder(void)
+static char *sign_make_folder(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR"); /* in memory, for this user */
     bool is_fit = runtime && runtime[0] == '/' && access(runtime, W_OK) == 0;
@@ -132,7 +132,7 @@ static char *make_folder(void)
     return NULL;
 }
 
-static int write_file(const char *path, const struct strbuf *text)
+static int sign_write_file(const char *path, const struct strbuf *text)
 {
     CLEANUP(descriptor_close) int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
@@ -140,7 +140,7 @@ static int write_file(const char *path, const struct strbuf *text)
     return write(file, text->data, text->length) == (ssize_t)text->length ? 0 : -EIO;
 }
 
-static bool is_armour(const char *text)
+static bool sign_is_armour(const char *text)
 {
     static const char begin[] = "-----BEGIN SSH SIGNATURE-----\n";
     static const char end[] = "\n-----END SSH SIGNATURE-----\n";
@@ -156,13 +156,13 @@ static int sign_file(const char *name, const char *key, const char *file, const 
     CLEANUP(strbuf_free) struct strbuf armour = STRBUF_EMPTY;
     const char *const arguments[] = {PROGRAM, "-q", "-Y", "sign", "-n", OPERATOR_NAMESPACE,
                                      "-f",    key,  file, NULL};
-    int problem = write_file(file, text);
+    int problem = sign_write_file(file, text);
     if (problem < 0)
         return cli_fail(-1, name, "%s cannot be written: %s", file, strerror(-problem));
-    if (run(name, arguments) < 0)
+    if (sign_run(name, arguments) < 0)
         return cli_fail(-1, name, "it was not signed");
     problem = file_read(signature, SIGNATURE_MAX_BYTES, &armour);
-    if (problem < 0 || !is_armour(strbuf_text(&armour)))
+    if (problem < 0 || !sign_is_armour(strbuf_text(&armour)))
         return cli_fail(-1, name, "%s wrote no signature", PROGRAM);
     strbuf_append(out, armour.data, armour.length);
     return 0;
@@ -172,7 +172,7 @@ int operator_sign(const char *name, const char *key, const struct strbuf *text, 
 {
     if (!key_is_usable(name, key))
         return -1;
-    CLEANUP(memory_free_pointer) char *folder = make_folder();
+    CLEANUP(memory_free_pointer) char *folder = sign_make_folder();
     if (!folder)
         return cli_fail(-1, name, "no temporary folder can be created: %s", strerror(errno));
     CLEANUP(memory_free_pointer) char *file = memory_printf("%s/command", folder);

@@ -100,7 +100,7 @@ const char *operator_command_fill(struct command *command, const char *services,
 /* ---- The reply ---- */
 
 /* Copies the member KEY, when it is a text without a NUL, made printable; "" otherwise. */
-static void copy_text(const json_t *object, const char *key, char *field, size_t size)
+static void operator_text_copy_text(const json_t *object, const char *key, char *field, size_t size)
 {
     const char *text = json_string_value(json_object_get(object, key));
     text_put(field, size, text ? text : "");
@@ -113,7 +113,7 @@ static long long copy_number(const json_t *object, const char *key, long long ot
 }
 
 /* NAME PROTOCOL ADDRESS:PORT; all of it may be pasted into a shell, so nothing else passes. */
-static bool parse_place(const char *text, struct operator_place *ret_place)
+static bool operator_text_parse_place(const char *text, struct operator_place *ret_place)
 {
     struct operator_place place = {.service = ""};
     struct in_addr address;
@@ -149,7 +149,7 @@ static void parse_places(const json_t *connect, struct operator_reply *reply)
     {
         const char *text = json_string_value(line);
         if (text && reply->n_places < SESSION_MAX_SERVICES &&
-            parse_place(text, &reply->places[reply->n_places]))
+            operator_text_parse_place(text, &reply->places[reply->n_places]))
             reply->n_places++;
     }
 }
@@ -166,8 +166,8 @@ int operator_reply_parse(const char *payload, size_t length, struct operator_rep
                   (reply.is_accepted || strcmp(result, "refused") == 0);
     if (is_fit) {
         memcpy(reply.id, id, strlen(id) + 1);
-        copy_text(object, "reason", reply.reason, sizeof(reply.reason));
-        copy_text(object, "state", reply.state, sizeof(reply.state));
+        operator_text_copy_text(object, "reason", reply.reason, sizeof(reply.reason));
+        operator_text_copy_text(object, "state", reply.state, sizeof(reply.state));
         parse_places(json_object_get(object, "connect"), &reply);
     }
     json_decref(object);
@@ -243,12 +243,12 @@ void operator_status_parse(const char *payload, size_t length, struct operator_s
     struct operator_status status = {.remaining_s = -1, .backlog = -1};
     json_t *object = json_loadb(payload, length, 0, NULL);
     const json_t *tunnel = json_object_get(object, "tunnel");
-    copy_text(object, "state", status.state, sizeof(status.state));
-    copy_text(object, "version", status.version, sizeof(status.version));
-    copy_text(json_object_get(object, "firewall"), "state", status.firewall,
-              sizeof(status.firewall));
-    copy_text(tunnel, "state", status.tunnel, sizeof(status.tunnel));
-    copy_text(tunnel, "opener", status.opener, sizeof(status.opener));
+    operator_text_copy_text(object, "state", status.state, sizeof(status.state));
+    operator_text_copy_text(object, "version", status.version, sizeof(status.version));
+    operator_text_copy_text(json_object_get(object, "firewall"), "state", status.firewall,
+                            sizeof(status.firewall));
+    operator_text_copy_text(tunnel, "state", status.tunnel, sizeof(status.tunnel));
+    operator_text_copy_text(tunnel, "opener", status.opener, sizeof(status.opener));
     join_services(json_object_get(tunnel, "services"), status.services, sizeof(status.services));
     status.remaining_s = copy_number(tunnel, "remaining_s", -1);
     status.backlog = copy_number(json_object_get(object, "outbox"), "messages", -1);

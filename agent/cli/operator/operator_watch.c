@@ -15,14 +15,14 @@
 #define NAME "operator watch"
 #define VALUE_BYTES 256 /* of one value, as text */
 
-struct watch {
+struct operator_watch_watch {
     struct operator_link *link;
     bool json;
     long long count, seen; /* messages; count 0: until interrupted */
 };
 
 /* One value in readable form, without control sequences whatever it is. */
-static void put_value(const json_t *value, struct strbuf *out)
+static void operator_watch_put_value(const json_t *value, struct strbuf *out)
 {
     char printable[VALUE_BYTES];
     CLEANUP(memory_free_pointer)
@@ -49,7 +49,7 @@ static void put_members(json_t *object, struct strbuf *out)
             continue;
         text_put(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=", printable);
-        put_value(value, out);
+        operator_watch_put_value(value, out);
     }
 }
 
@@ -66,7 +66,7 @@ static void put_data(json_t *object, const char *topic, struct strbuf *out)
     {
         text_put(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=(", printable);
-        put_value(error, out);
+        operator_watch_put_value(error, out);
         strbuf_add_char(out, ')');
     }
 }
@@ -77,7 +77,7 @@ static void put_event(json_t *object, const char *topic, struct strbuf *out)
     (void)topic;
     strbuf_add(out, "event ");
     if (event)
-        put_value(event, out);
+        operator_watch_put_value(event, out);
     put_members(object, out);
 }
 
@@ -127,7 +127,7 @@ static bool put_message(const struct operator_message *message, json_t *object, 
     return false; /* challenges and commands */
 }
 
-static bool print_text(const struct operator_message *message, json_t *object)
+static bool operator_watch_print_text(const struct operator_message *message, json_t *object)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char when[32];
@@ -163,13 +163,13 @@ static void print_line(const struct operator_message *message, bool is_json)
     (void)printf("%s}\n", strbuf_text(&line));
 }
 
-static void on_received(void *context, const struct operator_message *message)
+static void operator_watch_on_received(void *context, const struct operator_message *message)
 {
-    struct watch *watch = context;
+    struct operator_watch_watch *watch = context;
     if (watch->count && watch->seen == watch->count)
         return;
     json_t *object = operator_json_parse(message->payload, message->length);
-    bool shown = watch->json || print_text(message, object);
+    bool shown = watch->json || operator_watch_print_text(message, object);
     if (watch->json)
         print_line(message, object != NULL);
     json_decref(object);
@@ -179,11 +179,12 @@ static void on_received(void *context, const struct operator_message *message)
         operator_link_enough(watch->link); /* `| head` has seen enough as well */
 }
 
-static int run(const struct cli_context *context, const struct operator_config *config,
-               const char *gateway, long long count)
+static int operator_watch_run(const struct cli_context *context,
+                              const struct operator_config *config, const char *gateway,
+                              long long count)
 {
-    struct watch watch = {.json = context->json, .count = count};
-    const struct operator_ear ear = {.received = on_received, .context = &watch};
+    struct operator_watch_watch watch = {.json = context->json, .count = count};
+    const struct operator_ear ear = {.received = operator_watch_on_received, .context = &watch};
     CLEANUP(memory_free_pointer) char *filter = memory_printf("%s/#", gateway ? gateway : "+/+");
     int code = operator_link_new(config, NAME, filter, &ear, &watch.link);
     if (code == CLI_DONE && !(count && watch.seen == count))
@@ -194,8 +195,8 @@ static int run(const struct cli_context *context, const struct operator_config *
     return code;
 }
 
-static int run_watch(const struct cli_context *context, const struct operator_action *action,
-                     int argc, char **argv)
+static int run_operator_watch(const struct cli_context *context,
+                              const struct operator_action *action, int argc, char **argv)
 {
     long long count = 0;
     struct operator_gateway gateway;
@@ -209,9 +210,10 @@ static int run_watch(const struct cli_context *context, const struct operator_ac
     struct operator_config *config = NULL;
     int code = operator_load(context, NAME, &config);
     if (code == CLI_DONE)
-        code = run(context, config, words == 2 ? argv[1] : NULL, count);
+        code = operator_watch_run(context, config, words == 2 ? argv[1] : NULL, count);
     operator_config_free(config);
     return code;
 }
 
-const struct operator_action operator_action_watch = {"watch", "[SITE/ID] [--count N]", run_watch};
+const struct operator_action operator_action_watch = {"watch", "[SITE/ID] [--count N]",
+                                                      run_operator_watch};
