@@ -43,7 +43,7 @@ int agent_unreachable(const char *name, const struct config *config, int problem
 {
     const char *advice = problem == -EACCES ? "you are not in the group that may"
                          : problem == -ENOENT || problem == -ECONNREFUSED
-                             ? "sallyportd does not run with this configuration"
+                             ? "sallyportd is not running with this configuration"
                              : strerror(-problem);
     return cli_fail(CLI_UNREACHABLE, name, "cannot reach the agent at %s/%s: %s",
                     config->gateway.runtime_dir, LOCAL_SOCKET_NAME, advice);
@@ -93,13 +93,13 @@ json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms)
     json_decref(request);
     int problem = sent ? receive_line(socket, deadline_ns, &line) : -EPIPE;
     if (problem < 0) {
-        (void)cli_fail(CLI_FAILED, name, "the agent gave no answer: %s", strerror(-problem));
+        (void)cli_fail(CLI_FAILED, name, "the agent did not answer: %s", strerror(-problem));
         return NULL;
     }
     json_t *answer = json_loadb(line.data, line.length, 0, NULL);
     if (!json_is_object(answer)) {
         json_decref(answer);
-        (void)cli_fail(CLI_FAILED, name, "the agent's answer is no JSON object");
+        (void)cli_fail(CLI_FAILED, name, "the agent's answer is not a JSON object");
         return NULL;
     }
     return answer;

@@ -27,7 +27,7 @@ json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms)
 /* True when the answer says ok; else prints its reason on stderr. */
 bool agent_is_ok(const json_t *answer, const char *name);
 
-/* Says on stderr why agent_connect() failed; returns CLI_UNREACHABLE. */
+/* Prints on stderr why agent_connect() failed; returns CLI_UNREACHABLE. */
 int agent_unreachable(const char *name, const struct config *config, int problem);
 
 /* Members of an answer with a default, so that an older or newer agent breaks nothing. */

@@ -1,6 +1,6 @@
 /*
- * `sallyport check`: everything that is wrong with the configuration, in one go, and what each
- * line will need. Touches no device and no network.
+ * `sallyport check`: everything that is wrong with the configuration, in one go, and what how long
+ * a poll cycle takes on each line. Contacts no device and no network.
  */
 #include "agent/cli/check.h"
 
@@ -53,7 +53,7 @@ static bool get_budget(const struct config *config, size_t bus, struct findings 
 struct check_report {
     struct findings findings;
     struct config *config;       /* NULL: it has errors */
-    struct line_budget *budgets; /* of each bus; cycle_s is negative where there is none */
+    struct line_budget *budgets; /* of each line; cycle_s is negative where there is none */
 };
 
 static void warn_overload(const struct config_bus *bus, const struct line_budget *budget,
@@ -63,8 +63,8 @@ static void warn_overload(const struct config_bus *bus, const struct line_budget
     (void)snprintf(key, sizeof(key), "buses.%s", bus->name);
     if (budget->load > 1)
         findings_add(findings, FINDING_WARNING, bus->where, key,
-                     "the intervals ask for %.0f %% of what the line can carry; its units will be "
-                     "served in turn, and polls skipped",
+                     "the intervals need %.0f %% of what the line can carry; its devices will be "
+                     "polled in turn, and some polls skipped",
                      100 * budget->load);
 }
 
@@ -81,7 +81,7 @@ static void plan_lines(struct check_report *report)
     }
 }
 
-/* The default file only where there is one, and this user may read it. */
+/* The default file is used only if it exists and this user may read it. */
 static void check_netd(const struct cli_context *context, const struct config *agent,
                        struct findings *findings)
 {
@@ -94,7 +94,7 @@ static void check_netd(const struct cli_context *context, const struct config *a
     netd_config_free(config);
 }
 
-/* What a certificate file of `uplink` holds; one that cannot be read has been reported already. */
+/* Checks a certificate file of `uplink`; one that cannot be read has been reported already. */
 static void check_certificate(const struct config *config, const char *key, const char *path,
                               struct findings *findings)
 {
@@ -160,14 +160,15 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
     if (budget->cycle_s < 0)
         return;
     if (budget->cycle_s == 0) {
-        (void)printf("%s: seconds per poll cycle: only as long as the device takes to answer; "
-                     "%.3f with one unit silent\n",
+        (void)printf("%s: a poll cycle takes as long as the devices need to answer; %.3f seconds "
+                     "with one of them silent\n",
                      bus->name, budget->dead_one_s);
         return;
     }
-    (void)printf("%s: %.3f seconds per poll cycle, %.3f with one unit silent; %.0f %% of the line "
-                 "used\n",
-                 bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
+    (void)printf(
+        "%s: %.3f seconds per poll cycle, %.3f with one device silent; %.0f %% of the line "
+        "used\n",
+        bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
 }
 
 static void print_text(const struct check_report *report)
@@ -228,6 +229,6 @@ static int run_check(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_check = {
     .name = "check",
     .usage = "[-c FILE] [-n FILE]",
-    .help = "every finding in the configuration; seconds per poll cycle",
+    .help = "finds every mistake in the configuration; how long each line's poll cycle takes",
     .run = run_check,
 };

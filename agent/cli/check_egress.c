@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A name may stand for any address that egress_allow has with its port: only DNS would know. */
+/* A name may resolve to any address that egress_allow lists with its port: only DNS could tell. */
 static bool is_allowed(const struct firewall_config *firewall, const char *host, uint16_t port)
 {
     struct ip_network address;
@@ -47,7 +47,7 @@ static void check_host(const struct config *agent, const char *key, const char *
     if (!is_this_machine(host) && !is_allowed(&netd->firewall, host, port))
         findings_add(findings, FINDING_WARNING, where, full_key,
                      "%s port %u is not in firewall.egress_allow of netd.conf: with egress = "
-                     "\"strict\" it is out of reach, unless it lies in the plant",
+                     "\"strict\" the agent cannot reach it, unless it is in a plant network",
                      host, port);
 }
 

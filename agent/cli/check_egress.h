@@ -1,5 +1,5 @@
 /*
- * What only both configuration files together can tell: whether egress = "strict" lets the agent
+ * What takes both configuration files to tell: whether egress = "strict" lets the agent
  * reach the broker or proxy that its own file names. For `sallyport check`. Pure.
  */
 #ifndef SALLYPORT_AGENT_CLI_CHECK_EGRESS_H

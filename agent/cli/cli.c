@@ -1,4 +1,4 @@
-/* How every subcommand says what went wrong. */
+/* How every subcommand reports an error. */
 #include "agent/cli/cli.h"
 
 #include <stdarg.h>

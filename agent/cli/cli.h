@@ -13,14 +13,14 @@
 enum cli_exit {
     CLI_DONE = 0,
     CLI_FAILED = 1,      /* refused or failed; the reason is on stderr */
-    CLI_USAGE = 2,       /* the words of the call are off */
+    CLI_USAGE = 2,       /* wrong arguments */
     CLI_UNREACHABLE = 3, /* the daemon cannot be reached */
 };
 
 struct cli_command;
 
 struct cli_context {
-    const struct cli_command *command; /* that is run; NULL before one was named */
+    const struct cli_command *command; /* the subcommand that runs; NULL before it is known */
     const char *agent_file;            /* -c, default /etc/sallyport/sallyport.conf */
     const char *netd_file;             /* -n, default /etc/sallyport/netd.conf */
     bool agent_file_given, netd_file_given;

@@ -24,7 +24,7 @@ static json_t *row_json(const struct key_doc *topic, const struct option *row)
                      row->unit);
 }
 
-/* Whether KEY means this row: the topic it is in, its full key, or its last word. */
+/* Whether KEY names this row: by its table, its full key, or its last word. */
 static bool is_meant(const char *key, const struct key_doc *topic, const struct option *row)
 {
     char full_key[256];
@@ -59,7 +59,8 @@ static void print_json(const char *key)
     json_decref(document);
 }
 
-/* Whether KEY begins with a group of netd.conf: then its nearest keys are meant. */
+/* Whether KEY begins with a group of netd.conf: then the nearest keys of that file are suggested.
+ */
 static bool names_netd_group(const char *key)
 {
     for (size_t i = 0; netd_option_tables[i]; i++) {
@@ -93,6 +94,6 @@ static int run_explain(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_explain = {
     .name = "explain",
     .usage = "[KEY]",
-    .help = "the reference of a configuration key",
+    .help = "explains configuration keys",
     .run = run_explain,
 };

@@ -1,4 +1,5 @@
-/* `sallyport firewall`: what is open, whether it is as it should be, and new rules on trial. */
+/* `sallyport firewall`: shows what is open, verifies the rules in the kernel, loads new rules on
+ * trial. */
 #include "agent/cli/cli.h"
 #include "agent/cli/netd_call.h"
 #include "agent/cli/options.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #define NAME "firewall"
-#define ANSWER_MS 30000 /* a whole ruleset is loaded, perhaps three times */
+#define ANSWER_MS 30000 /* netd may load a whole ruleset up to three times */
 
 static int ask(const struct netd_call *netd, enum wire_verb verb, struct wire_message *message)
 {
@@ -79,8 +80,9 @@ static int show_status(const struct netd_call *netd, long long confirm_s)
 }
 
 /*
- * After tampering netd keeps the rules, but refuses sessions until somebody on site has
- * looked. Having verified them is that look; the second check says whether all is well now.
+ * After tampering netd restores the rules, but refuses sessions until someone on site has run this
+ * command. The first check acknowledges the tampering; the second one tells whether the rules are
+ * right now.
  */
 static int verify_again(const struct netd_call *netd, struct wire_message *message)
 {
@@ -125,7 +127,7 @@ static int verify(const struct netd_call *netd, long long confirm_s)
                                              state, "mended", (int)verdict->was_mended, "detail",
                                              verdict->text));
     else if (is_good)
-        (void)printf("the rules in the kernel are the ones that belong there (%s)\n", state);
+        (void)printf("the rules in the kernel are the expected ones (%s)\n", state);
     if (is_good)
         return CLI_DONE;
     return cli_fail(CLI_FAILED, NAME, "%s%s%s%s", state,
@@ -141,12 +143,13 @@ static int confirm(const struct netd_call *netd, long long confirm_s)
     return code == CLI_DONE ? netd_call_report(netd, &message) : code;
 }
 
-/* Whether the person at the terminal says yes in time: then this connection has survived. */
+/* Whether the person at the terminal answers yes in time, which proves that this connection works.
+ */
 static bool says_yes(long long confirm_s)
 {
     char line[16];
     struct pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN};
-    (void)printf("The new rules are loaded, and undone in %lld s. Keep them? Type yes: ",
+    (void)printf("The new rules are loaded and will be undone in %lld s. Keep them? Type yes: ",
                  confirm_s);
     (void)fflush(stdout);
     return poll(&wait, 1, (int)(confirm_s * 1000)) == 1 && fgets(line, sizeof(line), stdin) &&
@@ -164,15 +167,14 @@ static int apply(const struct netd_call *netd, long long confirm_s)
     if (code != CLI_DONE || netd->json)
         return code;
     if (!isatty(STDIN_FILENO)) {
-        (void)printf("the new rules are loaded, and undone in %lld s without `sallyport firewall "
-                     "confirm`\n",
+        (void)printf("the new rules are loaded, and will be undone in %lld s unless you run "
+                     "`sallyport firewall confirm`\n",
                      confirm_s);
         return CLI_DONE;
     }
-    return says_yes(confirm_s) ? confirm(netd, 0)
-                               : cli_fail(CLI_FAILED, NAME,
-                                          "not confirmed; the rules before come back by "
-                                          "themselves");
+    return says_yes(confirm_s)
+               ? confirm(netd, 0)
+               : cli_fail(CLI_FAILED, NAME, "not confirmed; netd restores the previous rules");
 }
 
 static const struct {
@@ -207,6 +209,6 @@ static int run_firewall(const struct cli_context *context, int argc, char **argv
 const struct cli_command command_firewall = {
     .name = "firewall",
     .usage = "status | verify | apply --confirm SECONDS | confirm",
-    .help = "what is open, whether it is as it should be, and new rules on trial",
+    .help = "shows what is open, verifies the rules in the kernel, loads new rules on trial",
     .run = run_firewall,
 };

@@ -16,14 +16,14 @@
 struct reading {
     const struct netd_call *netd;
     struct journal_chain chain;
-    const char *wrong; /* what the first bad line is, NULL while the chain holds */
+    const char *wrong; /* what is wrong with the first bad line; NULL while the chain holds */
     uint64_t wrong_at; /* counts lines from 1 */
     uint64_t lines;
     json_t *entries; /* with --json and without --verify */
     bool is_verifying;
 };
 
-/* A member is a text whatever its type; of two with one name, the first counts. */
+/* Every member becomes a text; of two with the same name, the first counts. */
 static void put_member(json_t *entry, const struct event *event, const struct event_member *member)
 {
     const char *name = event_member_name(event, member);
@@ -34,7 +34,7 @@ static void put_member(json_t *entry, const struct event *event, const struct ev
                                           : json_string(event_member_text(event, member)));
 }
 
-/* One line as an object; what cannot be read, as it is. */
+/* One line as an object; a line that cannot be parsed is passed on unchanged. */
 static json_t *line_json(const struct wire_line *line)
 {
     json_t *entry = json_object();
@@ -132,6 +132,6 @@ static int run_journal(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_journal = {
     .name = "journal",
     .usage = "[--verify]",
-    .help = "the audit trail",
+    .help = "shows the audit trail of netd, and verifies its hash chain",
     .run = run_journal,
 };

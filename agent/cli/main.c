@@ -17,13 +17,13 @@ static int print_help(FILE *out)
     (void)fprintf(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
                        "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
                        "  --json   print JSON\n"
-                       "  -h, -V   this help, or after COMMAND that of the command; the version\n\n"
+                       "  -h, -V   print this help, or that of COMMAND; print the version\n\n"
                        "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
                        "reached.\n");
     return CLI_DONE;
 }
 
-/* `sallyport --help`, or of the command whose name stands before it. */
+/* `sallyport --help`, or the help of the command named before it. */
 static int print_help_of(const char *name)
 {
     const struct cli_command *command = name ? cli_find_command(name) : NULL;

@@ -40,13 +40,13 @@ int netd_call_begin(const struct cli_context *context, const char *name, struct 
         return code;
     int problem = netd_client_connect(netd.path, &netd.hello, &netd.socket);
     if (problem == -ECONNRESET || problem == -EPIPE)
-        return cli_fail(CLI_FAILED, name,
-                        "netd refuses this user; it talks to root and to "
-                        "members of the group sallyport-admin");
+        return cli_fail(
+            CLI_FAILED, name,
+            "netd refuses this user; it accepts root and members of the group sallyport-admin");
     if (problem < 0)
         return cli_fail(CLI_UNREACHABLE, name, "cannot reach netd at %s: %s", netd.path,
                         problem == -ENOENT || problem == -ECONNREFUSED
-                            ? "sallyport-netd does not run with this configuration"
+                            ? "sallyport-netd is not running with this configuration"
                             : strerror(-problem));
     *ret_netd = netd;
     netd = (struct netd_call){.socket = -1};
@@ -64,10 +64,11 @@ int netd_call_ask(const struct netd_call *netd, struct wire_message *message, in
 {
     int problem = netd_client_exchange(netd->socket, message, timeout_ms);
     if (problem == -ECONNRESET || problem == -EPIPE)
-        return cli_fail(CLI_FAILED, netd->name,
-                        "netd ended the connection: this user may not ask for that");
+        return cli_fail(
+            CLI_FAILED, netd->name,
+            "netd closed the connection: this user is not allowed to make that request");
     if (problem < 0)
-        return cli_fail(CLI_FAILED, netd->name, "netd gave no answer: %s", strerror(-problem));
+        return cli_fail(CLI_FAILED, netd->name, "netd did not answer: %s", strerror(-problem));
     return CLI_DONE;
 }
 

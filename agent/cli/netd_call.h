@@ -1,6 +1,6 @@
 /*
- * How subcommands ask netd: where its socket is, one connection, one question after another,
- * and refusals told the same way everywhere.
+ * How subcommands ask netd: where its socket is, one connection, one question after another, and
+ * the same messages for refusals everywhere.
  */
 #ifndef SALLYPORT_AGENT_CLI_NETD_CALL_H
 #define SALLYPORT_AGENT_CLI_NETD_CALL_H
@@ -27,13 +27,14 @@ void netd_call_end(struct netd_call *netd); /* fit for CLEANUP() */
 
 /*
  * Sends MESSAGE (begun with wire_begin) and waits for its reply in place. Returns CLI_DONE, or an
- * exit code after saying on stderr that there was none. A refusal is a reply.
+ * exit code after saying on stderr that there was none. A refusal is a reply, too.
  */
 int netd_call_ask(const struct netd_call *netd, struct wire_message *message, int timeout_ms);
 
 /*
- * Reports the verdict of a reply whose body is a text: nothing for a text reader when it was
- * accepted, the reason on stderr when not, a JSON object in any case with --json.
+ * Reports the verdict of a reply whose body is a text. Without --json it prints nothing when the
+ * request was accepted, else the reason on stderr; with --json it prints a JSON object in both
+ * cases.
  */
 int netd_call_report(const struct netd_call *netd, const struct wire_message *reply);
 

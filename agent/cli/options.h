@@ -33,8 +33,8 @@ int cli_options(int argc, char **argv, const struct cli_option *options);
 bool cli_parse_number(const char *text, long long min, long long max, long long *ret_value);
 
 /*
- * Parses "45s", "90m", "1h30m", "2d" or plain seconds, below 2^32 s. Whether a time is allowed is
- * for somebody else to say.
+ * Parses "45s", "90m", "1h30m", "2d" or plain seconds, below 2^32 s. The caller checks whether a
+ * time is allowed.
  */
 bool cli_parse_duration(const char *text, uint32_t *ret_seconds);
 

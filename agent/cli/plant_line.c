@@ -1,4 +1,4 @@
-/* One request after another to the units of a bus: through the agent, or without it. */
+/* One request after another to the units of a line: through the agent, or without it. */
 #include "agent/cli/plant_line.h"
 
 #include "agent/base/clock.h"
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define TIMEOUT_MS 70000 /* longer than the longest timeout of a bus */
+#define TIMEOUT_MS 70000 /* longer than the longest timeout of a line */
 #define BUSY_TRIES 50
 #define BUSY_PAUSE_MS 100
 
@@ -30,7 +30,7 @@ int plant_open(const char *name, const struct config *config, const struct confi
     if (line->agent < 0 && line->agent != -ENOENT && line->agent != -ECONNREFUSED)
         return agent_unreachable(name, config, line->agent);
     if (line->driver->service != &modbus_service)
-        return cli_fail(CLI_FAILED, name, "bus %s: driver %s has no registers", bus->name,
+        return cli_fail(CLI_FAILED, name, "line %s: driver %s has no registers", bus->name,
                         bus->driver->name);
     return CLI_DONE;
 }
@@ -71,7 +71,7 @@ static enum outcome ask_directly(struct plant_line *line, struct modbus_call *ca
     bool lost =
         outcome == OUTCOME_DISCONNECTED ||
         (outcome == OUTCOME_TIMEOUT && !line->driver->link(line->instance).outlives_timeout);
-    if (lost) /* the late answer must not meet the next question */
+    if (lost) /* a late answer must not be taken for the next one */
         line->driver->disconnect(line->instance);
     line->connected = !lost;
     return outcome;
@@ -86,7 +86,7 @@ static enum outcome outcome_of(const json_t *answer)
         if (strcmp(local_socket_outcome_names[i], name) == 0)
             return (enum outcome)i;
     }
-    return OUTCOME_UNSUPPORTED; /* what an agent of another version may say */
+    return OUTCOME_UNSUPPORTED; /* an agent of another version may answer this */
 }
 
 static enum outcome read_answer(const json_t *answer, struct modbus_call *call,
@@ -124,7 +124,7 @@ static json_t *ask_agent(const struct plant_line *line, const struct modbus_call
                      TIMEOUT_MS);
 }
 
-/* Somebody else's request is served first. */
+/* The agent is busy with another client's request. */
 static json_t *ask_in_turn(const struct plant_line *line, const struct modbus_call *call)
 {
     json_t *answer = ask_agent(line, call);
@@ -144,7 +144,7 @@ enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
         return ask_directly(line, call, error);
     json_t *answer = ask_in_turn(line, call);
     if (!answer) {
-        driver_explain(error, "the agent gave no answer");
+        driver_explain(error, "the agent did not answer");
         return OUTCOME_UNSUPPORTED;
     }
     bool absent = json_is_true(json_object_get(answer, "absent"));
@@ -152,6 +152,6 @@ enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
     json_decref(answer);
     if (!absent)
         return outcome;
-    descriptor_close(&line->agent); /* the agent has no such line: it is ours */
+    descriptor_close(&line->agent); /* the agent does not have this line, so we use it directly */
     return ask_directly(line, call, error);
 }

@@ -1,6 +1,6 @@
 /*
- * One request after another to the units of a bus, for subcommands: through the running agent
- * where it owns the line, so that two programs never talk on one wire; directly otherwise.
+ * One request after another to the units of a line, for subcommands: through the running agent
+ * where it owns the line, so that two programs never send on one wire; directly otherwise.
  */
 #ifndef SALLYPORT_AGENT_CLI_PLANT_LINE_H
 #define SALLYPORT_AGENT_CLI_PLANT_LINE_H
@@ -12,11 +12,11 @@
 struct plant_line {
     const char *name; /* of the subcommand, for messages */
     const struct config_bus *bus;
-    int agent; /* the socket of the agent that owns the line; -1: we talk ourselves */
+    int agent; /* the socket of the agent that owns the line; -1: we use the line directly */
     const struct driver *driver;
     struct driver_host host;
     atomic_bool stop;
-    void *instance; /* of the driver; NULL when the agent talks */
+    void *instance; /* of the driver; NULL when the agent uses the line */
     bool connected;
 };
 
@@ -32,10 +32,9 @@ int plant_open(const char *name, const struct config *config, const struct confi
 void plant_close(struct plant_line *line); /* fit for CLEANUP(); LINE was opened, or is zeroed */
 
 /*
- * Asks one unit for what CALL says, a read, and dials first where that is needed. Blocks for about
- * the bus's timeout; through the agent also for what the line does meanwhile, 70 s at most. An
- * exception is OUTCOME_OK with CALL->reply.exception. ERROR is filled unless the outcome is
- * OUTCOME_OK.
+ * Performs the read in CALL, and connects first if necessary. Blocks for about the timeout of the
+ * line; through the agent also until the line is free, 70 s at most. An exception is OUTCOME_OK
+ * with CALL->reply.exception. ERROR is filled unless the outcome is OUTCOME_OK.
  */
 enum outcome plant_ask(struct plant_line *line, struct modbus_call *call,
                        struct driver_error *error);

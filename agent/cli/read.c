@@ -1,6 +1,6 @@
 /*
  * `sallyport read`: registers or coils, now. Through the running agent where it owns the line, so
- * that two programs never talk on one wire; directly otherwise.
+ * that two programs never send on one wire; directly otherwise.
  */
 #include "agent/base/memory.h"
 #include "agent/cli/agent_client.h"
@@ -55,7 +55,7 @@ static bool make_request(struct reading *reading)
     if (is_bits(reading) != (reading->type == VALUE_BOOL)) {
         (void)cli_fail(CLI_USAGE, "read", "--type: a %s holds %s",
                        modbus_table_names[reading->table],
-                       is_bits(reading) ? "bool, nothing else" : "registers, not bool");
+                       is_bits(reading) ? "bool only" : "registers, not bool");
         return false;
     }
     long long total = reading->count * width_of(reading);
@@ -105,10 +105,10 @@ static int read_now(struct plant_line *line, struct reading *reading)
     struct driver_error error;
     enum outcome outcome = plant_ask(line, &reading->call, &error);
     if (outcome == OUTCOME_OK && reading->call.reply.exception)
-        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: exception-%u", reading->bus,
+        return cli_fail(CLI_FAILED, "read", "line %s unit %lld: exception-%u", reading->bus,
                         reading->unit, reading->call.reply.exception);
     if (outcome != OUTCOME_OK)
-        return cli_fail(CLI_FAILED, "read", "bus %s unit %lld: %s", reading->bus, reading->unit,
+        return cli_fail(CLI_FAILED, "read", "line %s unit %lld: %s", reading->bus, reading->unit,
                         error.text);
     return CLI_DONE;
 }
@@ -190,7 +190,7 @@ static int run(const struct cli_context *context, const struct config *config,
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
     const struct config_bus *bus = plant_bus(config, reading->bus);
     if (!bus)
-        return cli_fail(CLI_FAILED, "read", "%s has no bus \"%s\"", context->agent_file,
+        return cli_fail(CLI_FAILED, "read", "%s has no line \"%s\"", context->agent_file,
                         reading->bus);
     int code = plant_open("read", config, bus, &line);
     if (code == CLI_DONE)
@@ -217,6 +217,6 @@ const struct cli_command command_read = {
     .name = "read",
     .usage = "LINE --unit N --table coil|discrete|input|holding --address N [--count N] [--type T] "
              "[--order O]",
-    .help = "reads registers or coils, through the running agent where it owns the line",
+    .help = "reads registers or coils, through the running agent if it owns the line",
     .run = run_read,
 };

@@ -1,4 +1,4 @@
-/* `sallyport reload`: the running agent reads its files again, and says what that changed. */
+/* `sallyport reload`: the running agent reads its files again, and reports what changed. */
 #include "agent/base/descriptor.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
@@ -74,6 +74,6 @@ static int run_reload(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_reload = {
     .name = NAME,
     .usage = "",
-    .help = "the agent reads its configuration again; prints what changed and what restarted",
+    .help = "makes the agent reload its configuration; prints what changed and what was restarted",
     .run = run_reload,
 };

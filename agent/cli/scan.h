@@ -8,14 +8,15 @@
 
 enum scan_verdict {
     SCAN_ANSWERS, /* any well-formed answer of the unit itself, refusals included */
-    SCAN_SILENT,  /* nothing, or a gateway's word that the unit is silent (exception 10 or 11) */
-    SCAN_GARBLED, /* something came that is no answer */
+    SCAN_SILENT,  /* no reply, or a Modbus gateway reports that the unit is silent (exception 10 or
+                     11) */
+    SCAN_GARBLED, /* a reply that is not valid */
     SCAN_NO_LINE, /* the line cannot be reached: ERROR says why */
 };
 
 /*
- * Asks UNIT for holding register 0. *RET_EXCEPTION: 0, or what it refused with. Blocks as
- * plant_ask() does.
+ * Asks UNIT for holding register 0. *RET_EXCEPTION: 0, or the exception code of its refusal. Blocks
+ * as plant_ask() does.
  */
 enum scan_verdict scan_unit(struct plant_line *line, unsigned unit, unsigned *ret_exception,
                             struct driver_error *error);

@@ -1,4 +1,4 @@
-/* `sallyport status`: one screen of how the gateway is. */
+/* `sallyport status`: the state of the gateway on one screen. */
 #include "agent/base/descriptor.h"
 #include "agent/cli/agent_client.h"
 #include "agent/cli/cli.h"
@@ -150,6 +150,6 @@ static int run_status(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_status = {
     .name = "status",
     .usage = "",
-    .help = "one screen: uplink, lines, units, outbox, firewall, tunnel",
+    .help = "one screen: uplink, lines, devices, outbox, firewall, tunnel",
     .run = run_status,
 };

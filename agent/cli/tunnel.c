@@ -42,7 +42,7 @@ static const char *left_text(int64_t left_ms, char text[32])
     return text;
 }
 
-/* Where an operator behind the hub reaches what is open. */
+/* The address at which an operator reaches an open service through the hub. */
 static void print_services(const struct netd_call *netd, const struct wire_status *status)
 {
     for (uint32_t i = 0; i < status->n_services; i++) {
@@ -140,7 +140,7 @@ static int open_session(const struct netd_call *netd, const struct options *opti
         !options->reason)
         return cli_usage(options->context);
     if (!cli_parse_duration(options->ttl, &body->ttl_s))
-        return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+        return cli_fail(CLI_USAGE, NAME, "\"%s\" is not a time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
     body->n_services = (uint32_t)options->n_words;
     for (size_t i = 0; i < options->n_words; i++)
@@ -161,7 +161,7 @@ static int extend_session(const struct netd_call *netd, const struct options *op
     if (options->n_words > 0 || !options->ttl)
         return cli_usage(options->context);
     if (!cli_parse_duration(options->ttl, &message.body.extend.ttl_s))
-        return cli_fail(CLI_USAGE, NAME, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+        return cli_fail(CLI_USAGE, NAME, "\"%s\" is not a time; write 45s, 90m, 1h or 1h30m",
                         options->ttl);
     text_put(message.body.extend.reason, sizeof(message.body.extend.reason),
              options->reason ? options->reason : "extended on site");
@@ -180,14 +180,14 @@ static int close_session(const struct netd_call *netd, const struct options *opt
     return code == CLI_DONE ? netd_call_report(netd, &message) : code;
 }
 
-/* On a terminal what waits is shown, and nothing else is approved than what was shown. */
+/* On a terminal it shows the request that waits, and approves exactly that one. */
 static bool agrees(const struct netd_call *netd, const struct wire_status *status)
 {
     char line[16];
     if (status->session_state != SESSION_WAIT_APPROVAL || netd->json || !isatty(STDIN_FILENO))
         return true;
     print_status(netd, status);
-    (void)printf("Let it open? [y/N] ");
+    (void)printf("Approve it? [y/N] ");
     (void)fflush(stdout);
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
@@ -251,6 +251,6 @@ const struct cli_command command_tunnel = {
     .usage = "open SERVICE... --ttl 1h --reason TEXT | close | extend --ttl 1h [--reason TEXT] | "
              "approve | "
              "status",
-    .help = "the maintenance session",
+    .help = "opens, extends, approves and closes the maintenance session, and shows it",
     .run = run_tunnel,
 };

@@ -38,15 +38,15 @@ static struct screen measure(const struct watch *watch)
                            size.ws_col > others + 20 ? (size_t)size.ws_col - others : 20};
 }
 
-/* Before a line and not behind it: there the cursor may stand on its last character. */
+/* Sent before a line and not after it, where the cursor may be on its last character. */
 static const char *clear_line(const struct watch *watch)
 {
     return watch->in_place ? "\033[K" : "";
 }
 
 /*
- * Makes TEXT, well-formed UTF-8, fit to be shown: at most COLUMNS characters (0: no limit), and
- * none that would command the terminal, for texts come from devices.
+ * Makes TEXT, well-formed UTF-8, fit to be shown: at most COLUMNS characters (0: no limit), and no
+ * control characters, because texts come from devices.
  */
 static void tame(char *text, size_t columns)
 {
@@ -65,7 +65,7 @@ static void tame(char *text, size_t columns)
     }
 }
 
-/* Blanks that bring TEXT to COLUMNS; printf counts bytes, not characters. */
+/* Blanks that pad TEXT to COLUMNS; printf counts bytes, not characters. */
 static int padding(const char *text, int columns)
 {
     for (; *text && columns > 0; text++)
@@ -224,6 +224,6 @@ static int run_watch(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_watch = {
     .name = "watch",
     .usage = "[DEVICE] [--interval MS] [--count N]",
-    .help = "live table of values",
+    .help = "shows a live table of values",
     .run = run_watch,
 };

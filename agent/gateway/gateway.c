@@ -293,7 +293,7 @@ static int make_local_socket(struct gateway *gateway)
     int problem = local_socket_new(path, &callbacks, gateway->loop, &gateway->local_socket);
     if (problem < 0)
         log_error("local", "socket=%s: %s", path,
-                  problem == -EADDRINUSE ? "another agent listens there" : strerror(-problem));
+                  problem == -EADDRINUSE ? "another agent is listening on it" : strerror(-problem));
     return problem;
 }
 

@@ -66,7 +66,7 @@ static void reject(struct gateway *gateway, const char *why, struct reload_repor
     gateway_events_text(gateway->intake, EVENT_CONFIG_REJECTED, MEMBER_REASON,
                         strbuf_text(&report->reason));
     log_error("gateway",
-              "reload refused, the running configuration stays; `sallyport check` has all "
+              "reload refused, the running configuration stays in force; `sallyport check` has all "
               "findings: %s",
               strbuf_text(&report->reason));
 }

@@ -127,7 +127,7 @@ static int run(struct config *config)
     sd_event *loop = NULL;
     struct gateway *gateway = NULL;
     if (sd_event_default(&loop) < 0 || take_signals(loop, &gateway) < 0) {
-        log_error("gateway", "no event loop to be had; not started");
+        log_error("gateway", "the event loop cannot be created; not started");
         return 1;
     }
     if (gateway_start(config, loop, &gateway) < 0)
@@ -135,7 +135,7 @@ static int run(struct config *config)
     (void)sd_notify(false, "READY=1");
     int outcome = sd_event_loop(loop);
     if (outcome < 0)
-        log_error("gateway", "the event loop broke: %s; stopping, to be started again",
+        log_error("gateway", "the event loop failed: %s; stopping, systemd restarts the agent",
                   strerror(-outcome));
     (void)sd_notify(false, "STOPPING=1");
     bool clean = gateway_stop(gateway);

@@ -411,7 +411,7 @@ static size_t free_place(struct local_socket *local)
         if (local->clients[i]->turn < local->clients[oldest]->turn)
             oldest = i;
     }
-    log_warning("local", "clients=%d: too many at once; hanging up on the most silent one",
+    log_warning("local", "clients=%d: too many at once; closing the one that was silent longest",
                 CLIENTS_MAX);
     client_drop(local->clients[oldest]);
     return oldest;

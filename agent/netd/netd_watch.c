@@ -29,7 +29,7 @@ static void remember(const struct netd_watch *watch, uint64_t position)
     int length = snprintf(text, sizeof(text), "%" PRIu64 "\n", position);
     int problem = file_replace(watch->position_file, text, (size_t)length, 0640);
     if (problem < 0)
-        log_warning("netd", "file=%s: %s; after a restart the last events come again",
+        log_warning("netd", "file=%s: %s; after a restart the last events are sent again",
                     watch->position_file, strerror(-problem));
 }
 

@@ -107,7 +107,7 @@ static enum probe_result wrong_name(struct probe_attempt *probe, const X509 *cer
     strbuf_addf(&probe->text, "the server's certificate is not for %s but for ",
                 probe->server.host);
     add_names_of(certificate, &probe->text);
-    strbuf_add(&probe->text, ": connect by a name that it has, or have it issued again");
+    strbuf_add(&probe->text, ": connect by a name that it contains, or have it issued again");
     return PROBE_WRONG_NAME;
 }
 
@@ -180,7 +180,7 @@ static const char *client_verdict(int alert)
 {
     switch (alert) {
     case SSL3_AD_BAD_CERTIFICATE:
-        return "it calls our certificate bad";
+        return "it says that our certificate is bad";
     case SSL3_AD_UNSUPPORTED_CERTIFICATE:
         return "it does not support the type of our certificate";
     case SSL3_AD_CERTIFICATE_REVOKED:
@@ -192,11 +192,11 @@ static const char *client_verdict(int alert)
     case TLS1_AD_UNKNOWN_CA:
         return "it does not know the CA that issued our certificate";
     case TLS1_AD_ACCESS_DENIED:
-        return "our certificate is not allowed in";
+        return "it denies access to our certificate";
     case TLS1_AD_DECRYPT_ERROR:
-        return "our signature did not convince it";
+        return "it could not verify our signature";
     case TLS13_AD_CERTIFICATE_REQUIRED:
-        return "it wants a client certificate";
+        return "it requires a client certificate";
     default:
         return NULL;
     }
@@ -246,7 +246,7 @@ static enum probe_result alert_meaning(struct probe_attempt *probe, int alert)
         return PROBE_ALPN;
     case SSL3_AD_HANDSHAKE_FAILURE: /* TLS 1.2 has no alert of its own for a missing one */
         if (probe->certificate_asked && !SSL_CTX_get0_certificate(probe->context))
-            return client_refused(probe, "it wants one");
+            return client_refused(probe, "it requires one");
         return no_common_version(probe);
     case TLS1_AD_PROTOCOL_VERSION:
     case TLS1_AD_INSUFFICIENT_SECURITY:

@@ -83,7 +83,8 @@ static int load_key(SSL_CTX *context, const char *key, struct password *password
         strbuf_addf(problem, "the key %s does not open with the password in key_password_file",
                     key);
     else
-        strbuf_addf(problem, "the key %s is no usable PEM private key (%s)", key, openssl_reason());
+        strbuf_addf(problem, "the key %s is not a usable PEM private key (%s)", key,
+                    openssl_reason());
     return -EINVAL;
 }
 
@@ -94,7 +95,7 @@ static int load_pair(SSL_CTX *context, const struct tls_files *files, struct str
     if (check_readable("certificate", files->certificate, problem) < 0)
         return -EINVAL;
     if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
-        strbuf_addf(problem, "the certificate %s is no usable PEM certificate (%s)",
+        strbuf_addf(problem, "the certificate %s is not a usable PEM certificate (%s)",
                     files->certificate, openssl_reason());
         return -EINVAL;
     }

@@ -101,7 +101,7 @@ void uplink_attempt_make(struct uplink_session *session)
     /* There are none when they could not be made for new settings. */
     if (uplink_clients_make(&session->clients, &session->settings, session->window.capacity,
                             session->ring) < 0) {
-        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client cannot be made");
+        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client cannot be created");
         return;
     }
     if (uplink_secrets_read(&session->settings, &secrets) < 0) {
@@ -116,7 +116,7 @@ void uplink_attempt_make(struct uplink_session *session)
     log_debug("uplink", "%s:%u: attempt %u", wanted.server->host, wanted.server->port,
               session->generation);
     if (mqtt_client_connect(uplink_session_client(session), &wanted) < 0)
-        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client does not take the attempt");
+        uplink_attempt_fail(session, UPLINK_FAILED, "the MQTT client rejected the attempt");
 }
 
 /* --- after the login -------------------------------------------------------------------------- */
@@ -159,7 +159,7 @@ static void tune_socket(struct uplink_session *session)
     int found = broker_socket_find(port, (unsigned int)settings->config.ack_timeout_s * 1000,
                                    &session->socket);
     if (found != 1)
-        log_debug("uplink", "sockets=%d with peer port %u; going on without a duplicate of it",
+        log_debug("uplink", "sockets=%d with peer port %u; continuing without a duplicate of it",
                   found, port);
 }
 
@@ -208,7 +208,7 @@ void uplink_attempt_on_denied(struct uplink_session *session, int code)
         uplink_attempt_break(session, reason);
         return;
     }
-    log_warning("uplink", "%s; going on without it", reason);
+    log_warning("uplink", "%s; continuing without it", reason);
     session->subscribed++;
     subscribe_next(session);
 }

@@ -19,8 +19,8 @@ int uplink_clients_make(struct uplink_clients *clients, const struct uplink_sett
                 mqtt_client_new(config->client_id, websocket, most, ring, &clients->of[websocket]);
     }
     if (result < 0)
-        log_error("uplink", "the MQTT client cannot be made (client_id %s): %s", config->client_id,
-                  strerror(-result));
+        log_error("uplink", "the MQTT client cannot be created (client_id %s): %s",
+                  config->client_id, strerror(-result));
     return result;
 }
 

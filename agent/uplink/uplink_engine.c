@@ -201,7 +201,7 @@ void uplink_engine_drain(struct uplink_session *session)
     }
     uint64_t dropped = uplink_ring_take_dropped(session->ring);
     if (dropped)
-        log_warning("uplink", "dropped=%llu messages: the broker sends more than any use needs",
+        log_warning("uplink", "dropped=%llu messages: the broker sends too many",
                     (unsigned long long)dropped);
     uplink_attempt_finish_probe(session);
 }
@@ -255,7 +255,7 @@ static void break_late_session(struct uplink_session *session)
 
 static void close_again(struct uplink_session *session)
 {
-    log_warning("uplink", "%s: the MQTT client holds on to a dead session; asking again",
+    log_warning("uplink", "%s: the MQTT client does not give up a dead session; asking again",
                 uplink_session_server(session));
     (void)uplink_session_step(session, UPLINK_TIMER);
     session->step_ns = clock_mono_ns();
@@ -274,7 +274,8 @@ void uplink_engine_on_deadline(struct uplink_session *session)
         break;
     case UPLINK_CONNECTING:
         (void)uplink_session_step(session, UPLINK_TIMER);
-        log_warning("uplink", "%s: the attempt takes longer than connect_timeout_s; waiting for it",
+        log_warning("uplink",
+                    "%s: the attempt takes longer than connect_timeout_s; waiting for its end",
                     uplink_session_server(session));
         break;
     case UPLINK_SUBSCRIBING:

@@ -41,8 +41,8 @@ bool uplink_session_step(struct uplink_session *session, enum uplink_input input
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
         random = 0; /* the kernel has none yet, early at boot: the shortest wait */
     if (uplink_state_step(&session->state, input, random, &wait_ms) < 0) {
-        log_debug("uplink", "phase=%s(%d) input=%d: it came late; ignored",
-                  uplink_phase_name(before), (int)before, (int)input);
+        log_debug("uplink", "phase=%s(%d) input=%d: too late; ignored", uplink_phase_name(before),
+                  (int)before, (int)input);
         return false;
     }
     enum uplink_phase after = session->state.phase;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Ways to say "without encryption", which people bring along from other products. */
+/* Schemes without encryption that are usual in other products. */
 static bool is_unencrypted(const char *text)
 {
     static const char *const schemes[] = {"mqtt://", "tcp://", "ws://", "http://"};
@@ -29,11 +29,11 @@ static int take_scheme(const char **text, bool *ret_websocket, struct problem *p
     }
     if (is_unencrypted(*text))
         return problem_say(problem,
-                           "\"%.60s\": unencrypted connections do not exist here; use "
+                           "\"%.60s\": unencrypted connections are not supported; use "
                            "mqtts:// or wss://",
                            *text);
     return problem_say(problem,
-                       "\"%.60s\" is no address of a broker: mqtts://HOST[:PORT] or "
+                       "\"%.60s\" is not the address of a broker: mqtts://HOST[:PORT] or "
                        "wss://HOST[:PORT]/PATH",
                        *text);
 }
@@ -59,7 +59,7 @@ static bool is_host(const char *host, size_t length)
     return true;
 }
 
-/* Whether something that consists of digits and dots is not the address it pretends to be. */
+/* Whether a text of digits and dots is not a valid address. */
 static bool is_bad_ipv4(const char *host)
 {
     struct in_addr address;
@@ -81,9 +81,9 @@ static int take_host(const char **text, char host[256], struct problem *problem)
     host[length] = '\0';
     *text = start + length + bracket;
     if (bracket && inet_pton(AF_INET6, host, &address) != 1)
-        return problem_say(problem, "\"[%.60s]\" is no IPv6 address", host);
+        return problem_say(problem, "\"[%.60s]\" is not an IPv6 address", host);
     if (!bracket && (!is_host(host, length) || is_bad_ipv4(host)))
-        return problem_say(problem, "\"%.60s\" is no host name and no IPv4 address", host);
+        return problem_say(problem, "\"%.60s\" is neither a host name nor an IPv4 address", host);
     return 0;
 }
 
@@ -96,7 +96,7 @@ static int take_port(const char **text, uint16_t *port, struct problem *problem)
     long number = digits >= 1 && digits <= 5 ? strtol(*text + 1, NULL, 10) : 0;
     if (number < 1 || number > 65535)
         return problem_say(problem,
-                           "the port is no number from 1 to 65535; an IPv6 address is written "
+                           "the port is not a number from 1 to 65535; an IPv6 address is written "
                            "in [ ]");
     *port = (uint16_t)number;
     *text += 1 + digits;
@@ -133,7 +133,7 @@ int broker_url_parse(const char *text, struct broker_url *ret_server, struct pro
         return -EINVAL;
     if (strchr(text, '@'))
         return problem_say(ret_problem,
-                           "no user name in an address; there are the keys `username` and "
+                           "an address cannot contain a user name; use the keys `username` and "
                            "`password_file`");
     server.port = server.websocket ? 443 : 8883;
     if (take_host(&text, server.host, ret_problem) < 0 ||

@@ -1,7 +1,7 @@
 /*
- * Everything about a configuration that takes more than one key to judge: doubles, references,
- * pairs, limits that contradict each other, and what the drivers have to say. Knows nothing of any
- * driver.
+ * Everything about a configuration that takes more than one key to judge: duplicates, references,
+ * pairs, limits that contradict each other, and the checks of the drivers. Contains nothing
+ * specific to a driver.
  */
 #include "config/load/check.h"
 
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "/agent.sock" and a NUL fit behind it into the address of a socket. */
+/* The folder, "/agent.sock" and a NUL must fit into the address of a socket. */
 #define RUNTIME_DIR_MAX 96
 
 static void check_gateway(const struct loading *loading)
@@ -31,7 +31,7 @@ static void check_gateway(const struct loading *loading)
                        strlen(values->runtime_dir), RUNTIME_DIR_MAX);
 }
 
-/* Names with their places, sorted to find doubles. */
+/* Names with their places, sorted to find duplicates. */
 struct named {
     const char *name;
     size_t index;
@@ -44,7 +44,7 @@ static int by_name(const void *left, const void *right)
     return order ? order : a->index < b->index ? -1 : 1;
 }
 
-/* Calls REPORT for each item whose name an earlier one has; sorts NAMES. */
+/* Calls REPORT for each item whose name an earlier one has, too; sorts NAMES. */
 static void find_doubles(struct named *names, size_t length, const void *context,
                          void (*report)(const void *context, size_t index, size_t first))
 {
@@ -174,7 +174,7 @@ static void check_number(const struct tag_place *place, const struct config_tag 
         report_tag(place, FINDING_ERROR, "min", "is above max");
     if (tag->writable && isnan(tag->min) && isnan(tag->max))
         report_tag(place, FINDING_WARNING, "writable",
-                   "without `min` and `max` anything may be written that the type can hold");
+                   "without `min` and `max` any value of the type may be written");
     if (!tag->writable && (!isnan(tag->min) || !isnan(tag->max)))
         report_tag(place, FINDING_WARNING, isnan(tag->min) ? "max" : "min",
                    "limits what may be written, but the tag is not writable");

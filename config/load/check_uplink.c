@@ -66,7 +66,7 @@ void config_check_uplink(const struct section *section, const struct part *part)
     check_needs(uplink, "password_file", "username");
     if (has(uplink, "username") && !has(uplink, "password_file") && !has(uplink, "certificate"))
         section_report(uplink->section, FINDING_WARNING, "username",
-                       "without `password_file` and `certificate` anybody can log in as this "
+                       "without `password_file` and `certificate` anyone can log in as this "
                        "gateway");
     check_prefix(uplink, values->prefix);
     if (values->format == FORMAT_SPARKPLUG)

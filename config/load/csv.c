@@ -83,7 +83,7 @@ static const char *take_plain(struct csv *csv, struct strbuf *out)
     return NULL;
 }
 
-/* One field, up to the comma or the break behind it. */
+/* One field, up to the comma or line break that follows it. */
 static const char *take_field(struct csv *csv, struct csv_row *row)
 {
     if (row->n_fields == CSV_MAX_FIELDS)

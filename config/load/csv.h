@@ -37,7 +37,7 @@ void csv_begin(struct csv *csv, const char *text, size_t length);
 /*
  * Reads the next row that is not blank. Blanks around an unquoted field are dropped. Returns 1,
  * or 0 at the end; or -EINVAL with what is wrong in RET_REASON (a constant) and where in
- * RET_LINE: nothing behind it can be read.
+ * RET_LINE: nothing after it can be read.
  */
 int csv_next(struct csv *csv, struct csv_row *row, const char **ret_reason, unsigned *ret_line);
 

@@ -9,12 +9,12 @@
 
 struct config_diff {
     bool changes[RELOAD_CLASSES]; /* whether a key of that class changed; lines: or was added */
-    bool *lines;                  /* of each bus of the fresh generation: its line must restart */
-    struct strbuf text;           /* "key: old -> new\n" for each change; secrets redacted */
+    bool *lines;        /* for each bus of the fresh generation: whether its line must restart */
+    struct strbuf text; /* "key: old -> new\n" for each change; secrets redacted */
 };
 
 /*
- * Compares OLD and FRESH. Lines, devices and tags are told apart by name. A line must restart when
+ * Compares OLD and FRESH. Lines, devices and tags are identified by name. A line must restart when
  * a key of it changed or was added, or a device on it, or a tag of that device; the place of a line
  * or device in its list does not matter, that of a tag among the tags of its device does. The
  * caller frees the result.

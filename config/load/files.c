@@ -13,7 +13,7 @@
 
 #define SECRET_MAX_BYTES 1024
 
-/* Opens PATH if it is a regular file, and closed to others where that matters. */
+/* Opens PATH if it is a regular file and, where SECRET says so, not accessible to others. */
 static int open_regular(const char *path, bool secret)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

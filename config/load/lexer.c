@@ -35,7 +35,7 @@ struct scanner {
     struct seen_key word; /* the last name; a key if an equals sign follows */
     size_t word_end;      /* length of OUT after it */
     size_t problems, doubles;
-    bool broken; /* libconfig could not make sense of it either */
+    bool broken; /* libconfig could not parse it either */
 };
 
 PRINTF_LIKE(4, 5)
@@ -52,7 +52,7 @@ static void complain(struct scanner *scanner, unsigned line, const char *key, co
     scanner->problems++;
 }
 
-/* Reports a mistake after which nothing can be understood. */
+/* Reports a mistake after which the rest cannot be parsed. */
 static void give_up(struct scanner *scanner, unsigned line, const char *text)
 {
     complain(scanner, line, "", "%s", text);
@@ -60,7 +60,7 @@ static void give_up(struct scanner *scanner, unsigned line, const char *text)
     scanner->at = scanner->end;
 }
 
-/* Gives a token to the grammar. */
+/* Passes a token to the grammar. */
 static bool accept(struct scanner *scanner, enum token token, char mark)
 {
     struct syntax_error error;
@@ -106,7 +106,7 @@ static void skip_comment(struct scanner *scanner)
         give_up(scanner, scanner->line, "the comment that begins here with /* is never closed");
         return;
     }
-    strbuf_add_char(scanner->out, ' '); /* it separates, too */
+    strbuf_add_char(scanner->out, ' '); /* a comment separates tokens, too */
     skip(scanner, close + 2);
 }
 
@@ -158,7 +158,7 @@ static void take_word(struct scanner *scanner)
                  "the word %.*s needs quotes; a switch is written as true or false",
                  length < SHOWN_BYTES ? (int)length : SHOWN_BYTES, start);
         scanner->broken = true;
-        token = TOKEN_TEXT; /* goes on as if it had them */
+        token = TOKEN_TEXT; /* continues as if the word had quotes */
     }
     if (!accept(scanner, token, 'a'))
         return;
@@ -235,7 +235,7 @@ static void take_number(struct scanner *scanner)
         take(scanner, at);
 }
 
-/* An equals sign behind a name: the name is a key of the innermost group. */
+/* An equals sign after a name: the name is a key of the innermost group. */
 static void note_key(struct scanner *scanner)
 {
     const struct seen_key *word = &scanner->word;
@@ -280,7 +280,7 @@ static void take_mark(struct scanner *scanner)
         scanner->first_key[depth + 1] = scanner->n_keys;
     else if (token == TOKEN_CLOSE)
         scanner->n_keys = scanner->first_key[depth];
-    if (scanner->at < scanner->end) /* note_key() may have given up */
+    if (scanner->at < scanner->end) /* note_key() may have stopped the scan */
         take(scanner, scanner->at + 1);
 }
 
@@ -291,7 +291,7 @@ static void refuse_byte(struct scanner *scanner)
     if (byte == '@')
         (void)snprintf(text, sizeof(text), "@include is not supported; put files into conf.d/");
     else if (byte == '\'')
-        (void)snprintf(text, sizeof(text), "texts stand in double quotes: \"...\"");
+        (void)snprintf(text, sizeof(text), "texts are written in double quotes: \"...\"");
     else if (byte > 0x20 && byte < 0x7f)
         (void)snprintf(text, sizeof(text), "unexpected \"%c\"", byte);
     else
@@ -299,7 +299,7 @@ static void refuse_byte(struct scanner *scanner)
     give_up(scanner, scanner->line, text);
 }
 
-/* A vertical tab is none to libconfig. */
+/* libconfig does not treat a vertical tab as white space. */
 static bool is_blank(char byte)
 {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r' || byte == '\f';
@@ -351,7 +351,7 @@ static void run(struct scanner *scanner)
     while (scanner->at < scanner->end) {
         take_token(scanner);
         if (scanner->problems >= MAX_PROBLEMS)
-            give_up(scanner, scanner->line, "too many problems; the rest was not looked at");
+            give_up(scanner, scanner->line, "too many problems; the rest was not checked");
     }
     struct syntax_error error;
     unsigned line = scanner->line;

@@ -1,6 +1,6 @@
 /*
- * Loads sallyport.conf and conf.d: reads all buses of all files first, because they tell which
- * driver's keys a device may have, then the devices, then checks what belongs together.
+ * Loads sallyport.conf and conf.d: reads all buses of all files first, because the driver of its
+ * bus decides which keys a device may have, then the devices, then checks what belongs together.
  */
 #include "config/load/load.h"
 
@@ -98,7 +98,7 @@ static void read_main(struct loading *loading)
         config->uplink.client_id = memory_text(config->gateway.id);
 }
 
-/* A file of conf.d adds to the lists and says nothing else. */
+/* A file of conf.d may only add to the lists. */
 static void expect_lists(struct loading *loading, const struct section *root)
 {
     static const char *const groups[] = {"gateway", "uplink", "outbox"};
@@ -185,7 +185,7 @@ static size_t find_bus(const struct config *config, const char *name)
 
 /*
  * The bus that is probably meant by NAME, so that the keys of the device can be checked; n_buses
- * for none. Not while a file is missing, in which the bus may stand.
+ * for none. Not while a file could not be parsed, because it may contain the bus.
  */
 static size_t guess_bus(const struct loading *loading, const char *name)
 {

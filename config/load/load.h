@@ -6,7 +6,7 @@
 
 /*
  * Reads PATH and, beside it, conf.d/ *.conf in name order (their `buses` and `devices` are
- * appended; nothing else may stand in them). DRIVERS is NULL-terminated. All problems go to
+ * appended; they may contain nothing else). DRIVERS is NULL-terminated. All problems go to
  * FINDINGS. Returns 0 and the owned result when there was no error, else -EINVAL.
  */
 int config_load(const char *path, const struct config_driver *const *drivers,

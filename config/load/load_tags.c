@@ -156,7 +156,7 @@ static void check_column(const struct tags_file *file, const struct part *parts,
                           file->loading->findings);
 }
 
-/* Reads the header row. Returns whether the rows behind it can be understood. */
+/* Reads the header row. Returns whether the rows after it can be parsed. */
 static bool read_header(struct tags_file *file)
 {
     struct findings *findings = file->loading->findings;

@@ -1,6 +1,6 @@
 /*
  * A configuration while it is being loaded: the result so far, and where everything came from.
- * Shared by load.c, load_tags.c and check.c; nobody else includes this.
+ * Shared by load.c, load_tags.c and check.c only.
  */
 #ifndef SALLYPORT_CONFIG_LOAD_LOADING_H
 #define SALLYPORT_CONFIG_LOAD_LOADING_H
@@ -39,7 +39,7 @@ struct loading {
     struct config *config;
     struct source **sources; /* the main file first; NULL: it could not be parsed */
     size_t n_sources;
-    bool incomplete; /* a file could not be parsed: what is missing may stand in there */
+    bool incomplete; /* a file could not be parsed: it may contain what is missing */
     struct loading_group gateway, uplink, outbox;
     struct loading_bus *buses;      /* parallel to config->buses */
     struct loading_device *devices; /* parallel to config->devices */
@@ -49,9 +49,9 @@ struct loading {
 const char *loading_add_file(struct loading *loading, char *path);
 
 /*
- * Keys that pass beside those of the tables: EXTRA (may be NULL), and the keys of all drivers as
- * long as it is not known which driver is meant (DRIVER is NULL). NULL-terminated, owned by the
- * caller.
+ * Keys that are accepted beside those of the tables: EXTRA (may be NULL), and the keys of all
+ * drivers as long as it is not known which driver is meant (DRIVER is NULL). NULL-terminated, owned
+ * by the caller.
  */
 const char **loading_other_keys(const struct loading *loading, const struct config_driver *driver,
                                 enum driver_group group, const char *extra);

@@ -42,7 +42,7 @@ static const char *take_host(const char *text, struct proxy_url *url)
     while (is_name_character(text[length]))
         length++;
     if (length == 0 || length > PROXY_HOST_MAX_BYTES)
-        return "the host of the proxy is no name and no IPv4 address";
+        return "the host of the proxy is neither a name nor an IPv4 address";
     if (text[length] != ':')
         return "the port of the proxy is missing";
     url->port = take_port(text + length + 1);

@@ -206,7 +206,7 @@ size_t section_list(const struct section *section, const char *name, size_t max)
     return 0;
 }
 
-/* Whether NAME can stand in the full key of a finding without confusing anybody. */
+/* Whether NAME is clear enough for the full key of a finding. */
 static bool is_plain(const char *name)
 {
     size_t length = strlen(name);
@@ -297,7 +297,7 @@ static void store(const struct section *section, const config_setting_t *setting
         given.texts = texts;
         given.n_texts = (size_t)config_setting_length(setting);
         break;
-    default: /* a group or a list, whatever else libconfig may invent */
+    default: /* a group or a list, or any type that libconfig may add */
         break;
     }
     part_store(part, row, &given, section->folder, where_of(section, setting),

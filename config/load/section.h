@@ -9,9 +9,9 @@
  *   struct part parts[] = {{.table = &paths_table, .values = &config->paths}};
  *   section_read(&paths, parts, ARRAY_LENGTH(parts), NULL);
  *
- * Nothing stops at a problem: every function reports to the findings and leaves something that
- * the next one can go on with. Afterwards findings.errors tells whether the result may be used.
- * The values are copies; a source may be closed as soon as its groups were read.
+ * No function stops at a problem: each one reports to the findings and leaves something that the
+ * next one can work with. Afterwards findings.errors tells whether the result may be used. The
+ * values are copies; a source may be closed as soon as its groups were read.
  */
 #ifndef SALLYPORT_CONFIG_LOAD_SECTION_H
 #define SALLYPORT_CONFIG_LOAD_SECTION_H
@@ -42,7 +42,7 @@ struct section {
     struct where where;                     /* of the group; when absent, of what it belongs in */
     const char *folder;                     /* where relative file names begin; the source's */
     struct findings *findings;
-    bool unusable;            /* something else stands in its place, and has been reported */
+    bool unusable; /* the file has something else of this name, which has been reported */
     char key[FULL_KEY_BYTES]; /* its full key; "" for the whole file */
 };
 

@@ -1,6 +1,6 @@
 /*
- * Every table of keys of sallyport.conf with the name that a person calls it by: "uplink",
- * "buses", "buses.modbus_tcp", "devices.tags.modbus_tcp". What explains, documents and
+ * Every table of keys of sallyport.conf with the name that the documents use for it: "uplink",
+ * "buses", "buses.modbus_tcp", "devices.tags.modbus_tcp". Everything that explains, documents or
  * demonstrates keys walks these.
  */
 #ifndef SALLYPORT_CONFIG_SCHEMA_KEY_DOCS_H
@@ -22,7 +22,7 @@ struct key_docs {
 void key_docs_make(const struct config_driver *const *drivers, struct key_docs *ret_topics);
 void key_docs_free(struct key_docs *topics); /* fit for CLEANUP() */
 
-/* What is known of one key, in words for a person. All append to OUT. */
+/* What is known of one key, as text. All append to OUT. */
 void option_print_type(const struct option *row, struct strbuf *out);
 /* As it would be written, "required", or "none". */
 void option_print_default(const struct option_table *table, const struct option *row,

@@ -14,13 +14,12 @@
     ".\\\" From here on made from the tables of keys by the target generate-docs.\n"
 #define MANUAL_END ".\\\" End of what is generated.\n"
 
-/* What a change of the key at ROW takes, for a person: ends without a full stop; NULL: nothing to
- * say. */
+/* What a change of the key at ROW requires, as text without a full stop; NULL: nothing. */
 typedef const char *manual_change(const struct option_table *table, const struct option *row);
 
 /*
  * Appends TEXT as lines of a page: each sentence begins a line, no line is longer than 78 bytes if
- * its words allow it, no character is taken for markup, what stands in backquotes is bold.
+ * its words allow it, no character is treated as markup, text in backquotes is bold.
  */
 void manual_print_text(const char *text, struct strbuf *out);
 

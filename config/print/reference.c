@@ -1,4 +1,4 @@
-/* The two documents that are made from the tables: the reference, and the example file. */
+/* The two documents that are generated from the tables: the reference, and the example file. */
 #include "config/print/reference.h"
 
 #include "agent/base/memory.h"
@@ -42,9 +42,10 @@ void config_reference(const struct config_driver *const *drivers, struct strbuf 
 {
     CLEANUP(key_docs_free) struct key_docs topics;
     key_docs_make(drivers, &topics);
-    strbuf_add(out, "# Keys of sallyport.conf\n\n"
-                    "Made from the tables in the source; `sallyport explain KEY` says the same.\n"
-                    "The keys of a driver stand in the same group as the general ones.\n");
+    strbuf_add(out,
+               "# Keys of sallyport.conf\n\n"
+               "Generated from the tables in the source; `sallyport explain KEY` prints the same.\n"
+               "The keys of a driver are in the same group as the general ones.\n");
     for (size_t i = 0; i < topics.length; i++) {
         const struct key_doc *topic = &topics.items[i];
         strbuf_addf(out, "\n## %s\n\n%s\n\n", topic->path, topic->help);

@@ -1,5 +1,5 @@
 /*
- * The two documents that are made from the tables: the reference and the example file. Pure;
+ * The two documents that are generated from the tables: the reference and the example file. Pure;
  * any thread.
  */
 #ifndef SALLYPORT_CONFIG_PRINT_REFERENCE_H
@@ -13,7 +13,7 @@ void config_reference(const struct config_driver *const *drivers, struct strbuf 
 /* Appends the commented example file; what config/sallyport.conf must equal. */
 void config_example(const struct config_driver *const *drivers, struct strbuf *out);
 
-/* A key of a file that is made for somebody, with its value as libconfig writes it. */
+/* A key of a generated file, with its value as libconfig writes it. */
 struct config_given {
     const char *key, *value;
 };

@@ -1,4 +1,4 @@
-/* A loaded configuration: what is looked up in it, and its end. */
+/* A loaded configuration: looking things up in it, and freeing it. */
 #include "config/schema/config.h"
 
 #include "config/schema/table.h"

@@ -28,7 +28,8 @@ extern const char *const value_type_names[]; /* NULL-terminated */
 
 enum report_mode {
     REPORT_ALWAYS, /* every poll sends every tag */
-    REPORT_CHANGE, /* a tag is sent when it changed by more than its deadband, or on heartbeat */
+    REPORT_CHANGE, /* a tag is sent when it changed by more than its deadband, or when its heartbeat
+                      is due */
 };
 
 /*
@@ -121,8 +122,8 @@ struct config {
 };
 
 /*
- * What a driver adds to the configuration: its keys of a bus, a device and a tag, and what only
- * it can judge. Part of struct driver; the loader is given a list of these.
+ * What a driver adds to the configuration: its keys of a bus, a device and a tag, and the checks
+ * that only it can make. Part of struct driver; the loader is given a list of these.
  */
 struct config_driver {
     const char *name;                     /* as in `driver = "modbus_tcp"` */

@@ -45,7 +45,7 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
     return above[b_length];
 }
 
-/* "baudrate" stands for "baud", "timeout" for "timeout_ms": one is the beginning of the other. */
+/* "baudrate" means "baud", "timeout" means "timeout_ms": one is the beginning of the other. */
 static int is_beginning(const char *a, const char *b, size_t shorter)
 {
     return shorter >= 3 && strncasecmp(a, b, shorter) == 0;

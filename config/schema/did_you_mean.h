@@ -1,4 +1,4 @@
-/* "Did you mean ...?": the candidate that a mistyped word most likely stands for. Pure. */
+/* "Did you mean ...?": the candidate that a mistyped word most likely means. Pure. */
 #ifndef SALLYPORT_CONFIG_SCHEMA_DID_YOU_MEAN_H
 #define SALLYPORT_CONFIG_SCHEMA_DID_YOU_MEAN_H
 
@@ -7,7 +7,7 @@
 /* Begin with {.word = WORD}, offer every candidate, then read `best`. */
 struct did_you_mean {
     const char *word;
-    const char *best; /* NULL while nothing is close enough to be worth a guess */
+    const char *best; /* NULL while no candidate is close enough */
     size_t distance;
 };
 

@@ -38,7 +38,7 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    text_make_printable(text); /* what is quoted from the file must not break the line */
+    text_make_printable(text); /* a quotation from the file must not break the line */
     findings->items[findings->length] = (struct finding){
         .severity = severity,
         .file = memory_text(where.file ? where.file : ""),

@@ -13,7 +13,7 @@
 
 enum severity {
     FINDING_ERROR,   /* the configuration is refused */
-    FINDING_WARNING, /* it is accepted, but somebody should look */
+    FINDING_WARNING, /* it is accepted, but should be looked at */
 };
 
 /* A place in a configuration file. FILE belongs to the configuration or the findings' caller. */
@@ -38,7 +38,7 @@ struct findings {
     size_t dropped; /* found beyond FINDINGS_MAX; the errors among them count */
 };
 
-#define FINDINGS_MAX 1000 /* more is no help to anybody */
+#define FINDINGS_MAX 1000 /* more would not help */
 
 #define FINDINGS_EMPTY                                                                             \
     {                                                                                              \
@@ -54,7 +54,7 @@ void findings_sort(struct findings *findings);
 
 /*
  * Appends "FILE:LINE: key: text\n" for each; warnings say "warning: " before the text. A last line
- * tells how many were dropped.
+ * says how many were dropped.
  */
 void findings_print(const struct findings *findings, struct strbuf *out);
 

@@ -45,9 +45,9 @@ struct text_list {
 };
 
 /*
- * A number may be optional without a default: let its maker (or a fallback) set it to a value
- * outside of min..max, -1 or NaN. Such a value means "unset" and is never shown. A text is unset
- * when it is NULL. OPTION_TEXT, OPTION_BYTES and OPTION_PATH without bounds: up to 1024 bytes.
+ * A number may be optional without a default: its maker (or a fallback) sets it to a value outside
+ * of min..max, -1 or NaN. Such a value means "unset" and is never shown. A text is unset when it is
+ * NULL. OPTION_TEXT, OPTION_BYTES and OPTION_PATH without bounds: up to 1024 bytes.
  */
 struct option {
     const char *key;
@@ -58,11 +58,12 @@ struct option {
     const char *const *names; /* OPTION_ENUM: NULL-terminated; the value is the index. OPTION_PATH:
                                  words that are no file name and stay as they are, or NULL */
     const char *fallback;     /* the default, as it would be written in the file (quotes may be left
-                                 out); NULL for unset: the member keeps what its maker put there */
+                                 out); NULL for unset: the member keeps its initial value */
     enum reload_class reload;
-    size_t offset;       /* of the member in the table's struct */
-    const char *help;    /* one sentence for a person, ending with a full stop */
-    const char *example; /* written like fallback, for the example file when that says little */
+    size_t offset;    /* of the member in the table's struct */
+    const char *help; /* one sentence for a person, ending with a full stop */
+    const char
+        *example; /* written like fallback, for the example file where the default says little */
 };
 
 /* The keys of one group, or of each element of one list. */

@@ -29,7 +29,7 @@ static const struct option gateway_rows[] = {
      .reload = RELOAD_RESTART, .example = "\"plant-7\"",
      .help = "The name of the site where it is installed; a level of every topic."},
     {MEMBER(config_gateway, state_dir), .type = OPTION_PATH, .fallback = "\"/var/lib/sallyport\"",
-     .reload = RELOAD_RESTART, .help = "The folder for what must survive a power cut."},
+     .reload = RELOAD_RESTART, .help = "The folder for data that must survive a power cut."},
     {MEMBER(config_gateway, runtime_dir), .type = OPTION_PATH, .fallback = "\"/run/sallyport\"",
      .reload = RELOAD_RESTART,
      .help = "The folder in memory for the live store and the local socket."},
@@ -49,11 +49,12 @@ static const struct option uplink_rows[] = {
              "beginning with the last one that worked."},
     {MEMBER(config_uplink, ca), .type = OPTION_PATH, .names = ca_words, .flags = OPTION_REQUIRED,
      .reload = RELOAD_UPLINK, .example = "\"/etc/sallyport/tls/ca.pem\"",
-     .help = "The file with the authorities that may sign the broker's certificate, or \"system\" "
+     .help = "The file with the certificate authorities that may sign the broker's certificate, or "
+             "\"system\" "
              "for those of the machine; verification cannot be switched off."},
     {MEMBER(config_uplink, certificate), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
      .example = "\"/etc/sallyport/tls/gateway.pem\"",
-     .help = "The certificate that this gateway shows to the broker; goes with `key`."},
+     .help = "The certificate that this gateway presents to the broker; requires `key`."},
     {MEMBER(config_uplink, key), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
      .example = "\"/etc/sallyport/tls/gateway.key\"",
      .help = "The private key of that certificate."},
@@ -85,14 +86,14 @@ static const struct option uplink_rows[] = {
      .help = "A broker that has not acknowledged a message after this time is disconnected."},
     {MEMBER(config_uplink, window), .type = OPTION_INT, .unit = "messages", .min = 1, .max = 1024,
      .fallback = "64", .reload = RELOAD_UPLINK,
-     .help = "How many messages may be on their way without an acknowledgement."},
+     .help = "How many messages may be sent without an acknowledgement."},
     {MEMBER(config_uplink, alpn), .type = OPTION_TEXT, .min = 1, .max = 255,
      .reload = RELOAD_UPLINK, .example = "\"mqtt\"",
      .help =
          "The protocol name offered in the TLS handshake (ALPN), for brokers that share port 443."},
     {MEMBER(config_uplink, proxy), .type = OPTION_TEXT, .flags = OPTION_SECRET, .min = 1,
      .max = 512, .reload = RELOAD_UPLINK, .example = "\"http://proxy.example:3128\"",
-     .help = "The HTTP proxy to go through, http://[USER:PASSWORD@]HOST:PORT."},
+     .help = "The HTTP proxy to connect through, http://[USER:PASSWORD@]HOST:PORT."},
     {MEMBER(config_uplink, reconnect_min_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
      .max = 3600000, .fallback = "1000", .reload = RELOAD_UPLINK,
      .help =
@@ -168,9 +169,10 @@ static const struct option tag_rows[] = {
              "bit."},
     {MEMBER(config_tag, scale), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
      .fallback = "1", .reload = RELOAD_LINE,
-     .help = "The value that is sent is the raw value times this, plus `offset`."},
+     .help =
+         "The factor for the raw value; what is sent is the raw value times this, plus `offset`."},
     {MEMBER(config_tag, offset), .type = OPTION_FLOAT, .min = -INFINITY, .max = INFINITY,
-     .fallback = "0", .reload = RELOAD_LINE, .help = "What is added after scaling."},
+     .fallback = "0", .reload = RELOAD_LINE, .help = "The number that is added after scaling."},
     {MEMBER(config_tag, decimals), .type = OPTION_INT, .min = 0, .max = 15, .fallback = "-1",
      .reload = RELOAD_LINE, .example = "2",
      .help =
@@ -213,7 +215,9 @@ const struct option_table config_bus_table = {
     .help = "The lines: a TCP connection or a serial port each, with the devices on it.",
     TABLE(bus_rows, config_bus)};
 const struct option_table config_device_table = {
-    .path = "devices", .help = "What is read, and how often.", TABLE(device_rows, config_device)};
+    .path = "devices",
+    .help = "The devices: what is read from them, and how often.",
+    TABLE(device_rows, config_device)};
 const struct option_table config_tag_table = {
     .path = "devices.tags",
     .help = "The values of a device, also as columns of its tags_file.",

@@ -1,7 +1,7 @@
 /*
- * A struct filled by an option table: defaults, presence, unknown keys, comparing, printing. Which
- * file the values come from is somebody else's business: section.h reads libconfig files,
- * tags_file.c reads CSV. One owner; not thread safe.
+ * A struct filled by an option table: defaults, presence, unknown keys, comparing, printing. It
+ * does not know which file the values come from: section.h reads libconfig files, load_tags.c reads
+ * CSV. One owner; not thread safe.
  */
 #ifndef SALLYPORT_CONFIG_SCHEMA_TABLE_H
 #define SALLYPORT_CONFIG_SCHEMA_TABLE_H
@@ -35,7 +35,7 @@ void table_free(const struct option_table *table, void *values);
 const struct option *parts_find(struct part *parts, size_t n_parts, const char *key,
                                 struct part **ret_part);
 
-/* Stores one value and keeps the books of the part; a refusal becomes a finding. */
+/* Stores one value and updates the masks of the part; a refusal becomes a finding. */
 void part_store(struct part *part, const struct option *row, const struct given *given,
                 const char *folder, struct where where, const char *key, struct findings *findings);
 void part_store_text(struct part *part, const struct option *row, const char *text,
@@ -46,10 +46,10 @@ void part_store_text(struct part *part, const struct option *row, const char *te
 void part_check_required(const struct part *part, struct where where, const char *prefix,
                          struct findings *findings);
 
-/* Whether every required key is there and fits: then no member that must be set is unset. */
+/* Whether every required key was given and accepted, so that no required member is unset. */
 bool part_is_complete(const struct part *part);
 
-/* The finding for a key that nobody knows, with the nearest of the parts and of OTHERS. */
+/* The finding for an unknown key, with the nearest key of the parts and of OTHERS. */
 void parts_unknown_key(const struct part *parts, size_t n_parts, const char *const *others,
                        const char *key, struct where where, const char *full_key,
                        struct findings *findings);

@@ -55,7 +55,7 @@ int problem_say(struct problem *problem, const char *format, ...)
     return -EINVAL;
 }
 
-/* What a person is told to write for a value of each type. */
+/* What a message asks for as a value of each type. */
 static const char *const expected[] = {
     [OPTION_BOOL] = "true or false",
     [OPTION_INT] = "a whole number",
@@ -341,7 +341,7 @@ static void load_list(const struct option *row, const void *from, struct given *
     ret_given->n_texts = list.length;
 }
 
-/* How the member of a type is filled, emptied and read: the one place where types differ. */
+/* How the member of a type is filled, emptied and read: the only place where types differ. */
 static const struct {
     int (*store)(const struct option *row, const struct given *given, const char *folder,
                  void *values, struct problem *problem);
@@ -414,7 +414,7 @@ static bool parse_float(const char *text, double *ret_real)
     return true;
 }
 
-/* What TEXT means for this row; a number that is none stays a text, and is refused as that. */
+/* What TEXT means for this row; a text that is not a number stays a text, and is refused as one. */
 static struct given read_text(const struct option *row, const char *text)
 {
     struct given given = {.kind = GIVEN_TEXT, .text = text};
@@ -452,7 +452,7 @@ static size_t resolve_escape(const char *at, char *ret)
         *ret = (char)code;
         return 4;
     }
-    *ret = *at; /* libconfig leaves the others alone, too */
+    *ret = *at; /* libconfig does not change the others either */
     return 1;
 }
 

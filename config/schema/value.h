@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What stood in a file, before anybody asked whether it fits. */
+/* A value as it was in a file, not checked yet. */
 enum given_kind { GIVEN_BOOL, GIVEN_INT, GIVEN_FLOAT, GIVEN_TEXT, GIVEN_TEXTS, GIVEN_OTHER };
 
 struct given {
@@ -25,7 +25,7 @@ struct given {
     size_t n_texts;
 };
 
-/* Why a value was refused: one sentence for a person, without the key. */
+/* Why a value was refused: one sentence, without the key. */
 struct problem {
     char text[512];
 };
@@ -58,7 +58,8 @@ bool value_equal(const struct option *row, const void *a, const void *b);
 /* Appends the value as a configuration file would say it; secrets as "(secret)". */
 void value_print(const struct option *row, const void *values, struct strbuf *out);
 
-/* Appends a value that a row declares as it would be written, with the quotes it may lack. */
+/* Appends a value that a row declares as it would be written, with quotes added if they are
+ * missing. */
 void value_print_literal(const struct option *row, const char *written, struct strbuf *out);
 
 /* Appends the bounds of a number: "1 to 1024 messages", "0 or more". */

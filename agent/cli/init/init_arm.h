@@ -1,4 +1,4 @@
-/* Arming for the first time, and the answer to an arming that waits. */
+/* Arming for the first time, and confirms or undoes an arming that waits. */
 #ifndef SALLYPORT_AGENT_CLI_INIT_INIT_ARM_H
 #define SALLYPORT_AGENT_CLI_INIT_INIT_ARM_H
 
@@ -14,8 +14,8 @@ struct init_arming {
 };
 
 /*
- * Starts netd under the eyes of a guardian, and returns once somebody has confirmed it
- * (CLI_DONE), or it was undone.
+ * Starts netd while a guardian watches, and returns when the arming was confirmed (CLI_DONE) or
+ * undone.
  */
 int init_arm(const struct init_arming *arming);
 

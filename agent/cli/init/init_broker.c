@@ -21,9 +21,9 @@
 #include <string.h>
 
 #define STEP_MS 5000
-#define QUIET_MS 700 /* for what is retained by others to arrive */
+#define QUIET_MS 700 /* for retained messages of other gateways to arrive */
 #define RING_EVENTS 256
-#define FIRST_REASON 0x80 /* MQTT 5, section 2.4: reason codes from here on say no */
+#define FIRST_REASON 0x80 /* MQTT 5, section 2.4: reason codes from here on mean a refusal */
 
 struct login {
     const struct uplink_settings *settings;
@@ -38,11 +38,11 @@ struct session {
     struct mqtt_client *client;
     struct uplink_ring *ring;
     const char *own;   /* "PREFIX/SITE/ID/" */
-    char foreign[256]; /* the first topic of somebody else that came; "" for none */
+    char foreign[256]; /* the first topic of another gateway that was received; "" for none */
     bool is_over;      /* lost, or closed */
 };
 
-/* What came: a message of somebody else is a finding. */
+/* A message was received: one of another gateway is a finding. */
 static void note_message(struct session *session, const char *topic)
 {
     if (strncmp(topic, session->own, strlen(session->own)) != 0 && !session->foreign[0])
@@ -51,7 +51,7 @@ static void note_message(struct session *session, const char *topic)
 
 /*
  * Waits for one of the events in WANTED (bits), looking at messages meanwhile. Returns its kind
- * with *RET_CODE, or -1 when the time is over or the session broke.
+ * with *RET_CODE, or -1 when the time is over or the session is lost.
  */
 static int await(struct session *session, unsigned wanted, int timeout_ms, int *ret_code)
 {
@@ -156,7 +156,7 @@ static int write_once(struct session *session, const char *topic, const char *pa
     return verdict_of(session, kind, UPLINK_EVENT_DELIVERED, code);
 }
 
-/* The end of a session that the one before has caused is noticed late: hence twice. */
+/* The end of a session that the previous message caused is noticed late, so this tries twice. */
 static int try_to_write(struct session *session, const char *topic, const char *payload,
                         bool retained)
 {
@@ -187,9 +187,10 @@ static int try_to_read(struct session *session, const char *topic)
 
 static void say_unknown(const char *topic, struct init_report *report)
 {
-    init_say(report, INIT_BAD, "broker-acl",
-             "%s: the broker gave no verdict within %d s, or ended the session; its log says why",
-             topic, STEP_MS / 1000);
+    init_say(
+        report, INIT_BAD, "broker-acl",
+        "%s: the broker did not answer within %d s, or closed the connection; its log says why",
+        topic, STEP_MS / 1000);
 }
 
 static void test_own(struct session *session, struct init_report *report)
@@ -220,7 +221,7 @@ static void test_own(struct session *session, struct init_report *report)
         say_unknown(command, report);
 }
 
-/* SITE of the gateway: an own neighbour that does not exist. */
+/* In the SITE of the gateway: a neighbour that does not exist. */
 static void test_others(struct session *session, const struct config *config,
                         struct init_report *report)
 {
@@ -240,7 +241,8 @@ static void test_others(struct session *session, const struct config *config,
                  "this login may write %s, which belongs to another gateway: limit it to %s#",
                  topic, session->own);
     else if (written == 0)
-        init_say(report, INIT_GOOD, "broker-acl", "it may not write topics of other gateways");
+        init_say(report, INIT_GOOD, "broker-acl",
+                 "this login cannot write topics of other gateways");
     else
         say_unknown(topic, report);
     if (session->foreign[0])
@@ -248,7 +250,8 @@ static void test_others(struct session *session, const struct config *config,
                  "this login can read %s, which belongs to another gateway: limit it to %scommand",
                  session->foreign, session->own);
     else if (readable >= 0)
-        init_say(report, INIT_GOOD, "broker-acl", "nothing of other gateways can be read");
+        init_say(report, INIT_GOOD, "broker-acl",
+                 "this login cannot read topics of other gateways");
     else
         say_unknown(all, report);
 }
@@ -258,7 +261,7 @@ static void test_rights(struct session *session, const struct config *config, bo
 {
     if (agent_runs)
         init_say(report, INIT_NOTE, "broker-acl",
-                 "the agent is running: writing its own topics is left to it");
+                 "the agent is running, so writing to its topics was not tested");
     else
         test_own(session, report);
     test_others(session, config, report);
@@ -269,11 +272,11 @@ static void say_refused(const char *server, int kind, int code, struct init_repo
     const char *why = kind == UPLINK_EVENT_REFUSED ? mqtt_client_refusal(code) : NULL;
     init_say(report, INIT_BAD, "broker-login", "%s: %s", server,
              why        ? why
-             : kind < 0 ? "the broker accepts TLS, but gives no answer to the login"
-                        : "the broker ended the connection at the login; its log says why");
+             : kind < 0 ? "the broker accepts TLS, but does not answer the login"
+                        : "the broker closed the connection at the login; its log says why");
 }
 
-/* Logs in with MQTT 5 if the broker has it. Returns whether the session is there. */
+/* Logs in with MQTT 5 if the broker supports it. Returns whether there is a session. */
 static bool open_session(struct login *login, struct session *session, struct init_report *report)
 {
     int code = 0;
@@ -281,7 +284,9 @@ static bool open_session(struct login *login, struct session *session, struct in
     login->with_5 = true;
     int kind = log_in(session, &code);
     if (kind == UPLINK_EVENT_REFUSED && !(mqtt_client_refusal(code) && code >= 0x80)) {
-        end_session(session, true); /* it may not know that version: once more with ours */
+        end_session(
+            session,
+            true); /* it may not support MQTT 5: try again with the version that the agent uses */
         login->with_5 = false;
         kind = log_in(session, &code);
     }
@@ -304,8 +309,8 @@ static bool test_login(const struct config *config, struct login *login, const c
         test_rights(&session, config, agent_runs, report);
     else if (with_rights)
         init_say(report, INIT_NOTE, "broker-acl",
-                 "this broker does not speak MQTT 5 and so cannot say what it denies; see whether "
-                 "values arrive");
+                 "this broker does not speak MQTT 5 and so cannot report what it denies; check "
+                 "that values arrive");
     end_session(&session, false);
     return true;
 }
@@ -331,7 +336,7 @@ static void test_servers(const struct config *config, const struct uplink_settin
         }
         init_say(report, INIT_GOOD, "broker-tls", "%s: a verified TLS session is possible",
                  config->uplink.servers.items[i]);
-        /* The agent's own session would be ended by another one with its name. */
+        /* The broker would end the agent's session if another client logged in with its name. */
         struct login login = {.settings = settings,
                               .secrets = secrets,
                               .server = i,
@@ -347,7 +352,8 @@ void init_test_broker(const struct config *config, struct init_report *report)
     struct uplink_secrets secrets = {STRBUF_EMPTY, STRBUF_EMPTY, STRBUF_EMPTY};
     struct uplink_settings settings;
     if (uplink_settings_init(&settings, &config->uplink) < 0) {
-        init_say(report, INIT_BAD, "broker-tls", "the settings cannot be used: see above");
+        init_say(report, INIT_BAD, "broker-tls",
+                 "the settings cannot be used: see the messages above");
         return;
     }
     if (uplink_secrets_read(&settings, &secrets) < 0)

@@ -1,4 +1,5 @@
-/* The test of the brokers: reachable, verified, and the login may do what it needs, not more. */
+/* The test of the brokers: reachable, verified, and the login has the rights that it needs and no
+ * others. */
 #ifndef SALLYPORT_AGENT_CLI_INIT_INIT_BROKER_H
 #define SALLYPORT_AGENT_CLI_INIT_INIT_BROKER_H
 

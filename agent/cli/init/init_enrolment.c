@@ -1,7 +1,7 @@
 /*
  * The enrolment file: everything that a gateway needs to know about the central site, as the hub
- * kit writes it. It may come on a stick or by mail, so nothing in it is believed: it is read by
- * tables with bounds, and what it holds reaches a file only as a quoted text or as PEM.
+ * kit writes it. It may arrive on a USB stick or by mail, so nothing in it is trusted: tables with
+ * bounds check every value, and a value reaches a file only as a quoted text or as PEM.
  */
 
 #include "agent/cli/init/init_enrolment.h"
@@ -90,7 +90,7 @@ static void check_key(const struct section *section, const char *key, const char
 {
     if (text && !wireguard_key_is_valid(text))
         section_report(section, FINDING_ERROR, key,
-                       "is no WireGuard key: 43 characters of base64 and a =");
+                       "is not a WireGuard key: 43 characters of base64 and a =");
 }
 
 static void check_servers(const struct section *section, const struct text_list *servers)

@@ -6,7 +6,7 @@
 #include "config/schema/finding.h"
 
 /*
- * Reads the enrolment file at PATH, of whoever wrote it. Everything wrong goes to FINDINGS. Returns
+ * Reads the enrolment file at PATH, which is not trusted. All problems go to FINDINGS. Returns
  * 0, or -EINVAL and ANSWERS untouched. ANSWERS must be empty before.
  */
 int init_read_enrolment(const char *path, struct findings *findings, struct init_answers *answers);

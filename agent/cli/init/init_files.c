@@ -1,7 +1,7 @@
 /*
- * The files of a gateway, all or none: they are written into a folder beside, checked there by the
- * code of `sallyport check`, and then moved into place one by one; when a move fails, those before
- * it are moved back. What was there is kept under a name with the time.
+ * The files of a gateway, all or none: they are written into a folder beside the target, checked
+ * there by the code of `sallyport check`, and then moved into place one by one; when a move fails,
+ * the files moved before it are moved back. Existing files are kept under a name with the time.
  */
 
 #include "agent/cli/init/init_files.h"
@@ -38,7 +38,7 @@ struct made_file {
     const char *name; /* below the folder */
     enum reader reader;
     struct strbuf content;
-    char *backup; /* what was there is called so now; NULL: nothing was there */
+    char *backup; /* the new name of the previous file; NULL: there was none */
     bool is_placed;
 };
 
@@ -87,7 +87,7 @@ static void add_text_file(struct work *work, const char *name, enum reader reade
 
 /* ---- what is written ---- */
 
-/* A key that is there is known to others: it stays, unless another one was given. */
+/* Others know the public part of an existing key: it is kept unless another one was given. */
 static bool is_there(const struct work *work, const char *name)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/%s", work->folder, name);
@@ -146,7 +146,7 @@ static int make_files(struct work *work)
     if (!problem && answers->has_tunnel)
         problem = add_tunnel_key(work);
     if (problem < 0)
-        return cli_fail(CLI_FAILED, INIT, "OpenSSL cannot make a key: %s", strerror(-problem));
+        return cli_fail(CLI_FAILED, INIT, "OpenSSL cannot create a key: %s", strerror(-problem));
     if (answers->has_tunnel && answers->hub.preshared_key)
         add_text_file(work, "netd/preshared.key", READER_NETD, answers->hub.preshared_key);
     if (answers->signers.allowed_signers)
@@ -158,7 +158,7 @@ static int make_files(struct work *work)
 
 /* ---- who may read it ---- */
 
-/* From the file of the root that is written to, which need not be this machine's. */
+/* Looks up the group in the root that is written to, which need not be this machine's. */
 static bool find_group(const struct work *work, const char *name, gid_t *ret_group)
 {
     CLEANUP(memory_free_pointer) char *path = memory_printf("%s/etc/group", work->place->root);
@@ -183,7 +183,7 @@ static int find_groups(struct work *work)
             find_group(work, reader_groups[i], &work->groups[i]))
             continue;
         return cli_fail(CLI_FAILED, INIT,
-                        "there is no group %s in %s/etc/group; the package makes it: run "
+                        "there is no group %s in %s/etc/group; the package creates it: run "
                         "systemd-sysusers, or install the package",
                         reader_groups[i], work->place->root);
     }
@@ -205,7 +205,7 @@ static int give_to(int file, const struct work *work, enum reader reader, bool i
 static int make_folder(const struct work *work, const char *path, enum reader reader)
 {
     if (mkdir(path, 0700) < 0)
-        return errno == EEXIST ? 0 : -errno; /* who made it has chosen its mode */
+        return errno == EEXIST ? 0 : -errno; /* an existing folder keeps its mode */
     CLEANUP(descriptor_close) int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return folder < 0 ? -errno : give_to(folder, work, reader, true);
 }
@@ -227,7 +227,7 @@ static int remove_entry(const char *path, const struct stat *about, int kind, st
     return place->level > 0 ? remove(path) : 0;
 }
 
-/* Empties the staged folder: of what was not moved, or of what a killed init has left. */
+/* Empties the staged folder of files that were not moved, or that a killed init left. */
 static int empty_staged(const struct work *work)
 {
     return nftw(work->staged, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0 ? 0 : -errno;
@@ -239,7 +239,7 @@ static void remove_staged(const struct work *work)
         (void)rmdir(work->staged);
 }
 
-/* The staged folder, which root alone can open, is also the lock: one init at a time. */
+/* The staged folder, which only root can open, is also the lock: one init at a time. */
 static int take_staged(struct work *work)
 {
     struct stat about;
@@ -249,7 +249,7 @@ static int take_staged(struct work *work)
     if (work->lock < 0 || flock(work->lock, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
     if (fstat(work->lock, &about) < 0 || about.st_nlink == 0)
-        return -EBUSY; /* removed by another one that has just ended */
+        return -EBUSY; /* another init that has just ended removed it */
     return empty_staged(work);
 }
 
@@ -328,7 +328,7 @@ static int check_staged(const struct work *work)
     print_renamed(work, strbuf_text(&found));
     if (errors == 0)
         return CLI_DONE;
-    return cli_fail(CLI_FAILED, INIT, "nothing was written: see what is wrong above");
+    return cli_fail(CLI_FAILED, INIT, "nothing was written: correct the problems above");
 }
 
 static int place_file(const struct work *work, struct made_file *file, const char *stamp)
@@ -390,7 +390,7 @@ static int refuse_existing(const struct work *work)
     if (work->place->force || list.length == 0)
         return CLI_DONE;
     return cli_fail(CLI_FAILED, INIT,
-                    "there is already %s; nothing was written. --force replaces files, and keeps a "
+                    "%s exists already; nothing was written. --force replaces files, and keeps a "
                     "copy of each beside it",
                     list.data);
 }
@@ -400,16 +400,16 @@ static void tell(const struct work *work, FILE *out)
     for (size_t i = 0; i < work->n_files; i++) {
         const struct made_file *file = &work->files[i];
         (void)fprintf(out, "wrote %s/%s%s%s\n", work->place->folder, file->name,
-                      file->backup ? "; what was there is now " : "",
+                      file->backup ? "; the previous file is now " : "",
                       file->backup ? file->backup + strlen(work->place->root) : "");
     }
     if (work->public_key.length > 0)
-        (void)fprintf(out, "The hub has to know the public key of this gateway's tunnel: %s\n",
+        (void)fprintf(out, "The hub needs the public key of this gateway's tunnel: %s\n",
                       work->public_key.data);
     if (work->makes_request)
         (void)fprintf(out,
                       "Have %s/tls/gateway.csr signed, put the certificate beside it as "
-                      "gateway.pem, and take the # away\nbefore `certificate` and `key` in "
+                      "gateway.pem, and remove the #\nbefore `certificate` and `key` in "
                       "%s/sallyport.conf.\n",
                       work->place->folder, work->place->folder);
 }
@@ -424,7 +424,7 @@ static int take_folder(struct work *work)
     if (problem == 0)
         problem = take_staged(work);
     if (problem == -EBUSY)
-        return cli_fail(CLI_FAILED, INIT, "another init is at work in %s", work->folder);
+        return cli_fail(CLI_FAILED, INIT, "another init is running in %s", work->folder);
     if (problem < 0)
         return cli_fail(CLI_FAILED, INIT, "%s: %s%s", work->folder, strerror(-problem),
                         geteuid() == 0 ? "" : "; run it as root");

@@ -13,8 +13,9 @@ struct init_place {
 };
 
 /*
- * Writes all files or none: into a folder beside, checks them there as `sallyport check` does, then
- * moves them into place. Says what it did. Returns CLI_DONE, or an exit code after saying why not.
+ * Writes all files or none: into a folder beside the target, checks them there as `sallyport check`
+ * does, then moves them into place. Says what it did. Returns CLI_DONE, or an exit code after
+ * saying why not.
  */
 int init_write(const struct init_place *place, const struct init_answers *answers, FILE *out);
 

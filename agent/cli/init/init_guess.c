@@ -1,6 +1,6 @@
 /*
  * Which interface leads to the internet and which to the plant, from the routing table. Guesses are
- * shown and may be replaced; a wrong one can only shut too much: DHCP replies are let in on WAN
+ * shown and may be replaced; a wrong one can only block too much: DHCP replies are let in on WAN
  * interfaces alone.
  */
 
@@ -29,7 +29,7 @@ static bool is_ours_or_loopback(const char *interface)
     return strcmp(interface, "lo") == 0 || strncmp(interface, "spt", 3) == 0;
 }
 
-/* Addresses stand in the file as the memory holds them: network order. */
+/* The file shows addresses as they are in memory: in network order. */
 static bool parse_row(const char *row, struct init_route *ret_route)
 {
     char name[16];

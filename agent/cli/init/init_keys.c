@@ -1,4 +1,4 @@
-/* Keys that are made on the gateway, by OpenSSL, in memory. */
+/* Creates keys on the gateway, with OpenSSL, in memory. */
 
 #include "agent/cli/init/init_keys.h"
 
@@ -47,7 +47,7 @@ int init_make_wireguard_key(struct strbuf *private_key, struct strbuf *public_ke
         return -EIO;
     secret[0] &= 248; /* RFC 7748, section 5: as `wg genkey` writes it */
     secret[KEY_BYTES - 1] = (unsigned char)((secret[KEY_BYTES - 1] & 127) | 64);
-    (void)strbuf_reserve(private_key, 128); /* so that no copy is left behind when it grows */
+    (void)strbuf_reserve(private_key, 128); /* so that no copy is left when it grows */
     add_base64(secret, private_key);
     add_base64(open, public_key);
     memory_wipe(secret, sizeof(secret));

@@ -1,11 +1,10 @@
 /*
- * The guardian of the first arming: a process out of reach of the session that started it, which
- * undoes the arming unless root tells it to keep it. It works as root and outside netd, which
- * has no verb that removes the lockdown: it stops the units and deletes the table with nft.
+ * The guardian of the first arming: a process that survives the session that started it, and undoes
+ * the arming unless root confirms it. It runs as root and outside netd, which has no request that
+ * removes the lockdown: it stops the services and deletes the table with nft.
  *
- * It listens at a socket that root alone can reach. A client sends one byte, INIT_KEEP or
- * INIT_UNDO, or waits; every client is told in the end what became of it: "kept" or "undone", and
- * why.
+ * It listens on a socket that only root can reach. A client sends one byte, INIT_KEEP or
+ * INIT_UNDO, or waits; in the end every client receives the outcome: "kept" or "undone", and why.
  */
 
 #include "agent/cli/init/init_lockout.h"
@@ -45,9 +44,9 @@ static void note(int priority, const char *text)
     (void)sd_journal_print(priority, "sallyport init: %s", text);
 }
 
-/* ---- what it does in the end ---- */
+/* ---- keeping or undoing ---- */
 
-/* The units of the edge: running already when it is kept, so only the boot is left to do. */
+/* The services run already when the arming is kept, so only starting them at boot is left to do. */
 static void enable_units(struct strbuf *verdict)
 {
     static const char *const enable[] = {
@@ -57,7 +56,7 @@ static void enable_units(struct strbuf *verdict)
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     if (init_has_systemd() && (init_run(enable, &output) != 0 || init_run(start, &output) != 0))
         strbuf_addf(verdict,
-                    "the rules stay until this machine restarts, but NOT beyond: the units could "
+                    "the rules stay only until this machine restarts: the units could "
                     "not be enabled and started: %.*s",
                     (int)strcspn(strbuf_text(&output), "\n"), strbuf_text(&output));
     else
@@ -73,10 +72,10 @@ static void stop_units(void)
                                           "sallyport-firewall.service",
                                           NULL};
     if (init_has_systemd() && init_run(disable, NULL) != 0)
-        note(LOG_ERR, "the units could not be stopped; the table is removed all the same");
+        note(LOG_ERR, "the services could not be stopped; the table is removed nevertheless");
 }
 
-/* netd, if it still runs, would load the table again: look until it stays away. */
+/* netd, if it still runs, would load the table again: delete it until it stays deleted. */
 static void undo(const char *why, struct strbuf *verdict)
 {
     static const char *const drop[] = {INIT_NFT, "delete", "table", "inet", "sallyport", NULL};
@@ -87,7 +86,8 @@ static void undo(const char *why, struct strbuf *verdict)
         clock_sleep_until(clock_mono_ns() + CLOCK_NS_PER_S / 5);
     }
     if (init_is_armed())
-        strbuf_addf(verdict, "the arming could NOT be undone (%s): nft delete table inet sallyport",
+        strbuf_addf(verdict,
+                    "the arming could NOT be undone (%s); run: nft delete table inet sallyport",
                     why);
     else
         strbuf_addf(verdict,
@@ -147,7 +147,7 @@ static void take_client(struct guard *guard)
     guard->clients[guard->n_clients++] = client;
 }
 
-/* What a client says: INIT_KEEP, INIT_UNDO, or 0. One that left is forgotten. */
+/* The byte of a client: INIT_KEEP, INIT_UNDO, or 0. A client that hung up is removed. */
 static char hear_client(struct guard *guard, size_t index)
 {
     char word = 0;
@@ -161,7 +161,7 @@ static char hear_client(struct guard *guard, size_t index)
     return 0;
 }
 
-/* Waits for a word until the time is over; 0: none came. */
+/* Waits for the byte of a client until the time is over; 0: none came. */
 static char await_word(struct guard *guard, int64_t deadline_ns)
 {
     for (;;) {
@@ -175,7 +175,7 @@ static char await_word(struct guard *guard, int64_t deadline_ns)
         if (poll(waits, 1 + n_clients, (int)left_ms) <= 0)
             continue;
         for (size_t i = n_clients; i > 0;
-             i--) { /* from the end: one that left gives up its place */
+             i--) { /* from the end, because a client that hung up is removed from the array */
             char word = waits[i].revents ? hear_client(guard, i - 1) : 0;
             if (word)
                 return word;
@@ -187,7 +187,8 @@ static char await_word(struct guard *guard, int64_t deadline_ns)
 
 static void tell_clients(struct guard *guard, const struct strbuf *verdict)
 {
-    take_client(guard); /* who came at the last moment; not blocking, see listen_at_socket() */
+    take_client(guard); /* a client that connected at the last moment; does not block, see
+                           listen_at_socket() */
     for (size_t i = 0; i < guard->n_clients; i++) {
         (void)send(guard->clients[i], verdict->data, verdict->length, MSG_NOSIGNAL | MSG_DONTWAIT);
         close(guard->clients[i]);
@@ -207,10 +208,10 @@ int init_guard(int seconds)
     bool keeps = word == INIT_KEEP && init_is_armed();
     if (keeps)
         enable_units(&verdict);
-    else if (word == INIT_KEEP) /* at the next start rules would be loaded that nobody has tried */
+    else if (word == INIT_KEEP) /* the next start would load rules that were never tried */
         undo("it was confirmed before the rules were loaded", &verdict);
     else
-        undo(word == INIT_UNDO ? "it was asked for" : "nobody has confirmed in time", &verdict);
+        undo(word == INIT_UNDO ? "it was requested" : "it was not confirmed in time", &verdict);
     note(keeps ? LOG_NOTICE : LOG_WARNING, strbuf_text(&verdict));
     (void)unlink(SOCKET);
     (void)file_replace(LAST, verdict.data, verdict.length, 0600);
@@ -223,7 +224,8 @@ int init_guard(int seconds)
 
 static bool start_by_systemd(const char *program, const char *seconds)
 {
-    /* One that is killed begins anew, so that its time may double, but somebody undoes it. */
+    /* systemd restarts a guardian that was killed; its time may double, but the arming is undone.
+     */
     const char *const run[] = {SYSTEMD_RUN,
                                "--quiet",
                                "--collect",
@@ -239,7 +241,7 @@ static bool start_by_systemd(const char *program, const char *seconds)
     return init_has_systemd() && access(SYSTEMD_RUN, X_OK) == 0 && init_run(run, NULL) == 0;
 }
 
-/* A session of its own, a child of init's: the end of a terminal does not reach it. */
+/* In a session of its own, and a child of process 1, so that it survives the terminal. */
 static int start_by_fork(const char *program, const char *seconds)
 {
     const char *const arguments[] = {program, INIT, "--guard", "--seconds", seconds, NULL};

@@ -1,6 +1,6 @@
 /*
- * The guardian of an arming: undoes it unless it is confirmed in time. Nobody is locked out for
- * good.
+ * The guardian of an arming: undoes it unless it is confirmed in time, so that nobody is locked out
+ * permanently.
  */
 #ifndef SALLYPORT_AGENT_CLI_INIT_INIT_LOCKOUT_H
 #define SALLYPORT_AGENT_CLI_INIT_INIT_LOCKOUT_H
@@ -17,7 +17,7 @@ int init_guard_connect(void);
 
 bool init_is_guarded(void); /* whether an arming is under way */
 
-/* Appends what became of the last arming since the start of the machine; nothing if there was none.
+/* Appends the outcome of the last arming since the start of the machine; nothing if there was none.
  */
 void init_guard_last(struct strbuf *verdict);
 

@@ -30,8 +30,8 @@ struct init_tag {
 };
 
 /*
- * COUNT: how many lines of this kind came before, for the name of one that has none. Return 0, or
- * -EINVAL with a sentence in PROBLEM. Pure.
+ * COUNT: how many lines of this kind precede it, for the name of a line that was given none. Return
+ * 0, or -EINVAL with a sentence in PROBLEM. Pure.
  */
 int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
                    struct problem *ret_problem);

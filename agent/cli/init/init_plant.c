@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define FEW_UNITS 3 /* asked where no device says which there are */
+#define FEW_UNITS 3 /* the last unit to try where no device is configured */
 
 /* The unit of a device; -1 when its driver has none. */
 static int unit_of(const struct config *config, const struct config_device *device)
@@ -45,8 +45,8 @@ static bool test_unit(struct plant_line *line, unsigned unit, bool expected, uns
         break;
     case SCAN_GARBLED:
         init_say(report, INIT_BAD, "plant",
-                 "%s: what came from unit %u is no answer (%s); check speed and parity, and "
-                 "whether two units have this number",
+                 "%s: the reply of unit %u is not valid (%s); check speed and parity, and whether "
+                 "two units have this number",
                  bus, unit, error.text);
         break;
     case SCAN_NO_LINE:
@@ -78,8 +78,8 @@ static void test_units(const struct config *config, size_t bus, struct plant_lin
     }
     if (answered == 0)
         init_say(report, INIT_NOTE, "plant",
-                 "%s: the line is there, but units 1 to %d do not answer; `sallyport scan %s` asks "
-                 "the others",
+                 "%s: the line can be opened, but units 1 to %d do not answer; `sallyport scan %s` "
+                 "tries the others",
                  line->bus->name, FEW_UNITS, line->bus->name);
 }
 
@@ -94,8 +94,8 @@ static void test_opening(const struct config *config, const struct config_bus *b
     void *line = NULL;
     CLEANUP(descriptor_close) int agent = agent_connect(config);
     if (agent >= 0) {
-        init_say(report, INIT_NOTE, "plant", "%s: the agent has this line; see sallyport status",
-                 bus->name);
+        init_say(report, INIT_NOTE, "plant",
+                 "%s: the agent is using this line; see sallyport status", bus->name);
         return;
     }
     int problem = driver->create(&host, &line);

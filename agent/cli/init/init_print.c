@@ -67,7 +67,7 @@ static void put_list(struct keys *keys, const char *key, const struct text_list 
     put(keys, key, &value);
 }
 
-/* Limits that somebody has to choose: what the table recommends. */
+/* Limits without a default: the value that the table recommends. */
 static void put_limits(struct keys *keys, const struct option_table *table)
 {
     for (size_t i = 0; i < table->n_rows; i++) {
@@ -90,7 +90,7 @@ static void print_group(const struct option_table *table, const struct keys *key
 
 /* ---- lines, devices, tags ---- */
 
-/* The keys of an element: with every comment in the first one, bare in the others. */
+/* The keys of an element: with all comments in the first one, without them in the others. */
 static void print_keys(const struct option_table *const *tables, const struct keys *keys,
                        bool in_full, const char *indent, struct strbuf *out)
 {
@@ -230,7 +230,7 @@ static int came_before(const struct init_answers *answers, size_t index, const s
     return 0;
 }
 
-/* Each line as a comment: how a device is written, for who has none yet. */
+/* A commented example of a device on each line, for a configuration that has no device yet. */
 static void print_example_device(const struct init_answers *answers, struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
@@ -329,8 +329,8 @@ static void print_exception(const struct init_answers *answers, struct strbuf *o
     put_text(&keys, "protocol", "tcp");
     put_number(&keys, "port", answers->ssh_port);
     strbuf_addf(out,
-                "  # %s\n  # THIS WEAKENS THE LOCKDOWN: SSH stays open to this address. Take "
-                "it out once you can\n  # come in another way; the status says \"excepted\" "
+                "  # %s\n  # THIS WEAKENS THE LOCKDOWN: SSH stays open to this address. Remove\n  "
+                "# the exception when you have another way in; the status says \"excepted\" "
                 "until then.\n  exceptions = (\n    {\n",
                 table->help);
     config_print_rows(table, keys.given, "      ", out);
@@ -385,8 +385,8 @@ void init_print_netd_file(const struct init_answers *answers, struct strbuf *out
     const struct init_signers *signers = &answers->signers;
     CLEANUP(keys_free) struct keys access = {.length = 0};
     const struct keys none = {.length = 0};
-    strbuf_add(out, "# The configuration of sallyport-netd, netd, written by `sallyport init`. "
-                    "It belongs to\n# root, and nobody else may write it. A line that begins with "
+    strbuf_add(out, "# The configuration of sallyport-netd, written by `sallyport init`. Only root "
+                    "may\n# write it. A line that begins with "
                     "#KEY shows the default.\n# `sallyport-netd -t` finds mistakes, `sallyport "
                     "explain KEY` says more.\n");
     if (signers->allowed_signers)

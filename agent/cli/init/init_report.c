@@ -12,7 +12,7 @@ void init_say(struct init_report *report, enum init_verdict verdict, const char 
 {
     static const char *const marks[] = {"ok   ", "note ", "FAIL "};
     static const char *const words[] = {"ok", "note", "failed"};
-    char said[768], text[768]; /* a broker or a device may have said a part of it */
+    char said[768], text[768]; /* a part of it may come from a broker or a device */
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(said, sizeof(said), format, arguments);

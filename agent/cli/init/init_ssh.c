@@ -1,7 +1,7 @@
 /*
- * Where the SSH session that somebody sits in comes from. sudo takes SSH_CONNECTION away, so it is
- * looked for in the environment of the processes above as well. Only to warn, and for --keep-ssh;
- * whoever runs this as root may write the exception by hand just as well.
+ * Where the SSH session of this process comes from. sudo removes SSH_CONNECTION, so this also looks
+ * at the environment of the parent processes. Used only to warn, and for --keep-ssh: root may write
+ * the exception by hand just as well.
  */
 
 #include "agent/cli/init/init_ssh.h"
@@ -29,7 +29,7 @@ static const char *find_variable(const struct strbuf *text, const char *name)
     return NULL;
 }
 
-/* proc(5): the parent stands behind the name, which ends with the last bracket; 0: none. */
+/* proc(5): the parent follows the name, which ends with the last bracket; 0: none. */
 static int parent_of(int process)
 {
     char path[64];

@@ -6,7 +6,7 @@
 
 /* The SSH session that this runs in. */
 struct init_ssh {
-    char source[64], local[64]; /* addresses: of who sits there, and of this machine */
+    char source[64], local[64]; /* addresses: of the client, and of this machine */
     unsigned port;              /* of this machine */
 };
 

@@ -41,7 +41,8 @@ static int run_operator(const struct cli_context *context, int argc, char **argv
 const struct cli_command command_operator = {
     .name = "operator",
     .usage = "keygen | list | watch | open | extend | close",
-    .help = "on a technician's computer: sees gateways through the broker, signs commands to them",
+    .help =
+        "on a technician's computer: lists gateways through the broker, sends them signed commands",
     .run = run_operator,
     .print_more = print_actions,
 };

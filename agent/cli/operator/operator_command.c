@@ -1,4 +1,4 @@
-/* `sallyport operator open | extend | close`: a command is made, shown, signed and sent. */
+/* `sallyport operator open | extend | close`: makes, shows, signs and sends a command. */
 #include "agent/cli/operator/operator_exchange.h"
 #include "agent/cli/operator/operator_sign.h"
 #include "agent/cli/options.h"
@@ -15,7 +15,7 @@
 
 #define CHALLENGE_MS 5000 /* it is retained, so it comes at once or never */
 #define STATUS_MS 500     /* likewise; but a user may not be allowed to read it */
-#define MEANWHILE_MS 20   /* for what came while it was signed */
+#define MEANWHILE_MS 20   /* for messages that arrived while the command was being signed */
 
 /* --- before it is sent ------------------------------------------------------------------------ */
 
@@ -34,10 +34,10 @@ static int fetch_challenge(struct operator_exchange *exchange, struct operator_c
     if (!exchange->challenge[0] && !exchange->is_garbled)
         (void)operator_link_wait(exchange->link, after_ms(wait_ms));
     if (!exchange->challenge[0] && exchange->is_garbled)
-        return cli_fail(CLI_FAILED, call->name,
-                        "what the broker has as the challenge of %s/%s is none (64 hex digits); "
-                        "nothing was signed",
-                        gateway->site, gateway->id);
+        return cli_fail(
+            CLI_FAILED, call->name,
+            "the challenge of %s/%s at the broker is not valid (64 hex digits); nothing was signed",
+            gateway->site, gateway->id);
     if (!exchange->challenge[0])
         return cli_fail(CLI_FAILED, call->name,
                         "there is no challenge of %s/%s: no gateway of this name has its netd "
@@ -65,7 +65,7 @@ static int confirm(const struct operator_call *call, const char *key, const stru
     if (call->is_sure)
         return CLI_DONE;
     if (!isatty(STDIN_FILENO))
-        return cli_fail(CLI_USAGE, call->name, "there is no terminal to ask on; say --yes");
+        return cli_fail(CLI_USAGE, call->name, "there is no terminal to ask on; use --yes");
     (void)fprintf(stderr, "Sign it? [y/N] ");
     (void)fflush(stderr);
     if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
@@ -80,7 +80,7 @@ static int sign(const struct operator_call *call, const struct operator_config *
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (!config->ssh_key)
         return cli_fail(CLI_FAILED, call->name,
-                        "operator.conf has no ssh_key; `sallyport operator keygen` makes one");
+                        "operator.conf has no ssh_key; `sallyport operator keygen` creates one");
     command_print(&call->command, &text);
     int code = confirm(call, config->ssh_key, &text);
     if (code != CLI_DONE)
@@ -108,9 +108,9 @@ static int send(struct operator_exchange *exchange, const struct strbuf *text)
     char *topic = memory_printf("%s/%s/command", gateway->site, gateway->id);
     (void)operator_link_wait(exchange->link, after_ms(MEANWHILE_MS));
     if (strcmp(exchange->challenge, call->command.challenge) != 0)
-        return cli_fail(CLI_FAILED, call->name,
-                        "the gateway has a new challenge by now; nothing was sent, give the "
-                        "command again");
+        return cli_fail(
+            CLI_FAILED, call->name,
+            "the gateway has changed its challenge; nothing was sent; run the command again");
     exchange->is_sent = true;
     exchange->session[0] = '\0';
     if (operator_link_publish(exchange->link, topic, text->data, text->length) < 0)
@@ -150,18 +150,18 @@ static int run(struct operator_call *call, const struct operator_config *config)
     return code;
 }
 
-/* 128 random bits, so that no two commands ever have the same. */
+/* 128 random bits, so that no two commands ever have the same id. */
 static int choose_id(const struct operator_call *call, char id[SESSION_NAME_BYTES])
 {
     unsigned char bytes[16];
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return cli_fail(CLI_FAILED, call->name, "there are no random numbers");
+        return cli_fail(CLI_FAILED, call->name, "the system has no random numbers");
     for (size_t i = 0; i < sizeof(bytes); i++)
         (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
     return CLI_DONE;
 }
 
-/* Whether the options are there that the action takes, and no others. */
+/* Whether all options that the action needs were given, and no others. */
 static bool options_fit(const struct operator_call *call)
 {
     enum command_action action = call->command.action;
@@ -171,7 +171,7 @@ static bool options_fit(const struct operator_call *call)
            (call->reason != NULL) == command_has(action, COMMAND_REASON);
 }
 
-/* What was typed, into the command. */
+/* Copies the options into the command. */
 static int complete(struct operator_call *call)
 {
     struct command *command = &call->command;
@@ -181,7 +181,7 @@ static int complete(struct operator_call *call)
     (void)snprintf(command->gateway, sizeof(command->gateway), "%s/%s", call->gateway.site,
                    call->gateway.id);
     if (call->ttl && !cli_parse_duration(call->ttl, &ttl_s))
-        return cli_fail(CLI_USAGE, call->name, "\"%s\" is no time; write 45s, 90m, 1h or 1h30m",
+        return cli_fail(CLI_USAGE, call->name, "\"%s\" is not a time; write 45s, 90m, 1h or 1h30m",
                         call->ttl);
     command->ttl_s = ttl_s;
     const char *problem = operator_command_fill(command, call->services, call->reason);
@@ -193,7 +193,7 @@ static int complete(struct operator_call *call)
     return choose_id(call, command->id);
 }
 
-/* Each row of this file that runs a command is called as the action that it signs. */
+/* Each operator action of this file has the name of the command that it signs. */
 static enum command_action action_of(const struct operator_action *row)
 {
     enum command_action action;

@@ -45,14 +45,14 @@ char *operator_home(void)
 
 char *operator_config_path(void)
 {
-    const char *folder = getenv("XDG_CONFIG_HOME"); /* only an absolute one counts */
+    const char *folder = getenv("XDG_CONFIG_HOME"); /* a relative path is ignored */
     if (folder && folder[0] == '/')
         return memory_printf("%s/sallyport/operator.conf", folder);
     CLEANUP(memory_free_pointer) char *home = operator_home();
     return memory_printf("%s/.config/sallyport/operator.conf", home);
 }
 
-/* Puts the home folder in place of the ~ that a file name begins with. */
+/* Replaces a leading ~ of a file name by the home folder. */
 static void expand_home(const struct section *root, const struct part *part)
 {
     CLEANUP(memory_free_pointer) char *home = operator_home();
@@ -69,7 +69,7 @@ static void expand_home(const struct section *root, const struct part *part)
     }
 }
 
-/* Two sessions of one user must not throw each other out of the broker. */
+/* Two sessions of one user must not disconnect each other at the broker. */
 static void choose_client_id(struct config_uplink *uplink)
 {
     uint64_t number = 0;

@@ -1,6 +1,6 @@
 /*
- * operator.conf, the configuration of a technician's computer: the keys of `uplink` as they stand
- * in sallyport.conf, but at the top of the file, and `ssh_key`. Main thread only.
+ * operator.conf, the configuration of a technician's computer: the keys of `uplink` in
+ * sallyport.conf, but at the top of the file, and `ssh_key`. Main thread only.
  */
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_CONFIG_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_CONFIG_H

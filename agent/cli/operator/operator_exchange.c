@@ -1,4 +1,4 @@
-/* What the gateway publishes while a command is made and sent, and how its end is told. */
+/* What the gateway publishes while a command is made and sent, and how the outcome is reported. */
 #include "agent/cli/operator/operator_exchange.h"
 
 #include "agent/base/clock.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define REPLY_S 60     /* a gateway that has to reach its hub needs 20 of them */
-#define APPROVAL_S 960 /* a session waits 15 minutes for somebody on site */
+#define APPROVAL_S 960 /* a session waits 15 minutes for the approval on site */
 #define EVENT_MAX_BYTES 8192
 
 /* --- what comes ------------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static void take_session(struct operator_exchange *exchange, const char *state, 
         operator_link_enough(exchange->link);
 }
 
-/* The status may be older than the command: its end counts only after its beginning. */
+/* The status may be older than the command: `closed` counts only after `open` was seen. */
 static void take_status(struct operator_exchange *exchange, const struct operator_message *message)
 {
     const struct operator_status *status = &exchange->status;
@@ -160,12 +160,12 @@ static int report_unanswered(const struct operator_exchange *exchange)
                        "%s",
                        exchange->unread);
     if (exchange->garbage > 0)
-        (void)cli_fail(0, call->name, "%zu replies came that no gateway sends", exchange->garbage);
+        (void)cli_fail(0, call->name, "%zu invalid replies were received", exchange->garbage);
     if (exchange->has_status)
         (void)cli_fail(0, call->name, "the gateway's last status: %s, tunnel %s", status->state,
                        status->tunnel[0] ? status->tunnel : "not told");
     return cli_fail(CLI_FAILED, call->name,
-                    "%s; it may have been carried out all the same: see "
+                    "%s; the command may have been carried out nevertheless: see "
                     "`sallyport operator list`",
                     operator_link_is_delivered(exchange->link)
                         ? "the broker took the command, but no reply came. May this user write "
@@ -185,18 +185,18 @@ static int report_done(const struct operator_exchange *exchange, const char *sta
     return CLI_DONE;
 }
 
-/* Somebody on site has to agree first. */
+/* Someone on site has to approve it first. */
 static int await_approval(struct operator_exchange *exchange, int64_t deadline_ns)
 {
     const struct operator_call *call = exchange->call;
-    (void)cli_fail(0, call->name,
-                   "accepted; now somebody on site has to approve it with "
-                   "`sallyport tunnel approve`; waiting");
+    (void)cli_fail(
+        0, call->name,
+        "accepted; it must now be approved on site with `sallyport tunnel approve`; waiting");
     while (!exchange->session[0]) {
         if (!operator_link_wait(exchange->link, deadline_ns) && clock_mono_ns() >= deadline_ns) {
             if (call->context->json)
                 (void)print_result(exchange, "accepted", "waiting", "");
-            return cli_fail(CLI_FAILED, call->name, "nobody has approved it yet; it still waits");
+            return cli_fail(CLI_FAILED, call->name, "not approved yet; it still waits");
         }
     }
     if (strcmp(exchange->session, "open") == 0)

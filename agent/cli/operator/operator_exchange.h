@@ -1,7 +1,7 @@
 /*
- * One signed command and what becomes of it: what the gateway publishes meanwhile, its reply, and
- * how that is told. Shared by operator_command.c (what comes before it is sent) and
- * operator_exchange.c (what comes after) only. Main thread only.
+ * One signed command and its outcome: what the gateway publishes meanwhile, its reply, and how that
+ * is reported. Shared by operator_command.c (what comes before it is sent) and operator_exchange.c
+ * (what comes after) only. Main thread only.
  */
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_EXCHANGE_H
@@ -26,24 +26,24 @@ struct operator_exchange {
     const struct operator_call *call;
     struct operator_link *link;
     char challenge[OPERATOR_CHALLENGE_BYTES]; /* the newest; "": none */
-    bool is_garbled;                          /* something came in its place */
+    bool is_garbled;                          /* something else was received in its place */
     bool has_status, is_sent, has_reply;
-    bool is_hearing_status; /* wake up for one */
+    bool is_hearing_status; /* stop waiting when one arrives */
     struct operator_status status;
     struct operator_reply reply;
     char unread[32];  /* why a command was refused whose id the gateway could not read */
-    size_t garbage;   /* replies that are none */
-    char session[24]; /* what became of it since: "open", "closed", or "" */
+    size_t garbage;   /* invalid replies */
+    char session[24]; /* its state since: "open", "closed", or "" */
     char end[32];     /* why it was closed */
-    bool was_waiting; /* the status has shown it */
+    bool was_waiting; /* the status has shown the session open */
 };
 
 /* For an operator_ear, whose context is the exchange. */
 void operator_exchange_received(void *context, const struct operator_message *message);
 
 /*
- * Waits for the reply to the command that was sent, and for an approval on site; prints what
- * became of it. Returns an enum cli_exit.
+ * Waits for the reply to the command that was sent, and for an approval on site; prints the
+ * outcome. Returns an enum cli_exit.
  */
 int operator_exchange_finish(struct operator_exchange *exchange);
 

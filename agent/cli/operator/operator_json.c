@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define LONG_DIGITS 19 /* 2^63 - 1 has so many; no shorter number is too large */
+#define LONG_DIGITS 19 /* digits of 2^63 - 1; no shorter number is too large */
 
 /* Bytes of the token at TEXT: a whole string, a number, or one byte of anything else. */
 static size_t token_length(const char *text, size_t length)
@@ -56,7 +56,7 @@ static void add_string(const char *token, size_t length, struct strbuf *out)
     char *escaped = text ? json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
     json_decref(text);
     for (const char *at = escaped ? escaped : "\"\""; *at; at++) {
-        if (*at == 0x7f) /* which the library takes for printable */
+        if (*at == 0x7f) /* which the library considers printable */
             strbuf_add(out, "\\u007F");
         else
             strbuf_add_char(out, *at);

@@ -1,4 +1,5 @@
-/* `sallyport operator keygen`: a key that signs commands, and the line that a site needs of it. */
+/* `sallyport operator keygen`: creates a key that signs commands, and prints the line that a site
+ * needs. */
 #include "agent/cli/operator/operator_shared.h"
 #include "agent/cli/operator/operator_sign.h"
 #include "agent/cli/options.h"
@@ -19,7 +20,8 @@ struct keygen {
     bool is_hardware;
 };
 
-/* What stands in allowed_signers without quotes and patterns, and in a journal without escapes. */
+/* Characters that need no quotes in allowed_signers, are no pattern there, and need no escape in
+ * the journal. */
 static bool name_is_fit(const char *name)
 {
     static const char fit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
@@ -60,9 +62,9 @@ static int make(const struct cli_context *context, const char *file, const struc
     CLEANUP(memory_free_pointer) char *public_file = memory_printf("%s.pub", file);
     CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
     if (access(file, F_OK) == 0 || access(public_file, F_OK) == 0)
-        return cli_fail(CLI_FAILED, NAME, "%s is there already; choose another with -f", file);
+        return cli_fail(CLI_FAILED, NAME, "%s exists already; choose another file with -f", file);
     if (operator_make_key(NAME, file, keygen->is_hardware, keygen->name) < 0)
-        return cli_fail(CLI_FAILED, NAME, "no key was made");
+        return cli_fail(CLI_FAILED, NAME, "no key was created");
     int problem = operator_read_public_key(public_file, &key);
     if (problem < 0)
         return cli_fail(CLI_FAILED, NAME, "%s cannot be used: %s", public_file, strerror(-problem));

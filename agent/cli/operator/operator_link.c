@@ -31,10 +31,10 @@ struct operator_link {
     struct uplink *uplink;
     size_t failures;
     bool is_up, was_up, is_enough;
-    bool is_publishing; /* something of ours is not acknowledged */
+    bool is_publishing; /* something that we published is not acknowledged yet */
 };
 
-/* --- what the uplink tells -------------------------------------------------------------------- */
+/* --- callbacks of the uplink ------------------------------------------------------------------ */
 
 static void on_open(void *context, struct uplink_opening *opening)
 {
@@ -54,7 +54,7 @@ static void on_up(void *context)
 static void on_failed(void *context, const char *reason)
 {
     struct operator_link *link = context;
-    char sentence[SENTENCE_BYTES]; /* a foreign certificate may have told a part of it */
+    char sentence[SENTENCE_BYTES]; /* a part of it may come from a foreign certificate */
     text_put(sentence, sizeof(sentence), reason);
     (void)cli_fail(0, link->name, "%s%s", sentence, link->was_up ? "; trying again" : "");
     link->is_up = false;
@@ -68,7 +68,7 @@ static void on_acknowledged(void *context, uint64_t tag)
     link->is_publishing = false;
 }
 
-/* SITE/ID/REST behind the prefix; anything else is not from a gateway. */
+/* SITE/ID/REST after the prefix; anything else is not from a gateway. */
 static bool parse_topic(const struct operator_link *link, const char *topic,
                         struct operator_message *message)
 {
@@ -175,7 +175,7 @@ int operator_link_new(const struct operator_config *config, const char *name, co
                       const struct operator_ear *ear, struct operator_link **ret_link)
 {
     struct operator_link *link = memory_zeroed(1, sizeof(*link));
-    log_open(LOG_LEVEL_ERROR); /* what has to be said, is said here */
+    log_open(LOG_LEVEL_ERROR); /* all messages are printed by this file */
     link->name = name;
     link->prefix = memory_printf("%s/", config->uplink.prefix);
     link->filter = memory_printf("%s%s", link->prefix, filter);
@@ -183,7 +183,7 @@ int operator_link_new(const struct operator_config *config, const char *name, co
     *ret_link = link; /* messages may come before this ends */
     int result = make(link, &config->uplink);
     if (result < 0)
-        (void)cli_fail(0, name, "the MQTT client cannot be made: %s", strerror(-result));
+        (void)cli_fail(0, name, "the MQTT client cannot be created: %s", strerror(-result));
     if (result < 0 || !connect_once(link, &config->uplink)) {
         *ret_link = operator_link_free(link, CLI_UNREACHABLE);
         return CLI_UNREACHABLE;

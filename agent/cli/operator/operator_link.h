@@ -14,13 +14,13 @@
 
 struct operator_link; /* opaque */
 
-/* What a gateway published, or somebody who pretends to be one; valid during the call. */
+/* What a gateway published, or someone who pretends to be one; valid during the call. */
 struct operator_message {
     struct operator_gateway gateway;
-    const char *topic; /* behind the gateway's name: "status", "data/boiler" */
+    const char *topic; /* what follows the gateway's name: "status", "data/boiler" */
     const char *payload;
     size_t length;
-    bool is_cut; /* it was longer: this is but the beginning */
+    bool is_cut; /* it was longer: this is only the beginning */
     bool is_retained;
 };
 
@@ -31,7 +31,7 @@ struct operator_ear {
 
 /*
  * Connects, and subscribes to PREFIX/FILTER. Each server is tried once. Returns CLI_DONE, or
- * CLI_UNREACHABLE after saying why, with *RET_LINK NULL. NAME stands in front of what it prints.
+ * CLI_UNREACHABLE after saying why, with *RET_LINK NULL. NAME precedes what it prints.
  * The ear may be called before this returns; *RET_LINK is set by then.
  */
 int operator_link_new(const struct operator_config *config, const char *name, const char *filter,
@@ -39,8 +39,8 @@ int operator_link_new(const struct operator_config *config, const char *name, co
 
 /*
  * Receives until the ear has called operator_link_enough() or DEADLINE_NS (of clock_mono_ns(),
- * INT64_MAX: none) has passed. A lost session is told, and had again. Returns whether it was
- * enough.
+ * INT64_MAX: none) has passed. Reports a lost session and connects again. Returns whether the ear
+ * had enough.
  */
 bool operator_link_wait(struct operator_link *link, int64_t deadline_ns);
 void operator_link_enough(struct operator_link *link);

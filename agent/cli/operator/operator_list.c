@@ -11,8 +11,9 @@
 #include <string.h>
 
 #define NAME "operator list"
-#define MAX_GATEWAYS 4096 /* more are not shown, and that is told */
-/* The broker does not say when it has sent all retained states: silence must do. */
+#define MAX_GATEWAYS 4096 /* more are not shown, and a message says so */
+/* The broker does not say when it has sent all retained states: a pause has to serve as the sign.
+ */
 #define QUIET_MS 1000
 #define LONGEST_MS 10000
 
@@ -58,7 +59,7 @@ static void on_received(void *context, const struct operator_message *message)
     struct list *list = context;
     if (strcmp(message->topic, "status") != 0)
         return;
-    operator_link_enough(list->link); /* one more; the wait begins anew */
+    operator_link_enough(list->link); /* one more; the wait starts again */
     if (message->length == 0)
         return; /* a retained state was removed */
     struct row *row = find_row(list, &message->gateway);

@@ -28,10 +28,10 @@ int operator_usage(const struct operator_action *action);
 int operator_load(const struct cli_context *context, const char *name,
                   struct operator_config **ret_config);
 
-/* Prints DOCUMENT on stdout and frees it; in ASCII, so that nothing in it commands a terminal. */
+/* Prints DOCUMENT on stdout and frees it; in ASCII, so that it contains no control sequence. */
 int operator_print_json(json_t *document);
 
-/* Local date and time; "?" for what is none. */
+/* Local date and time; "?" for a time that cannot be converted. */
 const char *operator_time_text(long long timestamp_ms, char *text, size_t size);
 
 #endif

@@ -21,7 +21,7 @@
 
 /* --- the child -------------------------------------------------------------------------------- */
 
-/* Its standard output goes to our stderr: ours is for results. */
+/* Its standard output goes to our stderr: our stdout is for results. */
 static int spawn(const char *const *arguments, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
@@ -45,7 +45,8 @@ static int spawn(const char *const *arguments, pid_t *ret_pid)
     return -problem;
 }
 
-/* Returns 0 when it succeeded. It has said itself what was wrong; -errno: it could not be run. */
+/* Returns 0 on success, a positive number when it failed and printed why, or -errno when it could
+ * not be run. */
 static int run(const char *name, const char *const *arguments)
 {
     int status = 0;
@@ -97,7 +98,7 @@ int operator_make_key(const char *name, const char *key, bool is_hardware, const
     return run(name, arguments);
 }
 
-/* Only what is surely wrong: the public key need not lie beside the private one. */
+/* Refuses only what is certainly wrong: the public key need not be beside the private one. */
 static bool key_is_usable(const char *name, const char *key)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
@@ -107,14 +108,14 @@ static bool key_is_usable(const char *name, const char *key)
     char *path = is_public ? memory_text(key) : memory_printf("%s.pub", key);
     if (access(key, R_OK) < 0) {
         (void)cli_fail(-1, name,
-                       "the ssh_key %s cannot be read: %s; `sallyport operator keygen` "
-                       "makes one",
+                       "the ssh_key %s cannot be read: %s; `sallyport operator keygen` creates one",
                        key, strerror(errno));
         return false;
     }
     if (operator_read_public_key(path, &line) != -ENOTSUP)
         return true;
-    (void)cli_fail(-1, name, "the ssh_key %s is no Ed25519 key: no gateway accepts it", key);
+    (void)cli_fail(-1, name,
+                   "the ssh_key %s is not an Ed25519 key, and gateways accept no other kind", key);
     return false;
 }
 
@@ -163,7 +164,7 @@ static int sign_file(const char *name, const char *key, const char *file, const 
         return cli_fail(-1, name, "it was not signed");
     problem = file_read(signature, SIGNATURE_MAX_BYTES, &armour);
     if (problem < 0 || !is_armour(strbuf_text(&armour)))
-        return cli_fail(-1, name, "%s has left no signature", PROGRAM);
+        return cli_fail(-1, name, "%s wrote no signature", PROGRAM);
     strbuf_append(out, armour.data, armour.length);
     return 0;
 }
@@ -174,7 +175,7 @@ int operator_sign(const char *name, const char *key, const struct strbuf *text, 
         return -1;
     CLEANUP(memory_free_pointer) char *folder = make_folder();
     if (!folder)
-        return cli_fail(-1, name, "no temporary folder can be made: %s", strerror(errno));
+        return cli_fail(-1, name, "no temporary folder can be created: %s", strerror(errno));
     CLEANUP(memory_free_pointer) char *file = memory_printf("%s/command", folder);
     CLEANUP(memory_free_pointer) char *signature = memory_printf("%s.sig", file);
     int result = sign_file(name, key, file, signature, text, out);

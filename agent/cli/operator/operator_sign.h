@@ -1,7 +1,7 @@
 /*
  * Keys and signatures, by ssh-keygen as a child that has our terminal, so that passphrases, the
  * SSH agent and the touch of a hardware token work as its owner knows them. Blocking; main thread
- * only. What goes wrong is told on stderr.
+ * only. Errors are printed on stderr.
  */
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_SIGN_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_SIGN_H

@@ -67,7 +67,7 @@ static bool is_fit(const struct command *command)
     return command_parse(text.data, text.length, &read) == 0;
 }
 
-/* The names of a list with commas; what they may consist of is judged later. */
+/* Splits a list at its commas; the names are checked later. */
 static bool split_services(const char *text, struct command *command)
 {
     for (;;) {
@@ -85,7 +85,7 @@ static bool split_services(const char *text, struct command *command)
 const char *operator_command_fill(struct command *command, const char *services, const char *reason)
 {
     if (command_has(command->action, COMMAND_TTL) && command->ttl_s < 1)
-        return "--ttl must be a second at least";
+        return "--ttl must be at least one second";
     if (reason)
         command->reason[0] = '-';
     if ((services && !split_services(services, command)) || !is_fit(command))
@@ -183,25 +183,28 @@ const char *operator_refusal_advice(const char *reason)
         const char *reason, *advice;
     } rows[] = {
         {"already-open", "one session at a time: extend it, or close it first"},
-        {"bad-challenge", "the gateway has a new challenge by now; give the command again"},
-        {"bad-signature", "it arrived changed, or the key is not one of an accepted kind"},
+        {"bad-challenge", "the gateway has changed its challenge; run the command again"},
+        {"bad-signature",
+         "it was altered on the way, or the key is of a kind that is not accepted"},
         {"bad-ttl", "the time is longer than this site allows (max_ttl_s in its netd.conf)"},
         {"failed", "the gateway could not do it; its journal and log say why"},
-        {"hub-unreachable", "the gateway gets no answer from the hub; is it up, is UDP let out?"},
-        {"malformed", "it arrived changed, or this program and the gateway differ in version"},
-        {"not-approved", "nobody on site has approved it in time"},
+        {"hub-unreachable", "the hub does not answer the gateway; check that it is up and that UDP "
+                            "can leave the site"},
+        {"malformed",
+         "it was altered on the way, or this program and the gateway differ in version"},
+        {"not-approved", "it was not approved on site in time"},
         {"not-open", "there is no session"},
-        {"not-permitted", "the gateway does not take commands on this way"},
-        {"journal-failed", "the gateway cannot write its journal, and opens nothing without"},
-        {"rate-limited", "too many failures within a minute; wait, then give the command again"},
-        {"replayed", "a command with this id has been there already"},
-        {"retained", "the broker has marked it as retained"},
-        {"tampered", "the gateway's packet rules were changed; somebody on site has to run "
-                     "`sallyport firewall verify`"},
+        {"not-permitted", "the gateway does not accept commands by this path"},
+        {"journal-failed", "the gateway cannot write its journal, and opens nothing without it"},
+        {"rate-limited", "too many failures within a minute; wait, then run the command again"},
+        {"replayed", "a command with this id was received before"},
+        {"retained", "the broker delivered it as a retained message"},
+        {"tampered", "another program changed the gateway's packet rules; run `sallyport firewall "
+                     "verify` on site"},
         {"too-large", "it is longer than a command may be"},
         {"unknown-service", "a service is not in this site's netd.conf"},
         {"unknown-signer", "your key is not in this site's allowed_signers, or not valid now"},
-        {"wrong-gateway", "the gateway that got it has another name"},
+        {"wrong-gateway", "it reached a gateway with another name"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         if (strcmp(reason, rows[i].reason) == 0)

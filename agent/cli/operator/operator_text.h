@@ -1,7 +1,7 @@
 /*
  * What the operator's side writes and reads, without a network: what goes into a command, and the
- * gateway's challenge, reply and status, which come through a broker that may lie. Nothing of
- * theirs is kept but what has the form it should have, or was made printable. Pure; any thread.
+ * gateway's challenge, reply and status, which come through a broker that may lie. Only what has
+ * the right form is kept, and texts are made printable. Pure; any thread.
  */
 #ifndef SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_TEXT_H
 #define SALLYPORT_AGENT_CLI_OPERATOR_OPERATOR_TEXT_H
@@ -35,7 +35,8 @@ bool operator_challenge_parse(const char *payload, size_t length,
 /*
  * Takes what was typed into COMMAND, whose gateway, action and ttl are set: SERVICES, names with
  * commas between, to open; REASON to open and to extend; else NULL. Returns NULL when the text of
- * the command is one that the gateway's strict parser reads, else what is wrong, for a person.
+ * the command is one that the gateway's strict parser reads, else a message that says what is
+ * wrong.
  */
 const char *operator_command_fill(struct command *command, const char *services,
                                   const char *reason);
@@ -53,7 +54,7 @@ struct operator_place {
 struct operator_reply {
     bool is_accepted;
     char id[SESSION_NAME_BYTES]; /* of the command; "" when the gateway could not read it */
-    char state[16];              /* of the session; "" when refused or not told */
+    char state[16];              /* of the session; "" when refused or unknown */
     char reason[32];             /* why refused */
     struct operator_place places[SESSION_MAX_SERVICES];
     size_t n_places;
@@ -62,18 +63,18 @@ struct operator_reply {
 /* Returns 0, or -EPROTO when it is not what a gateway sends. */
 int operator_reply_parse(const char *payload, size_t length, struct operator_reply *ret_reply);
 
-/* What a person can do about a reason to refuse; "" for one that is not known. */
+/* What to do about this reason of a refusal; "" for an unknown reason. */
 const char *operator_refusal_advice(const char *reason);
 
 /* Appends how to reach it, as one types it: "ssh USER@10.254.1.42", "10.254.1.42:502". */
 void operator_place_write(const struct operator_place *place, struct strbuf *out);
 
-/* What matters of P/status; texts are printable, "" when they are not told. */
+/* The relevant part of P/status; texts are printable, "" when missing. */
 struct operator_status {
     char state[24], version[24], firewall[24];
     char tunnel[24], services[128], opener[64]; /* of the session */
-    long long remaining_s, backlog;             /* -1: not told */
-    long long timestamp_ms;                     /* 0: not told */
+    long long remaining_s, backlog;             /* -1: unknown */
+    long long timestamp_ms;                     /* 0: unknown */
 };
 
 /* A status that cannot be read has the state "unreadable". */

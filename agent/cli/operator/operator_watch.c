@@ -21,7 +21,7 @@ struct watch {
     long long count, seen; /* messages; count 0: until interrupted */
 };
 
-/* One value in a form for people; whatever it is, it commands no terminal. */
+/* One value in readable form, without control sequences whatever it is. */
 static void put_value(const json_t *value, struct strbuf *out)
 {
     char printable[VALUE_BYTES];
@@ -33,7 +33,7 @@ static void put_value(const json_t *value, struct strbuf *out)
     strbuf_add(out, printable);
 }
 
-/* " KEY=VALUE" for each member but those that stand elsewhere in the line. */
+/* " KEY=VALUE" for each member except those that appear elsewhere in the line. */
 static void put_members(json_t *object, struct strbuf *out)
 {
     static const char *const elsewhere[] = {"event", "stream", "seq", "timestamp", "hash"};
@@ -99,7 +99,7 @@ static void put_reply(json_t *object, const char *topic, struct strbuf *out)
     put_members(object, out);
 }
 
-/* What a line says behind time and gateway; false for what is not shown to people. */
+/* What follows time and gateway in a line; false for messages that are not shown. */
 static bool put_message(const struct operator_message *message, json_t *object, struct strbuf *out)
 {
     static const struct {
@@ -120,7 +120,7 @@ static bool put_message(const struct operator_message *message, json_t *object, 
         if (json_is_object(object))
             topics[i].put(object, message->topic, out);
         else
-            strbuf_addf(out, "%s: %zu bytes that no gateway sends%s", topic, message->length,
+            strbuf_addf(out, "%s: not a valid message, %zu bytes%s", topic, message->length,
                         message->is_cut ? ", or more" : "");
         return true;
     }

@@ -713,9 +713,9 @@ static void test_no_room_for_another_stream(void)
     fill(box.state_dir);
     box_open(&box);
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), stream);
-    TEST_CONTAINS(strbuf_text(&box.warning),
-                  "its messages could not get new numbers (No space left on device), and it is set "
-                  "aside");
+    TEST_CONTAINS(
+        strbuf_text(&box.warning),
+        "its messages could not get new numbers (No space left on device), and it is set aside");
     CU_ASSERT_EQUAL(count_files(box.runtime_dir, "live.db.damaged-"), 1);
     make_room(box.state_dir);
     box_pass(&box, 70000);

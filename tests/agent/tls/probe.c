@@ -230,9 +230,9 @@ static void test_own_files(void)
     own_files(&target, "holds no usable PEM certificate");
     target.ca = pki_path("ca.pem");
     target.certificate = pki_path("client.key");
-    own_files(&target, "is no usable PEM certificate");
+    own_files(&target, "is not a usable PEM certificate");
     target.certificate = pki_path("client.pem");
-    own_files(&target, "is no usable PEM private key"); /* none in the same file */
+    own_files(&target, "is not a usable PEM private key"); /* none in the same file */
     target.key = "/nonexistent/key";
     own_files(&target, "the key /nonexistent/key cannot be read");
     target.key = pki_path("good.key");

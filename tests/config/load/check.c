@@ -25,8 +25,8 @@ static void test_ten_mistakes(void)
             "    { name = \"b\"; address = 2; type = \"uint17\"; } ); } );\n"),
         "c.conf:1: gateway.id: \"gw 1\" does not fit: 1 to 64 of letters, digits, \"_\", \"-\" (it "
         "is a level of every topic)\n"
-        "c.conf:3: uplink.servers: \"mqtt://b.example:1883\": unencrypted connections do not exist "
-        "here; use mqtts:// or wss://\n"
+        "c.conf:3: uplink.servers: \"mqtt://b.example:1883\": unencrypted connections are not "
+        "supported; use mqtts:// or wss://\n"
         "c.conf:4: uplink.window: 0 is out of range; allowed is 1 to 1024 messages\n"
         "c.conf:5: uplink.keepalive: unknown key \"keepalive\"; did you mean \"keepalive_s\"?\n"
         "c.conf:8: buses.one.driver: there is no driver \"fake_tcpp\"; did you mean \"fake_tcp\"?\n"
@@ -62,9 +62,8 @@ static void test_uplink(void)
         {"password_file = \"c\";", "c.conf:3: uplink.password_file: needs `username` as well\n"},
         {"username = \"c\"; certificate = \"c\"; key = \"k\";", ""},
         {"username = \"c\"; password_file = \"c\";", ""},
-        {"username = \"c\";",
-         "c.conf:3: uplink.username: warning: without `password_file` and `certificate` anybody "
-         "can log in as this gateway\n"},
+        {"username = \"c\";", "c.conf:3: uplink.username: warning: without `password_file` and "
+                              "`certificate` anyone can log in as this gateway\n"},
         {"prefix = \"a/b\";", "c.conf:3: uplink.prefix: must be one level of a topic: without "
                               "\"/\", \"+\", \"#\", and not beginning with \"$\"\n"},
         {"format = \"sparkplug\";",
@@ -155,8 +154,8 @@ static void test_tags(void)
         {"name = \"t\"; address = 1; writable = true; min = 5;\nmax = 2;",
          "c.conf:5: devices.d.tags.t.min: is above max\n"},
         {"name = \"t\"; address = 1; writable = true;",
-         "c.conf:5: devices.d.tags.t.writable: warning: without `min` and `max` anything may be "
-         "written that the type can hold\n"},
+         "c.conf:5: devices.d.tags.t.writable: warning: without `min` and `max` any value of the "
+         "type may be written\n"},
         {"name = \"t\"; address = 1;\nmax = 2;",
          "c.conf:6: devices.d.tags.t.max: warning: limits what may be written, but the tag is not "
          "writable\n"},

@@ -258,7 +258,8 @@ static void test_syntax(void)
                     "p.conf:2: the text that begins here with a quote is never closed\n");
     TEST_TEXT_EQUAL(complaints("a = 1;\n/* b\n"),
                     "p.conf:2: the comment that begins here with /* is never closed\n");
-    TEST_TEXT_EQUAL(complaints("a = 'x';"), "p.conf:1: texts stand in double quotes: \"...\"\n");
+    TEST_TEXT_EQUAL(complaints("a = 'x';"),
+                    "p.conf:1: texts are written in double quotes: \"...\"\n");
     TEST_TEXT_EQUAL(complaints("\n@include \"/etc/passwd\"\n"),
                     "p.conf:2: @include is not supported; put files into conf.d/\n");
 }

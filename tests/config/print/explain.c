@@ -30,7 +30,7 @@ static void test_keys(void)
 {
     TEST_TEXT_EQUAL(explain("uplink.window", 0),
                     "uplink.window\n"
-                    "  How many messages may be on their way without an acknowledgement.\n"
+                    "  How many messages may be sent without an acknowledgement.\n"
                     "  type:    whole number, 1 to 1024 messages\n"
                     "  default: 64\n"
                     "  reload:  reconnects to the broker\n");
@@ -106,7 +106,7 @@ static void test_reference(void)
     TEST_CONTAINS(strbuf_text(&reference), "## buses.fake_tcp\n");
     TEST_CONTAINS(strbuf_text(&reference),
                   "| `window` | whole number, 1 to 1024 messages | 64 | reconnects to the broker | "
-                  "How many messages may be on their way without an acknowledgement. |\n");
+                  "How many messages may be sent without an acknowledgement. |\n");
 }
 
 TEST_MAIN("explain", {"a key is explained", test_keys}, {"a group lists its keys", test_groups},
