@@ -23,8 +23,8 @@ struct child_job {
  * Runs the job to its end. Appends what it printed (stdout and stderr, as they came) to OUTPUT.
  * Returns its exit status 0..255, 128 + N when signal N ended it, or a negative errno when it
  * could not be started, ran too long or printed too much. No process is left behind: the child is
- * killed when the calling thread dies, stopped or not, and when it is still there a second after
- * its time although nobody has killed it, because the caller was stopped.
+ * killed when the calling thread dies, stopped or not. If it still runs a second after its time,
+ * because the caller was stopped and could not kill it, a timer of its own kills it.
  */
 int child_run(const struct child_job *job, struct strbuf *output);
 

@@ -76,5 +76,5 @@ void log_write(enum log_level level, const char *subsystem, const char *format, 
     }
     line[used++] = '\n';
     if (write(STDERR_FILENO, line, used) < 0)
-        return; /* nobody left to tell */
+        return; /* there is no other place to report it */
 }

@@ -1,7 +1,7 @@
 /*
  * The log: one line per record on stderr, for the journal or for a person. Every line names its
- * subsystem, carries key=value ids, and says what happens next. The one who decides logs;
- * everybody below returns an error. Any thread; a record is written with one write().
+ * subsystem, carries key=value ids, and says what happens next. The function that decides logs; all
+ * below it return an error. Any thread; a record is written with one write().
  */
 #ifndef SALLYPORT_AGENT_BASE_LOG_H
 #define SALLYPORT_AGENT_BASE_LOG_H
@@ -9,19 +9,19 @@
 #include "agent/base/macros.h"
 
 enum log_level {
-    LOG_LEVEL_ERROR,   /* somebody has to act */
+    LOG_LEVEL_ERROR,   /* someone has to act */
     LOG_LEVEL_WARNING, /* something was lost or is degraded */
     LOG_LEVEL_INFO,    /* a change of state worth keeping */
-    LOG_LEVEL_DEBUG,   /* for the developer in the field; off unless asked for */
+    LOG_LEVEL_DEBUG,   /* for a developer; off by default */
 };
 
 /*
  * Chooses the form: with the journal's <N> priority prefix when JOURNAL_STREAM is set, else with
- * a UTC time. Call once, before the first thread starts. LEVEL: the chattiest level to write.
+ * a UTC time. Call once, before the first thread starts. LEVEL: the most detailed level to write.
  */
 void log_open(enum log_level level);
 
-/* Changes the chattiest level at run time. */
+/* Changes the most detailed level at run time. */
 void log_set_level(enum log_level level);
 int log_is_enabled(enum log_level level);
 

@@ -31,7 +31,7 @@ int unix_socket_connect(const char *path, int type)
     return descriptor_take(&connected);
 }
 
-/* 0 when PATH is free, after what a killed process has left there is gone. */
+/* 0 when PATH is free, after removing the socket that a killed process has left there. */
 static int make_way(const char *path, int type)
 {
     CLEANUP(descriptor_close)
@@ -53,7 +53,8 @@ int unix_socket_listen(const char *path, int type, mode_t mode, int backlog)
     if (problem < 0)
         return problem;
     CLEANUP(descriptor_close) int listening = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-    /* The mode before bind() never is wider than asked for; the one after it mends the umask. */
+    /* The mode before bind() is never wider than MODE; chmod() after it undoes the effect of the
+     * umask. */
     if (listening < 0 || fchmod(listening, mode) < 0 ||
         bind(listening, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;

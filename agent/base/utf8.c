@@ -13,7 +13,7 @@ static const struct {
     {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
-/* The size that the first byte announces; FORM tells what the second one may be. */
+/* The size that the first byte announces; FORM says which values the second one may have. */
 static size_t announced(unsigned char first, size_t *ret_form)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {

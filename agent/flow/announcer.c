@@ -1,4 +1,4 @@
-/* What the gateway tells the broker about itself. */
+/* What the gateway publishes about itself. */
 #include "agent/flow/announcer.h"
 
 #include "agent/base/memory.h"
@@ -42,7 +42,7 @@ struct announcer *announcer_free(struct announcer *announcer)
     return NULL;
 }
 
-/* False: not now. A full window only delays it; a session that ends is followed by another. */
+/* False: not now. A full window only delays it, and the next session publishes it again. */
 static bool publish(struct announcer *announcer)
 {
     const struct mqtt_message view = dialect_message_view(&announcer->message);

@@ -1,5 +1,5 @@
 /*
- * Report on change: which tags of a poll are worth sending. A tag goes out when it was never sent,
+ * Report on change: which tags of a poll have to be sent. A tag goes out when it was never sent,
  * when its quality changed, when its value left the deadband around the value sent last, or when
  * its heartbeat is due. Devices with `report = "always"` send everything. Pure but for its
  * memory of what was sent; main loop only.

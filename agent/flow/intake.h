@@ -1,5 +1,5 @@
 /*
- * The one door into the outbox: facts become a body and a topic of the dialect, and go into custody
+ * The only way into the outbox: facts become a body and a topic of the dialect, and go into custody
  * as the next message of the stream. Everything that is taken still has to be committed. Main loop
  * only; the buffers are reused, so the steady state allocates nothing.
  */

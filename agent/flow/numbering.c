@@ -1,4 +1,4 @@
-/* Numbers that stay while configurations change. */
+/* Numbers that are kept while configurations change. */
 #include "agent/flow/numbering.h"
 
 #include "agent/base/memory.h"

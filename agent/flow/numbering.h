@@ -1,6 +1,6 @@
 /*
- * Numbers that stay: under which number a running line reports itself and its devices, while the
- * configurations, and with them the indexes, come and go. Pure; main loop only.
+ * Numbers that are kept: under which number a running line reports itself and its devices, while
+ * the configurations change, and with them the indexes. Pure; main loop only.
  */
 #ifndef SALLYPORT_AGENT_FLOW_NUMBERING_H
 #define SALLYPORT_AGENT_FLOW_NUMBERING_H
@@ -23,7 +23,7 @@ void numbering_begin(struct numbering *ret_numbering, size_t length);
 /*
  * The next one, of LENGTH indexes. KEPT has for each of them the index that it had in OLD, or
  * NUMBERING_NONE when it is new. What is kept keeps its number; what is new gets one that is not
- * used in OLD, so that a late report of what is gone is never taken for it.
+ * used in OLD, so that a late report of something removed is never taken for it.
  */
 void numbering_next(const struct numbering *old, const uint16_t *kept, size_t length,
                     struct numbering *ret_numbering);

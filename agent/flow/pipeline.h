@@ -1,6 +1,6 @@
 /*
  * The way of plant data through the main loop: queue -> latest values -> report on change ->
- * intake. What lines report of themselves leaves it by a callback. Main loop only, but for
+ * intake. What lines report about themselves leaves it by a callback. Main loop only, but for
  * pipeline_deliver().
  */
 #ifndef SALLYPORT_AGENT_FLOW_PIPELINE_H
@@ -25,7 +25,7 @@ struct pipeline *pipeline_new(const struct config *config, struct intake *intake
 
 /*
  * Another configuration, of which some devices are KEPT (see numbering_next(); their lines go on):
- * what is known of them stays. DEVICES has the numbers of all. Batches that wait and whose device
+ * what is known of them is kept. DEVICES has the numbers of all. Waiting batches of a device that
  * is gone are dropped when their turn comes: drain before. CONFIG and DEVICES must outlive the
  * result, or the next call.
  */

@@ -1,6 +1,6 @@
 /*
  * The bounded ring between the line workers (many writers) and the main loop (one reader). A
- * batch goes in whole or not at all; a refusal is counted, never waited for.
+ * batch goes in whole or not at all; a refused batch is counted; no writer ever waits.
  */
 #ifndef SALLYPORT_AGENT_FLOW_QUEUE_H
 #define SALLYPORT_AGENT_FLOW_QUEUE_H

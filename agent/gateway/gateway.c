@@ -1,6 +1,6 @@
 /*
- * The gateway. Handlers only change state; once per pass of the loop, after them, `settle` makes
- * it durable and sends it: commit, then publish, then set the timers.
+ * The gateway. Handlers only change state; once per pass of the loop, after them, `settle` commits
+ * it, publishes it, and sets the timers, in that order.
  */
 #include "agent/gateway/gateway.h"
 
@@ -140,7 +140,8 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
         status_soon(gateway);
 }
 
-/* What the session takes now; returns when more is due. Nothing goes out before what opens it. */
+/* Sends what the session takes now; returns when more is due. The opening messages of the session
+ * come first. */
 static int64_t publish(struct gateway *gateway, int64_t at_ms)
 {
     bool is_open = announcer_is_open(gateway->announcer);
@@ -177,7 +178,7 @@ static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     struct gateway *gateway = userdata;
     (void)source, (void)at_us;
-    gateway->timer_ms = 0; /* settle() does what is due and sets it again */
+    gateway->timer_ms = 0; /* settle() does what is due and sets the timer again */
     return 0;
 }
 
@@ -226,7 +227,7 @@ static int make_custody(struct gateway *gateway)
         .sync_ms = config->outbox.sync_ms,
     };
     gateway->dialect = dialect_new(config);
-    assert(gateway->dialect); /* the configuration check saw to it */
+    assert(gateway->dialect); /* the configuration check guarantees it */
     int problem = outbox_open(&settings, clock_wall_ms(), &warning, &gateway->outbox);
     if (problem < 0) {
         log_error("outbox", "state_dir=%s: %s", settings.state_dir,
@@ -356,7 +357,7 @@ static void take_last(struct gateway *gateway)
     (void)outbox_commit(gateway->outbox, now_ms());
 }
 
-/* Sends what the window takes, then the farewell; what is left goes to disk. */
+/* Sends what the window takes, then the last status; the rest goes to disk. */
 static bool say_goodbye(struct gateway *gateway)
 {
     if (!gateway->uplink)

@@ -1,7 +1,7 @@
 /*
  * The gateway: owns the lines, the pipeline, the outbox, the uplink and the local socket, and
- * wires them together. They reach up only through the callbacks that are set here. Main loop
- * only.
+ * wires them together. They call the gateway only through the callbacks that are set here. Main
+ * loop only.
  */
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_H
 #define SALLYPORT_AGENT_GATEWAY_GATEWAY_H
@@ -13,8 +13,8 @@
 struct gateway; /* opaque */
 
 /*
- * Opens the store, makes the lines and the session, and starts them. CONFIG becomes the
- * gateway's, also on failure. Returns 0, or a negative errno after logging why.
+ * Opens the store, makes the lines and the uplink, and starts them. Takes CONFIG over, also on
+ * failure. Returns 0, or a negative errno after logging why.
  */
 int gateway_start(struct config *config, sd_event *loop, struct gateway **ret_gateway);
 

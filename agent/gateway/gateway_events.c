@@ -1,4 +1,4 @@
-/* What the gateway reports of its own. */
+/* What the gateway reports about itself. */
 #include "agent/gateway/gateway_events.h"
 
 #include "agent/base/clock.h"
@@ -72,7 +72,7 @@ static void check_certificate(struct intake *intake, const char *path)
     int problem =
         certificate_time_left(path, clock_wall_ms() / 1000, &left_s, subject, sizeof(subject));
     if (problem < 0 || left_s > EXPIRY_NOTICE_DAYS * INT64_C(86400))
-        return; /* a file that cannot be read is the uplink's to report */
+        return; /* the uplink reports a file that cannot be read */
     int64_t days = left_s / 86400;
     struct event event;
     event_init(&event, EVENT_CERTIFICATE_EXPIRING, clock_wall_ms());

@@ -1,5 +1,5 @@
 /*
- * What the gateway reports of its own in events: lines and devices that change their state,
+ * What the gateway reports about itself in events: lines and devices that change their state,
  * certificates that expire, reloads. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_GATEWAY_GATEWAY_EVENTS_H
@@ -35,8 +35,8 @@ void gateway_events_text(struct intake *intake, enum event_kind kind, enum event
 void gateway_events_summary(const char *lines, struct strbuf *out);
 
 /*
- * Logs that the store's PROBLEM ("" for none) is another one than KNOWN, which it then is; both
- * have room for SIZE bytes. Returns whether it was.
+ * Logs the store's PROBLEM ("" for none) when it differs from KNOWN, and copies it there; both have
+ * room for SIZE bytes. Returns whether it differed.
  */
 bool gateway_events_store(const char *problem, char *known, size_t size);
 

@@ -19,7 +19,8 @@
 
 struct gateway {
     struct generation *current; /* in force */
-    struct generation *first;   /* whose paths and names the parts that last were made with */
+    struct generation
+        *first; /* the generation whose paths and names the parts that are never made again use */
     sd_event *loop;
 
     /* Kept from start to stop. */

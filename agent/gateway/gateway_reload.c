@@ -59,7 +59,7 @@ static void note_lines(const struct config *old, const struct config *fresh, con
 
 /* ---- refusing ---- */
 
-/* WHY may have several lines; the first ones are told. */
+/* WHY may have several lines; only the first ones are reported. */
 static void reject(struct gateway *gateway, const char *why, struct reload_report *report)
 {
     gateway_events_summary(why, &report->reason);
@@ -88,7 +88,7 @@ static struct config *load_again(struct gateway *gateway, struct reload_report *
 
 /* ---- applying ---- */
 
-/* Also says `offline` at the broker that is left: it may be another one from now on. */
+/* Also publishes `offline` at the old broker: the new settings may name another one. */
 static int reconnect(struct gateway *gateway, const struct config_uplink *uplink)
 {
     announcer_farewell(gateway->announcer);
@@ -109,13 +109,13 @@ static void use(struct gateway *gateway, struct generation *fresh)
     log_set_level((enum log_level)fresh->config->gateway.log_level);
 }
 
-/* Nothing is changed unless 0 is returned; else WHY says what prevents it. */
+/* Changes nothing unless it returns 0; else WHY says what prevents the change. */
 static int apply(struct gateway *gateway, struct generation *fresh, const struct config_diff *diff,
                  const char **ret_why)
 {
     struct plant_change *change = NULL;
     *ret_why = "a line cannot be set up; the log says why";
-    /* Also when no line is touched: their places in the list may be others. */
+    /* Also when no line changes: their places in the list may be different. */
     int problem = plant_prepare(gateway->plant, fresh, diff->lines, &change);
     if (problem >= 0 && diff->changes[RELOAD_UPLINK]) {
         *ret_why = "the settings of the uplink cannot work; the log says why";
@@ -144,7 +144,7 @@ static void announce(struct gateway *gateway, const struct reload_report *report
     announcer_status_soon(gateway->announcer, clock_mono_ns() / CLOCK_NS_PER_MS);
 }
 
-/* FRESH is not what is in force: whether it can be, and then it is. */
+/* FRESH differs from the configuration in force: puts it in force if that is possible. */
 static void change_to(struct gateway *gateway, struct generation *fresh,
                       struct reload_report *report)
 {

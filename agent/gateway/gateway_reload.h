@@ -36,8 +36,8 @@ void reload_report_write(const struct reload_report *report, struct json_text *j
 /*
  * Reads the files again and puts them in force, all or nothing: files with errors, settings that
  * cannot work, and changes that need a restart of the process are refused, and the running
- * configuration stays. Either is published as an event. When a line cannot be started, which takes
- * a machine without memory, the loop ends and the supervisor restarts the process.
+ * configuration stays. Both outcomes are published as events. When a line cannot be started, which
+ * takes a machine without memory, the loop ends and the supervisor restarts the process.
  */
 void gateway_reload(struct gateway *gateway, struct reload_report *report);
 

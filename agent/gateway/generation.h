@@ -1,6 +1,6 @@
 /*
- * One loaded configuration with a count of its users: a line that a reload leaves alone goes on
- * with the generation that it was made from. Main loop only.
+ * One loaded configuration with a count of its users: a line that a reload does not touch keeps the
+ * generation that it was made from. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_GATEWAY_GENERATION_H
 #define SALLYPORT_AGENT_GATEWAY_GENERATION_H
@@ -12,12 +12,12 @@ struct generation {
     size_t users;
 };
 
-/* CONFIG becomes the generation's. The caller is its first user. */
+/* Takes CONFIG over. The caller is its first user. */
 struct generation *generation_new(struct config *config);
 
 struct generation *generation_ref(struct generation *generation);
 
-/* One user less; the last one frees it. Accepts NULL, returns NULL. */
+/* Removes a user; the last one frees it. Accepts NULL, returns NULL. */
 struct generation *generation_unref(struct generation *generation);
 
 #endif

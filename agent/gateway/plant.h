@@ -1,6 +1,6 @@
 /*
  * The plant side of the gateway: the lines of the configuration in force, the pipeline that takes
- * what they deliver, and the watch over their workers. What they report of themselves becomes
+ * what they deliver, and the watch over their workers. What they report about themselves becomes
  * events. The object stays the same when another generation is applied. Owned by the gateway; main
  * loop only.
  */
@@ -18,7 +18,7 @@
 struct plant;        /* opaque */
 struct plant_change; /* opaque */
 
-/* Tells that a line or device has changed its state: the status is another one. */
+/* Called when a line or device has changed its state, and so the status. */
 typedef void (*plant_changed)(void *context);
 
 /*
@@ -38,11 +38,11 @@ struct plant *plant_free(struct plant *plant); /* accepts NULL, returns NULL; st
 /*
  * Another generation, in two steps. plant_prepare() makes the lines that it needs and changes
  * nothing yet: TOUCHED has a flag for each of its buses (config_diff(), `lines`); the line of a bus
- * without the flag goes on undisturbed. Returns 0 and the owned change, or a negative errno after
- * logging why. plant_commit() ends what does not go on, moves what it has delivered into custody,
- * and starts the new lines; it consumes the change. Returns 0, or a negative errno, logged, when a
- * line could not be started: then the process must end. plant_change_free() gives a change up;
- * returns NULL.
+ * without the flag continues undisturbed. Returns 0 and the owned change, or a negative errno after
+ * logging why. plant_commit() ends the lines that are not kept, moves what they have delivered into
+ * custody, and starts the new ones; it consumes the change. Returns 0, or a negative errno, logged,
+ * when a line could not be started: then the process must end. plant_change_free() abandons a
+ * change; returns NULL.
  */
 int plant_prepare(struct plant *plant, struct generation *fresh, const bool *touched,
                   struct plant_change **ret_change);

@@ -1,6 +1,6 @@
 /*
- * The agent's local socket. A client with an answer under way is not read from, so a client
- * cannot pile up work; what it cannot take at once waits in its buffer.
+ * The agent's local socket. While an answer to a client is pending, the socket does not read from
+ * it, so a client cannot pile up work. What the client does not accept at once waits in its buffer.
  */
 #include "agent/local/local_socket.h"
 
@@ -27,7 +27,7 @@
 struct pending {
     struct local_socket *local;
     struct client *client;   /* NULL: it hung up; main loop only */
-    struct modbus_call call; /* the worker's, with the next two, until it is done */
+    struct modbus_call call; /* this and the next two belong to the worker until it is done */
     enum outcome outcome;
     struct driver_error error;
     struct pending *next; /* in local->done */
@@ -40,7 +40,7 @@ struct client {
     struct pending *pending;
     struct strbuf in, out;
     size_t sent;   /* bytes of out */
-    uint64_t turn; /* of local->turns, when it said something last */
+    uint64_t turn; /* of local->turns, when it last sent something */
 };
 
 struct local_socket {
@@ -401,7 +401,7 @@ static int on_wake(sd_event_source *source, int descriptor, uint32_t events, voi
     return 0;
 }
 
-/* A place for one more client: the one that was silent for longest has to make room. */
+/* Makes room for one more client: closes the one that was silent longest. */
 static size_t free_place(struct local_socket *local)
 {
     size_t oldest = 0;

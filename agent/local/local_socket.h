@@ -14,8 +14,8 @@
  * request is under way on it, "exception":N when the unit refused, and else an "outcome" of
  * local_socket_outcome_names.
  *
- * "device" may be left out for all devices. Who may connect is the socket's mode: owner and group
- * (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
+ * "device" may be left out for all devices. The socket's mode decides who may connect: owner and
+ * group (0660). Nothing that a client sends, and no client that stalls, holds up the main loop.
  */
 #ifndef SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
 #define SALLYPORT_AGENT_LOCAL_LOCAL_SOCKET_H
@@ -39,7 +39,7 @@ struct local_socket_callbacks {
 
     /* Writes the elements of an array; DEVICE NULL: all. 0, or -ENOENT: no such device. */
     int (*values)(void *plant, const char *device, struct json_text *json);
-    /* Starts a read on the line of BUS; as line_request(), and -ENOENT: no such bus. */
+    /* Starts a read on the line BUS; as line_request(), and -ENOENT: no such line. */
     int (*read)(void *plant, const char *bus, const struct driver_request *request,
                 line_request_done done, void *done_context);
     void *plant;
@@ -53,13 +53,14 @@ struct local_socket_callbacks {
 };
 
 /*
- * Listens at PATH, replacing a socket that nobody listens on any more; -EADDRINUSE when somebody
+ * Listens at PATH, replacing a socket that no process listens on any more; -EADDRINUSE when one
  * does. Returns 0 or a negative errno.
  */
 int local_socket_new(const char *path, const struct local_socket_callbacks *callbacks,
                      sd_event *loop, struct local_socket **ret_local);
 
-/* Every line must have been freed before: no read is left that would answer. Returns NULL. */
+/* All lines must have been freed before, so that no read can deliver a result any more. Returns
+ * NULL. */
 struct local_socket *local_socket_free(struct local_socket *local);
 
 #endif

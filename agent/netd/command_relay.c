@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLIES 16 /* wait for room in the window, or for the session; then the oldest goes */
+#define REPLIES                                                                                    \
+    16 /* replies that wait for room in the window or for the session; beyond, the oldest is       \
+          dropped */
 #define REFUSALS_A_SECOND 8 /* of our own */
 
 struct command_message {
@@ -77,14 +79,14 @@ static void add_reply(struct command_relay *relay, enum refusal refusal,
     relay->replies[at] = (struct command_reply){refusal, *reply};
 }
 
-/* Refuses unread, so without the command's id. */
+/* Refuses a command without reading it, so without its id. */
 static void refuse(struct command_relay *relay, enum refusal refusal)
 {
     const struct wire_signed_reply reply = {.id = ""};
     add_reply(relay, refusal, &reply);
 }
 
-/* The same for what anyone may cause as often as they like. */
+/* The same for refusals that anyone can cause at any rate. */
 static void refuse_sparingly(struct command_relay *relay, enum refusal refusal, int64_t now_ms)
 {
     if (now_ms - relay->second_ms >= 1000) {
@@ -150,7 +152,7 @@ void command_relay_answered(struct command_relay *relay, enum refusal refusal,
     relay->is_under_way = false;
     if (refusal == REFUSAL_NONE)
         log_info("command", "id=%s result=accepted", reply->id);
-    else /* netd's journal has the ones that count; the rest must not fill the log */
+    else /* netd's journal has the relevant ones; the rest must not fill the log */
         log_debug("command", "id=%s result=refused reason=%s", reply->id, refusal_names[refusal]);
     add_reply(relay, refusal, reply);
 }
@@ -171,7 +173,7 @@ static void hand_over(struct command_relay *relay)
     }
 }
 
-/* False: not now; each acknowledgement, and the next session, lead here again. */
+/* False: not now; each acknowledgement, and the next session, tries again. */
 static bool publish(struct command_relay *relay)
 {
     const struct mqtt_message view = dialect_message_view(&relay->message);

@@ -3,9 +3,9 @@
  * netd, one at a time, publishes what netd answers, and keeps the challenge that the next command
  * must carry published.
  *
- * It believes nothing and reads nothing: whether a message is a command, whose, and whether it is
- * good, is for netd alone. A compromised agent can drop commands and lie in replies; it can open
- * nothing. Owned by the gateway; main loop only.
+ * It trusts nothing and parses nothing: only netd decides whether a message is a command, who
+ * signed it, and whether it is valid. A compromised agent can drop commands and lie in replies; it
+ * can open nothing. Owned by the gateway; main loop only.
  */
 #ifndef SALLYPORT_AGENT_NETD_COMMAND_RELAY_H
 #define SALLYPORT_AGENT_NETD_COMMAND_RELAY_H
@@ -30,33 +30,33 @@ struct command_relay *command_relay_new(struct dialect *dialect, struct uplink *
 struct command_relay *
 command_relay_free(struct command_relay *relay); /* accepts NULL, returns it */
 
-/* The session to the broker came: what the broker keeps may be of another time. */
+/* The session to the broker is up: the retained challenge at the broker may be an old one. */
 void command_relay_link_up(struct command_relay *relay);
 
 /*
- * TEXT, of LENGTH bytes, came from the broker as a command; nothing is expected of it. When too
- * many wait, or netd is not there, it is refused here.
+ * TEXT, of LENGTH bytes, came from the broker as a command; it may contain anything. When too many
+ * wait, or netd cannot be reached, it is refused here.
  */
 void command_relay_received(struct command_relay *relay, const void *text, size_t length,
                             bool is_retained, int64_t now_ms);
 
 /*
- * NETD came (or is still there), or went: NULL. Then the challenge is void, and what it has not
- * answered has failed.
+ * NETD is connected, or the connection was lost: NULL. Then the challenge is void, and every
+ * command that netd has not answered has failed.
  */
 void command_relay_netd(struct command_relay *relay, struct netd_client *netd);
 
 /* The challenge in force, 64 hex digits. */
 void command_relay_challenge(struct command_relay *relay, const char *challenge);
 
-/* netd's answer to what was handed to it. */
+/* netd's answer to a command that was handed to it. */
 void command_relay_answered(struct command_relay *relay, enum refusal refusal,
                             const struct wire_signed_reply *reply);
 
 /*
- * After the handlers of each pass of the loop: hands over, then, unless the session is not open,
- * publishes the challenge, then the replies: who reads a reply finds the challenge that the next
- * command needs.
+ * After the handlers of each pass of the loop: hands over commands; then, if the session is open,
+ * publishes the challenge and after it the replies, so that a reader of a reply finds the challenge
+ * that the next command needs.
  */
 void command_relay_settle(struct command_relay *relay, bool is_open);
 

@@ -21,7 +21,8 @@ struct netd_watch {
     char *position_file;
 };
 
-/* --- netd reaches up ---------------------------------------------------------------- */
+/* --- callbacks of netd's client ----------------------------------------------------------------
+ */
 
 static void remember(const struct netd_watch *watch, uint64_t position)
 {
@@ -67,7 +68,7 @@ static uint64_t recall(const struct netd_watch *watch)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (file_read(watch->position_file, 64, &text) < 0)
-        return 0; /* the first start: everything that netd still has */
+        return 0; /* the first start: everything that netd still has in its journal */
     return strtoull(strbuf_text(&text), NULL, 10);
 }
 

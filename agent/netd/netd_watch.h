@@ -19,9 +19,9 @@
 struct netd_watch; /* opaque */
 
 struct netd_watch_callbacks {
-    /* Takes one journal line into custody, durably; false: it cannot now. */
+    /* Takes one journal line into custody, durably; false when that is not possible now. */
     bool (*event)(void *context, const struct event *event);
-    /* The status has changed, or the connection to netd came or went. */
+    /* The status has changed, or the connection to netd was made or lost. */
     void (*changed)(void *context);
     void *context;
 };
@@ -30,7 +30,7 @@ struct netd_watch_callbacks {
 int netd_watch_new(const struct config_gateway *config, struct command_relay *relay,
                    const struct netd_watch_callbacks *callbacks, sd_event *loop,
                    struct netd_watch **ret_watch);
-/* For the relay, netd is gone then. Accepts NULL, returns NULL. */
+/* Tells the relay that netd is gone. Accepts NULL, returns NULL. */
 struct netd_watch *netd_watch_free(struct netd_watch *watch);
 
 /* The last known status, its counters; NULL while there is no connection. */

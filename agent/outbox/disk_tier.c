@@ -46,7 +46,7 @@ static int move_messages(struct disk_change *change)
     struct tier *live = custody->live;
     int r = live->class->read(live, custody->numbers.boundary, job->move_below, move_one, change);
     if (r < 0)
-        return -EUCLEAN; /* not this tier is the damaged one */
+        return -EUCLEAN; /* the damaged tier is the other one */
     if (change->r < 0 || !job->with_pending)
         return change->r;
     return place_append_pending(change->disk, &change->body_bytes);
@@ -119,7 +119,7 @@ bool disk_tier_reserve_is_low(const struct numbers *numbers)
     return numbers->reserved_below < numbers->next_seq + RESERVE_BLOCK / 2;
 }
 
-/* A drop that is on record must not be undone by a power cut. */
+/* A power cut must not undo a drop that was recorded. */
 static bool may_drop(const struct place *disk)
 {
     const struct custody *custody = disk->custody;
@@ -233,7 +233,8 @@ static int commit_disk(struct place *disk, const struct tier_job *job, int64_t n
     return r < 0 ? place_failed(disk, r, now_ms) : 0;
 }
 
-/* What was in it will never arrive. The fresh file has to know stream and numbers, and soon. */
+/* Its messages will never arrive. The stream and the numbers have to be written to the fresh file
+ * soon. */
 static void write_off_disk(struct custody *custody)
 {
     struct numbers *numbers = &custody->numbers;

@@ -12,7 +12,7 @@
 /* Not open yet; its file is "outbox.db" in FOLDER. CUSTODY must outlive it. */
 struct tier *disk_tier_new(struct custody *custody, const char *folder);
 
-/* Whether the numbers that it has reserved come to their end. */
+/* Whether few of the numbers that it has reserved are left. */
 bool disk_tier_reserve_is_low(const struct numbers *numbers);
 
 /*

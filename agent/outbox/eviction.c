@@ -1,4 +1,4 @@
-/* The oldest messages go. */
+/* Drops the oldest messages. */
 #include "agent/outbox/eviction.h"
 
 uint64_t eviction_cost(size_t body_length)

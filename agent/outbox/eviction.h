@@ -1,5 +1,5 @@
 /*
- * Making room in a store that is full: the oldest messages go, and the ledger says which. Main loop
+ * Makes room in a full store: drops the oldest messages and notes them in the ledger. Main loop
  * only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_EVICTION_H
@@ -9,8 +9,8 @@
 #include "agent/outbox/store.h"
 
 struct evicted {
-    uint64_t messages; /* how many went */
-    uint64_t below;    /* all of them have a number below; 0: none went */
+    uint64_t messages; /* how many were dropped */
+    uint64_t below;    /* all of them have a number below; 0: none was dropped */
 };
 
 /*

@@ -33,7 +33,8 @@ void lanes_add(struct lanes *lanes, const struct stored_message *message, int64_
 void lanes_follow(struct lanes *lanes, const struct tiers *tiers);
 
 bool lanes_link_is_up(const struct lanes *lanes);
-/* What was handed out will be handed out again. Returns the first number that never was. */
+/* Everything handed out will be handed out again. Returns the first number that was never handed
+ * out. */
 uint64_t lanes_link_down(struct lanes *lanes);
 void lanes_link_up(struct lanes *lanes, uint64_t next_seq); /* the live lane starts there */
 

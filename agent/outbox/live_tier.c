@@ -94,7 +94,7 @@ static int evict_live(void *context)
     return r == 0 ? save_live_state(live) : r;
 }
 
-/* The disk tier takes nothing: this one may not grow without end. */
+/* The disk tier accepts nothing, so this one must be kept within its bound. */
 static void stay_within_bounds(struct place *live)
 {
     struct custody *custody = live->custody;

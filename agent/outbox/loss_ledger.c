@@ -73,10 +73,11 @@ void loss_ledger_outage_begins(struct loss_ledger *ledger, uint64_t first)
     struct span_list *list = &ledger->historical;
     struct span *newest = list->n ? &list->spans[list->n - 1] : NULL;
     if (newest && newest->last >= first)
-        return; /* it goes on since before the last start */
+        return; /* the outage began before the last start */
     if (newest && newest->last == first - 1)
         newest->last = SPAN_OPEN;
-    else if (list->n < LOSS_LEDGER_MAX_SPANS) /* beyond: not marked, which harms no promise */
+    else if (list->n <
+             LOSS_LEDGER_MAX_SPANS) /* beyond that: not marked, which breaks no guarantee */
         list_append(list, &(struct span){SPAN_HISTORICAL, first, SPAN_OPEN, 0, 0, 0});
     ledger->historical_version = ++ledger->version;
 }
@@ -120,7 +121,7 @@ void loss_ledger_forget_below(struct loss_ledger *ledger, uint64_t oldest)
     ledger->version++;
 }
 
-/* The longer of two custody times; 0 is "unknown", which no known time can widen. */
+/* The longer of two custody times; 0 is "unknown" and is kept. */
 static int64_t wider(int64_t known, int64_t more, bool earlier)
 {
     if (known == 0 || more == 0)

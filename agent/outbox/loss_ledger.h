@@ -24,7 +24,7 @@ enum span_kind {
 };
 const char *span_kind_name(enum span_kind kind); /* "full", "power-loss", ...: part of the events */
 
-#define SPAN_OPEN ((uint64_t)INT64_MAX) /* `last` of the outage that goes on */
+#define SPAN_OPEN ((uint64_t)INT64_MAX) /* `last` of the outage that has not ended */
 
 struct span {
     enum span_kind kind;
@@ -59,7 +59,7 @@ void loss_ledger_outage_begins(struct loss_ledger *ledger, uint64_t first);
 void loss_ledger_outage_ends(struct loss_ledger *ledger, uint64_t below);
 bool loss_ledger_is_historical(const struct loss_ledger *ledger, uint64_t seq);
 
-/* Runs that end before OLDEST, the lowest number in custody, need not be known any more. */
+/* Forgets runs that end before OLDEST, the lowest number in custody. */
 void loss_ledger_forget_below(struct loss_ledger *ledger, uint64_t oldest);
 
 /*

@@ -1,6 +1,6 @@
 /*
  * Custody: the face of the outbox. The lanes (what may be handed out) and the tiers (where it is
- * kept) know their own business; here is what follows in one for what happened in the other.
+ * kept) do not know each other; this file passes on to one what happened in the other.
  */
 #include "agent/outbox/outbox.h"
 
@@ -105,7 +105,7 @@ uint64_t outbox_take(struct outbox *outbox, const char *topic, const struct outb
                                            .facts = *facts,
                                            .body = body,
                                            .body_length = body_length};
-    if (refused) { /* it has its number all the same, so that its loss can be proved */
+    if (refused) { /* it gets its number nevertheless, so that its loss can be proved */
         loss_ledger_add_gap(&outbox->ledger, too_large ? SPAN_TOO_LARGE : SPAN_FULL, message.seq,
                             message.seq, wall_ms, wall_ms);
         outbox->refused++;

@@ -11,7 +11,7 @@
  *   - Whether a message is `historical` is decided once, before it is first handed out, so that
  *     the same sequence number never carries two contents: a message that had not been handed out
  *     when the link went down, or was taken while it was down, is historical.
- *   - Full: the oldest messages of the disk tier go, and a gap record takes their place.
+ *   - Full: the oldest messages of the disk tier are dropped, and a gap record takes their place.
  *   - A tier that is full, read-only or broken is worked around: without the disk tier messages
  *     wait in the live tier (up to 16 MiB or max_bytes), without the live tier they go to disk at
  *     once. What failed is tried again, at least once a minute.
@@ -54,8 +54,8 @@ struct outbox_message {
 };
 
 /*
- * A run of numbers of which whatever did not arrive by now never will. After a power cut that is
- * all that may have been in the live tier: most of it was acknowledged, or never used.
+ * A run of numbers: those of them that have not arrived by now never will. After a power cut these
+ * are all numbers that may have been in the live tier: most were acknowledged, or never used.
  */
 struct outbox_gap {
     uint64_t first, last;   /* sequence numbers, inclusive */

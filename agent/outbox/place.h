@@ -35,7 +35,7 @@ struct place {
 /* A tier of KIND that is not open yet; its file belongs in FOLDER. CUSTODY must outlive it. */
 struct tier *place_new(const struct place_kind *kind, struct custody *custody, const char *folder);
 
-/* Notes R as its failure, and when to try again. Returns R. */
+/* Records R as its failure, and when to try again. Returns R. */
 int place_failed(struct place *place, int r, int64_t now_ms);
 
 /*

@@ -1,4 +1,4 @@
-/* Damaged files out of the way. */
+/* Moves damaged files out of the way. */
 #include "agent/outbox/quarantine.h"
 
 #include "agent/base/macros.h"

@@ -1,4 +1,4 @@
-/* From what was found of the two tiers to what goes on. */
+/* Derives the state after a start from what was found in the two tiers. */
 #include "agent/outbox/recovery.h"
 
 #include "agent/base/min_max.h"
@@ -23,7 +23,7 @@ static void take_ledger(struct loss_ledger *ledger, const struct tier_found *fou
 
 /*
  * The disk tier knows of numbers that the live tier has not seen: it was the only one that worked
- * at the end, or the runtime folder is not what it should be and held an older copy.
+ * at the end, or the runtime folder held an older copy.
  */
 static void catch_up(struct numbers *numbers, const struct stored_state *disk, int64_t wall_ms,
                      struct loss_ledger *ledger)
@@ -78,8 +78,8 @@ static void from_live(const struct tier_found *live, const struct tier_found *di
 }
 
 /*
- * Only the disk tier knows. After a clean stop it knows all; else the numbers up to its
- * reservation may have been used, and what was in the live tier is gone.
+ * Only the disk tier is left. After a clean stop it has everything; else the numbers up to its
+ * reservation may have been used, and the messages of the live tier are lost.
  */
 static void from_disk(const struct tier_found *live, const struct tier_found *disk, int64_t wall_ms,
                       struct loss_ledger *ledger, struct numbers *numbers)

@@ -1,7 +1,7 @@
 /*
- * What is true after a start: from what was found of the two tiers follows which stream and which
- * number go on, where every number is, and what was lost since the last run. Pure: no clock, no
- * file. Main loop only.
+ * What is true after a start: from what was found in the two tiers it derives which stream and
+ * number to continue with, where every number is, and what was lost since the last run. Pure: no
+ * clock, no file. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_RECOVERY_H
 #define SALLYPORT_AGENT_OUTBOX_RECOVERY_H

@@ -1,4 +1,4 @@
-/* SQLite in the words of the house. */
+/* SQLite with the error codes of this project. */
 #include "agent/outbox/sql.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /*
- * SQLite in the words of the house: its error codes end here. Main loop only.
+ * SQLite with the error codes of this project: SQLite's own do not leave this file. Main loop only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_SQL_H
 #define SALLYPORT_AGENT_OUTBOX_SQL_H

@@ -28,9 +28,9 @@ static void warn(struct strbuf *warning, const char *text)
 }
 
 /*
- * The state folder came from elsewhere, or could not be read the last time: its stream goes on.
- * What the live tier holds under another stream gets new numbers in this one; it may arrive twice,
- * but not get lost.
+ * The state folder came from elsewhere, or could not be read the last time: its stream is
+ * continued. What the live tier holds under another stream gets new numbers in this one; it may
+ * arrive twice, but is not lost.
  */
 static void adopt_live(struct custody *custody, const struct stored_state *disk,
                        struct strbuf *warning)

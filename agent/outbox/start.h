@@ -1,6 +1,6 @@
 /*
  * The start of the outbox: opens both tiers, sets damaged files aside, finds out which stream and
- * which number go on (recovery.h says how), and takes over what belongs to another stream. Main
+ * number to continue with (see recovery.h), and takes over what belongs to another stream. Main
  * loop only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_START_H
@@ -11,7 +11,7 @@
 /*
  * Opens the tiers of CUSTODY in their folders, which are made when missing, and fills in its
  * numbers and its ledger. What was damaged or does not work is added to WARNING. Fails only when no
- * tier can be had at all: -EBUSY when another process holds one, or a negative errno.
+ * tier can be used at all: -EBUSY when another process holds one, or a negative errno.
  */
 int start_open(struct custody *custody, const char *state_dir, const char *runtime_dir,
                struct strbuf *warning);

@@ -107,7 +107,7 @@ void store_rollback(struct store *store)
 {
     if (!store->in_transaction)
         return;
-    if (!sqlite3_get_autocommit(store->database)) /* else SQLite did it by itself */
+    if (!sqlite3_get_autocommit(store->database)) /* else SQLite has done it already */
         (void)sql_run(store->statements[ST_ROLLBACK]);
     store->messages = store->messages_before;
     store->in_transaction = false;
@@ -312,8 +312,8 @@ static int prepare_all(struct store *store)
 }
 
 /*
- * Looks for damage, and counts. A large store is not read from end to end at start: that takes
- * seconds on cheap flash, and every page and row is checked when it is read anyway.
+ * Looks for damage, and counts the messages. A large store is not read from end to end at start:
+ * that takes seconds on cheap flash, and every page and row is checked when it is read anyway.
  */
 static int check_content(struct store *store)
 {
@@ -338,7 +338,7 @@ static int open_database(struct store *store, const char *path)
         return -ENOMEM;
     if (r < 0) /* again: now it is known which system error it was */
         return sql_result(store->database, sqlite3_extended_errcode(store->database));
-    /* SQLite falls back to reading only without a word. */
+    /* SQLite silently falls back to read-only. */
     if (sqlite3_db_readonly(store->database, "main") == 1)
         return access(path, W_OK) < 0 ? -errno : -EROFS;
     return 0;

@@ -1,4 +1,4 @@
-/* Rows of a tier in SQLite: how values are stored, and how much of what is read is believed. */
+/* Rows of a tier in SQLite: how values are stored, and which of the values read are accepted. */
 #include "agent/outbox/store_rows.h"
 
 #include "agent/outbox/sql.h"

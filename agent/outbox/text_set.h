@@ -1,6 +1,6 @@
 /*
- * Texts that come again and again (topics, names of devices), each kept once: a message in memory
- * carries a pointer to it. Main loop only, owned by the lanes.
+ * Texts that are used again and again (topics, names of devices), each stored once: a message in
+ * memory carries a pointer to it. Main loop only, owned by the lanes.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_TEXT_SET_H
 #define SALLYPORT_AGENT_OUTBOX_TEXT_SET_H

@@ -1,6 +1,6 @@
 /*
  * The two tiers together: one transaction of the live tier in every pass of the main loop, one of
- * the disk tier when something is due there, and the ways around a tier that fails.
+ * the disk tier when something is due there, and how a tier that fails is bypassed.
  */
 #include "agent/outbox/tiers.h"
 
@@ -69,7 +69,7 @@ static int settle(struct tiers *tiers, const struct tier_job *job, int64_t now_m
     if (r < 0)
         r = commit_around_live(tiers, r, now_ms);
     tiers->commit_error = r;
-    /* The ledger may speak of messages that are only in memory: the disk must not get ahead. */
+    /* The ledger may speak of messages that are only in memory: the disk must not be ahead. */
     return r < 0 || !job ? r : disk->class->commit(disk, job, now_ms);
 }
 
@@ -204,7 +204,7 @@ static struct tier *tier_of(const struct tiers *tiers, uint64_t seq)
     return seq < custody->numbers.boundary ? custody->disk : custody->live;
 }
 
-/* What finds no room for the note is found again after the next start. */
+/* A message whose acknowledgement finds no room is found again after the next start. */
 static void release_anyway(struct tiers *tiers, uint64_t seq)
 {
     struct tier *tier = tier_of(tiers, seq);

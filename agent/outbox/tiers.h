@@ -27,7 +27,7 @@ struct tiers_settings {
 /*
  * Opens both tiers and makes true in them what follows from what they hold. MEMORY has all messages
  * that are taken and not committed, and perhaps some that are; it is only read. LEDGER is empty.
- * Both must outlive the result. Damage is reported in WARNING. Fails only when no tier can be had
+ * Both must outlive the result. Damage is reported in WARNING. Fails only when no tier can be used
  * at all: -EBUSY when another process holds one, or a negative errno.
  */
 int tiers_open(const struct tiers_settings *settings, const struct message_queue *memory,
@@ -47,7 +47,7 @@ struct tiers_state {
 };
 struct tiers_state tiers_state(const struct tiers *tiers);
 
-/* Before the next number is taken: makes sure that no power cut can make it be used twice. */
+/* Before the next number is taken: makes sure that it is not used twice after a power cut. */
 void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms);
 uint64_t tiers_take_number(struct tiers *tiers);
 

@@ -1,5 +1,5 @@
 /*
- * A payload dialect: what the facts that the gateway knows look like at the broker. It makes every
+ * A payload dialect: how the facts that the gateway knows are published. It makes every
  * topic and every payload, says what opens and what ends a session with the broker, and recognises
  * what comes from there. It sends nothing itself and stores nothing.
  *

@@ -219,7 +219,8 @@ static bool make_offline(struct dialect *dialect, struct dialect_message *messag
     return true;
 }
 
-/* Data flows where commands are not wanted, so a refused subscription is no failure. */
+/* Data is published also where commands are not allowed, so a refused subscription is not a
+ * failure. */
 static void open_session(struct dialect *dialect, struct uplink_opening *opening)
 {
     struct json_dialect *json = of(dialect);
@@ -229,7 +230,7 @@ static void open_session(struct dialect *dialect, struct uplink_opening *opening
         .filter = json->command_topic, .qos = QOS, .is_optional = true};
 }
 
-/* An empty message is how a retained one is removed. */
+/* An empty message removes a retained one. */
 static void recognise(struct dialect *dialect, const char *topic, const void *payload,
                       size_t length, struct dialect_inbound *ret_inbound)
 {

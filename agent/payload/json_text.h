@@ -8,7 +8,7 @@
  *   json_text_close_object(&json);
  *
  * KEY is the name of the member; NULL for the elements of an array and for the document itself.
- * Whoever calls keeps the nesting right: it is not checked.
+ * The caller keeps the nesting right: it is not checked.
  */
 #ifndef SALLYPORT_AGENT_PAYLOAD_JSON_TEXT_H
 #define SALLYPORT_AGENT_PAYLOAD_JSON_TEXT_H

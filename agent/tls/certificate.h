@@ -1,6 +1,6 @@
 /*
- * How long the certificates in a file are still good, so that somebody learns of it before the
- * session to the broker breaks. Main loop; reads a small file.
+ * How long the certificates in a file are still good, so that an operator learns of it before the
+ * session to the broker ends. Main loop; reads a small file.
  */
 #ifndef SALLYPORT_AGENT_TLS_CERTIFICATE_H
 #define SALLYPORT_AGENT_TLS_CERTIFICATE_H

@@ -111,7 +111,7 @@ static int open_connection(struct probe_attempt *probe, const struct addrinfo *a
 
 /*
  * The resolver has deadlines of its own (resolv.conf: by default 5 s for each server and try) and
- * cannot be stopped from here; all other steps end with the deadline of the probe.
+ * cannot be stopped from here; all other steps end at the deadline of the probe.
  */
 static enum probe_result reach_peer(struct probe_attempt *probe)
 {

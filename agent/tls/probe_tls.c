@@ -1,6 +1,6 @@
 /*
- * The TLS part of the probe: what is wrong with the server's certificate, or with ours in its eyes,
- * or with the handshake as a whole.
+ * The TLS part of the probe: what is wrong with the server's certificate, what the server says
+ * about ours, or why the handshake failed.
  */
 #include "agent/tls/probe_tls.h"
 
@@ -330,7 +330,8 @@ static enum probe_result shake_hands(struct probe_attempt *probe)
     }
 }
 
-/* Waits for an alert after the handshake. Silence is consent; it is not our turn to speak. */
+/* Waits for an alert after the handshake. No alert means that the server accepts us; MQTT would
+ * send next, which the probe does not. */
 static enum probe_result hear_verdict(struct probe_attempt *probe)
 {
     if (SSL_version(probe->tls) < TLS1_3_VERSION || !probe->certificate_asked)
@@ -351,7 +352,7 @@ static enum probe_result hear_verdict(struct probe_attempt *probe)
             break;
         case SSL_ERROR_SSL:
             return tls_failure(probe, result);
-        default: /* closed without a word: not a verdict on the certificate */
+        default: /* closed without an alert: says nothing about the certificate */
             return PROBE_OK;
         }
     }

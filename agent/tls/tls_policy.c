@@ -37,7 +37,7 @@ static const char *openssl_reason(void)
     return reason ? reason : "unknown reason";
 }
 
-/* OpenSSL's own words for a missing file are poor; ours come first. */
+/* OpenSSL's message for a missing file is not clear, so this checks first. */
 static int check_readable(const char *what, const char *path, struct strbuf *problem)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -1,6 +1,7 @@
 /*
  * What every TLS connection of the agent obeys, and the check of the files that it uses. The
- * uplink gives the same policy to Paho, the probe uses it directly, so both see the same world.
+ * uplink gives the same policy to Paho, the probe uses it directly, so both come to the same
+ * result.
  */
 #ifndef SALLYPORT_AGENT_TLS_TLS_POLICY_H
 #define SALLYPORT_AGENT_TLS_TLS_POLICY_H

@@ -1,7 +1,7 @@
 /*
  * The TCP socket of the session, which Paho opens, keeps to itself and gives no options to. It is
  * found among our descriptors by the port of its peer, and a duplicate is kept: so it can be cut
- * whatever Paho does, even when its descriptor number has gone to somebody else meanwhile.
+ * whatever Paho does, even when its descriptor number has been reused meanwhile.
  * Main loop only.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_BROKER_SOCKET_H
@@ -19,7 +19,7 @@
  */
 int broker_socket_find(uint16_t port, unsigned int user_timeout_ms, int *ret_copy);
 
-/* Ends the connection without a farewell, so that the broker publishes our will. */
+/* Ends the connection without a DISCONNECT, so that the broker publishes our will. */
 void broker_socket_cut(int copy);
 
 #endif

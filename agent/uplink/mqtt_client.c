@@ -1,4 +1,4 @@
-/* The adapter of Paho MQTTAsync 1.3.12. The reason of each oddity stands beside it. */
+/* The adapter of Paho MQTTAsync 1.3.12. A comment gives the reason of each oddity. */
 #include "agent/uplink/mqtt_client.h"
 
 #include "agent/base/memory.h"
@@ -149,7 +149,7 @@ static void on_lost(void *context, char *cause)
 static void on_delivered(void *context, MQTTAsync_token token)
 {
     struct operation operation = present(context);
-    if (operation.client->is_5) /* called for what was denied as well */
+    if (operation.client->is_5) /* called for denied messages as well */
         return;
     push(&operation, UPLINK_EVENT_DELIVERED, token);
 }
@@ -385,7 +385,7 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
         options.httpsProxy = proxy_of(attempt->proxy);
         client->has_proxy = true;
     }
-    options.serverURIs = &uri; /* one: its own way through a list gets stuck at the last */
+    options.serverURIs = &uri; /* one: given a list, Paho gets stuck at the last one */
     options.serverURIcount = 1;
     options.context = begin(client, attempt->generation);
     if (attempt->will.topic) {
@@ -432,7 +432,7 @@ int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_message *m
 int mqtt_client_disconnect(struct mqtt_client *client)
 {
     MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
-    options.timeout = 0; /* at once; waiting for what is in flight is our affair */
+    options.timeout = 0; /* at once; waiting for what is in flight is done by the uplink */
     if (client->is_5) {
         options.struct_version = 1; /* the first that has the callbacks */
         options.onSuccess5 = on_closed_5;

@@ -1,6 +1,6 @@
 /*
  * One run of the probe in a thread of its own, because it blocks. The thread is detached: the name
- * look-up in it cannot be stopped, and nobody waits for it. Started and asked by the main loop.
+ * look-up in it cannot be stopped, and no thread waits for it. Started and asked by the main loop.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_PROBE_JOB_H
 #define SALLYPORT_AGENT_UPLINK_PROBE_JOB_H
@@ -24,7 +24,8 @@ struct probe_job *probe_job_start(const struct probe_target *target, int wake);
 bool probe_job_result(const struct probe_job *job, enum probe_result *ret_result,
                       const char **ret_sentence);
 
-/* Accepts NULL, returns NULL. A probe that still runs goes on, unheard, and frees itself. */
+/* Accepts NULL, returns NULL. A probe that still runs continues, its result is ignored, and it
+ * frees itself. */
 struct probe_job *probe_job_free(struct probe_job *job);
 
 #endif

@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* Kept of the time for stopping, for the farewell itself. */
+/* The part of the time for stopping that is reserved for the DISCONNECT itself. */
 #define FAREWELL_NS (1 * CLOCK_NS_PER_S)
 
 struct uplink {

@@ -34,7 +34,7 @@ void uplink_start(struct uplink *uplink);
 
 /*
  * Other settings, all of them or none; CONFIG is copied. Once uplink_start() was called, in any
- * phase, as often as wanted: the last settings win. Returns at once:
+ * phase, as often as wanted: only the last settings count. Returns at once:
  *   - A session ends: what is in flight has 3 s to be acknowledged (what the owner has published
  *     just before, such as a last status, goes with it), nothing more is taken, then a DISCONNECT
  *     follows, so no will is published, and `down` is called: what has not been acknowledged has

@@ -18,9 +18,9 @@ static void start_probe(struct uplink_session *session)
 {
     struct uplink_secrets secrets CLEANUP(uplink_secrets_wipe) = {0};
     if (session->probe)
-        return; /* the one that runs has something to say soon */
+        return; /* the running probe will report soon */
     if (uplink_secrets_read(&session->settings, &secrets) < 0)
-        return; /* the next attempt says it */
+        return; /* the next attempt reports it */
     struct probe_target target =
         uplink_settings_probe(&session->settings, session->server, &secrets);
     session->probed = session->server;
@@ -125,7 +125,7 @@ static void session_up(struct uplink_session *session)
 {
     if (!uplink_session_step(session, UPLINK_CONNECTED))
         return;
-    if (session->state.phase == UPLINK_CLOSING) { /* the owner wants something else meanwhile */
+    if (session->state.phase == UPLINK_CLOSING) { /* the owner has changed its goal meanwhile */
         uplink_session_close(session);
         return;
     }
@@ -138,7 +138,7 @@ static void session_up(struct uplink_session *session)
         session->callbacks.up(session->callbacks.context);
 }
 
-/* The next subscription, or up when all have been answered. */
+/* Sends the next subscription; the session is up when all have been answered. */
 static void subscribe_next(struct uplink_session *session)
 {
     if (session->subscribed == session->n_subscriptions) {
@@ -177,7 +177,7 @@ void uplink_attempt_on_login(struct uplink_session *session)
     if (session->state.phase == UPLINK_SUBSCRIBING)
         subscribe_next(session);
     else
-        uplink_session_close(session); /* the owner wants something else meanwhile */
+        uplink_session_close(session); /* the owner has changed its goal meanwhile */
 }
 
 void uplink_attempt_on_refused(struct uplink_session *session, int code)

@@ -1,6 +1,6 @@
 /*
- * An attempt: from the moment when it is due to the established session, or to the reason why
- * there is none. Main loop only; none of these blocks, and all of them may call the owner.
+ * An attempt: from the moment when it is due to the established session, or to the reason why it
+ * failed. Main loop only; none of these blocks, and all of them may call the owner.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_ATTEMPT_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_ATTEMPT_H
@@ -16,7 +16,7 @@ void uplink_attempt_on_refused(struct uplink_session *session, int code);
 void uplink_attempt_on_subscribed(struct uplink_session *session);
 void uplink_attempt_on_denied(struct uplink_session *session, int code);
 
-/* It failed. REASON NULL: not known, so a probe shall find out. */
+/* It failed. REASON NULL: unknown, so a probe is started. */
 void uplink_attempt_fail(struct uplink_session *session, enum uplink_input input,
                          const char *reason);
 

@@ -10,7 +10,7 @@ int uplink_clients_make(struct uplink_clients *clients, const struct uplink_sett
                         size_t in_flight, struct uplink_ring *ring)
 {
     const struct config_uplink *config = &settings->config;
-    size_t most = 2 * in_flight; /* what was not sent when a session broke goes with the next */
+    size_t most = 2 * in_flight; /* what was not sent when a session ended is sent in the next */
     int result = 0;
     for (size_t i = 0; i < config->servers.length && result == 0; i++) {
         bool websocket = settings->servers[i].websocket;

@@ -1,6 +1,6 @@
 /*
  * What drives an uplink, without the loop that it runs in: events of the MQTT client, deadlines,
- * and wishes of the owner. Called by uplink.c only, in the main loop; none of these blocks.
+ * and requests of the owner. Called by uplink.c only, in the main loop; none of these blocks.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_ENGINE_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_ENGINE_H

@@ -38,9 +38,9 @@ struct uplink_callbacks {
     /* The session is up: everything in flight before it is forgotten. */
     void (*up)(void *context);
     /*
-     * It is gone, or could not be had; `reason` is one line for a person. Once per loss: at the
-     * end of a session, or when the first attempt after the start has failed. Why further attempts
-     * fail is in the health and in the log. Whatever has not been acknowledged by now has to be
+     * It ended, or could not be made; `reason` is one line for people. Once per loss: at the
+     * end of a session, or when the first attempt after the start has failed. The status and the
+     * log say why further attempts fail. Whatever has not been acknowledged by now has to be
      * published again in the next session.
      */
     void (*down)(void *context, const char *reason);
@@ -62,7 +62,7 @@ struct uplink_callbacks {
     void *context;
     size_t max_received; /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
 };
-/* A flood of commands must not use up our memory; one in an hour is usual. */
+/* A flood of commands must not use up our memory; one an hour is usual. */
 #define UPLINK_RECEIVED 32
 /* Places of the window for messages without a tag. */
 #define UPLINK_SPARE 4

@@ -28,7 +28,7 @@ void uplink_reasons_add(struct uplink_reasons *reasons, size_t server, const cha
                         int64_t now_ns);
 #define UPLINK_REASONS_REPEAT_S 600 /* after this time the same sentence is logged again */
 
-/* There is a session: nothing is wrong any more. */
+/* There is a session: forgets the reasons. */
 void uplink_reasons_clear(struct uplink_reasons *reasons);
 
 /* The last reason; "" when there is none. Valid until the next call above. */

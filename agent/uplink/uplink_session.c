@@ -1,4 +1,4 @@
-/* The state of an uplink, and what is said about it. */
+/* The state of an uplink, and what is reported about it. */
 #include "agent/uplink/uplink_session.h"
 
 #include "agent/base/clock.h"

@@ -1,6 +1,6 @@
 /*
- * The state of an uplink, how it moves in the table of uplink_state.c, and what its owner and the
- * log hear of it. The bottom of three: uplink_attempt.c leads from here to an established session,
+ * The state of an uplink, how it moves in the table of uplink_state.c, and what it reports to its
+ * owner and the log. The lowest of three: uplink_attempt.c makes an established session,
  * uplink_engine.c does all else. Main loop only; none of these blocks.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_SESSION_H
@@ -33,7 +33,7 @@ struct uplink_session {
 
     int64_t step_ns;  /* when the phase, or the wait for an answer in it, began */
     int64_t due_ns;   /* of the next attempt, while waiting */
-    int64_t leave_ns; /* the farewell must not wait longer for acknowledgements */
+    int64_t leave_ns; /* until when the DISCONNECT may wait for acknowledgements */
 
     struct probe_job *probe; /* under way, or NULL */
     size_t probed;           /* which server it is about; SIZE_MAX: one of former settings */
@@ -54,21 +54,22 @@ const char *uplink_session_server(const struct uplink_session *session);
 /* Whether the owner wants a session with the present settings. */
 bool uplink_session_is_wanted(const struct uplink_session *session);
 
-/* Whether the owner has stopped the uplink: from then on it hears of acknowledgements only. */
+/* Whether the owner has stopped the uplink: from then on only acknowledgements are reported to it.
+ */
 bool uplink_session_is_ending(const struct uplink_session *session);
 
-/* Moves on in the table; false when the input does not fit the phase: it came late. */
+/* Makes a step of the table; false when the input came too late to fit the phase. */
 bool uplink_session_step(struct uplink_session *session, enum uplink_input input);
 
 /* Tells the owner, once for each loss, that there is no session. */
 void uplink_session_say_down(struct uplink_session *session, const char *reason);
 
-/* Something failed: for the log, the health and the owner. The second puts "HOST:PORT: " first. */
+/* Reports a failure to the log, the status and the owner. The second puts "HOST:PORT: " first. */
 void uplink_session_say(struct uplink_session *session, size_t server, const char *sentence);
 void uplink_session_say_of_server(struct uplink_session *session, size_t server,
                                   const char *reason);
 
-/* Says farewell, so that the broker forgets our will. The phase is UPLINK_CLOSING. */
+/* Sends the DISCONNECT, so that the broker discards our will. The phase is UPLINK_CLOSING. */
 void uplink_session_close(struct uplink_session *session);
 
 #endif

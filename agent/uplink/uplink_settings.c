@@ -87,7 +87,8 @@ static int read_proxy(struct uplink_settings *settings)
     return 0;
 }
 
-/* The loader has checked the same; but a number that nobody set would be a limit of zero here. */
+/* The loader has checked the same; but a number that was never set would be a limit of zero here.
+ */
 static int check_bounds(const struct config_uplink *config)
 {
     for (size_t i = 0; i < config_uplink_table.n_rows; i++) {
@@ -155,7 +156,7 @@ static const char *key_password(const struct uplink_settings *settings,
     return settings->config.key_password_file ? strbuf_text(&secrets->key_password) : NULL;
 }
 
-/* Paho would only say "failure" to what is wrong here. */
+/* Paho would report any mistake here as "failure" only. */
 static int try_files(const struct uplink_settings *settings, struct uplink_secrets *secrets)
 {
     SSL_CTX *context = NULL;

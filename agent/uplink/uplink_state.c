@@ -39,7 +39,7 @@ enum course {
     IMPOSSIBLE, /* the input does not fit the phase; 0, so that the table names what is possible */
     STAY,
     TO,    /* the phase of the rule */
-    OPENS, /* the same; but when the owner wants something else meanwhile, UPLINK_CLOSING */
+    OPENS, /* the same; but when the owner has changed its goal meanwhile, UPLINK_CLOSING */
     REST,  /* neither attempt nor session: what follows is the owner's goal */
 };
 
@@ -177,7 +177,7 @@ static int64_t ceiling_ms(const struct uplink_state *state)
 static int64_t wait_ms(const struct uplink_state *state, uint32_t random)
 {
     if (state->tried % state->n_servers != 0)
-        return state->min_ms; /* the round is not over: another server may be well */
+        return state->min_ms; /* the round is not over: another server may work */
     uint64_t range = (uint64_t)(ceiling_ms(state) - state->min_ms);
     uint64_t part = ((range >> 32) * random) + (((range & UINT32_MAX) * random) >> 32);
     return state->min_ms + (int64_t)part;

@@ -19,8 +19,8 @@ enum uplink_phase {
     UPLINK_UP,          /* session established and subscribed */
     UPLINK_PROVEN,      /* the same, and it has lasted: the back-off starts from the beginning */
     UPLINK_CHOKED,      /* the same, but the MQTT client refused a message: it has to end */
-    UPLINK_LEAVING,     /* waiting for the last acknowledgements before the farewell */
-    UPLINK_CLOSING,     /* the session is over; waiting for the MQTT client to let go of it */
+    UPLINK_LEAVING,     /* waiting for the last acknowledgements before the DISCONNECT */
+    UPLINK_CLOSING,     /* the session is over; waiting until the MQTT client has ended it */
     UPLINK_CHANGING,    /* neither attempt nor session: the new settings can take effect */
 };
 #define UPLINK_PHASES (UPLINK_CHANGING + 1)
@@ -39,10 +39,10 @@ enum uplink_input {
     UPLINK_FAILED,    /* the attempt failed */
     UPLINK_LOST,      /* the session broke, seen by Paho */
     UPLINK_BROKEN,    /* the session broke, seen by us: something was not answered in time */
-    UPLINK_LASTED,    /* the session has proven itself */
+    UPLINK_LASTED,    /* the session has lasted */
     UPLINK_REFUSED,   /* the MQTT client refused a message */
     UPLINK_DRAINED,   /* nothing is in flight any more */
-    UPLINK_CLOSED,    /* Paho let go of the session */
+    UPLINK_CLOSED,    /* Paho has ended the session */
     UPLINK_CHANGE,    /* the owner has new settings */
     UPLINK_CHANGED,   /* they have taken effect */
     UPLINK_STOP,      /* the owner wants no session any more */
@@ -80,8 +80,9 @@ void uplink_state_set_servers(struct uplink_state *state, size_t n_servers, int6
  * start and after a change of the settings.
  *
  * The ceiling is min_ms doubled once for every loss of a session and every round of failures
- * since a session last proved itself, at most max_ms: a broker that takes a session and drops it
- * again is not hammered. After a loss the same server is tried first: it was the last good one.
+ * since a session last lasted long enough, at most max_ms: so a broker that accepts sessions and
+ * drops them at once is not tried rapidly. After a loss the same server is tried first: it was the
+ * last good one.
  */
 int uplink_state_step(struct uplink_state *state, enum uplink_input input, uint32_t random,
                       int64_t *ret_wait_ms);

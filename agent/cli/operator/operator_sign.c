@@ -45,8 +45,7 @@ static int spawn(const char *const *arguments, pid_t *ret_pid)
     return -problem;
 }
 
-/* Returns 0 on success, a positive number when it failed and printed why, or -errno when it could
- * not be run. */
+/* Returns 0, or -1 after a message: its own when it failed, ours when it could not be run. */
 static int run(const char *name, const char *const *arguments)
 {
     int status = 0;
