@@ -23,7 +23,7 @@ size_t text_printable(const char *text);
  */
 void text_put(char *field, size_t size, const char *text);
 
-/* Replaces control characters and whatever is no UTF-8 by '?', so that TEXT stays on its line. */
+/* Replaces control characters and whatever is not UTF-8 by '?', so that TEXT stays on its line. */
 void text_make_printable(char *text);
 
 #endif

@@ -24,10 +24,10 @@ struct pipeline *pipeline_new(const struct config *config, struct intake *intake
                               const struct pipeline_callbacks *callbacks);
 
 /*
- * Another configuration, of which some devices are KEPT (see numbering_next(); their lines go on):
- * what is known of them is kept. DEVICES has the numbers of all. Waiting batches of a device that
- * is gone are dropped when their turn comes: drain before. CONFIG and DEVICES must outlive the
- * result, or the next call.
+ * Another configuration, of which some devices are KEPT (see numbering_next(); their lines
+ * continue): what is known of them is kept. DEVICES has the numbers of all. Waiting batches of a
+ * device that is gone are dropped when their turn comes: drain before. CONFIG and DEVICES must
+ * outlive the result, or the next call.
  */
 void pipeline_apply(struct pipeline *pipeline, const struct config *config,
                     const struct numbering *devices, const uint16_t *kept);

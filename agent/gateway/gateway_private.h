@@ -20,7 +20,7 @@
 struct gateway {
     struct generation *current; /* in force */
     struct generation
-        *first; /* the generation whose paths and names the parts that are never made again use */
+        *first; /* its paths and names are used by the parts that a reload does not replace */
     sd_event *loop;
 
     /* Kept from start to stop. */

@@ -39,7 +39,7 @@ struct tier *place_new(const struct place_kind *kind, struct custody *custody, c
 int place_failed(struct place *place, int r, int64_t now_ms);
 
 /*
- * The file turned out to be damaged: writes it off, sets it aside and goes on with a fresh one.
+ * The file turned out to be damaged: writes it off, sets it aside and continues with a fresh one.
  * Returns 0, or a negative errno, which is then the error of the tier.
  */
 int place_replace(struct place *place, int64_t now_ms);

@@ -15,7 +15,7 @@
 /* For the eight columns of `message`; the pointers in MESSAGE must outlive the run. */
 void store_row_bind_message(sqlite3_stmt *statement, const struct stored_message *message);
 /*
- * False when what STATEMENT stands on cannot even be a row of ours in FIRST..BELOW. The body is
+ * False when the row of STATEMENT cannot be one of ours in FIRST..BELOW. The body is
  * NULL when it fails its checksum. The pointers are valid until the next step.
  */
 bool store_row_read_message(sqlite3_stmt *statement, uint64_t first, uint64_t below,

@@ -11,7 +11,7 @@
 
 /*
  * Whether each of eight bytes stands for itself: of those that do not, a subtraction borrows into
- * the highest bit. A borrow that goes on may hit a plain byte, too; then the answer is no, and the
+ * the highest bit. A borrow may carry on into a plain byte, too; then the answer is no, and the
  * bytes are looked at one by one.
  */
 static bool are_plain(const unsigned char *text)

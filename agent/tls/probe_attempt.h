@@ -23,7 +23,7 @@ struct probe_attempt {
     int socket;
     SSL_CTX *context;
     SSL *tls;
-    bool certificate_asked;  /* the server wanted a client certificate */
+    bool certificate_asked;  /* the server asked for a client certificate */
     enum probe_result found; /* by the verification; PROBE_OK: nothing wrong */
     struct strbuf text;      /* what follows "HOST:PORT: " */
 };

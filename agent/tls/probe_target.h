@@ -16,7 +16,7 @@ enum probe_result {
     PROBE_WRONG_NAME,
     PROBE_UNKNOWN_CA,
     PROBE_CERTIFICATE,    /* any other reason against the server certificate */
-    PROBE_CLIENT_REFUSED, /* the server refuses our certificate, or wants one */
+    PROBE_CLIENT_REFUSED, /* the server refuses our certificate, or requires one */
     PROBE_OWN_FILES,      /* our ca / certificate / key cannot be used */
     PROBE_ALPN,           /* the server knows no protocol that we offer */
 };

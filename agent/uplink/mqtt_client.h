@@ -5,7 +5,7 @@
  * Main loop only, and not while an attempt to connect is under way: Paho resolves names and talks
  * to proxies with its global lock held, and every call of ours would wait for that.
  *
- * A message that the broker's access control denies is acknowledged by it all the same: MQTT 3.1.1
+ * A message that the broker's access control denies is acknowledged nevertheless: MQTT 3.1.1
  * has no negative PUBACK (section 3.3.5.2), so this side cannot see it.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_MQTT_CLIENT_H

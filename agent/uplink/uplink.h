@@ -7,7 +7,7 @@
  * copy what they have into a small ring and wake the loop. Nothing is ever sent over a connection
  * whose chain and name were not verified: there is no switch for it.
  *
- * A message that the broker's access control denies is acknowledged all the same: MQTT 3.1.1 has
+ * A message that the broker's access control denies is acknowledged nevertheless: MQTT 3.1.1 has
  * no refusal of a message (section 3.3.5.2). Only a refused subscription is seen (section 3.9.3).
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_H
@@ -34,7 +34,7 @@ void uplink_start(struct uplink *uplink);
 
 /*
  * Other settings, all of them or none; CONFIG is copied. Once uplink_start() was called, in any
- * phase, as often as wanted: only the last settings count. Returns at once:
+ * phase, any number of times: only the last settings count. Returns at once:
  *   - A session ends: what is in flight has 3 s to be acknowledged (what the owner has published
  *     just before, such as a last status, goes with it), nothing more is taken, then a DISCONNECT
  *     follows, so no will is published, and `down` is called: what has not been acknowledged has

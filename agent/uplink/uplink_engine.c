@@ -94,7 +94,7 @@ static void break_session(struct uplink_session *session, const char *reason)
         uplink_session_close(session); /* the will is lost with it, but nothing else is at hand */
 }
 
-/* The end of a session that the owner wants. The phase is UPLINK_LEAVING. */
+/* Ends a session at the owner's request. The phase is UPLINK_LEAVING. */
 static void left(struct uplink_session *session, enum uplink_input input)
 {
     uplink_window_clear(&session->window);

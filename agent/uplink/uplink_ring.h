@@ -18,7 +18,7 @@ enum uplink_event_kind {
     UPLINK_EVENT_LOST,       /* the connection is gone */
     UPLINK_EVENT_CLOSED,     /* our disconnect is done */
     UPLINK_EVENT_DELIVERED,  /* PUBACK for `code` */
-    UPLINK_EVENT_REJECTED,   /* MQTT 5: PUBACK that says no; `code` is the reason */
+    UPLINK_EVENT_REJECTED,   /* MQTT 5: PUBACK with a refusal; `code` is the reason */
     UPLINK_EVENT_MESSAGE,    /* a message came in */
 };
 

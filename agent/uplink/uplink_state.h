@@ -14,7 +14,7 @@ enum uplink_phase {
     UPLINK_IDLE,        /* not started, or stopped for good */
     UPLINK_WAITING,     /* until the next attempt is due; it is due at once after the start */
     UPLINK_CONNECTING,  /* the MQTT client has an attempt, which cannot be called off */
-    UPLINK_OVERDUE,     /* the same, and its time is over: it ends by itself */
+    UPLINK_OVERDUE,     /* the same, and its time is over: it ends without being called off */
     UPLINK_SUBSCRIBING, /* logged in; the answer to a subscription is awaited */
     UPLINK_UP,          /* session established and subscribed */
     UPLINK_PROVEN,      /* the same, and it has lasted: the back-off starts from the beginning */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_PROBLEMS 20 /* of one file: with more it is no configuration at all */
+#define MAX_PROBLEMS 20 /* of one file: a file with more is not a configuration */
 #define SHOWN_BYTES 60
 
 /* A key of a group that is still open. */

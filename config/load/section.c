@@ -97,7 +97,7 @@ void source_root(const struct source *source, struct findings *findings, struct 
                                  .findings = findings};
 }
 
-/* Reported by lexer_scan() already, and renamed so that libconfig goes on. */
+/* Reported by lexer_scan() already, and renamed so that libconfig continues. */
 static bool is_double(const char *name)
 {
     return strstr(name, LEXER_DOUBLE) != NULL;

@@ -55,8 +55,8 @@ struct syntax_error {
 };
 
 /*
- * Takes the next token, which stands on LINE. MARK is its character for brackets, else ignored.
- * Returns false, with the error filled, when it cannot stand here.
+ * Takes the next token, which is on LINE. MARK is its character for brackets, else ignored.
+ * Returns false, with the error filled, when it is not allowed here.
  */
 bool syntax_take(struct syntax *syntax, enum token token, char mark, unsigned line,
                  struct syntax_error *ret_error);

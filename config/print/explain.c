@@ -64,7 +64,7 @@ static bool explain_word(const struct key_docs *topics, const char *key, struct 
     return found;
 }
 
-/* The full key that KEY most likely stands for. */
+/* The full key that KEY most likely means. */
 struct guess {
     struct did_you_mean whole, word; /* of the full keys, of their last words */
     char whole_best[FULL_KEY_BYTES], word_best[FULL_KEY_BYTES];

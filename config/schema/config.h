@@ -118,7 +118,7 @@ struct config {
     size_t n_devices;
     char **files; /* every file read, absolute; `where` points into these */
     size_t n_files;
-    unsigned uplink_lines[64]; /* where the keys of `uplink` stand in files[0], by row */
+    unsigned uplink_lines[64]; /* the places of the keys of `uplink` in files[0], by row */
 };
 
 /*

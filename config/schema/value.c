@@ -594,7 +594,7 @@ void value_print_number(double number, struct strbuf *out)
     for (int digits = 6; digits <= 17; digits++) {
         (void)snprintf(text, sizeof(text), "%.*g", digits, number);
         if (strtod(text, NULL) == number)
-            break; /* the shortest form that says the same */
+            break; /* the shortest form that reads back as the same number */
     }
     strbuf_add(out, text);
 }

@@ -55,7 +55,7 @@ bool value_is_set(const struct option *row, const void *values);
 
 bool value_equal(const struct option *row, const void *a, const void *b);
 
-/* Appends the value as a configuration file would say it; secrets as "(secret)". */
+/* Appends the value as a configuration file would write it; secrets as "(secret)". */
 void value_print(const struct option *row, const void *values, struct strbuf *out);
 
 /* Appends a value that a row declares as it would be written, with quotes added if they are

@@ -3,8 +3,8 @@
  * login, and what the login may do. The last is asked with MQTT 5, whose acknowledgements say what
  * was denied; a broker that speaks 3.1.1 only acknowledges that as well.
  *
- * What is published is harmless: while no agent runs, `offline` is what the status says, and there
- * is no challenge; the topic of a gateway that does not exist has no reader who would mind.
+ * What is published is harmless: while no agent runs, the status is `offline` anyway, and there is
+ * no challenge; no client reads the topic of a gateway that does not exist.
  */
 
 #include "agent/cli/init/init_broker.h"

@@ -89,7 +89,7 @@ static bool has(const struct text_list *list, const char *text)
     return false;
 }
 
-/* Where the devices on TCP are; else every interface that has a network and is no WAN. */
+/* Where the devices on TCP are; else every interface that has a network and is not a WAN. */
 static void guess_plant(struct init_answers *answers, const struct init_route *routes,
                         size_t n_routes)
 {

@@ -10,7 +10,7 @@ struct init_ssh {
     unsigned port;              /* of this machine */
 };
 
-/* Looks above sudo as well. Returns false, *RET_SSH untouched, when this is no SSH session. */
+/* Looks above sudo as well. Returns false, *RET_SSH untouched, when this is not an SSH session. */
 bool init_ssh_find(struct init_ssh *ret_ssh);
 
 #endif

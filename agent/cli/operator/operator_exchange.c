@@ -163,7 +163,7 @@ static int report_unanswered(const struct operator_exchange *exchange)
         (void)cli_fail(0, call->name, "%zu invalid replies were received", exchange->garbage);
     if (exchange->has_status)
         (void)cli_fail(0, call->name, "the gateway's last status: %s, tunnel %s", status->state,
-                       status->tunnel[0] ? status->tunnel : "not told");
+                       status->tunnel[0] ? status->tunnel : "unknown");
     return cli_fail(CLI_FAILED, call->name,
                     "%s; the command may have been carried out nevertheless: see "
                     "`sallyport operator list`",

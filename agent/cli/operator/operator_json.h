@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-/* Numbers that the library cannot hold come as texts of their digits. NULL when it is no JSON. */
+/* Numbers that the library cannot hold come as texts of their digits. NULL when it is not JSON. */
 json_t *operator_json_parse(const char *text, size_t length);
 
 /*

@@ -20,7 +20,7 @@ struct keygen {
     bool is_hardware;
 };
 
-/* Characters that need no quotes in allowed_signers, are no pattern there, and need no escape in
+/* Characters that need no quotes in allowed_signers, are not patterns there, and need no escape in
  * the journal. */
 static bool name_is_fit(const char *name)
 {
