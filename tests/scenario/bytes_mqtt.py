@@ -28,7 +28,7 @@ class MqttTap:
         threading.Thread(target=self.accept, args=(self.listening,), daemon=True).start()
 
     def cut(self):
-        """Ends what is connected, and takes nobody until heal()."""
+        """Closes all connections, and accepts none until heal()."""
         with self.changed:
             listening, self.listening = self.listening, None
         b.end_socket(listening)

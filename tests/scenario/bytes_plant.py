@@ -51,7 +51,7 @@ def plant_commands(place):
 
 
 class Instrument:
-    """A scale on a serial port; QUESTION None: it talks by itself."""
+    """A scale on a serial port; QUESTION None: it sends without being asked."""
 
     def __init__(self, link, question):
         self.question, self.answer = question, TEXT_LINES[question]

@@ -37,7 +37,7 @@ class Operator:
         return " ".join([self.name, ",".join(['namespaces="sallyport"', *options]), self.public])
 
     def sign(self, text, namespace="sallyport"):
-        """TEXT, bytes, with the signature behind it."""
+        """TEXT, bytes, followed by the signature."""
         done = subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", self.key],
                               input=text, capture_output=True, check=True)
         return text + done.stdout

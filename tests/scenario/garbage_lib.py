@@ -1,5 +1,5 @@
 """What a broker that has gone bad may send beside commands: packets that are out of turn, out of
-shape, cut off, far too long, or no packets at all. Each row is (name, bytes); behind those of
+shape, cut off, far too long, or no packets at all. Each row is (name, bytes); after those of
 unfinished() nothing else would be understood."""
 import struct
 
@@ -22,7 +22,7 @@ def rows(random, topic):
          m.packet(m.PUBCOMP, b"\0\7")),
         ("the steps of QoS 2 without bodies", m.packet(m.PUBREC) + m.packet(m.PUBREL, flags=2) +
          m.packet(m.PUBCOMP)),
-        ("a subscription that nobody made", m.packet(m.SUBACK, b"\0\7\1")),
+        ("an acknowledgement of a subscription that was not made", m.packet(m.SUBACK, b"\0\7\1")),
         ("a subscription acknowledged without a code", m.packet(m.SUBACK, b"\0\1")),
         ("a subscription acknowledged without a body", m.packet(m.SUBACK)),
         ("a hundred codes", m.packet(m.SUBACK, b"\0\1" + bytes(100))),

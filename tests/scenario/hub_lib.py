@@ -114,7 +114,7 @@ class Hub:
         hook = self.root + "/reload-broker"
         self.place.write("sallyport-hub/reload-broker",
                          "#!/bin/sh\nexec kill -HUP %d\n" % self.broker.pid, 0o755)
-        lib.check(os.access(hook, os.X_OK), "the broker is told by a hook")
+        lib.check(os.access(hook, os.X_OK), "a hook tells the broker")
         if not lib.wait_for("start of the broker",
                             lambda: "running" in self.place.log("mosquitto"), 15):
             lib.finish()
@@ -131,7 +131,7 @@ class Hub:
 
 
 class Client:
-    """A session with the broker, by anybody's credentials."""
+    """A session with the broker, with any credentials."""
 
     count = 0
 

@@ -1,7 +1,7 @@
 """What the scenarios share: a place of their own, certificates, broker, plant, agent, subscriber.
 
 A scenario is an executable that begins with `lib.enter()`: it moves itself into fresh network, pid
-and mount namespaces, so that ports are free, nothing can reach out, and whatever it leaves behind
+and mount namespaces, so that ports are free, nothing can reach out, and whatever it leaves
 ends with it. The build folder is its one argument. Judgement comes from check(); exit code 1 means
 that one of them failed.
 """

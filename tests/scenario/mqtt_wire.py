@@ -1,5 +1,5 @@
 """An MQTT 3.1.1 broker for one client that can be made to lie: it keeps what the client publishes,
-and sends whatever it is told, well-formed or not, over TLS with the broker's own certificate."""
+and sends whatever the test asks for, well-formed or not, over TLS with the broker's own certificate."""
 import select
 import socket
 import ssl

@@ -114,7 +114,7 @@ class Client:
 
 
 def silence_hub():
-    """The hub hears nothing from now on, as behind a firewall that drops."""
+    """The hub receives nothing from now on, as if a firewall dropped it."""
     run("ip", "netns", "exec", "hub", "nft", "add table inet deaf; "
         "add chain inet deaf input { type filter hook input priority 0; }; "
         "add rule inet deaf input udp dport 443 drop")
