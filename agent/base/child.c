@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A deadline for the case that nobody is left to keep it: later than the caller's own. */
+/* A backstop in case the caller cannot kill the child: later than the caller's own deadline. */
 #define LATE_MS 1000
 #define STOP_MS 500
 #define START_MS 10000 /* a slow disk */
@@ -41,7 +41,7 @@ static int bind_to_caller(int timeout_ms, pid_t caller)
     return 0;
 }
 
-/* What the child does of itself before it becomes the program: returns only when that failed. */
+/* Runs in the child before exec; returns only on failure. */
 static void prepare_and_execute(const struct beginning *beginning, pid_t caller)
 {
     static char *const nothing[] = {NULL};
@@ -56,7 +56,7 @@ static void prepare_and_execute(const struct beginning *beginning, pid_t caller)
                  beginning->environment ? (char *const *)beginning->environment : nothing);
 }
 
-/* Waits until the child has become the program; 0, what kept it from that, or -ETIMEDOUT. */
+/* Waits until the child has called exec; 0, the reason why it could not, or -ETIMEDOUT. */
 static int await_execution(int report, int64_t deadline_ns)
 {
     int problem = 0;
@@ -74,8 +74,8 @@ static int await_execution(int report, int64_t deadline_ns)
 }
 
 /*
- * fork() and not posix_spawn(), which has no way to say that the child ends with its caller. Only
- * what is safe after a fork of a program with threads is called in the child.
+ * fork() and not posix_spawn(), which has no way to say that the child ends with its caller. The
+ * child calls only functions that are safe after a fork of a program with threads.
  */
 static int start(const struct beginning *beginning, int *ret_report, pid_t *ret_pid)
 {
@@ -102,7 +102,7 @@ static int start(const struct beginning *beginning, int *ret_report, pid_t *ret_
     return 0;
 }
 
-/* Takes what has come; returns 1 at the end of the output, 0 for more to come, or an error. */
+/* Reads what is there; returns 1 at the end of the output, 0 when more may follow, or an error. */
 static int take_output(int end, size_t max_bytes, size_t before, struct strbuf *output)
 {
     char *place = strbuf_reserve(output, 4096);
@@ -144,7 +144,8 @@ static int converse(const struct child_job *job, int end, int64_t deadline_ns,
             int problem = give_input(end, job, &given);
             writing = !problem && given < job->input_length;
             if (!writing)
-                (void)shutdown(end, SHUT_WR); /* a child that stopped reading is its own affair */
+                (void)shutdown(end,
+                               SHUT_WR); /* it does not matter that the child stopped reading */
         }
         if (wait.revents & (POLLIN | POLLHUP | POLLERR)) {
             int done = take_output(end, job->output_max_bytes, before, output);

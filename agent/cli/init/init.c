@@ -1,6 +1,6 @@
 /*
  * `sallyport init`: a first configuration from questions, options or an enrolment file; then the
- * tests of broker and plant, and the arming. Each of these can be done alone, and again.
+ * tests of broker and plant, and the arming. Each of these can be run alone, and again.
  */
 
 #include "agent/base/descriptor.h"
@@ -46,7 +46,7 @@ struct call {
     long long seconds;
 };
 
-/* ---- from the call to answers ---- */
+/* ---- from options to answers ---- */
 
 static void take_text(char **text, const char *given)
 {
@@ -74,7 +74,7 @@ static bool take_file(char **text, const char *path, bool is_short)
         content.data[--content.length] = '\0';
     if (problem == 0 && (content.length == 0 || memchr(content.data, '\0', content.length)))
         (void)cli_fail(CLI_FAILED, INIT, "%s: %s", path,
-                       content.length == 0 ? "it is empty" : "there is a NUL in it");
+                       content.length == 0 ? "it is empty" : "it contains a NUL byte");
     else if (problem < 0)
         (void)cli_fail(CLI_FAILED, INIT, "%s: %s", path, strerror(-problem));
     else
@@ -136,7 +136,7 @@ static bool take_options(const struct call *call, struct init_answers *answers)
            take_file(&answers->signers.allowed_signers, call->signers, false);
 }
 
-/* The exception for who sits at the other end of this SSH session. */
+/* The exception for the address that this SSH session comes from. */
 static bool take_ssh(const struct call *call, struct init_answers *answers)
 {
     char interface[16];
@@ -145,8 +145,8 @@ static bool take_ssh(const struct call *call, struct init_answers *answers)
         return true;
     if (!init_ssh_find(&ssh) || !init_interface_of(ssh.local, interface)) {
         (void)cli_fail(CLI_FAILED, INIT,
-                       "--keep-ssh: this is no SSH session (neither here nor in a process above is "
-                       "SSH_CONNECTION set)");
+                       "--keep-ssh: this is not an SSH session (SSH_CONNECTION is set neither here "
+                       "nor in a parent process)");
         return false;
     }
     answers->ssh_port = ssh.port;
@@ -155,7 +155,7 @@ static bool take_ssh(const struct call *call, struct init_answers *answers)
     return true;
 }
 
-/* ---- whether the answers will do ---- */
+/* ---- whether the answers are complete and valid ---- */
 
 static bool is_complete(const struct init_answers *answers)
 {
@@ -183,12 +183,12 @@ static bool is_complete(const struct init_answers *answers)
             strbuf_addf(&missing, "%s%s", missing.length > 0 ? "; " : "", needed[i].option);
     }
     if (missing.length > 0)
-        (void)cli_fail(CLI_USAGE, INIT, "without a terminal there are no questions; give %s",
+        (void)cli_fail(CLI_USAGE, INIT, "there is no terminal to ask questions on; give %s",
                        missing.data);
     return missing.length == 0;
 }
 
-/* What the loader would say of a line that nobody has written by hand. */
+/* The loader's checks, for lines and tags that were given as options. */
 static bool are_fit(const struct init_answers *answers)
 {
     struct problem problem;
@@ -204,7 +204,8 @@ static bool are_fit(const struct init_answers *answers)
             return cli_fail(false, INIT, "--tag: %s", problem.text);
     }
     if (key && !wireguard_key_is_valid(key))
-        return cli_fail(false, INIT, "--preshared-key-file: it holds no WireGuard key");
+        return cli_fail(false, INIT,
+                        "--preshared-key-file: the file does not hold a WireGuard key");
     return true;
 }
 
@@ -246,8 +247,8 @@ static int write_files(const struct cli_context *context, const struct call *cal
     show_interfaces(&answers);
     if (answers.ssh_from)
         (void)fprintf(stderr,
-                      "SSH stays open to %s on %s: a weakening that the posture reports as "
-                      "\"excepted\"\n",
+                      "SSH stays open to %s on %s; this weakens the lockdown, and the status "
+                      "reports it as \"excepted\"\n",
                       answers.ssh_from, answers.ssh_interface);
     return init_write(&place, &answers, context->json ? stderr : stdout);
 }
@@ -273,16 +274,17 @@ static int run_tests(const struct cli_context *context)
     if (context->json)
         return print_steps(&report);
     if (report.bad > 0)
-        return cli_fail(CLI_FAILED, INIT,
-                        "%u of the tests failed; mend what they say, then: sallyport init --test",
-                        report.bad);
+        return cli_fail(
+            CLI_FAILED, INIT,
+            "%u of the tests failed; correct what they report, then run: sallyport init --test",
+            report.bad);
     return CLI_DONE;
 }
 
 static void print_next(const char *first)
 {
     (void)printf("\n%sNext:\n"
-                 "  sallyport status          how the gateway is\n"
+                 "  sallyport status          the state of the gateway\n"
                  "  sallyport watch           values, live\n"
                  "  sallyport scan LINE       which units answer on a line\n"
                  "  sallyport firewall status what is open and what was dropped\n",
@@ -310,7 +312,7 @@ static int arm(const struct cli_context *context, const struct call *call)
     return code;
 }
 
-/* Arming is asked for, or there is somebody to ask. */
+/* Arming was requested, or there is a terminal to ask on. */
 static int arm_or_tell(const struct cli_context *context, const struct call *call)
 {
     bool may_arm = call->arm || call->yes || is_on_terminal(context);
@@ -395,7 +397,7 @@ const struct cli_command command_init = {
              "VALUE] "
              "| --test | --arm | --confirm | --undo",
     .help =
-        "a first configuration: asks, or takes everything as options; tests it and arms the edge",
+        "writes a first configuration from questions or options, tests it, and arms the firewall",
     .run = run_init,
     .print_more = init_print_options,
 };

@@ -1,7 +1,7 @@
 /*
- * Arming for the first time: there are no rules to go back to, and whoever does this over the
- * network may cut himself off. So a guardian stands by first (init_guard.c), then netd is
- * started, and only a confirmation, which has to come through the closed edge, makes it last.
+ * Arming for the first time: there are no rules to go back to, and anyone who does this over the
+ * network may lock himself out. So a guardian process is started first (init_lockout.c), then netd,
+ * and the arming lasts only when it is confirmed through a connection that the new rules let pass.
  */
 
 #include "agent/cli/init/init_arm.h"
@@ -29,7 +29,7 @@
 #define ANSWER_MS 5000
 #define CONFIRM_MS 120000 /* systemctl enables and starts */
 
-/* ---- the guardian's word ---- */
+/* ---- the guardian ---- */
 
 #define KEPT "kept"
 #define UNDONE "undone"
@@ -41,7 +41,7 @@ static bool take_verdict(int guardian, int timeout_ms, const char *wanted)
     struct pollfd wait = {.fd = guardian, .events = POLLIN};
     ssize_t got = poll(&wait, 1, timeout_ms) > 0 ? recv(guardian, text, sizeof(text) - 1, 0) : -1;
     if (got <= 0) {
-        (void)cli_fail(CLI_FAILED, INIT, "the guardian gave no answer");
+        (void)cli_fail(CLI_FAILED, INIT, "the guardian did not answer");
         return false;
     }
     text[got] = '\0';
@@ -53,10 +53,11 @@ static bool take_verdict(int guardian, int timeout_ms, const char *wanted)
     return is_wanted;
 }
 
-/* Whether it came as it was said. */
+/* Tells the guardian WORD; whether the outcome is the one that was asked for. */
 static bool tell_guardian(int guardian, char word)
 {
-    (void)send(guardian, &word, 1, MSG_NOSIGNAL); /* one that has decided already says so */
+    (void)send(guardian, &word, 1,
+               MSG_NOSIGNAL); /* a guardian that has decided already sends its verdict */
     return take_verdict(guardian, CONFIRM_MS, word == INIT_KEEP ? KEPT : UNDONE);
 }
 
@@ -68,15 +69,15 @@ int init_confirm(bool keep)
     CLEANUP(strbuf_free) struct strbuf last = STRBUF_EMPTY;
     init_guard_last(&last);
     if (guardian < 0)
-        return cli_fail(CLI_FAILED, INIT, "there is nothing to confirm: no arming is under way%s%s",
-                        last.length > 0 ? "; what became of the last one: " : "",
-                        strbuf_text(&last));
+        return cli_fail(CLI_FAILED, INIT,
+                        "there is nothing to confirm: no arming is in progress%s%s",
+                        last.length > 0 ? "; result of the last one: " : "", strbuf_text(&last));
     return tell_guardian(guardian, keep ? INIT_KEEP : INIT_UNDO) ? CLI_DONE : CLI_FAILED;
 }
 
 /* ---- netd ---- */
 
-/* What it says of the firewall; returns 0 once it enforces the rules. */
+/* Asks for the state of the firewall; returns 0 once netd enforces the rules. */
 static int ask_netd(const char *path, uint32_t *ret_state)
 {
     struct wire_hello hello;
@@ -136,8 +137,8 @@ static void warn_of_ssh(const struct firewall_config *config)
     if (!init_ssh_find(&ssh))
         return;
     if (is_excepted(config, ssh.source, ssh.port))
-        (void)printf("You are connected by SSH from %s, which netd.conf excepts from the lockdown. "
-                     "The posture says so as long as it does.\n",
+        (void)printf("You are connected by SSH from %s. netd.conf has an exception for it, which "
+                     "the firewall status reports as \"excepted\".\n",
                      ssh.source);
     else
         (void)printf(
@@ -155,13 +156,14 @@ static bool ask_yes(const char *question)
     return init_read_line(line, sizeof(line)) && strcmp(line, "yes") == 0;
 }
 
-/* Until the guardian has decided: by what is typed here, elsewhere, or by its clock. */
+/* Waits until the guardian has decided: after an answer here or elsewhere, or when the time is
+ * over. */
 static bool await_decision(const struct init_arming *arming, int guardian)
 {
     struct pollfd waits[] = {{.fd = guardian, .events = POLLIN},
                              {.fd = arming->has_terminal ? STDIN_FILENO : -1, .events = POLLIN}};
-    (void)printf("Within %d s: %srun `sallyport init --confirm` in a NEW connection. Otherwise all "
-                 "of it is undone.\n",
+    (void)printf("Within %d s: %srun `sallyport init --confirm` in a NEW connection. Otherwise "
+                 "everything is undone.\n",
                  arming->seconds, arming->has_terminal ? "type yes, or better " : "");
     (void)fflush(stdout);
     for (;;) {
@@ -173,7 +175,7 @@ static bool await_decision(const struct init_arming *arming, int guardian)
         if (!waits[1].revents)
             continue;
         if (!init_read_line(line, sizeof(line)))
-            waits[1].fd = -1; /* the terminal is gone: somebody may confirm elsewhere */
+            waits[1].fd = -1; /* the terminal is gone: the confirmation may come from elsewhere */
         else if (strcmp(line, "yes") == 0)
             return tell_guardian(guardian, INIT_KEEP);
         else if (strcmp(line, "no") == 0)
@@ -196,8 +198,7 @@ static bool start_netd(void)
     return false;
 }
 
-/* The rules are there already; whether they will be after a start of the machine is another matter.
- */
+/* The rules are loaded already; they also have to be loaded when the machine starts. */
 static int tell_armed(void)
 {
     static const char *const ask[] = {INIT_SYSTEMCTL, "--quiet", "is-enabled",
@@ -214,7 +215,7 @@ static int tell_armed(void)
 static int tell_under_way(void)
 {
     return cli_fail(CLI_FAILED, INIT,
-                    "an arming is under way: sallyport init --confirm, or --undo");
+                    "an arming is in progress: sallyport init --confirm, or --undo");
 }
 
 static int arm(const struct init_arming *arming)
@@ -244,7 +245,7 @@ int init_arm(const struct init_arming *arming)
         return cli_fail(CLI_FAILED, INIT, "only root may arm");
     if (!init_has_systemd())
         return cli_fail(CLI_FAILED, INIT,
-                        "systemd does not run here, so nothing can be armed; start "
+                        "systemd is not running here, so nothing can be armed; start "
                         "`sallyport-netd` and `sallyportd` yourself");
     if (init_is_guarded())
         return tell_under_way(); /* loaded, but on trial */
@@ -252,7 +253,7 @@ int init_arm(const struct init_arming *arming)
         return tell_armed();
     warn_of_ssh(&arming->netd->firewall);
     if (arming->has_terminal && !arming->yes &&
-        !ask_yes("Shut every inbound port of this machine?"))
+        !ask_yes("Close every inbound port of this machine?"))
         return cli_fail(CLI_FAILED, INIT,
                         "nothing was armed; `sallyport init --arm` does it later");
     return arm(arming);

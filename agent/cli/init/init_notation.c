@@ -73,7 +73,7 @@ static int parse_host(const struct line_kind *kind, const char *text, struct ini
                            kind->word, kind->word);
     if (*port && (*port != ':' || !number(port + 1, 1, 65535, &bus->port)))
         return problem_say(problem, "\"%s%s\": the port is a number from 1 to 65535%s", kind->word,
-                           text, strchr(end + 1, ':') ? "; an IPv6 address stands in [ ]" : "");
+                           text, strchr(end + 1, ':') ? "; an IPv6 address is written in [ ]" : "");
     return 0;
 }
 
@@ -152,7 +152,7 @@ int init_parse_bus(const char *text, unsigned count, struct init_bus *ret_bus,
     }
     return problem_say(
         ret_problem,
-        "\"%s\" is no line; write [NAME=]tcp:HOST[:PORT], "
+        "\"%s\" is not a line; write [NAME=]tcp:HOST[:PORT], "
         "[NAME=]rtu:DEVICE[,BAUD[,8E1]], the same with udp: or ascii:, or [NAME=]sim:",
         text);
 }
@@ -200,7 +200,7 @@ int init_parse_tag(const char *text, struct init_tag *ret_tag, struct problem *r
     const char *rest = equals + 1;
     if (!take_part(&rest, tag.bus, sizeof(tag.bus)) || !is_name(tag.bus, strlen(tag.bus)) ||
         (*rest && !parse_register(rest, &tag)))
-        return problem_say(ret_problem, "\"%s\" says not where the value lies; %s", text, advice);
+        return problem_say(ret_problem, "\"%s\" does not say where the value is; %s", text, advice);
     *ret_tag = tag;
     return 0;
 }
