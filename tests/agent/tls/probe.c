@@ -244,7 +244,7 @@ static void test_own_files(void)
     target.key_password = "sesame";
     CU_ASSERT_EQUAL(probe(&target), PROBE_REFUSED);
     target.server = "mqtt://localhost";
-    own_files(&target, "unencrypted connections do not exist here");
+    own_files(&target, "unencrypted connections are not supported");
 }
 
 static void test_proxy(void)

@@ -37,8 +37,8 @@ static void test_proxy_refusals(void)
     proxy_refused("http://proxy:0", "port");
     proxy_refused("http://proxy:65536", "port");
     proxy_refused("http://proxy:80/path", "port");
-    proxy_refused("http://:80", "no name");
-    proxy_refused("http://[::1]:80", "no name");
+    proxy_refused("http://:80", "neither a name nor");
+    proxy_refused("http://[::1]:80", "neither a name nor");
     proxy_refused("http://a b:80", "port of the proxy is missing");
     proxy_refused("http://me@proxy:3128", "USER:PASSWORD");
     proxy_refused("http://me:a@b@proxy:3128", "%XX");

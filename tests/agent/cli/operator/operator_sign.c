@@ -94,7 +94,7 @@ static void test_no_signature(void)
     TEST_CONTAINS(said, "cannot be read");
     keygen("rsa", rsa);
     CU_ASSERT_EQUAL(operator_sign("test", rsa, &text, &armour), -1);
-    TEST_CONTAINS(said, "no Ed25519 key");
+    TEST_CONTAINS(said, "not an Ed25519 key");
     CU_ASSERT_EQUAL(operator_sign("test", test_file("broken", "no key\n"), &text, &armour), -1);
     TEST_CONTAINS(said, "not signed");
     CU_ASSERT_EQUAL(armour.length, 0);
