@@ -24,8 +24,8 @@ struct plant_line {
 const struct config_bus *plant_bus(const struct config *config, const char *name);
 
 /*
- * Prepares LINE for the entry BUS of CONFIG; nothing is sent yet. Both must outlive it. Returns CLI_DONE,
- * or an exit code after saying why on stderr.
+ * Prepares LINE for the entry BUS of CONFIG; nothing is sent yet. Both must outlive it. Returns
+ * CLI_DONE, or an exit code after saying why on stderr.
  */
 int plant_open(const char *name, const struct config *config, const struct config_bus *bus,
                struct plant_line *line);
