@@ -33,12 +33,12 @@ static void test_bad(void)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"mqtt://b", "unencrypted connections do not exist"},
-        {"TCP://b", "unencrypted connections do not exist"},
-        {"ws://b/mqtt", "unencrypted connections do not exist"},
-        {"ssl://b", "no address of a broker"},
-        {"broker.example.com", "no address of a broker"},
-        {"", "no address of a broker"},
+        {"mqtt://b", "unencrypted connections are not supported"},
+        {"TCP://b", "unencrypted connections are not supported"},
+        {"ws://b/mqtt", "unencrypted connections are not supported"},
+        {"ssl://b", "is not the address of a broker"},
+        {"broker.example.com", "is not the address of a broker"},
+        {"", "is not the address of a broker"},
         {"mqtts://", "the host is missing"},
         {"mqtts://:8883", "the host is missing"},
         {"mqtts://b:0", "the port is not a number"},
