@@ -144,8 +144,7 @@ static int converse(const struct child_job *job, int end, int64_t deadline_ns,
             int problem = give_input(end, job, &given);
             writing = !problem && given < job->input_length;
             if (!writing)
-                (void)shutdown(end,
-                               SHUT_WR); /* it does not matter that the child stopped reading */
+                (void)shutdown(end, SHUT_WR); /* also when the child stopped reading */
         }
         if (wait.revents & (POLLIN | POLLHUP | POLLERR)) {
             int done = take_output(end, job->output_max_bytes, before, output);

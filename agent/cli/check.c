@@ -1,5 +1,5 @@
 /*
- * `sallyport check`: everything that is wrong with the configuration, in one go, and what how long
+ * `sallyport check`: everything that is wrong with the configuration, in one go, and how long
  * a poll cycle takes on each line. Contacts no device and no network.
  */
 #include "agent/cli/check.h"

@@ -19,8 +19,7 @@
 
 struct gateway {
     struct generation *current; /* in force */
-    struct generation
-        *first; /* its paths and names are used by the parts that a reload does not replace */
+    struct generation *first;   /* gave its paths and names to what a reload does not replace */
     sd_event *loop;
 
     /* Kept from start to stop. */

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLIES                                                                                    \
-    16 /* replies that wait for room in the window or for the session; beyond, the oldest is       \
-          dropped */
+#define REPLIES 16 /* wait for room in the window or a session; beyond, the oldest is dropped */
 #define REFUSALS_A_SECOND 8 /* of our own */
 
 struct command_message {

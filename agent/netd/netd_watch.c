@@ -21,8 +21,7 @@ struct netd_watch {
     char *position_file;
 };
 
-/* --- callbacks of netd's client ----------------------------------------------------------------
- */
+/* --- callbacks of netd's client --------------------------------------------------------------- */
 
 static void remember(const struct netd_watch *watch, uint64_t position)
 {

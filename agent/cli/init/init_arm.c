@@ -56,8 +56,7 @@ static bool take_verdict(int guardian, int timeout_ms, const char *wanted)
 /* Tells the guardian WORD; whether the outcome is the one that was asked for. */
 static bool tell_guardian(int guardian, char word)
 {
-    (void)send(guardian, &word, 1,
-               MSG_NOSIGNAL); /* a guardian that has decided already sends its verdict */
+    (void)send(guardian, &word, 1, MSG_NOSIGNAL); /* it may have decided already */
     return take_verdict(guardian, CONFIRM_MS, word == INIT_KEEP ? KEPT : UNDONE);
 }
 
@@ -141,11 +140,10 @@ static void warn_of_ssh(const struct firewall_config *config)
                      "the firewall status reports as \"excepted\".\n",
                      ssh.source);
     else
-        (void)printf(
-            "You are connected by SSH from %s. The rules let nobody in: this session is cut "
-            "when they are loaded,\nand no new one comes through. If you want SSH to stay open "
-            "to your address, end this and run init with --keep-ssh.\n",
-            ssh.source);
+        (void)printf("You are connected by SSH from %s. The new rules admit no connection: this "
+                     "session is cut when they\nare loaded, and no new one can be opened. To keep "
+                     "SSH open to your address, answer no and run\ninit with --keep-ssh.\n",
+                     ssh.source);
 }
 
 static bool ask_yes(const char *question)

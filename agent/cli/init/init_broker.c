@@ -284,9 +284,7 @@ static bool open_session(struct login *login, struct session *session, struct in
     login->with_5 = true;
     int kind = log_in(session, &code);
     if (kind == UPLINK_EVENT_REFUSED && !(mqtt_client_refusal(code) && code >= 0x80)) {
-        end_session(
-            session,
-            true); /* it may not support MQTT 5: try again with the version that the agent uses */
+        end_session(session, true); /* no MQTT 5? try the version of the agent */
         login->with_5 = false;
         kind = log_in(session, &code);
     }

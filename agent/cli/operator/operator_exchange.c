@@ -36,7 +36,7 @@ static void take_session(struct operator_exchange *exchange, const char *state, 
         operator_link_enough(exchange->link);
 }
 
-/* The status may be older than the command: `closed` counts only after `open` was seen. */
+/* The status may be older than the command: "closed" counts only after the session was waiting. */
 static void take_status(struct operator_exchange *exchange, const struct operator_message *message)
 {
     const struct operator_status *status = &exchange->status;

@@ -35,7 +35,7 @@ struct operator_exchange {
     size_t garbage;   /* invalid replies */
     char session[24]; /* its state since: "open", "closed", or "" */
     char end[32];     /* why it was closed */
-    bool was_waiting; /* the status has shown the session open */
+    bool was_waiting; /* the status has shown the session waiting */
 };
 
 /* For an operator_ear, whose context is the exchange. */
