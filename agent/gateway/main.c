@@ -154,7 +154,7 @@ int main(int argc, char **argv)
         return code;
     (void)umask(027);
     hold_hangup();
-    (void)mallopt(M_ARENA_MAX, 2); /* hundreds of threads that hardly allocate: save memory */
+    (void)mallopt(M_ARENA_MAX, 2); /* saves memory with hundreds of threads */
     struct config *config = load_first(options.file);
     if (!config)
         return 1;

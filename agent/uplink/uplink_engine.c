@@ -1,4 +1,4 @@
-/* What is done about an event, a deadline, or a wish of the owner. */
+/* Handles events, deadlines, and requests of the owner. */
 #include "agent/uplink/uplink_engine.h"
 
 #include "agent/base/clock.h"
@@ -20,9 +20,9 @@
 #define CONNECT_GRACE_NS (5 * CLOCK_NS_PER_S)
 /* A cut connection is noticed at once; after this we ask for the end of the session as well. */
 #define CLOSING_NS (5 * CLOCK_NS_PER_S)
-/* A session that lasted so long was a good one: the back-off starts from the beginning. */
+/* After a session of this length the back-off starts from the beginning. */
 #define PROVEN_NS (30 * CLOCK_NS_PER_S)
-/* What is in flight when new settings come has so long to be acknowledged. */
+/* How long messages in flight may still be acknowledged when new settings come. */
 #define LEAVING_NS (3 * CLOCK_NS_PER_S)
 
 /* --- settings --------------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ static void take_over(struct uplink_session *session)
     session->next = NULL;
     session->probed = SIZE_MAX;
     set_sizes(session);
-    (void)make_clients(session); /* failing that, each attempt tries again */
+    (void)make_clients(session); /* if that fails, each attempt tries again */
     uplink_clients_free(&former);
     (void)uplink_session_step(session, UPLINK_CHANGED);
 }
@@ -84,14 +84,14 @@ static void session_lost(struct uplink_session *session, enum uplink_input input
         uplink_session_say_of_server(session, session->server, reason);
 }
 
-/* Gives up a session that is broken, without a farewell, so that the broker publishes our will. */
+/* Ends a broken session without a DISCONNECT, so that the broker publishes our will. */
 static void break_session(struct uplink_session *session, const char *reason)
 {
     session_lost(session, UPLINK_BROKEN, reason);
     if (session->socket >= 0)
         broker_socket_cut(session->socket);
     else
-        uplink_session_close(session); /* the will is lost with it, but nothing else is at hand */
+        uplink_session_close(session); /* no other way, although no will is published */
 }
 
 /* Ends a session at the owner's request. The phase is UPLINK_LEAVING. */
@@ -183,7 +183,7 @@ static void handle(struct uplink_session *session, const struct uplink_event *ev
     case UPLINK_EVENT_DELIVERED:
         on_delivered(session, event->code);
         break;
-    case UPLINK_EVENT_REJECTED: /* of MQTT 5, which this session does not speak */
+    case UPLINK_EVENT_REJECTED: /* of MQTT 5, which this session does not use */
         break;
     case UPLINK_EVENT_MESSAGE:
         on_message(session, event);
@@ -303,7 +303,7 @@ void uplink_engine_on_deadline(struct uplink_session *session)
     }
 }
 
-/* --- wishes of the owner ---------------------------------------------------------------------- */
+/* --- requests of the owner -------------------------------------------------------------------- */
 
 int uplink_engine_init(struct uplink_session *session, const struct config_uplink *config,
                        const struct uplink_callbacks *callbacks)
@@ -349,8 +349,8 @@ void uplink_engine_start(struct uplink_session *session)
 }
 
 /*
- * The owner's wish is an input that may end the present phase. What is in flight is waited for
- * once: wish after wish does not put off the end.
+ * A request of the owner is an input that may end the present phase. What is in flight is waited
+ * for once: further requests do not postpone the end.
  */
 static bool wish(struct uplink_session *session, enum uplink_input input, int64_t leave_ns)
 {
