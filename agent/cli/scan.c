@@ -1,7 +1,7 @@
 /*
- * `sallyport scan`: which units answer on a line. One register is asked of each; whatever is well
- * formed counts as an answer. Through the running agent where it owns the line: after a unit that
- * was silent the scan pauses for as long as that took, so that polling keeps half of the line.
+ * `sallyport scan`: which units answer on a line. It reads one register of each; every well-formed
+ * reply counts as an answer. Through the running agent where it owns the line: after a silent unit
+ * the scan pauses for as long as it waited, so that polling keeps half of the line's time.
  */
 #include "agent/cli/scan.h"
 
@@ -15,9 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GIVE_UP_AFTER 5 /* times that the line could not be reached, while nobody has answered */
+#define GIVE_UP_AFTER 5 /* how often the line could not be reached before any unit answered */
 
-/* MODBUS Application Protocol V1.1b3, section 7: said by a gateway in place of the unit. */
+/* MODBUS Application Protocol V1.1b3, section 7: sent by a Modbus gateway in place of the unit. */
 #define PATH_UNAVAILABLE 10
 #define TARGET_SILENT 11
 
@@ -95,8 +95,8 @@ static void report(struct scan *scan, unsigned unit, enum scan_verdict verdict, 
     }
     end_progress(scan);
     if (verdict == SCAN_GARBLED)
-        (void)printf("%u: something came that is no answer: two units with one number, noise, or "
-                     "another speed or parity\n",
+        (void)printf("%u: the reply is not valid: two units with the same number, noise, or a "
+                     "wrong speed or parity\n",
                      unit);
     else
         (void)printf("%u: answers%s%s\n", unit, exception ? ", " : "", exception ? how : "");
@@ -111,7 +111,7 @@ static void leave_time_for_polls(const struct scan *scan, int64_t started_ns)
         clock_sleep_until(now_ns + (now_ns - started_ns));
 }
 
-/* Returns false when going on makes no sense. */
+/* Returns false when the scan should stop. */
 static bool scan_one(struct scan *scan, unsigned unit, struct driver_error *error)
 {
     unsigned exception;
@@ -150,10 +150,10 @@ static int conclude(const struct scan *scan, bool finished, const struct driver_
         json_decref(document);
     }
     if (!finished)
-        return cli_fail(CLI_FAILED, "scan", "bus %s: %s", bus, error->text);
+        return cli_fail(CLI_FAILED, "scan", "line %s: %s", bus, error->text);
     if (scan->answered + scan->garbled == 0)
         return cli_fail(CLI_FAILED, "scan",
-                        "bus %s: no unit from %u to %u answers; check its host and port, or its "
+                        "line %s: no unit from %u to %u answers; check its host and port, or its "
                         "speed, parity and wiring",
                         bus, scan->first, scan->last);
     return CLI_DONE;
@@ -181,7 +181,7 @@ static int scan_bus(const struct cli_context *context, const struct config *conf
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
     const struct config_bus *bus = plant_bus(config, name);
     if (!bus)
-        return cli_fail(CLI_FAILED, "scan", "%s has no bus \"%s\"", context->agent_file, name);
+        return cli_fail(CLI_FAILED, "scan", "%s has no line \"%s\"", context->agent_file, name);
     int code = plant_open("scan", config, bus, &line);
     scan->line = &line;
     if (code == CLI_DONE)
@@ -210,6 +210,6 @@ static int run_scan(const struct cli_context *context, int argc, char **argv)
 const struct cli_command command_scan = {
     .name = "scan",
     .usage = "LINE [--units 1-247]",
-    .help = "which units answer on a line",
+    .help = "lists the units that answer on a line",
     .run = run_scan,
 };

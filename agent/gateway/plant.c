@@ -127,7 +127,7 @@ static uint16_t index_of(const void *found, const void *first, size_t size)
     return (uint16_t)((size_t)((const char *)found - (const char *)first) / size);
 }
 
-/* What of OLD goes on: the lines that DIFF does not touch, and all devices on them. */
+/* What is kept of OLD: the lines that DIFF does not touch, and all devices on them. */
 static void find_kept(const struct config *old, struct plant_change *change, const bool *touched)
 {
     const struct config *fresh = change->fresh->config;
@@ -222,7 +222,7 @@ static void carry_tripped(struct line *line, const struct plant_change *change)
     }
 }
 
-/* Ends the lines that do not go on, and moves into custody what they have delivered. */
+/* Ends the lines that are not kept, and moves into custody what they have delivered. */
 static void end_lines(struct plant *plant, const struct plant_change *change)
 {
     const struct config *old = plant->current->config;
@@ -242,7 +242,7 @@ static void end_lines(struct plant *plant, const struct plant_change *change)
     shrink(plant, kept);
 }
 
-/* The arrays of the plant become those of the change; lines that go on move to their new index. */
+/* The plant takes over the arrays of the change; lines that are kept move to their new index. */
 static void take_over(struct plant *plant, struct plant_change *change)
 {
     size_t n_buses = change->fresh->config->n_buses;

@@ -6,42 +6,41 @@
 static const struct {
     const char *option, *help;
 } rows[] = {
-    {"--from FILE",
-     "the enrolment that the central site wrote; what another option says counts more"},
-    {"--site NAME, --id NAME", "who this gateway is; both are parts of topics"},
+    {"--from FILE", "the enrolment file from the central site; other options override it"},
+    {"--site NAME, --id NAME", "the names of the site and of this gateway; levels of its topics"},
     {"--server URL ...", "the brokers, mqtts://HOST:PORT or wss://HOST:PORT/PATH"},
-    {"--ca FILE|system", "the authorities that may have signed the broker's certificate"},
-    {"--username NAME, --password-file FILE", "the login at the broker"},
-    {"--certificate FILE, --key FILE", "the certificate that this gateway shows"},
-    {"--request", "makes a key and a request for such a certificate"},
-    {"--prefix WORD", "the first level of all topics; sallyport"},
+    {"--ca FILE|system", "the certificate authorities that may sign the broker's certificate"},
+    {"--username NAME, --password-file FILE", "the login for the broker"},
+    {"--certificate FILE, --key FILE", "the certificate that this gateway presents"},
+    {"--request", "creates a key and a request for such a certificate"},
+    {"--prefix WORD", "the first level of all topics; default: sallyport"},
     {"--bus LINE ...",
      "[NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]rtu:HOST:PORT or "
      "[NAME=]sim:; udp: as tcp:, ascii: as rtu:"},
     {"--tag VALUE ...", "DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]"},
-    {"--wan INTERFACE ...", "towards the internet; taken from the routes"},
-    {"--plant INTERFACE ...", "towards the plant; taken from the routes"},
-    {"--keep-ssh", "an exception in the firewall for where this SSH session comes from"},
-    {"--tunnel-address ADDRESS", "of this gateway inside the tunnel"},
-    {"--tunnel-source NETWORK ...", "who may use a session, as seen inside the tunnel"},
+    {"--wan INTERFACE ...", "interface towards the internet; default: from the routing table"},
+    {"--plant INTERFACE ...", "interface towards the plant; default: from the routing table"},
+    {"--keep-ssh", "adds a firewall exception for the address that this SSH session comes from"},
+    {"--tunnel-address ADDRESS", "the address of this gateway inside the tunnel"},
+    {"--tunnel-source NETWORK ...", "the networks inside the tunnel that may use a session"},
     {"--hub-key KEY, --hub-endpoint HOST:PORT, --hub-address ADDRESS", "the hub of the tunnel"},
-    {"--preshared-key-file FILE", "one more key, shared with the hub"},
-    {"--signers FILE", "the operators' public keys, as OpenSSH's allowed_signers"},
+    {"--preshared-key-file FILE", "a preshared key, known to the hub as well"},
+    {"--signers FILE", "the operators' public keys, in OpenSSH's allowed_signers format"},
     {"--root DIR", "writes below DIR, and neither tests nor arms"},
-    {"--force", "replaces files that are there; a copy of each is kept"},
-    {"--no-test, --no-start", "leaves out the tests; the arming"},
-    {"--test", "tests broker and plant, and nothing else"},
-    {"--arm", "shuts the gateway, and undoes it unless confirmed"},
+    {"--force", "replaces existing files, and keeps a copy of each"},
+    {"--no-test, --no-start", "skips the tests; skips the arming"},
+    {"--test", "tests broker and plant, and does nothing else"},
+    {"--arm", "closes every inbound port, and undoes that unless it is confirmed"},
     {"--yes", "arms, and confirms in advance"},
-    {"--seconds N", "how long the arming waits for the confirmation, 3 to 600; 60"},
-    {"--confirm, --undo", "the answer to an arming that waits"},
+    {"--seconds N", "how long the arming waits for the confirmation, 3 to 600; default: 60"},
+    {"--confirm, --undo", "confirms or undoes an arming that waits"},
 };
 
 void init_print_options(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         (void)fprintf(out, "  %s\n            %s\n", rows[i].option, rows[i].help);
-    (void)fputs("\nAn option with ... may be given again. What is not given is asked for at a "
-                "terminal.\n",
-                out);
+    (void)fputs(
+        "\nAn option with ... may be repeated. Anything not given is asked for on the terminal.\n",
+        out);
 }

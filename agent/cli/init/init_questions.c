@@ -1,5 +1,5 @@
-/* The questions of `sallyport init`, on a terminal. What an option or the enrolment said is not
- * asked. */
+/* The questions of `sallyport init`, on a terminal. What an option or the enrolment file gave is
+ * not asked. */
 
 #include "agent/cli/init/init_questions.h"
 
@@ -24,7 +24,7 @@
 bool init_read_line(char *line, size_t size)
 {
     size_t length = 0;
-    for (;;) { /* byte by byte: nothing behind the line is taken from who reads next */
+    for (;;) { /* byte by byte: what follows the line is left for the next reader */
         char byte;
         ssize_t got = read(STDIN_FILENO, &byte, 1);
         if (got < 0 && errno == EINTR)
@@ -42,7 +42,7 @@ bool init_read_line(char *line, size_t size)
     return true;
 }
 
-/* One answer; OTHERWISE is taken for an empty line. False at the end of input. */
+/* One answer; an empty line means OTHERWISE. False at the end of input. */
 static bool ask(const char *question, const char *otherwise, char *line)
 {
     (void)printf("%s%s%s%s ", question, otherwise ? " [" : "", otherwise ? otherwise : "",
@@ -81,7 +81,7 @@ static const char *check_id(const char *text)
                : "1 to 64 letters, digits, - or _";
 }
 
-/* Until CHECK is content; false at the end of input. */
+/* Asks until CHECK accepts the answer; false at the end of input. */
 static bool agent_ask_text(const char *question, const char *otherwise,
                            const char *(*check)(const char *), char **ret_text)
 {
@@ -141,7 +141,7 @@ static bool ask_login(struct init_answers *answers)
     char line[LINE_BYTES];
     if (uplink->certificate_pem || answers->wants_request || uplink->password)
         return true;
-    if (!agent_ask_text("User name at the broker, or nothing for a certificate", NULL, NULL,
+    if (!agent_ask_text("User name for the broker, or empty to use a certificate", NULL, NULL,
                         &uplink->username))
         return false;
     if (!uplink->username) {
@@ -155,7 +155,7 @@ static bool ask_login(struct init_answers *answers)
     return answered;
 }
 
-/* Lines until an empty one; PARSE says whether one can be used. */
+/* Lines until an empty one; PARSE checks each. */
 static bool ask_lines(const char *question, struct text_list *list,
                       bool (*parse)(const char *line, size_t count))
 {
@@ -195,7 +195,7 @@ static bool is_tag(const char *line, size_t count)
     return result == 0;
 }
 
-/* Shows the guess; an empty line takes it. */
+/* Shows the guess; an empty line accepts it. */
 static bool ask_interfaces(const char *question, struct text_list *list)
 {
     CLEANUP(strbuf_free) struct strbuf guess = STRBUF_EMPTY;
