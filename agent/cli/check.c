@@ -136,7 +136,7 @@ static void make_report(const struct cli_context *context, struct check_report *
     findings_sort(findings);
 }
 
-static void change_filter_free(struct check_report *report)
+static void check_report_free(struct check_report *report)
 {
     findings_free(&report->findings);
     free(report->budgets);
@@ -151,7 +151,7 @@ size_t check_files(const char *agent_file, const char *netd_file, struct strbuf 
     make_report(&context, &report);
     findings_print(&report.findings, out);
     size_t errors = report.findings.errors;
-    change_filter_free(&report);
+    check_report_free(&report);
     return errors;
 }
 
@@ -222,7 +222,7 @@ static int run_check(const struct cli_context *context, int argc, char **argv)
     else
         print_text(&report);
     int code = report.findings.errors > 0 ? CLI_FAILED : CLI_DONE;
-    change_filter_free(&report);
+    check_report_free(&report);
     return code;
 }
 

@@ -82,8 +82,8 @@ static const char *check_id(const char *text)
 }
 
 /* Asks until CHECK accepts the answer; false at the end of input. */
-static bool agent_ask_text(const char *question, const char *otherwise,
-                           const char *(*check)(const char *), char **ret_text)
+static bool ask_text(const char *question, const char *otherwise,
+                     const char *(*check)(const char *), char **ret_text)
 {
     char line[LINE_BYTES];
     if (*ret_text)
@@ -141,8 +141,8 @@ static bool ask_login(struct init_answers *answers)
     char line[LINE_BYTES];
     if (uplink->certificate_pem || answers->wants_request || uplink->password)
         return true;
-    if (!agent_ask_text("User name for the broker, or empty to use a certificate", NULL, NULL,
-                        &uplink->username))
+    if (!ask_text("User name for the broker, or empty to use a certificate", NULL, NULL,
+                  &uplink->username))
         return false;
     if (!uplink->username) {
         answers->wants_request = true;
@@ -223,16 +223,14 @@ int init_ask(struct init_answers *answers)
 {
     char host[65] = "";
     (void)gethostname(host, sizeof(host) - 1);
-    if (agent_ask_text("Name of the site", NULL, check_id, &answers->gateway.site) &&
-        agent_ask_text("Name of this gateway, unique within the site", check_id(host) ? NULL : host,
-                       check_id, &answers->gateway.id) &&
+    if (ask_text("Name of the site", NULL, check_id, &answers->gateway.site) &&
+        ask_text("Name of this gateway, unique within the site", check_id(host) ? NULL : host,
+                 check_id, &answers->gateway.id) &&
         ask_server(answers) && ask_ca(answers) && ask_login(answers) &&
-        ask_lines(
-            "A line, tcp:HOST[:PORT] or rtu:/dev/DEVICE[,BAUD[,8E1]]; an empty line to continue",
-            &answers->buses, is_bus) &&
-        ask_lines(
-            "A value, DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]; an empty line to continue",
-            &answers->tags, is_tag) &&
+        ask_lines("A line, tcp:HOST[:PORT] or rtu:/dev/DEVICE[,BAUD[,8E1]]; empty to continue",
+                  &answers->buses, is_bus) &&
+        ask_lines("A value, DEVICE.TAG=LINE/UNIT/TABLE/ADDRESS[/TYPE[/ORDER]]; empty to continue",
+                  &answers->tags, is_tag) &&
         ask_network(answers))
         return CLI_DONE;
     return cli_fail(CLI_FAILED, INIT, "the questions were not answered; nothing was written");
