@@ -132,11 +132,12 @@ static bool check_place(const struct check *check, uint8_t *ret_table, uint16_t 
                address, addressing == ADDRESSING_ONE ? 65536 : 65535);
         return false;
     case TAG_PLACE_NOT_MODICON:
-        refuse(check, "address",
-               "%lld is no modicon address: 1 to 9999 are coils, 10001 to 19999 discrete inputs, "
-               "30001 to 39999 input registers, 40001 to 49999 holding registers, or six digits "
-               "such as 400001 to 465536",
-               address);
+        refuse(
+            check, "address",
+            "%lld is not a modicon address: 1 to 9999 are coils, 10001 to 19999 discrete inputs, "
+            "30001 to 39999 input registers, 40001 to 49999 holding registers, or six digits "
+            "such as 400001 to 465536",
+            address);
         return false;
     case TAG_PLACE_CONTRADICTION:
         refuse(check, "table",
@@ -172,7 +173,7 @@ static void check_extent(const struct check *check, uint8_t table, uint16_t addr
     if (modbus_table_is_bits(table))
         return;
     if (address + registers > 65536)
-        refuse(check, "address", "the value takes %u registers and ends behind the last address",
+        refuse(check, "address", "the value takes %u registers and ends after the last address",
                registers);
     if (registers > check->options->max_registers)
         refuse(check, tag->type == VALUE_STRING ? "length" : "type",

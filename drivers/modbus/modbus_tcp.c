@@ -46,7 +46,7 @@ static void modbus_tcp_check_device(const struct config_bus *bus, struct config_
         char key[128]; /* in full: a tag may stand on the same line */
         (void)snprintf(key, sizeof(key), "devices.%s.unit", device->name);
         findings_add(findings, FINDING_WARNING, device->where, key,
-                     "%lld is no address of a unit (1 to 247); some devices want it, and a reply "
+                     "%lld is not a unit number (1 to 247); some devices want it, and a reply "
                      "with another unit is not accepted",
                      (long long)options->unit);
     }
@@ -95,7 +95,7 @@ const struct driver modbus_tcp_driver = {
     .config = {.name = "modbus_tcp",
                .help =
                    "Modbus over the network: to a device, or to a gateway or serial server with "
-                   "units behind it.",
+                   "several units.",
                .bus = {.path = "buses.modbus_tcp",
                        .help = "A connection to a Modbus device, gateway or serial server.",
                        .rows = bus_rows,

@@ -32,9 +32,10 @@ void serial_options_check(const struct config_bus *bus, const struct serial_opti
 {
     speed_t code;
     if (!serial_baud_code(options->baud, &code))
-        findings_add(findings, FINDING_ERROR, bus->where, "baud",
-                     "%lld is no usual rate; give one like 1200, 9600, 19200, 38400 or 115200",
-                     (long long)options->baud);
+        findings_add(
+            findings, FINDING_ERROR, bus->where, "baud",
+            "%lld is not a standard baud rate; use one such as 1200, 9600, 19200, 38400 or 115200",
+            (long long)options->baud);
 }
 
 int64_t serial_char_ns(const struct serial_options *options)

@@ -36,7 +36,7 @@ static const struct {
     {EPERM, "not allowed: the agent's user must be in the group that owns the device (dialout)"},
     {EBUSY, "another program uses it: stop that one, or give it another port"},
     {EWOULDBLOCK, "another program uses it: stop that one, or give it another port"},
-    {ENOTTY, "this is no serial port: check the key `device`"},
+    {ENOTTY, "this is not a serial port: check the key `device`"},
     {EINVAL, "the port refuses these settings: check baud, parity, data_bits and stop_bits"},
 };
 

@@ -111,7 +111,7 @@ static void check_device(const struct config_bus *bus, struct config_device *dev
             tag->type = VALUE_BOOL;
         if (options->address == 99 && tag->type >= VALUE_INT32)
             findings_add(findings, FINDING_ERROR, tag->where, "address",
-                         "the value ends behind the last address");
+                         "the value ends after the last address");
     }
 }
 

@@ -116,7 +116,7 @@ static int load_revoked(const char *path, struct strbuf *revoked, struct strbuf 
     }
     unsigned bad = signers_print_revoked(strbuf_text(&content), content.length, revoked);
     if (bad)
-        strbuf_addf(problem, "%s:%u: is no public key", path, bad);
+        strbuf_addf(problem, "%s:%u: this line is not a public key", path, bad);
     return bad ? -EINVAL : 0;
 }
 
@@ -317,10 +317,9 @@ static int decide(const struct inquiry *inquiry, const struct signers *signers,
         return explain_unknown(inquiry, signers, result);
     take_signer(signer, result);
     if (signer->before[0] && clock_is_behind(signers)) {
-        signature_conclude(
-            result, SIGNATURE_EXPIRED,
-            "valid-before cannot be judged: the clock stands before the day on which "
-            "allowed_signers was written");
+        signature_conclude(result, SIGNATURE_EXPIRED,
+                           "valid-before cannot be judged: the clock is before the day on which "
+                           "allowed_signers was written");
         return 0;
     }
     status = ask_verify(inquiry, signers, signer, true);

@@ -36,7 +36,7 @@ static void read_pattern(const struct section *section, const char *key, const c
     size_t plain = strspn(text, fit);
     bool is_pattern = wildcard && text[plain] == '*' && text[plain + 1] == '\0';
     if (plain == 0 || plain + is_pattern >= IFNAMSIZ || (text[plain] && !is_pattern))
-        FAIL(section, key, "\"%s\" is no interface name%s", text,
+        FAIL(section, key, "\"%s\" is not an interface name%s", text,
              wildcard ? "; a pattern is the start of a name and a * at its end" : "");
     else if (takes_in(text, plain, is_pattern, "lo") || strncmp(text, "spt", 3) == 0 ||
              takes_in(text, plain, is_pattern, "spt0"))
@@ -59,7 +59,7 @@ static bool read_network(const struct section *section, const char *key, const c
 {
     if (ip_network_parse(text, ret_network) == 0)
         return true;
-    FAIL(section, key, "\"%s\" is no address or network; no bit behind the prefix may be set",
+    FAIL(section, key, "\"%s\" is not an address or network; all bits after the prefix must be 0",
          text);
     return false;
 }
@@ -159,7 +159,7 @@ static void read_destination(const struct section *section, const char *key, con
         if (read_network(section, key, text, &network))
             allow(config, &network, protocol, port);
     } else if (!is_host_name(text)) {
-        FAIL(section, key, "\"%s\" is no name, address or network", text);
+        FAIL(section, key, "\"%s\" is not a name, address or network", text);
     } else if (config->n_names == NETD_MAX_NAMES) {
         FAIL(section, key, "\"%s\" is one name too many: egress_allow and ntp take %d", text,
              NETD_MAX_NAMES);
@@ -217,7 +217,7 @@ static void check_interfaces(const struct section *section, const struct firewal
     for (size_t i = 0; i < config->n_wan; i++) {
         for (size_t j = 0; j < config->n_plant; j++) {
             if (strcmp(config->wan[i].text, config->plant[j].text) == 0)
-                FAIL(section, "plant", "\"%s\" stands in wan as well", config->plant[j].text);
+                FAIL(section, "plant", "\"%s\" is listed in wan as well", config->plant[j].text);
         }
     }
 }
@@ -257,7 +257,7 @@ static void netd_config_read_hub(const struct section *tunnel, struct tunnel_hub
     section_child(tunnel, "hub", &section);
     if (netd_config_read_group(&section, &netd_hub_table, &raw, NULL)) {
         if (!wireguard_key_is_valid(raw.public_key))
-            FAIL(&section, "public_key", "is no WireGuard key: 43 characters of base64 and a =");
+            FAIL(&section, "public_key", "is not a WireGuard key: 43 characters of base64 and a =");
         read_endpoint(&section, raw.endpoint, hub);
         read_host4(&section, "address", raw.address, &hub->address);
         hub->public_key = TAKE_POINTER(raw.public_key);

@@ -60,7 +60,7 @@ static const struct option exception_rows[] = {
 };
 const struct option_table netd_exception_table =
     TABLE("firewall.exceptions", raw_rule, exception_rows,
-          "A port that stays open to one network behind one interface; each is reported.");
+          "A port that stays open to one network on one interface; each is reported.");
 
 static const struct option egress_rows[] = {
     {MEMBER_AS("destination", raw_rule, address), .type = OPTION_TEXT, .flags = OPTION_REQUIRED,
@@ -71,7 +71,7 @@ static const struct option egress_rows[] = {
     {MEMBER(raw_rule, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
      .help = "The transport."},
     {MEMBER(raw_rule, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1, .max = 65535,
-     .help = "The port over there.", .example = "8883"},
+     .help = "The port of the destination.", .example = "8883"},
 };
 const struct option_table netd_egress_table =
     TABLE("firewall.egress_allow", raw_rule, egress_rows,
@@ -90,19 +90,20 @@ const struct option_table netd_paths_table =
 static const struct option access_rows[] = {
     {MEMBER(netd_access, agent_user), .type = OPTION_NAME, .fallback = "sallyport",
      .help = "The user that the agent runs as, a name or a number; it may ask for the status, "
-             "courier signed commands and close a session."},
+             "hand over signed commands and close a session."},
     {MEMBER(netd_access, admin_group), .type = OPTION_NAME, .fallback = "sallyport-admin",
      .help = "The group whose members may open, extend and approve sessions on site, as root may; "
              "a name or a number."},
     {MEMBER(netd_access, allowed_signers), .type = OPTION_PATH,
      .fallback = "/etc/sallyport/allowed_signers",
-     .help = "The operators' keys, in OpenSSH's ALLOWED SIGNERS format: each line needs "
-             "namespaces=\"sallyport\" and an Ed25519 or hardware-backed Ed25519 key. Root's; read "
-             "anew for every command. Without it every signed command is refused."},
+     .help =
+         "The operators' keys, in OpenSSH's ALLOWED SIGNERS format: each line needs "
+         "namespaces=\"sallyport\" and an Ed25519 or hardware-backed Ed25519 key. Owned by root; "
+         "read again for every command. Without it every signed command is refused."},
     {MEMBER(netd_access, revoked_keys), .type = OPTION_PATH,
      .fallback = "/etc/sallyport/revoked_keys",
      .help = "Keys that no longer count, whatever allowed_signers says: an OpenSSH KRL, or public "
-             "keys one a line. Root's; read anew for every command; may be missing."},
+             "keys one a line. Owned by root; read again for every command; may be missing."},
 };
 const struct option_table netd_access_table = TABLE(
     "access", netd_access, access_rows, "Who may talk to netd, and whose signed commands count.");
@@ -164,10 +165,10 @@ static const struct option service_rows[] = {
     {MEMBER(raw_service, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1,
      .max = 65535, .help = "The port.", .example = "22"},
     {MEMBER(raw_service, target), .type = OPTION_TEXT, .min = 7, .max = 18,
-     .help = "The IPv4 address of a device behind the gateway; without it the service is the "
+     .help = "The IPv4 address of a device that the gateway reaches; without it the service is the "
              "gateway's own."},
     {MEMBER(raw_service, interface), .type = OPTION_TEXT, .min = 1, .max = 15,
-     .help = "The interface behind which the target is; needed with a target."},
+     .help = "The interface through which the target is reached; required with a target."},
 };
 const struct option_table netd_service_table =
     TABLE("tunnel.services", raw_service, service_rows, "One thing that a session may open.");

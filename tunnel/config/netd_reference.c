@@ -126,10 +126,9 @@ static void netd_reference_put_list(const struct option_table *table, const char
 
 void netd_reference_example(struct strbuf *out)
 {
-    strbuf_add(out,
-               "# Configuration of sallyport-netd: firewall and maintenance tunnel.\n"
-               "# Belongs to root, and nobody else may write it. Check with: sallyport-netd -t\n"
-               "# A line that begins with #key shows the default.\n\n");
+    strbuf_add(out, "# Configuration of sallyport-netd: firewall and maintenance tunnel.\n"
+                    "# Only root may write this file. Check with: sallyport-netd -t\n"
+                    "# A line that begins with #key shows the default.\n\n");
     strbuf_add(out, "firewall: {\n");
     put_rows(&netd_firewall_table, "    ", out);
     netd_reference_put_list(&netd_exception_table, "exceptions", "", out);

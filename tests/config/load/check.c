@@ -33,7 +33,7 @@ static void test_ten_mistakes(void)
         "c.conf:11: devices.d.bus: there is no bus \"lime\"; did you mean \"line\"?\n"
         "c.conf:12: devices.d.interval_ms: 0 is out of range; allowed is 1 to 86400000 ms\n"
         "c.conf:12: devices.d.name: there is another device of this name at c.conf:11\n"
-        "c.conf:13: devices.d.tags.a.address: the value ends behind the last address\n"
+        "c.conf:13: devices.d.tags.a.address: the value ends after the last address\n"
         "c.conf:15: devices.d.tags.b.type: unknown value \"uint17\"; did you mean \"uint16\"? "
         "Allowed: \"bool\", \"int16\", \"uint16\", \"int32\", \"uint32\", \"int64\", \"uint64\", "
         "\"float32\", \"float64\", \"string\"\n");
@@ -191,7 +191,7 @@ static void test_driver_finding(void)
                         " address = 99; scales = 1;"),
                     "c.conf:7: devices.d.tags.b.scales: unknown key \"scales\"; did you mean "
                     "\"scale\"?\n"
-                    "c.conf:7: devices.d.tags.b.address: the value ends behind the last address\n");
+                    "c.conf:7: devices.d.tags.b.address: the value ends after the last address\n");
 }
 
 static void test_unknown_driver_keys(void)

@@ -169,7 +169,7 @@ static void test_csv_mistakes(void)
 static void test_csv_driver_check(void)
 {
     TEST_TEXT_EQUAL(csv_complaints("name,address,type\na,99,uint16\nb,99,int32\n"),
-                    "t.csv:3: devices.d.tags.b.address: the value ends behind the last address\n");
+                    "t.csv:3: devices.d.tags.b.address: the value ends after the last address\n");
 }
 
 static void test_csv_flood(void)

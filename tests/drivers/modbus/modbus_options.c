@@ -47,16 +47,16 @@ static void test_refused(void)
         {"addressing = \"one\";", "address = 0;",
          "address: 0: with addressing \"one\" the first address is 1"},
         {"addressing = \"modicon\";", "address = 20001;",
-         "address: 20001 is no modicon address: 1 to 9999 are coils, 10001 to 19999 discrete "
+         "address: 20001 is not a modicon address: 1 to 9999 are coils, 10001 to 19999 discrete "
          "inputs, 30001 to 39999 input registers, 40001 to 49999 holding registers, or six digits "
          "such as 400001 to 465536"},
         {"addressing = \"modicon\";", "address = 40001; table = \"input\";",
          "table: \"input\" contradicts address 40001, whose number names another table; leave out "
          "`table`, or use addressing \"one\" and the number without that digit"},
         {"", "address = 65535; type = \"uint32\";",
-         "address: the value takes 2 registers and ends behind the last address"},
+         "address: the value takes 2 registers and ends after the last address"},
         {"", "address = 65534; type = \"string\"; length = 5;",
-         "address: the value takes 3 registers and ends behind the last address"},
+         "address: the value takes 3 registers and ends after the last address"},
         {"max_registers = 3;", "address = 0; type = \"float64\";",
          "type: the value takes 4 registers, but max_registers of the device is 3"},
         {"max_registers = 3;", "address = 0; type = \"string\"; length = 7;",
@@ -90,8 +90,8 @@ static void test_refused(void)
 static void test_units(void)
 {
     static const char tag[] = "{ name = \"t\"; address = 0; }";
-    TEST_CONTAINS(say("unit = 0;", tag), "devices.d.unit: warning: 0 is no address of a unit");
-    TEST_CONTAINS(say("unit = 255;", tag), "devices.d.unit: warning: 255 is no address");
+    TEST_CONTAINS(say("unit = 0;", tag), "devices.d.unit: warning: 0 is not a unit number");
+    TEST_CONTAINS(say("unit = 255;", tag), "devices.d.unit: warning: 255 is not a unit number");
     TEST_CONTAINS(say("unit = 256;", tag), "devices.d.unit: 256 is out of range");
     TEST_CONTAINS(
         driven_check("buses: ( { name = \"l\"; driver = \"modbus_rtu\"; device = \"/t\"; } );\n"
@@ -105,7 +105,8 @@ static void test_serial(void)
     TEST_TEXT_EQUAL(
         driven_check("buses: ( { name = \"l\"; driver = \"modbus_rtu\"; device = \"/dev/x\";\n"
                      "  baud = 20000; data_bits = 7; } );\n"),
-        "buses.l.baud: 20000 is no usual rate; give one like 1200, 9600, 19200, 38400 or 115200\n"
+        "buses.l.baud: 20000 is not a standard baud rate; use one such as 1200, 9600, 19200, 38400 "
+        "or 115200\n"
         "buses.l.data_bits: warning: Modbus RTU needs 8; with 7 the highest bit of every byte is "
         "lost\n");
 }

@@ -573,7 +573,7 @@ static void test_refused(void)
     (void)unlink(test_path("tty"));
     test_file("tty", "not a port");
     CU_ASSERT_TRUE(driven.driver->connect(driven.line, &error) < 0);
-    TEST_CONTAINS(error.text, "this is no serial port");
+    TEST_CONTAINS(error.text, "this is not a serial port");
     end();
 }
 

@@ -22,7 +22,7 @@ static void test_same_for_all(void)
 {
     static const char *const drivers[] = {"modbus_rtu", "serial_text"};
     for (size_t i = 0; i < ARRAY_LENGTH(drivers); i++) {
-        TEST_CONTAINS(check(drivers[i], "baud = 12345;"), "12345 is no usual rate");
+        TEST_CONTAINS(check(drivers[i], "baud = 12345;"), "12345 is not a standard baud rate");
         CU_ASSERT_PTR_NULL(strstr(check(drivers[i], "baud = 300; rs485 = \"on\";"), "baud"));
         TEST_CONTAINS(check(drivers[i], "data_bits = 9;"), "data_bits");
         TEST_CONTAINS(check(drivers[i], "stop_bits = 3;"), "stop_bits");

@@ -95,7 +95,7 @@ static void test_refused(void)
     TEST_CONTAINS(bench.problem, "is the adapter plugged in?");
     (void)strcpy(bench.name, test_file("plain", "no port"));
     CU_ASSERT_EQUAL(open_it(&bench), -ENOTTY);
-    TEST_CONTAINS(bench.problem, "no serial port");
+    TEST_CONTAINS(bench.problem, "not a serial port");
     end(&bench);
 }
 

@@ -448,7 +448,7 @@ static void test_port_refused(void)
     size_t before = count_descriptors();
     strcpy(bench->device_path, test_file("plain", "no port"));
     CU_ASSERT_EQUAL(serial_text_driver.connect(other, &error), -ENOTTY);
-    TEST_CONTAINS(error.text, "this is no serial port");
+    TEST_CONTAINS(error.text, "this is not a serial port");
     strcpy(bench->device_path, "/dev/ttyUSB-none");
     CU_ASSERT_EQUAL(serial_text_driver.connect(other, &error), -ENOENT);
     TEST_CONTAINS(error.text, "/dev/ttyUSB-none: ");
@@ -502,7 +502,7 @@ static void test_checks(void)
     findings_sort(&findings);
     findings_print(&findings, &text);
     CU_ASSERT_EQUAL(findings.errors, 2);
-    TEST_CONTAINS(strbuf_text(&text), "plant.conf:3: baud: 9601 is no usual rate");
+    TEST_CONTAINS(strbuf_text(&text), "plant.conf:3: baud: 9601 is not a standard baud rate");
     TEST_CONTAINS(strbuf_text(&text),
                   "plant.conf:12: match: no POSIX extended regular expression: ");
     CU_ASSERT_EQUAL(bench->tags[1].type, VALUE_FLOAT64); /* unless the file says otherwise */
