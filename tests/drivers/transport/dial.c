@@ -63,6 +63,7 @@ static void test_failures(void)
 {
     uint16_t port;
     CLEANUP(descriptor_close) int bound = bind_socket(SOCK_STREAM, &port); /* nobody listens */
+    CU_ASSERT_TRUE(bound >= 0);
     int file = -7;
     CU_ASSERT_EQUAL(dial_once("127.0.0.1", port, SOCK_STREAM, &file), -ECONNREFUSED);
     TEST_CONTAINS(error, "Connection refused");
