@@ -1,7 +1,7 @@
 /*
  * What a driver is: the only header that a driver's author reads, beside sample.h.
  *
- * A driver talks to one line: a TCP endpoint or a serial port with the units behind it. line.c
+ * A driver talks to one line: a TCP endpoint or a serial port with the devices on it. line.c
  * runs each line in a worker thread of its own and does everything that is the same for all
  * drivers: schedule, circuit breaker, reconnect back-off, counters, delivery. All functions below
  * are called by that one thread (create, prepare, cost_us and free also before it starts or

@@ -91,7 +91,7 @@ struct batch {
  */
 size_t batch_slots(size_t n_tags, size_t text_bytes);
 
-/* Starts anew: only a header, kind BATCH_DATA. */
+/* Starts again: only a header, kind BATCH_DATA. */
 void batch_begin(struct batch *batch, uint16_t device);
 
 /* Each adds one sample; running out of the slots that batch_slots() named is a bug (asserted). */

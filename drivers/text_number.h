@@ -18,7 +18,7 @@ void text_number_put(struct batch *batch, uint16_t index, const struct config_ta
 
 /*
  * The same for LENGTH bytes of text: [+-]digits[.digits][e[+-]digits], the point whatever the
- * locale is; blanks are ignored wherever they stand ("+  12.34"). Anything else is
+ * locale is; blanks are ignored wherever they are ("+  12.34"). Anything else is
  * QUALITY_NOT_A_NUMBER. Whole numbers of 64 bits keep all their digits.
  */
 void text_number_put_text(struct batch *batch, uint16_t index, const struct config_tag *tag,

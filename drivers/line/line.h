@@ -1,5 +1,5 @@
 /*
- * One worker thread per serial line or TCP endpoint, shared by all units behind it. It polls on
+ * One worker thread per serial line or TCP endpoint, shared by all devices on it. It polls on
  * absolute time (no drift, no catch-up bursts), keeps a circuit breaker per unit, redials with
  * back-off, and serves requests of the command line between polls.
  *

@@ -8,7 +8,7 @@
  *   the first connection too.
  * - A connection that breaks while a unit is asked is dialled again at once and the question is
  *   repeated once: servers close idle connections. If it breaks again, that counts against the
- *   unit, since other units behind the same gateway may be well.
+ *   unit, since other units of the same gateway may be well.
  * - What is not asked gets a batch of QUALITY_DISCONNECTED or QUALITY_TRIPPED samples, at most
  *   one per second. A probe that fails adds nothing to that.
  */

@@ -1,5 +1,5 @@
 /*
- * A line from the inside: what line.c makes and line_worker.c drives. Nobody else includes this.
+ * A line from the inside: what line.c makes and line_worker.c drives. No other file includes this.
  *
  * The worker owns the driver's instance, the schedule, the batch and the connection while it
  * runs; what others read meanwhile is atomic or under the lock.

@@ -50,11 +50,11 @@ void schedule_start(struct schedule *schedule, int64_t now_ns, size_t phase, siz
 }
 
 /*
- * Whether asking UNIT in vain costs nobody a turn: everybody who comes due meanwhile can still be
- * served, one after the other, before the next turn of any of them is due.
+ * Whether asking UNIT in vain costs no other group a turn: every group that comes due meanwhile can
+ * still be served, one after the other, before the next turn of any of them is due.
  */
-static bool in_nobodys_way(const struct schedule *schedule, const struct schedule_device *unit,
-                           int64_t now_ns)
+static bool costs_no_turn(const struct schedule *schedule, const struct schedule_device *unit,
+                          int64_t now_ns)
 {
     int64_t end_ns = now_ns + unit->cost_ns, next_ns = INT64_MAX, queue_ns = 0;
     for (size_t i = 0; i < schedule->n_groups; i++) {
@@ -71,7 +71,7 @@ static bool in_nobodys_way(const struct schedule *schedule, const struct schedul
 static int64_t suspect_ready(const struct schedule *schedule, const struct schedule_device *unit,
                              int64_t now_ns)
 {
-    if (unit->ask_at_ns > now_ns || in_nobodys_way(schedule, unit, now_ns))
+    if (unit->ask_at_ns > now_ns || costs_no_turn(schedule, unit, now_ns))
         return unit->ask_at_ns;
     return max_i64(unit->ask_at_ns, schedule->rest_until_ns);
 }

@@ -48,7 +48,7 @@ struct schedule_group {
 };
 
 struct schedule_device {
-    size_t first_group, n_groups; /* its groups stand next to each other */
+    size_t first_group, n_groups; /* its groups are next to each other */
     struct breaker breaker;
     int64_t ask_at_ns; /* of a suspect: not before */
     int64_t cost_ns;   /* how long its last failure took */
@@ -60,7 +60,7 @@ struct schedule {
     size_t n_groups;
     struct schedule_device *units;
     size_t n_units;
-    int64_t rest_until_ns; /* no suspect before, unless that costs nobody a turn */
+    int64_t rest_until_ns; /* no suspect before, unless that costs no other group a turn */
     int64_t taken_ns;      /* when the present turn began */
     int64_t turn_ns;       /* how long an answered one takes, on average */
 };
@@ -106,7 +106,7 @@ bool schedule_answered(struct schedule *schedule, size_t group, int64_t now_ns);
 bool schedule_failed(struct schedule *schedule, size_t group, int64_t started_ns, int64_t now_ns,
                      uint32_t random);
 
-/* GROUP was asked when the connection broke: nobody is to blame. */
+/* GROUP was asked when the connection broke: the device is not to blame. */
 void schedule_lost(struct schedule *schedule, size_t group);
 
 /* The line is up again: whoever missed turns gets the next one soon. */

@@ -96,7 +96,7 @@ int modbus_line_connect(void *instance, struct driver_error *error)
     line->open = true;
     line->echo = ECHO_UNKNOWN;
     line->silent = 0;
-    line->busy_ns = clock_mono_ns(); /* somebody may have been talking */
+    line->busy_ns = clock_mono_ns(); /* another master may have been talking */
     line->used = line->taken = 0;
     return 0;
 }

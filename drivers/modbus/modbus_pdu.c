@@ -63,7 +63,7 @@ uint16_t pdu_value(const struct modbus_request *request, const uint8_t *data, si
     return pdu_get_u16(data + 2 * i);
 }
 
-/* The value of a write of one, as it stands in the request and again in the reply. */
+/* The value of a write of one, as it is in the request and again in the reply. */
 static uint16_t single_value(const struct modbus_request *request)
 {
     if (request->function == MODBUS_WRITE_COIL)

@@ -1,6 +1,6 @@
 /*
  * Modbus requests and their replies as bytes, without what a framing puts around them: the PDU.
- * Encoding and checking stand side by side; every reply is checked against its request. Pure: no
+ * Encoding and checking are side by side; every reply is checked against its request. Pure: no
  * I/O, no state; any thread. Source: "MODBUS Application Protocol Specification V1.1b3".
  */
 #ifndef SALLYPORT_DRIVERS_MODBUS_MODBUS_PDU_H

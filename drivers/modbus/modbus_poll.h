@@ -25,7 +25,7 @@ struct modbus_poll *modbus_poll_new(const struct config_device *device, const ui
                                     size_t n_tags);
 struct modbus_poll *modbus_poll_free(struct modbus_poll *poll); /* accepts NULL, returns NULL */
 
-/* Request I of the plan as it stands. Returns false when there are no more. */
+/* Request I of the plan. Returns false when there are no more. */
 bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
                          struct modbus_request *ret_request);
 

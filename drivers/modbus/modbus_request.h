@@ -35,7 +35,7 @@ enum modbus_function {
 struct modbus_request {
     uint8_t function; /* enum modbus_function */
     uint8_t unit;
-    bool may_repeat; /* doing it twice does no harm: nobody has to know whether it was done */
+    bool may_repeat; /* doing it twice does no harm: it does not matter whether it was done */
     uint16_t address, count;
     const uint16_t *values; /* writes: COUNT registers, or bits as 0 and 1; reads: not looked at */
 };

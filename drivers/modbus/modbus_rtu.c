@@ -1,5 +1,5 @@
 /*
- * The driver `modbus_rtu`: up to 247 units on one pair of wires, behind a serial port. RTU is what
+ * The driver `modbus_rtu`: up to 247 units on one pair of wires at a serial port. RTU is what
  * nearly all of them speak, some old ones ASCII. What happens on the line is modbus_line.c; this
  * file has the keys.
  */

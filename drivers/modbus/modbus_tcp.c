@@ -1,5 +1,5 @@
 /*
- * The driver `modbus_tcp`: units behind one host and port. Modbus TCP over a TCP connection is what
+ * The driver `modbus_tcp`: the units at one host and port. Modbus TCP over a TCP connection is what
  * most devices speak; UDP and the other framings are for gateways and serial servers. What happens
  * on the line is modbus_line.c; this file has the keys.
  *
@@ -43,7 +43,7 @@ static void modbus_tcp_check_device(const struct config_bus *bus, struct config_
 {
     const struct modbus_device *options = device->options;
     if (options->unit == 0 || options->unit > 247) {
-        char key[128]; /* in full: a tag may stand on the same line */
+        char key[128]; /* in full: a tag may be on the same line */
         (void)snprintf(key, sizeof(key), "devices.%s.unit", device->name);
         findings_add(findings, FINDING_WARNING, device->where, key,
                      "%lld is not a unit number (1 to 247); some devices want it, and a reply "

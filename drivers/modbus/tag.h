@@ -1,5 +1,5 @@
 /*
- * What one tag of a register device means: where it stands (address notations) and what its
+ * What one tag of a register device means: where it is (address notations) and what its
  * registers say (type, order of bytes, bit, scaling). Pure: no I/O, no allocation; any thread.
  * A codec of our own because the library's helpers differ between its versions.
  */
@@ -40,7 +40,7 @@ extern const char *const tag_order_names[]; /* NULL-terminated, same order */
 enum tag_place_problem {
     TAG_PLACE_FINE,
     TAG_PLACE_BELOW,         /* zero where counting begins at one, or negative */
-    TAG_PLACE_BEYOND,        /* behind the last address */
+    TAG_PLACE_BEYOND,        /* after the last address */
     TAG_PLACE_NOT_MODICON,   /* no table has numbers like this */
     TAG_PLACE_CONTRADICTION, /* the digit names another table than `table` does */
 };

@@ -75,7 +75,7 @@ struct serial_options {
         .key = "rs485", .type = OPTION_ENUM, .names = serial_rs485_names, .fallback = "off",       \
         .reload = RELOAD_LINE, .offset = offsetof(table, member.rs485),                            \
         .help = "on: the kernel switches the direction of an RS-485 transceiver with the RTS "     \
-                "line; off: the adapter does it by itself, or the line is RS-232."                 \
+                "line; off: the adapter does it without help, or the line is RS-232."              \
     }
 
 /* Adds to FINDINGS what is wrong with OPTIONS of BUS beyond what the rows say. */

@@ -1,8 +1,8 @@
 /*
  * Instruments that say what they measure in lines of text: scales, meters, readers. With `poll`
- * such an instrument is asked, and the next line is its answer. Without, it talks by itself: each
- * tag takes the latest line that matches it, of those that came since the last poll or are waited
- * for.
+ * such an instrument is asked, and the next line is its answer. Without it the instrument sends by
+ * itself: each tag takes the latest line that matches it, of those that came since the last poll or
+ * are waited for.
  */
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
@@ -31,7 +31,7 @@
 struct text_bus {
     struct serial_options serial;
     int64_t timeout_ms;
-    char *poll;       /* NULL: the instrument talks by itself */
+    char *poll;       /* NULL: the instrument sends by itself */
     char *terminator; /* not empty */
 };
 
@@ -51,7 +51,7 @@ static const struct option bus_rows[] = {
      .max = 256,
      .reload = RELOAD_LINE,
      .offset = offsetof(struct text_bus, poll),
-     .help = "What is sent to ask for a line; left out, the instrument talks by itself.",
+     .help = "What is sent to ask for a line; without it the instrument sends by itself.",
      .example = "\"P\\r\""},
     {.key = "terminator",
      .type = OPTION_BYTES,
@@ -367,7 +367,7 @@ static int receive_answer(struct text_line *line, struct text_poll *poll, int64_
     return 0;
 }
 
-/* The same for an instrument that talks by itself: the latest lines count. */
+/* The same for an instrument that sends by itself: the latest lines count. */
 static int receive_talk(struct text_line *line, struct text_poll *poll, int64_t deadline_ns)
 {
     bool is_backlog = true;

@@ -1,6 +1,6 @@
 /*
  * Opens sockets by name. The resolver has no time limit of its own, so a look-up runs in a
- * thread that is left behind when it takes too long; it then frees what it holds by itself.
+ * thread that is left behind when it takes too long; it then frees what it holds.
  */
 #include "drivers/transport/dial.h"
 

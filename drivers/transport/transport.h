@@ -42,7 +42,7 @@ struct transport_functions {
     void (*free)(struct transport *transport); /* closes first */
 };
 
-/* The beginning of every instance. What stands here is constant for its life. */
+/* The beginning of every instance. These members are constant for its life. */
 struct transport {
     const struct transport_functions *calls;
     const atomic_bool *stop;

@@ -6,7 +6,7 @@
 
 /*
  * TIMEOUT_MS: how long looking up the name may take. HOST is copied; *STOP must outlive the
- * transport. Opening it again uses the next address of the host: whether somebody listens at one
+ * transport. Opening it again uses the next address of the host: whether a program listens at one
  * shows only when it is asked.
  */
 struct transport *transport_udp_new(const char *host, uint16_t port, int64_t timeout_ms,

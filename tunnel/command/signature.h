@@ -25,7 +25,7 @@ enum signature_verdict {
 extern const char *const signature_verdict_names[]; /* "good", "bad", ... for the journal */
 
 struct signature_settings {
-    const char *allowed_signers, *revoked_keys; /* read anew each time */
+    const char *allowed_signers, *revoked_keys; /* read again each time */
     const char *program;                        /* SIGNATURE_PROGRAM; another one in tests */
     int timeout_ms;
 };
@@ -38,7 +38,7 @@ struct signature_result {
 };
 
 /*
- * Verifies PARTS. A missing allowed_signers means that nobody may sign; one, or a list of revoked
+ * Verifies PARTS. Without allowed_signers no signature is accepted; one, or a list of revoked
  * keys, that cannot be trusted (others than root or this user may write it or its folder) or read
  * means the same: the verdict is SIGNATURE_UNKNOWN, and the detail says why.
  */

@@ -37,7 +37,7 @@ struct interface_pattern {
     char text[IFNAMSIZ]; /* with the '*' when it is a pattern */
 };
 
-/* A port that stays open: one host or network behind one interface. */
+/* A port that stays open: one host or network on one interface. */
 struct firewall_exception {
     struct interface_pattern interface;
     struct ip_network source; /* IPv4 or IPv6 */
@@ -80,8 +80,8 @@ struct tunnel_service {
     char name[NETD_NAME_BYTES];
     uint8_t protocol;
     uint16_t port;
-    bool is_behind;                     /* a device behind the gateway: the two below are set */
-    struct ip_network target;           /* one IPv4 host */
+    bool is_behind;           /* a device that the gateway reaches: the two below are set */
+    struct ip_network target; /* one IPv4 host */
     struct interface_pattern interface; /* an exact name: where the target is reached */
 };
 

@@ -1,4 +1,4 @@
-/* Who may sign commands: each line of the file is read strictly and printed anew. */
+/* Who may sign commands: each line of the file is read strictly and printed again. */
 #include "tunnel/config/signers.h"
 
 #include "agent/base/macros.h"

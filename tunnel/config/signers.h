@@ -46,7 +46,7 @@ enum signers_limits {
 
 /*
  * Appends the list for ssh-keygen. The principal of the entry N is "signerN", so that what it
- * answers names one line, and nothing that stands in the file can be taken for something else.
+ * answers names one line, and nothing in the file can be taken for something else.
  */
 void signers_print(const struct signers *signers, enum signers_limits limits, struct strbuf *out);
 

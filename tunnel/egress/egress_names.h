@@ -57,7 +57,7 @@ unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_n
 #define EGRESS_NAMES_DNS (-1)
 bool egress_names_refused(struct egress_names *names, int name, const struct ip_network *address);
 
-/* The name servers, as egress_names_answered(): from a file, so that nobody asks for them. */
+/* The name servers, as egress_names_answered(): from a file, so that they are not asked for. */
 bool egress_names_have_dns(struct egress_names *names, const struct ip_network *servers, size_t n,
                            int64_t now_ns);
 

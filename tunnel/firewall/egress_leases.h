@@ -1,6 +1,6 @@
 /*
  * egress = "strict": destinations that the gateway itself may reach for a while: those that names
- * have, and the hub while there is a session. Part of the firewall; nobody else calls it. Main
+ * have, and the hub while there is a session. Part of the firewall; only it calls this. Main
  * thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_EGRESS_LEASES_H
@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 /*
- * Lets UDP out to HUB for TIMEOUT_MS, or gives it that time anew. 0; -EINVAL for anything but a
+ * Lets UDP out to HUB for TIMEOUT_MS, or gives it that time again. 0; -EINVAL for anything but a
  * unicast address with a port and a positive time; -E2BIG for too many, or another negative errno.
  */
 int egress_leases_allow_hub(struct nft_state *rules, const struct sockaddr_storage *hub,

@@ -26,8 +26,8 @@ struct firewall; /* opaque */
 typedef void firewall_hook(void *context, const struct event *event);
 
 struct firewall_hooks {
-    /* Somebody changed our rules (also: removed them, added a hook at a device, set a sysctl of
-     * the kernel looser, made a tunnel): EVENT_FIREWALL_TAMPERED. netd closes an open session.
+    /* Another program changed our rules (also: removed them, added a hook at a device, set a sysctl
+     * of the kernel looser, made a tunnel): EVENT_FIREWALL_TAMPERED. netd closes an open session.
      * Called after ours was loaded again where that was possible. */
     firewall_hook *tampered;
     /* Ours is loaded and verified again: EVENT_FIREWALL_REPAIRED. */
@@ -71,9 +71,9 @@ int firewall_may_open(struct firewall *firewall, struct strbuf *problem);
 int firewall_verify(struct firewall *firewall);
 
 /*
- * Ends the latch of FIREWALL_TAMPERED: somebody on site has seen it. Looks once more: -EBUSY when
- * there was something new, which nobody can have seen; or why the rules cannot be repaired. PROBLEM
- * gets one line for a person, and the latch stays.
+ * Ends the latch of FIREWALL_TAMPERED: a person on site has seen it. Looks once more: -EBUSY when
+ * there was something new, which that person cannot have seen; or why the rules cannot be repaired.
+ * PROBLEM gets one line for a person, and the latch stays.
  */
 int firewall_acknowledge(struct firewall *firewall, struct strbuf *problem);
 

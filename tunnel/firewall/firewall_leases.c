@@ -66,7 +66,7 @@ static bool firewall_leases_is_tampered(const struct firewall *firewall)
     return posture.state == FIREWALL_TAMPERED || posture.state == FIREWALL_FIGHTING;
 }
 
-/* Only those that we gave (not what somebody slipped in), and that are still there: one that ran
+/* Only those that we gave (not what another program added), and that are still there: one that ran
  * out is over. */
 int firewall_extend_leases(struct firewall *firewall, int64_t timeout_ms, struct strbuf *problem)
 {

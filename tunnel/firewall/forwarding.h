@@ -1,7 +1,7 @@
 /*
  * Whether the kernel routes IPv4 packets that arrive at an interface. Only the interfaces of a
- * lease to a device behind the gateway do, and only while it lives; the machine's own ip_forward
- * is never changed. It is done over netlink, which CAP_NET_ADMIN suffices for even where
+ * lease to a device that the gateway reaches do, and only while it lives; the machine's own
+ * ip_forward is never changed. It is done over netlink, which CAP_NET_ADMIN suffices for even where
  * /proc/sys is read-only. netd only, main thread.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_FORWARDING_H

@@ -385,7 +385,8 @@ static struct deadline deadline_in(int64_t remaining_ms, int64_t before_ns, int6
                              .latest_ns = after_ns + remaining_ms * CLOCK_NS_PER_MS};
 }
 
-/* Loads the change of sets in TEXT; the rules stay known to be right if nobody else was there. */
+/* Loads the change of sets in TEXT; the rules stay known to be right unless another program changed
+ * something meanwhile. */
 static int change_sets(struct nft_state *rules, const char *text, struct strbuf *problem)
 {
     uint32_t before;

@@ -47,7 +47,7 @@ size_t nft_state_leases(const struct nft_state *rules, struct firewall_lease_sta
                         size_t room);
 size_t nft_state_egress(const struct nft_state *rules, struct egress_lease *egress, size_t room);
 
-/* Whether nobody has changed any table since the rules were last known to be right. */
+/* Whether no table has been changed since the rules were last known to be right. */
 bool nft_state_is_current(struct nft_state *rules);
 
 /* Forgets that the rules are right: nft_state_is_current() is false until they were checked again.

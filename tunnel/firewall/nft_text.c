@@ -7,7 +7,7 @@
  * Replies means replies: a packet passes because it answers a connection that this machine began.
  * Connection tracking alone does not know who began one: of a connection that it did not follow
  * from its first packet (nf_conntrack_tcp_loose), the next packet that this machine sends would
- * make it ours. So ours begin with a SYN, in output too; what somebody else began passes neither
+ * make it ours. So ours begin with a SYN, in output too; what others began passes neither
  * way; and conntrack.c removes what was followed wrongly while these rules were not there.
  */
 #include "tunnel/firewall/nft_text.h"
@@ -375,7 +375,7 @@ static void write_strict(const struct firewall_config *config, struct strbuf *ou
 /*
  * Drops what belongs to no connection that the gateway began. Its DHCP comes first, whose server
  * may have sent the first packet. An SCTP connection begins with the chunk INIT (RFC 9260 3.3.2;
- * the byte behind the common header), as a TCP connection does with a SYN.
+ * the byte after the common header), as a TCP connection does with a SYN.
  */
 static void write_own_only(struct strbuf *out)
 {
@@ -390,7 +390,8 @@ static void write_own_only(struct strbuf *out)
 static void write_output(const struct firewall_config *config, struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
-    /* What gets in and finds nobody listening, a DHCP reply say, gets no answer either. */
+    /* A packet that gets in although no program listens, such as a DHCP reply, is not answered
+     * either. */
     strbuf_addf(out,
                 "\tchain output_lock {\n"
                 "\t\ttype filter hook output priority filter - 5; policy %s;\n"

@@ -8,7 +8,7 @@
  *   rp_filter, each interface      the second line behind our own check of source addresses; 1 is
  *                                  strict, 2 loose, 0 none
  *   nf_conntrack_tcp_be_liberal    segments outside the window pass as part of a connection, so
- *                                  that `established` lets in what somebody guessed blindly
+ *                                  that `established` lets in what an attacker guessed blindly
  *   nf_conntrack_helper            (kernels before 6.0) payload of others makes conntrack expect
  *                                  connections; `related` lets in no more than ICMP, but the
  *                                  parsers are attacked code
@@ -27,12 +27,12 @@
 
 struct sysctl_watch; /* opaque */
 
-/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What stands now is right. */
+/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What is set now is taken as right. */
 struct sysctl_watch *sysctl_watch_new(const char *proc_folder);
 struct sysctl_watch *
 sysctl_watch_free(struct sysctl_watch *sysctls); /* accepts NULL, returns NULL */
 
-/* What stands now is right. */
+/* What is set now is taken as right. */
 void sysctl_watch_accept(struct sysctl_watch *sysctls);
 
 /*

@@ -136,7 +136,7 @@ static bool is_tunnel(const struct tamper *tamper, const struct rtnl_link_info *
     return is_pretender(link) || strcmp(link->kind, tamper->tunnel_kind) == 0;
 }
 
-/* What stands at the start. Nobody but us may have made a name of ours, so those are never right.
+/* What is there at the start. Only we may have made a name of ours, so those are never right.
  */
 static void note_present(struct tamper *tamper)
 {

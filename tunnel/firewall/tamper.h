@@ -17,15 +17,15 @@ struct tamper; /* opaque */
 
 /*
  * PROC_FOLDER: "/proc/sys", TUNNEL_KIND: "wireguard", or what a test puts in their place. 0 or a
- * negative errno. What stands now is what is right, but for interfaces with a name of ours.
+ * negative errno. What is there now is taken as right, except interfaces with a name of ours.
  */
 int tamper_new(const char *proc_folder, const char *tunnel_kind, struct tamper **ret_tamper);
 struct tamper *tamper_free(struct tamper *tamper); /* accepts NULL, returns NULL */
 
-/* What stands now is what is right: hooks at devices, sysctls, and tunnels of others. */
+/* What is there now is taken as right: hooks at devices, sysctls, and tunnels of others. */
 void tamper_accept(struct tamper *tamper);
 
-/* Readable when somebody changed rules. */
+/* Readable when rules were changed. */
 int tamper_descriptor(const struct tamper *tamper);
 
 /*

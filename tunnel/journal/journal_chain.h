@@ -1,7 +1,7 @@
 /*
  * The chain that holds the lines of the journal together. Each line ends with " hash=HEX", the
  * SHA-256 of the previous line's HEX, a line feed, and the line up to there. The first line of a
- * file is the event `chain` with previous=HEX, so that a file can be checked by itself after older
+ * file is the event `chain` with previous=HEX, so that a file can be checked alone after older
  * ones were dropped. Pure; any thread.
  */
 #ifndef SALLYPORT_TUNNEL_JOURNAL_JOURNAL_CHAIN_H

@@ -12,7 +12,7 @@ static unsigned family_bits(int family)
     return family == AF_INET ? 32 : 128;
 }
 
-/* Clears what stands behind the prefix. */
+/* Clears the bits after the prefix. */
 static void mask(struct ip_network *network)
 {
     for (unsigned bit = network->prefix; bit < family_bits(network->family); bit++)

@@ -13,7 +13,7 @@
 struct ip_network {
     int family;        /* AF_INET or AF_INET6; AF_UNSPEC: unset */
     uint8_t bytes[16]; /* network order; 4 of them used with AF_INET */
-    uint8_t prefix;    /* 0..32 or 0..128; bits behind it are zero */
+    uint8_t prefix;    /* 0..32 or 0..128; the bits after it are zero */
 };
 
 #define IP_NETWORK_TEXT_BYTES 64

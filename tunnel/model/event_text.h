@@ -4,7 +4,7 @@
  *   SEQ TIME NAME KEY=VALUE ...
  *
  * TIME is UTC with milliseconds. A value is a number, or a text: quoted when it has a space, a
- * quote, a backslash or a '=', is empty, or would be taken for a number. Writer and reader stand
+ * quote, a backslash or a '=', is empty, or would be taken for a number. Writer and reader are
  * beside each other: what one writes, the other reads back. Pure; any thread.
  */
 #ifndef SALLYPORT_TUNNEL_MODEL_EVENT_TEXT_H

@@ -20,11 +20,11 @@ struct firewall_lease {
     struct ip_network destination; /* one IPv4 host: the gateway's tunnel address, or a target */
     uint8_t protocol;
     uint16_t port;
-    char interface[IFNAMSIZ]; /* where a target behind the gateway is reached (forward,
+    char interface[IFNAMSIZ]; /* where the gateway reaches a target (forward,
                                  masquerade); "" for a service of the gateway itself */
 };
 
-/* The same as it stands in the kernel. */
+/* The same as it is in the kernel. */
 struct firewall_lease_state {
     struct firewall_lease lease; /* `interface` may be "" when the kernel does not say */
     int64_t remaining_ms;
@@ -44,7 +44,7 @@ struct egress_lease {
 
 #define FIREWALL_MAX_EGRESS 512
 
-/* Whether two leases have the same key, and the same interface behind the gateway. */
+/* Whether two leases have the same key, and the same interface towards the target. */
 bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b);
 
 /* The same, whatever their sources are. */

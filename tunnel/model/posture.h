@@ -8,7 +8,7 @@ enum firewall_state {
     FIREWALL_OFF,    /* nothing of ours is loaded: only before the first apply, or if that fails */
     FIREWALL_LOCKED, /* loaded, verified, no exception; leases are counted beside it */
     FIREWALL_EXCEPTED, /* loaded and verified; configured exceptions keep ports open */
-    FIREWALL_TAMPERED, /* somebody else changed it; ours is loaded again; latched */
+    FIREWALL_TAMPERED, /* another program changed it; ours is loaded again; latched */
     FIREWALL_FIGHTING, /* three repairs within a minute: each is made, few are reported; latched */
 };
 #define FIREWALL_STATE_COUNT (FIREWALL_FIGHTING + 1)

@@ -22,7 +22,7 @@
 
 enum session_state {
     SESSION_CLOSED,        /* nothing is open; the reason of the last end is kept */
-    SESSION_WAIT_APPROVAL, /* asked for; somebody on site has to agree within 15 minutes */
+    SESSION_WAIT_APPROVAL, /* asked for; a person on site has to agree within 15 minutes */
     SESSION_OPENING,       /* interface, handshake, lease; no lease yet */
     SESSION_OPEN,          /* the lease is, or is just being put, in the kernel */
     SESSION_CLOSING,       /* everything is being removed; tried again until it is */
@@ -65,12 +65,12 @@ struct session {
 
 enum session_input {
     SESSION_ASK,     /* a checked request to open: signed and verified, or local */
-    SESSION_APPROVE, /* somebody on site agrees */
+    SESSION_APPROVE, /* a person on site agrees */
     SESSION_READY,   /* handshake done: the lease goes in, and the time begins */
     SESSION_EXTEND,
     SESSION_END,     /* with the end in `end`: closed, tampered, shutdown, failed, unreachable */
     SESSION_TICK,    /* time has passed */
-    SESSION_TRAFFIC, /* the payload counter stands at `bytes` */
+    SESSION_TRAFFIC, /* the payload counter is at `bytes` */
     SESSION_GONE,    /* interface and leases are removed */
 };
 

@@ -2,7 +2,7 @@
  * What `firewall apply --confirm` leaves on disk, so that whatever ends netd or the machine
  * in the middle of a trial, the rules that were confirmed last come back: one file in the state
  * folder with the digest of the configuration that is on trial and the text of the confirmed one.
- * It stays after a rollback as well: rules that nobody confirmed are not loaded by a restart,
+ * It stays after a rollback as well: rules that were not confirmed are not loaded by a restart,
  * until they are confirmed or the configuration has become another one. netd only, main thread.
  */
 #ifndef SALLYPORT_TUNNEL_NETD_CONFIG_TRIAL_H

@@ -239,7 +239,7 @@ static int start_firewall(struct netd *netd, struct leftovers *ret_left)
     return ret_left->leases < 0 ? ret_left->leases : 0;
 }
 
-/* Rules that were on trial when netd ended, or that nobody confirmed, are not taken. */
+/* Rules that were on trial when netd ended, or that were not confirmed, are not taken. */
 static int settle_trial(struct netd_config *config, const char *config_path)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
@@ -349,7 +349,7 @@ static bool is_idle(const struct netd *netd)
     return status.state == SESSION_CLOSED && !rules_trial_is_running(netd->trial);
 }
 
-/* Ends netd once that ends nobody's session; systemd starts it again. */
+/* Ends netd once no session is open; systemd starts it again. */
 static int on_renewal(sd_event_source *source, uint64_t at_us, void *userdata)
 {
     (void)at_us;

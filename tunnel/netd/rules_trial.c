@@ -35,7 +35,7 @@ static void tell_loaded(const struct rules_trial *trial, const struct netd_confi
     trial->hooks.loaded(trial->hooks.context, rules);
 }
 
-/* ---- The end of one that nobody kept ---- */
+/* ---- The end of one that was not confirmed ---- */
 
 static void roll_back(struct rules_trial *trial)
 {
@@ -148,7 +148,7 @@ int rules_trial_keep(struct rules_trial *trial, int64_t now_ms, struct strbuf *t
     return 0;
 }
 
-/* ---- How it stands ---- */
+/* ---- Its state ---- */
 
 bool rules_trial_is_running(const struct rules_trial *trial)
 {

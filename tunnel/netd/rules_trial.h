@@ -17,7 +17,7 @@ struct rules_trial; /* opaque */
 struct rules_trial_hooks {
     /* The firewall uses RULES now; they live until the next call of this, or the end. */
     void (*loaded)(void *context, const struct netd_config *rules);
-    /* Nobody kept them: the previous rules are loaded again. */
+    /* They were not confirmed: the previous rules are loaded again. */
     void (*rolled_back)(void *context);
     void *context;
 };

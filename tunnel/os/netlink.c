@@ -27,7 +27,7 @@ static struct nlmsghdr *header_of(struct netlink_request *request)
     return (struct nlmsghdr *)(void *)request->bytes;
 }
 
-/* Appends SIZE bytes, zeroed up to the next boundary of four; returns where they stand. */
+/* Appends SIZE bytes, zeroed up to the next boundary of four; returns where they are. */
 static size_t netlink_append(struct netlink_request *request, const void *bytes, size_t size)
 {
     struct nlmsghdr *header = header_of(request);
@@ -135,7 +135,8 @@ int netlink_open(int protocol, unsigned group)
     return descriptor;
 }
 
-/* Receives one datagram from the kernel (nobody else's); its size, 0 for none, or an error. */
+/* Receives one datagram from the kernel, not from another process; its size, 0 for none, or an
+ * error. */
 static ssize_t receive(int socket, void *buffer, size_t size)
 {
     struct sockaddr_nl from = {0};

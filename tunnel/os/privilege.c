@@ -86,9 +86,9 @@ int privilege_ambient(bool raised)
 
 /*
  * What neither netd nor nft, ip, wg, wireguard-go, ssh-keygen or the resolver ever calls, and
- * what somebody who took one of them over would want. A list of what is denied, because the filter
- * is inherited by wireguard-go, whose run time may use other calls on each release; the unit adds
- * systemd's own list of what is allowed.
+ * what an attacker who has taken one of them over would want. A list of what is denied, because the
+ * filter is inherited by wireguard-go, whose run time may use other calls on each release; the unit
+ * adds systemd's own list of what is allowed.
  */
 static const int denied[] = {
     SCMP_SYS(acct),

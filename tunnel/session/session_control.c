@@ -307,7 +307,7 @@ static void read_traffic(struct session_control *control)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
-    const int room = ARRAY_LENGTH(leases); /* somebody may have slipped in more than that */
+    const int room = ARRAY_LENGTH(leases); /* another program may have added more than that */
     int n_leases = firewall_list_leases(control->firewall, leases, (size_t)room);
     control->traffic_ms = next_traffic_ms(control, clock_boot_ms());
     if (n_leases <= 0)

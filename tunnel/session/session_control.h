@@ -68,10 +68,10 @@ enum refusal session_control_close(struct session_control *control, enum session
                                    const struct session_control_asker *asker,
                                    struct strbuf *problem);
 
-/* Whether the session waits for somebody on site. */
+/* Whether the session waits for an approval on site. */
 bool session_control_is_waiting(const struct session_control *control);
 
-/* How the session stands. Its texts live until the session changes. */
+/* The state of the session. Its texts live until the session changes. */
 struct session_status {
     enum session_state state;
     enum session_end last_end;   /* of the last session */
