@@ -13,15 +13,6 @@
 #define BUSY_TRIES 50
 #define BUSY_PAUSE_MS 100
 
-const struct config_bus *plant_bus(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_buses; i++) {
-        if (strcmp(config->buses[i].name, name) == 0)
-            return &config->buses[i];
-    }
-    return NULL;
-}
-
 int plant_open(const char *name, const struct config *config, const struct config_bus *bus,
                struct plant_line *line)
 {

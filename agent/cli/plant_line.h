@@ -20,9 +20,6 @@ struct plant_line {
     bool connected;
 };
 
-/* The bus NAME, or NULL. */
-const struct config_bus *plant_bus(const struct config *config, const char *name);
-
 /*
  * Prepares LINE for the entry BUS of CONFIG; nothing is sent yet. Both must outlive it. Returns
  * CLI_DONE, or an exit code after saying why on stderr.

@@ -189,7 +189,7 @@ static int read_run(const struct cli_context *context, const struct config *conf
                     struct read_reading *reading)
 {
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
-    const struct config_bus *bus = plant_bus(config, reading->bus);
+    const struct config_bus *bus = config_find_bus(config, reading->bus);
     if (!bus)
         return cli_fail(CLI_FAILED, "read", "%s has no line \"%s\"", context->agent_file,
                         reading->bus);

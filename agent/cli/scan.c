@@ -181,7 +181,7 @@ static int scan_bus(const struct cli_context *context, const struct config *conf
                     const char *name, struct scan_scan *scan)
 {
     CLEANUP(plant_close) struct plant_line line = {.agent = -1};
-    const struct config_bus *bus = plant_bus(config, name);
+    const struct config_bus *bus = config_find_bus(config, name);
     if (!bus)
         return cli_fail(CLI_FAILED, "scan", "%s has no line \"%s\"", context->agent_file, name);
     int code = plant_open("scan", config, bus, &line);

@@ -403,9 +403,8 @@ int plant_read(void *context, const char *bus, const struct driver_request *requ
                line_request_done done, void *done_context)
 {
     struct plant *plant = context;
-    for (size_t i = 0; i < plant->current->config->n_buses; i++) {
-        if (strcmp(plant->current->config->buses[i].name, bus) == 0 && plant->lines[i])
-            return line_request(plant->lines[i], request, done, done_context);
-    }
-    return -ENOENT;
+    const struct config *config = plant->current->config;
+    const struct config_bus *found = config_find_bus(config, bus);
+    struct line *line = found ? plant->lines[found - config->buses] : NULL;
+    return line ? line_request(line, request, done, done_context) : -ENOENT;
 }

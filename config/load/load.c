@@ -176,11 +176,8 @@ static void read_bus(struct loading *loading, const struct section *section)
 /* The bus that a device names; its findings come from check.c. Returns n_buses for none. */
 static size_t load_find_bus(const struct config *config, const char *name)
 {
-    for (size_t i = 0; name && i < config->n_buses; i++) {
-        if (config->buses[i].name && strcmp(config->buses[i].name, name) == 0)
-            return i;
-    }
-    return config->n_buses;
+    const struct config_bus *bus = config_find_bus(config, name);
+    return bus ? (size_t)(bus - config->buses) : config->n_buses;
 }
 
 /*
