@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/cli/check_egress.h"
+#include "agent/cli/check_machine.h"
 #include "agent/cli/cli.h"
 #include "agent/tls/certificate.h"
 #include "config/load/files.h"
@@ -91,6 +92,10 @@ static void check_netd(const struct cli_context *context, const struct config *a
         (void)netd_config_load(path, findings, &config);
     if (config && agent)
         check_egress(agent, config, findings);
+    if (config && agent)
+        check_tunnel_addresses(agent, config, findings);
+    if (config)
+        check_machine(config, path, findings);
     netd_config_free(config);
 }
 

@@ -237,7 +237,7 @@ static void on_repaired(void *context, const struct event *event)
 int main(int argc, char **argv)
 {
     struct driver driver = {.config = argc == 2 ? load(argv[1]) : NULL};
-    const struct firewall_hooks hooks = {on_tampered, on_repaired, &driver};
+    const struct firewall_hooks hooks = {on_tampered, on_repaired, NULL, &driver};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!driver.config || privilege_reduce() < 0 || sd_event_new(&driver.loop) < 0)
         return EXIT_FAILURE;

@@ -8,6 +8,7 @@
 #include "agent/base/memory.h"
 #include "config/load/section.h"
 #include "tunnel/config/netd_options.h"
+#include "tunnel/config/overlap.h"
 #include "tunnel/model/wireguard_key.h"
 
 #include <errno.h>
@@ -406,6 +407,7 @@ static void netd_config_read_root(const struct source *source, struct findings *
 int netd_config_load(const char *path, struct findings *findings, struct netd_config **ret_config)
 {
     struct source *source = NULL;
+    size_t errors = findings->errors; /* of other files */
     const char *slash = strrchr(path, '/');
     CLEANUP(memory_free_pointer)
     char *folder = slash ? memory_text_n(path, (size_t)(slash - path) + 1) : memory_text(".");
@@ -417,7 +419,9 @@ int netd_config_load(const char *path, struct findings *findings, struct netd_co
     netd_config_read_root(source, findings, config);
     config->text = memory_text(source_text(source));
     source_close(source);
-    if (findings->errors > 0) {
+    if (findings->errors == errors)
+        overlap_check_config(config, path, findings);
+    if (findings->errors > errors) {
         netd_config_free(config);
         return -EINVAL;
     }

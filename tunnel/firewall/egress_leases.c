@@ -1,7 +1,6 @@
 /* egress = "strict": destinations that the gateway itself may reach for a while. */
 #include "tunnel/firewall/egress_leases.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -16,22 +15,9 @@ static int egress_leases_read_hub(const struct sockaddr_storage *hub, int64_t ti
 {
     struct egress_lease lease = {
         .protocol = IPPROTO_UDP, .remaining_ms = timeout_ms, .is_hub = true};
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    if (hub->ss_family == AF_INET) {
-        memcpy(&v4, hub, sizeof(v4));
-        memcpy(lease.destination.bytes, &v4.sin_addr, sizeof(v4.sin_addr));
-        lease.destination.prefix = 32;
-        lease.port = ntohs(v4.sin_port);
-    } else if (hub->ss_family == AF_INET6) {
-        memcpy(&v6, hub, sizeof(v6));
-        memcpy(lease.destination.bytes, &v6.sin6_addr, sizeof(v6.sin6_addr));
-        lease.destination.prefix = 128;
-        lease.port = ntohs(v6.sin6_port);
-    } else {
-        return -EINVAL;
-    }
-    lease.destination.family = hub->ss_family;
+    int result = ip_network_of_socket(hub, &lease.destination, &lease.port);
+    if (result < 0)
+        return result;
     if (!ip_network_is_unicast_host(&lease.destination) || lease.port == 0 || timeout_ms <= 0)
         return -EINVAL;
     *ret_lease = lease;

@@ -12,6 +12,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
+#include "tunnel/config/exposure.h"
 #include "tunnel/firewall/conntrack.h"
 #include "tunnel/firewall/forwarding.h"
 #include "tunnel/firewall/nft_listing.h"
@@ -46,6 +48,7 @@ struct firewall {
     unsigned tunnel_index;              /* of our interface; 0: none */
     int32_t changed_by_pid;
     char changed_by[32], problem[160];
+    struct strbuf exposure, told_exposure; /* of the interfaces, for a person; empty: none */
 };
 
 struct firewall *firewall_new(const struct netd_config *config, const struct firewall_hooks *hooks)
@@ -67,6 +70,8 @@ struct firewall *firewall_free(struct firewall *firewall)
     sd_event_source_disable_unref(firewall->tick);
     tamper_free(firewall->tamper);
     nft_state_free(firewall->rules);
+    strbuf_free(&firewall->exposure);
+    strbuf_free(&firewall->told_exposure);
     free(firewall);
     return NULL;
 }
@@ -262,6 +267,31 @@ static int firewall_look(struct firewall *firewall, bool thorough)
     return 0;
 }
 
+/* ---- Exposure ---- */
+
+/* The interfaces as the last look found them. */
+static void judge_interfaces(struct firewall *firewall)
+{
+    strbuf_reset(&firewall->exposure);
+    (void)exposure_find(&firewall->config->firewall, tamper_links(firewall->tamper),
+                        &firewall->exposure);
+}
+
+static void look_at_interfaces(struct firewall *firewall)
+{
+    struct event event;
+    judge_interfaces(firewall);
+    if (strcmp(strbuf_text(&firewall->exposure), strbuf_text(&firewall->told_exposure)) == 0)
+        return;
+    strbuf_reset(&firewall->told_exposure);
+    strbuf_add(&firewall->told_exposure, strbuf_text(&firewall->exposure));
+    event_init(&event,
+               firewall->exposure.length ? EVENT_FIREWALL_EXPOSED : EVENT_FIREWALL_NOT_EXPOSED, 0);
+    if (firewall->exposure.length)
+        event_add_text(&event, MEMBER_PROBLEM, firewall->exposure.data);
+    firewall_tell(firewall, firewall->hooks.exposed, &event);
+}
+
 /* ---- Loop ---- */
 
 static int on_settled(sd_event_source *source, uint64_t usec, void *context)
@@ -294,6 +324,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *context)
 {
     (void)usec;
     (void)firewall_look(context, false);
+    look_at_interfaces(context);
     int result = sd_event_source_set_time_relative(source, TICK_US);
     return result < 0 ? result : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -349,6 +380,7 @@ int firewall_start(struct firewall *firewall, struct strbuf *problem)
         strbuf_addf(problem, "changes of others cannot be watched: %s", strerror(-result));
         return result;
     }
+    judge_interfaces(firewall); /* told with the first tick */
     return (int)leftovers;
 }
 
@@ -405,6 +437,8 @@ static enum firewall_state state_of(const struct firewall *firewall)
         return FIREWALL_FIGHTING;
     if (firewall->is_tampered)
         return FIREWALL_TAMPERED;
+    if (firewall->exposure.length > 0)
+        return FIREWALL_EXPOSED;
     return firewall->config->firewall.n_exceptions > 0 ? FIREWALL_EXCEPTED : FIREWALL_LOCKED;
 }
 
@@ -442,6 +476,8 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
     }
     memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
     memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
+    if (posture.state == FIREWALL_EXPOSED)
+        text_put(posture.problem, sizeof(posture.problem), firewall->exposure.data);
     if (!posture.problem[0])
         describe_foreign(firewall, posture.problem, sizeof(posture.problem));
     if (firewall->rules)

@@ -32,6 +32,9 @@ struct firewall_hooks {
     firewall_hook *tampered;
     /* Ours is loaded and verified again: EVENT_FIREWALL_REPAIRED. */
     firewall_hook *repaired;
+    /* EVENT_FIREWALL_EXPOSED: an interface is not what firewall.wan and firewall.plant take it for,
+     * which no rule can mend; again when it is another one; EVENT_FIREWALL_NOT_EXPOSED: no more. */
+    firewall_hook *exposed;
     void *context;
 };
 

@@ -190,6 +190,11 @@ size_t tamper_look_at_machine(struct tamper *tamper, unsigned own_index, struct 
     return found;
 }
 
+const struct rtnl_link_list *tamper_links(const struct tamper *tamper)
+{
+    return &tamper->links;
+}
+
 void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names)
 {
     for (const char *at = strbuf_text(&tamper->foreign); *at; at += strcspn(at, "\n") + 1) {

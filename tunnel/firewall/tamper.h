@@ -10,6 +10,7 @@
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/firewall/nft_state.h"
 #include "tunnel/model/event.h"
+#include "tunnel/os/rtnl_links.h"
 
 #include <stdbool.h>
 
@@ -50,6 +51,9 @@ void tamper_forget(struct tamper *tamper);
  * EVENT, an EVENT_FIREWALL_TAMPERED. Returns how many.
  */
 size_t tamper_look_at_machine(struct tamper *tamper, unsigned own_index, struct event *event);
+
+/* All interfaces at the last look, those of the start included; until the next one. */
+const struct rtnl_link_list *tamper_links(const struct tamper *tamper);
 
 /* Appends the names of the tunnels of others at the last look: "wg0,wg1", or nothing. */
 void tamper_foreign_tunnels(const struct tamper *tamper, struct strbuf *names);

@@ -54,6 +54,29 @@ int ip_network_parse(const char *text, struct ip_network *ret_network)
     return 0;
 }
 
+int ip_network_of_socket(const struct sockaddr_storage *address, struct ip_network *ret_host,
+                         uint16_t *ret_port)
+{
+    struct ip_network host = {.family = address->ss_family};
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    if (address->ss_family == AF_INET) {
+        memcpy(&v4, address, sizeof(v4));
+        memcpy(host.bytes, &v4.sin_addr, sizeof(v4.sin_addr));
+        host.prefix = 32;
+        *ret_port = ntohs(v4.sin_port);
+    } else if (address->ss_family == AF_INET6) {
+        memcpy(&v6, address, sizeof(v6));
+        memcpy(host.bytes, &v6.sin6_addr, sizeof(v6.sin6_addr));
+        host.prefix = 128;
+        *ret_port = ntohs(v6.sin6_port);
+    } else {
+        return -EINVAL;
+    }
+    *ret_host = host;
+    return 0;
+}
+
 const char *ip_network_format(const struct ip_network *network, char text[IP_NETWORK_TEXT_BYTES])
 {
     if (!inet_ntop(network->family, network->bytes, text, IP_NETWORK_TEXT_BYTES))

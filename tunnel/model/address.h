@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct ip_network {
     int family;        /* AF_INET or AF_INET6; AF_UNSPEC: unset */
@@ -23,6 +24,10 @@ struct ip_network {
  * names, and leading or trailing space. Returns 0 or -EINVAL.
  */
 int ip_network_parse(const char *text, struct ip_network *ret_network);
+
+/* The host of a socket's address, and its port; -EINVAL for another family. */
+int ip_network_of_socket(const struct sockaddr_storage *address, struct ip_network *ret_host,
+                         uint16_t *ret_port);
 
 /* Writes "ADDRESS" for a single host, else "ADDRESS/PREFIX". Returns TEXT. */
 const char *ip_network_format(const struct ip_network *network, char text[IP_NETWORK_TEXT_BYTES]);

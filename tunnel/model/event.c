@@ -109,6 +109,8 @@ static const struct {
                                   MEMBER_REMOVED, MEMBER_PID, MEMBER_PROGRAM, MEMBER_PROBLEM,
                                   MEMBER_REPAIRS}},
     [EVENT_FIREWALL_REPAIRED] = {"firewall_repaired", {MEMBER_RULESET}},
+    [EVENT_FIREWALL_EXPOSED] = {"firewall_exposed", {MEMBER_PROBLEM}},
+    [EVENT_FIREWALL_NOT_EXPOSED] = {"firewall_not_exposed", {0}},
     [EVENT_FIREWALL_ACKNOWLEDGED] = {"firewall_acknowledged", {MEMBER_BY}},
     [EVENT_FIREWALL_TRIAL] = {"firewall_trial", {MEMBER_BY, MEMBER_CONFIRM_S}},
     [EVENT_FIREWALL_TRIAL_REFUSED] = {"firewall_trial_refused", {MEMBER_BY}},

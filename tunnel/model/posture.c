@@ -1,4 +1,5 @@
 /* How the firewall is. */
 #include "tunnel/model/posture.h"
 
-const char *const firewall_state_names[] = {"off", "locked", "excepted", "tampered", "fighting"};
+const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
+                                            "tampered", "fighting", "exposed"};

@@ -10,8 +10,10 @@ enum firewall_state {
     FIREWALL_EXCEPTED, /* loaded and verified; configured exceptions keep ports open */
     FIREWALL_TAMPERED, /* another program changed it; ours is loaded again; latched */
     FIREWALL_FIGHTING, /* three repairs within a minute: each is made, few are reported; latched */
+    FIREWALL_EXPOSED,  /* loaded and verified, but a bridge or the like joins WAN and plant, or an
+                          interface is on neither side */
 };
-#define FIREWALL_STATE_COUNT (FIREWALL_FIGHTING + 1)
+#define FIREWALL_STATE_COUNT (FIREWALL_EXPOSED + 1)
 extern const char *const firewall_state_names[FIREWALL_STATE_COUNT]; /* "off", "locked", ... */
 
 struct firewall_posture {

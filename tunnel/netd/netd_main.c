@@ -7,6 +7,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/config/overlap.h"
 #include "tunnel/firewall/firewall_boot.h"
 #include "tunnel/model/event_text.h"
 #include "tunnel/netd/config_trial.h"
@@ -160,6 +161,14 @@ static void on_repaired(void *context, const struct event *event)
     netd_journal(context, event);
 }
 
+static void on_exposed(void *context, const struct event *event)
+{
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
+    event_text_write_members(event, &members);
+    log_warning("firewall", "event=%s %s", event_name(event), strbuf_text(&members));
+    netd_journal(context, event);
+}
+
 static void on_egress(void *context, const struct event *event)
 {
     netd_journal(context, event);
@@ -227,8 +236,8 @@ struct leftovers {
 static int start_firewall(struct netd *netd, struct leftovers *ret_left)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    netd->firewall =
-        firewall_new(netd->config, &(struct firewall_hooks){on_tampered, on_repaired, netd});
+    netd->firewall = firewall_new(
+        netd->config, &(struct firewall_hooks){on_tampered, on_repaired, on_exposed, netd});
     ret_left->leases = firewall_start(netd->firewall, &problem);
     ret_left->interfaces = wireguard_remove_leftovers();
     if (ret_left->leases < 0)
@@ -278,6 +287,17 @@ static void note_foreign_tunnels(struct netd *netd)
     log_warning("firewall", "event=foreign_tunnel interfaces=%s; WireGuard that is not sallyport's",
                 names.data);
     netd_journal(netd, &event);
+}
+
+/* What the firewall cuts off with the tunnel's addresses: `check` refuses it, an administrator who
+ * does not run that finds it here. */
+static void warn_of_overlap(const struct tunnel_config *tunnel)
+{
+    CLEANUP(rtnl_route_list_free) struct rtnl_route_list routes = {0};
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    const char *key;
+    if (rtnl_routes_list(&routes) == 0 && overlap_with_routes(tunnel, &routes, &key, &problem))
+        log_error("tunnel", "%s: %s", key, problem.data);
 }
 
 static void show_key(const struct tunnel_config *tunnel)
@@ -431,6 +451,7 @@ static void note_start(struct netd *netd, const struct leftovers *left)
 static int start_session(struct netd *netd)
 {
     const struct session_control_hooks hooks = {netd_main_on_changed, on_opened, netd};
+    warn_of_overlap(&netd->config->tunnel);
     show_key(&netd->config->tunnel);
     netd->session_control =
         session_control_new(netd->config, netd->journal, netd->firewall, &hooks, netd->loop);

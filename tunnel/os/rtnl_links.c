@@ -20,6 +20,16 @@ static void rtnl_links_copy_text(const struct nlattr *attribute, char *text, siz
     text[length] = '\0';
 }
 
+/* An index of this machine's own; 0 when there is none. */
+static unsigned read_index(const uint8_t *first, size_t length, uint16_t type)
+{
+    const struct nlattr *attribute = netlink_find(first, length, type);
+    unsigned index = 0;
+    if (attribute && netlink_value_bytes(attribute) == sizeof(index))
+        memcpy(&index, netlink_value(attribute), sizeof(index));
+    return index;
+}
+
 bool rtnl_link_read(const struct nlmsghdr *message, struct rtnl_link_info *ret_link)
 {
     const size_t header = NLMSG_LENGTH(sizeof(struct ifinfomsg));
@@ -37,6 +47,13 @@ bool rtnl_link_read(const struct nlmsghdr *message, struct rtnl_link_info *ret_l
         info ? netlink_find(netlink_value(info), netlink_value_bytes(info), IFLA_INFO_KIND) : NULL;
     if (!name)
         return false;
+    link.is_up = (about.ifi_flags & IFF_UP) != 0;
+    link.master = read_index(first, length, IFLA_MASTER);
+    /* With this attribute the index counts in another network namespace: a veth's peer. */
+    if (!netlink_find(first, length, IFLA_LINK_NETNSID))
+        link.parent = read_index(first, length, IFLA_LINK);
+    if (link.parent == link.index) /* real hardware */
+        link.parent = 0;
     rtnl_links_copy_text(name, link.name, sizeof(link.name));
     if (kind)
         rtnl_links_copy_text(kind, link.kind, sizeof(link.kind));

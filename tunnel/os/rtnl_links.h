@@ -1,6 +1,6 @@
 /*
- * The machine's network interfaces as rtnetlink tells them: name, index and kind. netd only,
- * main thread only.
+ * The machine's network interfaces as rtnetlink tells them. netd and the command line; main thread
+ * only.
  */
 #ifndef SALLYPORT_TUNNEL_OS_RTNL_LINKS_H
 #define SALLYPORT_TUNNEL_OS_RTNL_LINKS_H
@@ -13,7 +13,10 @@
 struct rtnl_link_info {
     unsigned index;
     char name[IFNAMSIZ];
-    char kind[32]; /* "wireguard", "veth", "tun", ...; "" for real hardware */
+    char kind[32];   /* "wireguard", "veth", "tun", ...; "" for real hardware */
+    unsigned master; /* index of the bridge, bond or VRF that it is a member of; 0: none */
+    unsigned parent; /* index of the one that it is a VLAN or the like of; 0: none */
+    bool is_up;      /* administratively; a cable may be missing */
 };
 
 /* Reads one RTM_NEWLINK. Returns false for any other message, and for one without a name. */

@@ -4,7 +4,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
+#include "tunnel/config/overlap.h"
 #include "tunnel/os/resolver.h"
+#include "tunnel/os/rtnl_routes.h"
 #include "tunnel/wire/wire.h"
 
 #include <errno.h>
@@ -13,7 +15,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define POLL_MS 50           /* between two looks for the handshake */
+#define POLL_MS 50 /* between two looks for the handshake */
+/* A hub takes no handshake that seems older than the last one: WireGuard's defence against replay.
+ */
+#define NO_HANDSHAKE                                                                               \
+    "no handshake with the hub at %s: UDP blocked, key unknown to the hub, or this gateway's "     \
+    "clock "                                                                                       \
+    "behind"
 #define NEXT_ADDRESS_MS 5000 /* without an answer, the next address of the hub is tried */
 
 struct tunnel_opening {
@@ -69,12 +77,28 @@ static int interface_ended(sd_event_source *source, int descriptor, uint32_t eve
     return 0;
 }
 
+static int check_routes(const struct tunnel_opening *opening, const struct sockaddr_storage *hub,
+                        struct strbuf *problem)
+{
+    CLEANUP(rtnl_route_list_free) struct rtnl_route_list routes = {0};
+    struct ip_network host;
+    uint16_t port;
+    int result = ip_network_of_socket(hub, &host, &port);
+    if (result == 0)
+        result = rtnl_routes_list(&routes);
+    if (result < 0)
+        return result;
+    return overlap_bars_session(opening->config, &routes, &host, problem) ? -EADDRINUSE : 0;
+}
+
 /* Makes the interface and begins to look for the handshake. */
 static void try_hub(struct tunnel_opening *opening)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     const struct sockaddr_storage *hub = tunnel_opening_hub(opening);
-    int result = firewall_allow_hub(opening->firewall, hub, SESSION_OPENING_MS);
+    int result = check_routes(opening, hub, &problem);
+    if (!result)
+        result = firewall_allow_hub(opening->firewall, hub, SESSION_OPENING_MS);
     if (!result)
         result = wireguard_up(opening->wireguard, hub, &problem);
     firewall_set_tunnel(opening->firewall, if_nametoindex(TUNNEL_INTERFACE));
@@ -86,11 +110,9 @@ static void try_hub(struct tunnel_opening *opening)
         fail(opening, SESSION_END_FAILED, problem.length ? problem.data : strerror(-result));
         return;
     }
-    (void)snprintf(opening->detail, sizeof(opening->detail), "no handshake with the hub at ");
-    size_t used = strlen(opening->detail);
     char endpoint[WIREGUARD_ENDPOINT_BYTES];
-    text_put(opening->detail + used, sizeof(opening->detail) - used,
-             wireguard_endpoint(hub, endpoint));
+    (void)snprintf(opening->detail, sizeof(opening->detail), NO_HANDSHAKE,
+                   wireguard_endpoint(hub, endpoint));
     opening->next_hub_ns = clock_mono_ns() + NEXT_ADDRESS_MS * CLOCK_NS_PER_MS;
     schedule(opening, POLL_MS);
 }

@@ -207,7 +207,7 @@ static int set_keys(const struct tunnel_config *config, const struct sockaddr_st
     return status < 0 ? status : -EIO;
 }
 
-/* Address, size, state and routes in one run of ip. */
+/* Address, size, state and routes in one run of ip. Never in place of a route that is there. */
 static int set_addresses(const struct tunnel_config *config, struct strbuf *problem)
 {
     static const char *const batch[] = {PROGRAM_IP, "-batch", "-", NULL};
@@ -216,10 +216,10 @@ static int set_addresses(const struct tunnel_config *config, struct strbuf *prob
     ip_network_format(&config->address, own);
     strbuf_addf(&script, "address add %s/32 dev " TUNNEL_INTERFACE "\n", own);
     strbuf_addf(&script, "link set dev " TUNNEL_INTERFACE " mtu %d up\n", (int)config->mtu);
-    strbuf_addf(&script, "route replace %s dev " TUNNEL_INTERFACE " src %s\n",
+    strbuf_addf(&script, "route add %s dev " TUNNEL_INTERFACE " src %s\n",
                 ip_network_format(&config->hub.address, network), own);
     for (size_t i = 0; i < config->n_sources; i++)
-        strbuf_addf(&script, "route replace %s dev " TUNNEL_INTERFACE " src %s\n",
+        strbuf_addf(&script, "route add %s dev " TUNNEL_INTERFACE " src %s\n",
                     ip_network_format(&config->sources[i], network), own);
     int status = privileged_child_run(batch, script.data, script.length, &output);
     if (status == 0)

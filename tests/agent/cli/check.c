@@ -203,6 +203,42 @@ static void test_strict_egress(void)
     }
 }
 
+/* What the agent wants to reach must not be where only a session's tunnel leads. */
+static void test_tunnel_addresses(void)
+{
+    static const struct {
+        const char *source, *server, *finding;
+    } cases[] = {
+        {"10.254.0.0/24", "b.test", NULL},
+        {"192.0.2.0/24", "b.test", "buses.plc.host: 192.0.2.1 lies in tunnel.sources"},
+        {"10.254.0.0/24", "10.254.0.9", "uplink.servers: 10.254.0.9 lies in tunnel.sources"},
+        {"10.254.0.0/24", "10.253.0.1", "uplink.servers: 10.253.0.1 lies in tunnel.hub.address"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+        char agent[512], netd[1024];
+        (void)snprintf(agent, sizeof(agent),
+                       "gateway: { id = \"g\"; site = \"s\"; };\n"
+                       "uplink: { ca = \"system\"; servers = [ \"mqtts://%s\" ]; };\n%s",
+                       cases[i].server, strstr(good, "buses"));
+        (void)snprintf(netd, sizeof(netd),
+                       "firewall: { wan = [ \"nowhere0\" ]; };\n"
+                       "tunnel: { gateway = \"s/g\"; address = \"10.254.1.42\"; "
+                       "private_key_file = \"k\"; max_ttl_s = 60; idle_close_s = 60;\n"
+                       "hub = { public_key = \"w2h8S6S0yyzcV4X3g1Uq8pGq8qnJzTzYc0m4kq1O1nE=\"; "
+                       "endpoint = \"h.test:443\"; address = \"10.253.0.1\"; };\n"
+                       "sources = [ \"%s\" ]; services = ( { name = \"ssh\"; port = 22; } ); };\n",
+                       cases[i].source);
+        struct cli_context context = {.agent_file = test_file("agent.conf", agent),
+                                      .netd_file = test_file("netd.conf", netd),
+                                      .netd_file_given = true};
+        CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said),
+                        cases[i].finding ? CLI_FAILED : CLI_DONE);
+        if (cases[i].finding)
+            TEST_CONTAINS(strbuf_text(&said), cases[i].finding);
+    }
+}
+
 static void test_json(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
@@ -256,5 +292,6 @@ TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"certificates that are none, or nearly expired, are named", test_certificates},
           {"warnings alone are no failure", test_warning},
           {"a broker that strict egress keeps out of reach", test_strict_egress},
+          {"addresses that belong to the tunnel", test_tunnel_addresses},
           {"netd.conf is checked as well, where there is one", test_netd_file},
           {"the same as JSON", test_json}, {"explain", test_explain})

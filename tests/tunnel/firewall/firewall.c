@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 struct seen {
-    unsigned tampered, repaired;
-    char detail[512]; /* of the last tampering */
+    unsigned tampered, repaired, exposed, not_exposed;
+    char detail[512]; /* of the last tampering or exposure */
 };
 
 static void on_tampered(void *context, const struct event *event)
@@ -42,6 +42,18 @@ static void on_repaired(void *context, const struct event *event)
     CU_ASSERT_EQUAL(event->kind, EVENT_FIREWALL_REPAIRED);
     CU_ASSERT_EQUAL(strlen(event_text(event, MEMBER_RULESET)), 64);
     seen->repaired++;
+}
+
+static void on_exposed(void *context, const struct event *event)
+{
+    struct seen *seen = context;
+    if (event->kind == EVENT_FIREWALL_NOT_EXPOSED) {
+        seen->not_exposed++;
+        return;
+    }
+    CU_ASSERT_EQUAL(event->kind, EVENT_FIREWALL_EXPOSED);
+    seen->exposed++;
+    (void)snprintf(seen->detail, sizeof(seen->detail), "%s", event_text(event, MEMBER_PROBLEM));
 }
 
 /* ---- A firewall with a loop ---- */
@@ -70,7 +82,7 @@ static struct netd_config *make_config(void)
 
 static void start(struct rig *rig)
 {
-    const struct firewall_hooks hooks = {on_tampered, on_repaired, &rig->seen};
+    const struct firewall_hooks hooks = {on_tampered, on_repaired, on_exposed, &rig->seen};
     CU_ASSERT_EQUAL_FATAL(sd_event_new(&rig->loop), 0);
     rig->firewall = firewall_new(rig->config, &hooks);
     int result = firewall_start(rig->firewall, &rig->problem);
@@ -537,6 +549,39 @@ static int write_sysctl(const char *value)
     return done ? 0 : -1;
 }
 
+/* Runs the loop until *COUNT is no longer 0. */
+static void run_until(struct rig *rig, const unsigned *count)
+{
+    int64_t deadline_ns = clock_mono_ns() + 10 * CLOCK_NS_PER_S;
+    while (*count == 0 && clock_mono_ns() < deadline_ns)
+        CU_ASSERT_TRUE_FATAL(sd_event_run(rig->loop, 50000) >= 0);
+}
+
+/* Rules cannot mend an interface that nobody has put on a side: it is told, and it is no tampering.
+ */
+static void test_exposed(void)
+{
+    struct rig rig = {.config = make_config()};
+    struct firewall_posture posture;
+    CU_ASSERT_EQUAL(test_ip("link", "add", "eth9", "type", "bridge", NULL), 0);
+    CU_ASSERT_EQUAL(test_ip("link", "set", "eth9", "up", NULL), 0);
+    start(&rig);
+    firewall_get_posture(rig.firewall, &posture); /* at once, before the first look of the loop */
+    CU_ASSERT_EQUAL(posture.state, FIREWALL_EXPOSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(posture.problem, "eth9 is neither"));
+    run_until(&rig, &rig.seen.exposed);
+    CU_ASSERT_EQUAL(rig.seen.exposed, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.seen.detail, "eth9 is neither"));
+    CU_ASSERT_EQUAL(firewall_verify(rig.firewall), 0); /* the rules are what they should be */
+    CU_ASSERT_EQUAL(test_ip("link", "del", "eth9", NULL), 0);
+    run_until(&rig, &rig.seen.not_exposed);
+    CU_ASSERT_EQUAL(rig.seen.not_exposed, 1);
+    CU_ASSERT_EQUAL(state(&rig), FIREWALL_LOCKED);
+    CU_ASSERT_EQUAL(rig.seen.exposed, 1);
+    CU_ASSERT_EQUAL(rig.seen.tampered, 0);
+    stop(&rig);
+}
+
 static void test_forwarding(void)
 {
     struct rig rig = {.config = make_config()};
@@ -775,6 +820,7 @@ int main(void)
         {"changes by another program are undone, latched and named", test_tampering},
         {"a new hook at a device is noticed", test_device_hook},
         {"changes to others' tables are not tampering", test_others},
+        {"an interface on no side", test_exposed},
         {"forwarding that was turned on is turned off", test_forwarding},
         {"what others pile up hides no change of ours", test_crowd},
         {"built-in rules when ours cannot be repaired", test_panic_instead},

@@ -41,6 +41,27 @@ static void test_list(void)
     rtnl_link_list_free(&list);
 }
 
+/* Members, VLANs, and what is up. */
+static void test_joined(void)
+{
+    CLEANUP(descriptor_close) int socket = netlink_open(NETLINK_ROUTE, 0);
+    struct rtnl_link_list list = {0};
+    CU_ASSERT_EQUAL(test_ip("link", "add", "br0", "type", "bridge", NULL), 0);
+    CU_ASSERT_EQUAL(test_ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", NULL), 0);
+    CU_ASSERT_EQUAL(test_ip("link", "set", "v0", "master", "br0", "up", NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(rtnl_links_list(socket, &list), 0);
+    const struct rtnl_link_info *bridge = find(&list, "br0"), *member = find(&list, "v0"),
+                                *peer = find(&list, "v1");
+    CU_ASSERT_TRUE_FATAL(bridge && member && peer);
+    CU_ASSERT_EQUAL(member->master, bridge->index);
+    CU_ASSERT_EQUAL(member->parent, peer->index);
+    CU_ASSERT_EQUAL(bridge->master, 0);
+    CU_ASSERT_EQUAL(bridge->parent, 0);
+    CU_ASSERT_TRUE(member->is_up);
+    CU_ASSERT_FALSE(peer->is_up);
+    rtnl_link_list_free(&list);
+}
+
 /* A name or a kind that is too long is cut, one that is missing is no interface. */
 static void test_message(void)
 {
@@ -71,6 +92,7 @@ int main(void)
 {
     static const struct test_case cases[] = {
         {"interfaces are listed and deleted", test_list},
+        {"what joins interfaces", test_joined},
         {"odd messages are survived", test_message},
     };
     test_private_network();
