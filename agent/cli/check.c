@@ -53,6 +53,7 @@ static bool get_budget(const struct config *config, size_t bus, struct findings 
 
 struct check_report {
     struct findings findings;
+    bool is_machine_checked;     /* also the interfaces and routes that are there now */
     struct config *config;       /* NULL: it has errors */
     struct line_budget *budgets; /* of each line; cycle_s is negative where there is none */
 };
@@ -83,9 +84,10 @@ static void plan_lines(struct check_report *report)
 }
 
 /* The default file is used only if it exists and this user may read it. */
-static void check_netd(const struct cli_context *context, const struct config *agent,
-                       struct findings *findings)
+static void check_netd(const struct cli_context *context, struct check_report *report)
 {
+    const struct config *agent = report->config;
+    struct findings *findings = &report->findings;
     struct netd_config *config = NULL;
     const char *path = context->netd_file;
     if (path && (context->netd_file_given || access(path, R_OK) == 0))
@@ -94,7 +96,7 @@ static void check_netd(const struct cli_context *context, const struct config *a
         check_egress(agent, config, findings);
     if (config && agent)
         check_tunnel_addresses(agent, config, findings);
-    if (config)
+    if (config && report->is_machine_checked)
         check_machine(config, path, findings);
     netd_config_free(config);
 }
@@ -137,7 +139,7 @@ static void make_report(const struct cli_context *context, struct check_report *
         check_certificates(report->config, findings);
         plan_lines(report);
     }
-    check_netd(context, report->config, findings);
+    check_netd(context, report);
     findings_sort(findings);
 }
 
@@ -218,7 +220,7 @@ static void cli_check_print_json(const struct check_report *report)
 static int run_check(const struct cli_context *context, int argc, char **argv)
 {
     (void)argv;
-    struct check_report report = {.findings = FINDINGS_EMPTY};
+    struct check_report report = {.findings = FINDINGS_EMPTY, .is_machine_checked = true};
     if (argc > 1)
         return cli_usage(context);
     make_report(context, &report);

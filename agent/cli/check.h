@@ -6,7 +6,10 @@
 
 #include <stddef.h>
 
-/* Appends every finding, a line each, to OUT. Returns how many of them are errors. */
+/*
+ * Appends every finding about the files, a line each, to OUT; nothing about the machine, which may
+ * be another one yet. Returns how many of them are errors.
+ */
 size_t check_files(const char *agent_file, const char *netd_file, struct strbuf *out);
 
 #endif

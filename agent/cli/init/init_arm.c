@@ -77,7 +77,7 @@ int init_confirm(bool keep)
 /* ---- netd ---- */
 
 /* Asks for the state of the firewall; returns 0 once netd enforces the rules. */
-static int ask_netd(const char *path, uint32_t *ret_state)
+static int ask_netd(const char *path, struct wire_status *ret_status)
 {
     struct wire_hello hello;
     struct wire_message message;
@@ -88,8 +88,14 @@ static int ask_netd(const char *path, uint32_t *ret_state)
     wire_begin(&message, WIRE_STATUS, 1);
     problem = netd_client_exchange(netd, &message, ANSWER_MS);
     if (problem == 0)
-        *ret_state = message.body.status.firewall_state;
+        *ret_status = message.body.status;
     return problem;
+}
+
+/* `exposed` as well: the rules are loaded, and what they cannot mend is said. */
+static bool is_enforced(uint32_t state)
+{
+    return state == FIREWALL_LOCKED || state == FIREWALL_EXCEPTED || state == FIREWALL_EXPOSED;
 }
 
 static bool await_netd(const struct netd_config *config)
@@ -97,12 +103,13 @@ static bool await_netd(const struct netd_config *config)
     CLEANUP(memory_free_pointer)
     char *path = memory_printf("%s/netd.sock", config->paths.runtime_dir);
     int64_t deadline_ns = clock_mono_ns() + NETD_MS * CLOCK_NS_PER_MS;
-    uint32_t state = FIREWALL_OFF;
+    struct wire_status status = {.firewall_state = FIREWALL_OFF};
     int problem = -ETIMEDOUT;
     while (clock_mono_ns() < deadline_ns) {
-        problem = ask_netd(path, &state);
-        if (problem == 0 && (state == FIREWALL_LOCKED || state == FIREWALL_EXCEPTED)) {
-            (void)printf("netd says: %s\n", firewall_state_names[state]);
+        problem = ask_netd(path, &status);
+        if (problem == 0 && is_enforced(status.firewall_state)) {
+            (void)printf("netd says: %s%s%s\n", firewall_state_names[status.firewall_state],
+                         status.firewall_problem[0] ? ": " : "", status.firewall_problem);
             return true;
         }
         clock_sleep_until(clock_mono_ns() + 100 * CLOCK_NS_PER_MS);
@@ -110,7 +117,7 @@ static bool await_netd(const struct netd_config *config)
     (void)cli_fail(CLI_FAILED, INIT,
                    "netd does not enforce its rules (%s); see journalctl -u "
                    "sallyport-netd",
-                   problem < 0 ? strerror(-problem) : firewall_state_names[state]);
+                   problem < 0 ? strerror(-problem) : firewall_state_names[status.firewall_state]);
     return false;
 }
 
