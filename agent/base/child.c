@@ -26,6 +26,8 @@ struct beginning {
     const char *const *arguments, *const *environment;
     int input, output, errors;
     int timeout_ms; /* it ends with its caller, and soon after this time; 0: it is left to run */
+    child_preparation *prepare;
+    const void *context;
 };
 
 /* Both hold for the program as well, which gains no privilege by being executed. */
@@ -51,6 +53,10 @@ static void prepare_and_execute(const struct beginning *beginning, pid_t caller)
         signal(SIGALRM, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
         dup2(beginning->input, STDIN_FILENO) < 0 || dup2(beginning->output, STDOUT_FILENO) < 0 ||
         dup2(beginning->errors, STDERR_FILENO) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+        return;
+    int problem = beginning->prepare ? beginning->prepare(beginning->context) : 0;
+    errno = -problem;
+    if (problem < 0)
         return;
     (void)execve(beginning->arguments[0], (char *const *)beginning->arguments,
                  beginning->environment ? (char *const *)beginning->environment : nothing);
@@ -213,7 +219,9 @@ int child_run(const struct child_job *job, struct strbuf *output)
                                         .input = theirs,
                                         .output = theirs,
                                         .errors = theirs,
-                                        .timeout_ms = job->timeout_ms};
+                                        .timeout_ms = job->timeout_ms,
+                                        .prepare = job->prepare,
+                                        .context = job->context};
     int problem = start(&beginning, &report, &pid);
     descriptor_close(&theirs);
     if (problem)
@@ -247,18 +255,24 @@ static int child_begin(const struct beginning *beginning, pid_t *ret_pid)
     return problem;
 }
 
-int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid)
+int child_start_prepared(const struct child_start_job *job, int *ret_output, pid_t *ret_pid)
 {
     int ends[2] = {-1, -1};
     if (ret_output && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     CLEANUP(descriptor_close) int ours = ends[0];
     CLEANUP(descriptor_close) int theirs = ends[1];
-    CLEANUP(descriptor_close) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    const struct beginning beginning = {.arguments = arguments,
-                                        .input = nothing,
-                                        .output = ret_output ? theirs : STDERR_FILENO,
-                                        .errors = STDERR_FILENO};
+    CLEANUP(descriptor_close) int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int output = ret_output ? theirs : STDERR_FILENO;
+    const int errors[] = {[CHILD_ERRORS_OURS] = STDERR_FILENO,
+                          [CHILD_ERRORS_TO_OUTPUT] = output,
+                          [CHILD_ERRORS_TO_NOTHING] = nothing};
+    const struct beginning beginning = {.arguments = job->arguments,
+                                        .input = job->input < 0 ? nothing : job->input,
+                                        .output = output,
+                                        .errors = errors[job->errors],
+                                        .prepare = job->prepare,
+                                        .context = job->context};
     pid_t pid = 0;
     int problem = nothing < 0 ? -errno : child_begin(&beginning, &pid);
     if (problem)
@@ -273,4 +287,10 @@ int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid)
         *ret_output = descriptor_take(&ours);
     *ret_pid = pid;
     return watched;
+}
+
+int child_start(const char *const *arguments, int *ret_output, pid_t *ret_pid)
+{
+    const struct child_start_job job = {.arguments = arguments, .input = -1};
+    return child_start_prepared(&job, ret_output, ret_pid);
 }

@@ -4,6 +4,7 @@
 #include "agent/base/child.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "tunnel/os/confined_child.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -75,7 +76,9 @@ int resolver_ask(struct resolver *resolver, const char *host, uint16_t port)
     char number[8];
     const char *const arguments[] = {"/proc/self/exe", "--resolve", host, number, NULL};
     (void)snprintf(number, sizeof(number), "%u", port);
-    resolver->watched = child_start(arguments, &resolver->output, &resolver->pid);
+    resolver->watched =
+        confined_child_start(&(struct confined){.kind = CONFINED_RESOLVER}, arguments, -1, false,
+                             &resolver->output, &resolver->pid);
     int result = resolver->watched;
     if (result >= 0)
         result = sd_event_add_io(resolver->loop, &resolver->ended, resolver->watched, EPOLLIN,

@@ -8,10 +8,12 @@
 #include "agent/base/macros.h"
 #include "tests/support/test.h"
 
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define BROKEN (-1) /* any signal, or the sanitizer's own exit code */
 
 static struct {
     sd_event *loop;
@@ -56,7 +58,7 @@ static void test_answers(void)
         const char *answer;
     } cases[] = {{"two.test", RESOLVE_DONE, "192.0.2.1\n192.0.2.2\n"},
                  {"none.test", RESOLVE_NO_NAME, ""},
-                 {"killed.test", 128 + SIGKILL, ""},
+                 {"broken.test", BROKEN, ""},
                  {"two.test", RESOLVE_DONE, "192.0.2.1\n192.0.2.2\n"}};
     struct resolver *resolver = start();
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -65,7 +67,8 @@ static void test_answers(void)
         CU_ASSERT_TRUE(resolver_is_busy(resolver));
         run(i + 1, 20000);
         CU_ASSERT_EQUAL(world.answers, i + 1);
-        CU_ASSERT_EQUAL(world.code, cases[i].code);
+        bool is_broken = world.code > 0 && world.code != RESOLVE_NO_NAME;
+        CU_ASSERT_EQUAL(is_broken ? BROKEN : world.code, cases[i].code);
         TEST_TEXT_EQUAL(world.answer, cases[i].answer);
     }
     stop(resolver);
@@ -107,8 +110,8 @@ static int resolve(const char *host)
 {
     if (strcmp(host, "none.test") == 0)
         return RESOLVE_NO_NAME;
-    if (strcmp(host, "killed.test") == 0)
-        (void)raise(SIGKILL);
+    if (strcmp(host, "broken.test") == 0)
+        abort();
     if (strcmp(host, "silent.test") == 0)
         (void)sleep(600);
     for (int i = 0; strcmp(host, "flood.test") == 0 && i < 1000; i++)
