@@ -1,6 +1,8 @@
 /* The log. */
 #include "agent/base/log.h"
 
+#include "agent/base/text.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -56,24 +58,19 @@ void log_write(enum log_level level, const char *subsystem, const char *format, 
 {
     if (!log_is_enabled(level))
         return;
-    char line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES], message[LINE_MAX_BYTES];
     size_t room = sizeof(line) - 1; /* for the newline */
     size_t used = (size_t)put_prefix(line, room, level);
-    size_t message = used;
     used += (size_t)snprintf(line + used, room - used, "%s: ", subsystem);
-    if (used < room) {
-        va_list arguments;
-        va_start(arguments, format);
-        int length = vsnprintf(line + used, room - used, format, arguments);
-        va_end(arguments);
-        used += length > 0 ? (size_t)length : 0;
-    }
     if (used >= room)
-        used = room - 1;
-    for (size_t i = message; i < used; i++) {
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?'; /* a device or a broker must not be able to forge a line */
-    }
+        return; /* names of subsystems are short */
+    va_list arguments;
+    va_start(arguments, format);
+    if (vsnprintf(message, sizeof(message), format, arguments) < 0)
+        message[0] = '\0';
+    va_end(arguments);
+    text_show(line + used, room - used, message); /* a device or a broker must not forge a line */
+    used += strlen(line + used);
     line[used++] = '\n';
     if (write(STDERR_FILENO, line, used) < 0)
         return; /* there is no other place to report it */

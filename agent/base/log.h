@@ -25,7 +25,7 @@ void log_open(enum log_level level);
 void log_set_level(enum log_level level);
 int log_is_enabled(enum log_level level);
 
-/* Writes one line: "SUBSYSTEM: MESSAGE". Control characters in the message become '?'. */
+/* Writes one line: "SUBSYSTEM: MESSAGE". The message is escaped as TEXT_SHOWN. */
 void log_write(enum log_level level, const char *subsystem, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "agent/base/text.h"
 #include "agent/base/unix_socket.h"
 #include "agent/local/local_socket.h"
 #include "config/load/load.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define ANSWER_MAX (64u << 20)
+#define TEXT_MAX 16384 /* of one text; the longest value has 6 times 255 bytes */
 
 struct config *agent_load_config(const struct cli_context *context)
 {
@@ -28,7 +30,7 @@ struct config *agent_load_config(const struct cli_context *context)
         return config;
     findings_sort(&findings);
     findings_print(&findings, &text);
-    (void)fputs(strbuf_text(&text), stderr);
+    cli_print(stderr, "%s", strbuf_text(&text));
     return NULL;
 }
 
@@ -85,6 +87,50 @@ static int receive_line(int socket, int64_t deadline_ns, struct strbuf *line)
     }
 }
 
+/* ---- what the agent says, fit to be shown ---- */
+
+/* TEXT, LENGTH bytes, escaped and not longer than TEXT_MAX. */
+static void show_text(const char *text, size_t length, struct strbuf *out)
+{
+    text_escape(out, text, length < TEXT_MAX ? length : TEXT_MAX, TEXT_SHOWN);
+    if (length > TEXT_MAX)
+        strbuf_add(out, "...");
+}
+
+/* A copy of VALUE, owned, in which every text and every key of an object is fit to be shown. */
+static json_t *shown(json_t *value)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    const char *key;
+    json_t *copy, *member;
+    size_t i;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        copy = json_object();
+        json_object_foreach(value, key, member)
+        {
+            strbuf_reset(&text);
+            show_text(key, strlen(key), &text);
+            json_object_set_new(copy, strbuf_text(&text), shown(member));
+        }
+        return copy;
+    case JSON_ARRAY:
+        copy = json_array();
+        json_array_foreach(value, i, member) json_array_append_new(copy, shown(member));
+        return copy;
+    case JSON_STRING:
+        show_text(json_string_value(value), json_string_length(value), &text);
+        return json_stringn(strbuf_text(&text), text.length);
+    case JSON_INTEGER:
+    case JSON_REAL:
+    case JSON_TRUE:
+    case JSON_FALSE:
+    case JSON_NULL:
+        break;
+    }
+    return json_incref(value);
+}
+
 json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
@@ -102,7 +148,9 @@ json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms)
         (void)cli_fail(CLI_FAILED, name, "the agent's answer is not a JSON object");
         return NULL;
     }
-    return answer;
+    json_t *copy = shown(answer);
+    json_decref(answer);
+    return copy;
 }
 
 bool agent_is_ok(const json_t *answer, const char *name)

@@ -20,7 +20,8 @@ int agent_connect(const struct config *config);
 
 /*
  * Sends REQUEST (taken over) and waits for at most TIMEOUT_MS for the answer. Returns it, owned,
- * or NULL after a message on stderr.
+ * or NULL after a message on stderr. Whatever the agent says, every text and key in the answer is
+ * one line that can be shown to a person (TEXT_SHOWN) and at most some 16 KiB long.
  */
 json_t *agent_ask(int socket, const char *name, json_t *request, int timeout_ms);
 

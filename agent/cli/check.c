@@ -167,22 +167,23 @@ static void print_budget(const struct config_bus *bus, const struct line_budget 
     if (budget->cycle_s < 0)
         return;
     if (budget->cycle_s == 0) {
-        (void)printf("%s: a poll cycle takes as long as the devices need to answer; %.3f seconds "
-                     "with one of them silent\n",
-                     bus->name, budget->dead_one_s);
+        cli_print(stdout,
+                  "%s: a poll cycle takes as long as the devices need to answer; %.3f seconds "
+                  "with one of them silent\n",
+                  bus->name, budget->dead_one_s);
         return;
     }
-    (void)printf(
-        "%s: %.3f seconds per poll cycle, %.3f with one device silent; %.0f %% of the line "
-        "used\n",
-        bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
+    cli_print(stdout,
+              "%s: %.3f seconds per poll cycle, %.3f with one device silent; %.0f %% of the line "
+              "used\n",
+              bus->name, budget->cycle_s, budget->dead_one_s, 100 * budget->load);
 }
 
 static void cli_check_print_text(const struct check_report *report)
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     findings_print(&report->findings, &out);
-    (void)fputs(strbuf_text(&out), stdout);
+    cli_print(stdout, "%s", strbuf_text(&out));
     for (size_t i = 0; report->config && i < report->config->n_buses; i++)
         print_budget(&report->config->buses[i], &report->budgets[i]);
 }
@@ -212,9 +213,7 @@ static void cli_check_print_json(const struct check_report *report)
     }
     json_t *document = json_pack("{s:I, s:o, s:o}", "errors", (json_int_t)report->findings.errors,
                                  "findings", findings, "lines", lines);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    (void)putchar('\n');
-    json_decref(document);
+    (void)cli_print_json(document);
 }
 
 static int run_check(const struct cli_context *context, int argc, char **argv)

@@ -1,16 +1,21 @@
 /* How every subcommand reports an error. */
 #include "agent/cli/cli.h"
 
+#include "agent/base/text.h"
+
 #include <stdarg.h>
+
+#define MESSAGE_BYTES 4096
 
 int cli_fail(int code, const char *name, const char *format, ...)
 {
+    char raw[MESSAGE_BYTES] = "", text[MESSAGE_BYTES];
     va_list arguments;
-    (void)fprintf(stderr, "sallyport: %s: ", name);
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(raw, sizeof(raw), format, arguments);
     va_end(arguments);
-    (void)fputc('\n', stderr);
+    text_show(text, sizeof(text), raw);
+    (void)fprintf(stderr, "sallyport: %s: %s\n", name, text);
     return code;
 }
 

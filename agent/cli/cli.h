@@ -6,16 +6,11 @@
 #ifndef SALLYPORT_AGENT_CLI_CLI_H
 #define SALLYPORT_AGENT_CLI_CLI_H
 
+#include "agent/cli/cli_exit.h"
+#include "agent/cli/cli_print.h"
+
 #include <stdbool.h>
 #include <stdio.h>
-
-/* Exit codes, the same for every subcommand. */
-enum cli_exit {
-    CLI_DONE = 0,
-    CLI_FAILED = 1,      /* refused or failed; the reason is on stderr */
-    CLI_USAGE = 2,       /* wrong arguments */
-    CLI_UNREACHABLE = 3, /* the daemon cannot be reached */
-};
 
 struct cli_command;
 
@@ -36,7 +31,7 @@ struct cli_command {
     void (*print_more)(FILE *out); /* what `NAME --help` says beyond USAGE; NULL: nothing */
 };
 
-/* "sallyport: NAME: TEXT" on stderr; returns CODE. */
+/* "sallyport: NAME: TEXT" on stderr, one line whatever is in it; returns CODE. */
 int cli_fail(int code, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -55,9 +55,7 @@ static void cli_explain_print_json(const char *key)
         }
     }
     json_t *document = json_pack("{s:o}", "keys", keys);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
-    json_decref(document);
+    (void)cli_print_json(document);
 }
 
 /* Whether KEY begins with a group of netd.conf: then the nearest keys of that file are suggested.
@@ -87,8 +85,8 @@ static int run_explain(const struct cli_context *context, int argc, char **argv)
     if (context->json)
         cli_explain_print_json(argv[1]);
     else
-        (void)printf("%s%s%s", is_agents ? strbuf_text(&out) : "",
-                     is_agents && is_netds ? "\n" : "", is_netds ? strbuf_text(&netd) : "");
+        cli_print(stdout, "%s%s%s", is_agents ? strbuf_text(&out) : "",
+                  is_agents && is_netds ? "\n" : "", is_netds ? strbuf_text(&netd) : "");
     return CLI_DONE;
 }
 

@@ -46,25 +46,25 @@ static json_t *cli_firewall_status_json(const struct wire_status *status,
 static void cli_firewall_print_status(const struct wire_status *status,
                                       const struct wire_counters *counters)
 {
-    (void)printf("firewall  %s", firewall_state_names[status->firewall_state]);
+    cli_print(stdout, "firewall  %s", firewall_state_names[status->firewall_state]);
     if (status->firewall_exceptions)
-        (void)printf(", %u exception%s in netd.conf", status->firewall_exceptions,
-                     status->firewall_exceptions == 1 ? "" : "s");
+        cli_print(stdout, ", %u exception%s in netd.conf", status->firewall_exceptions,
+                  status->firewall_exceptions == 1 ? "" : "s");
     if (status->is_trying)
-        (void)printf(", new rules on trial for another %u s", status->is_trying);
-    (void)printf("\n          dropped: %llu in, %llu forwarded, %llu out, %llu spoofed\n",
-                 (unsigned long long)counters->dropped_in,
-                 (unsigned long long)counters->dropped_forward,
-                 (unsigned long long)counters->dropped_out, (unsigned long long)counters->spoofed);
+        cli_print(stdout, ", new rules on trial for another %u s", status->is_trying);
+    cli_print(stdout, "\n          dropped: %llu in, %llu forwarded, %llu out, %llu spoofed\n",
+              (unsigned long long)counters->dropped_in,
+              (unsigned long long)counters->dropped_forward,
+              (unsigned long long)counters->dropped_out, (unsigned long long)counters->spoofed);
     if (status->firewall_reloads)
-        (void)printf("          loaded again %u times", status->firewall_reloads);
+        cli_print(stdout, "          loaded again %u times", status->firewall_reloads);
     if (status->firewall_reloads && status->firewall_changed_by_pid)
-        (void)printf("; last changed by %s (pid %d)", status->firewall_changed_by,
-                     status->firewall_changed_by_pid);
+        cli_print(stdout, "; last changed by %s (pid %d)", status->firewall_changed_by,
+                  status->firewall_changed_by_pid);
     if (status->firewall_reloads)
-        (void)putchar('\n');
+        cli_print(stdout, "\n");
     if (status->firewall_problem[0])
-        (void)printf("          %s\n", status->firewall_problem);
+        cli_print(stdout, "          %s\n", status->firewall_problem);
 }
 
 static int cli_firewall_show_status(const struct netd_call *netd, long long confirm_s)
@@ -77,7 +77,7 @@ static int cli_firewall_show_status(const struct netd_call *netd, long long conf
     if (code != CLI_DONE)
         return code;
     if (netd->json)
-        return netd_call_print_json(
+        return cli_print_json(
             cli_firewall_status_json(&status.body.status, &counters.body.counters));
     cli_firewall_print_status(&status.body.status, &counters.body.counters);
     return CLI_DONE;
@@ -107,7 +107,7 @@ static int verify_again(const struct netd_call *netd, struct wire_message *messa
     code = cli_firewall_ask(netd, WIRE_VERIFY_FIREWALL, message);
     message->body.verdict.was_mended |= was_mended;
     if (code == CLI_DONE && !netd->json)
-        (void)printf("the tampering is acknowledged; sessions may be opened again\n");
+        cli_print(stdout, "the tampering is acknowledged; sessions may be opened again\n");
     return code;
 }
 
@@ -127,11 +127,11 @@ static int verify(const struct netd_call *netd, long long confirm_s)
                    (verdict->firewall_state == FIREWALL_LOCKED ||
                     verdict->firewall_state == FIREWALL_EXCEPTED);
     if (netd->json)
-        (void)netd_call_print_json(json_pack("{s:b, s:s, s:b, s:s}", "good", is_good, "state",
-                                             state, "mended", (int)verdict->was_mended, "detail",
-                                             verdict->text));
+        (void)cli_print_json(json_pack("{s:b, s:s, s:b, s:s}", "good", is_good, "state", state,
+                                       "mended", (int)verdict->was_mended, "detail",
+                                       verdict->text));
     else if (is_good)
-        (void)printf("the rules in the kernel are the expected ones (%s)\n", state);
+        cli_print(stdout, "the rules in the kernel are the expected ones (%s)\n", state);
     if (is_good)
         return CLI_DONE;
     return cli_fail(CLI_FAILED, NAME, "%s%s%s%s", state,
@@ -153,8 +153,9 @@ static bool says_yes(long long confirm_s)
 {
     char line[16];
     struct pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN};
-    (void)printf("The new rules are loaded and will be undone in %lld s. Keep them? Type yes: ",
-                 confirm_s);
+    cli_print(
+        stdout,
+        "The new rules are loaded and will be undone in %lld s. Keep them? Type yes: ", confirm_s);
     (void)fflush(stdout);
     return poll(&wait, 1, (int)(confirm_s * 1000)) == 1 && fgets(line, sizeof(line), stdin) &&
            strcmp(line, "yes\n") == 0;
@@ -171,9 +172,10 @@ static int cli_firewall_apply(const struct netd_call *netd, long long confirm_s)
     if (code != CLI_DONE || netd->json)
         return code;
     if (!isatty(STDIN_FILENO)) {
-        (void)printf("the new rules are loaded, and will be undone in %lld s unless you run "
-                     "`sallyport firewall confirm`\n",
-                     confirm_s);
+        cli_print(stdout,
+                  "the new rules are loaded, and will be undone in %lld s unless you run "
+                  "`sallyport firewall confirm`\n",
+                  confirm_s);
         return CLI_DONE;
     }
     return says_yes(confirm_s)

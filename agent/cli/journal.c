@@ -68,7 +68,7 @@ static void cli_journal_take(struct cli_journal_reading *reading, const struct w
     if (reading->entries)
         json_array_append_new(reading->entries, line_json(line));
     else
-        (void)puts(line->line);
+        cli_print(stdout, "%s\n", line->line);
 }
 
 static int cli_journal_read_all(struct cli_journal_reading *reading)
@@ -97,10 +97,10 @@ static int cli_journal_report(const struct cli_journal_reading *reading)
                                      (json_int_t)reading->lines, "hash", reading->chain.hash);
         if (reading->wrong)
             json_object_set_new(document, "bad_line", json_integer((json_int_t)reading->wrong_at));
-        (void)netd_call_print_json(document);
+        (void)cli_print_json(document);
     } else if (!reading->wrong) {
-        (void)printf("the chain holds: %llu lines, the last hash is %s\n",
-                     (unsigned long long)reading->lines, reading->chain.hash);
+        cli_print(stdout, "the chain holds: %llu lines, the last hash is %s\n",
+                  (unsigned long long)reading->lines, reading->chain.hash);
     }
     if (reading->wrong)
         return cli_fail(CLI_FAILED, NAME, "line %llu %s", (unsigned long long)reading->wrong_at,
@@ -125,7 +125,7 @@ static int run_journal(const struct cli_context *context, int argc, char **argv)
     code = cli_journal_read_all(&reading);
     if (is_verifying)
         return code == CLI_DONE ? cli_journal_report(&reading) : code;
-    if (reading.entries && netd_call_print_json(reading.entries) != CLI_DONE)
+    if (reading.entries && cli_print_json(reading.entries) != CLI_DONE)
         return CLI_FAILED;
     return code;
 }

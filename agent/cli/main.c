@@ -10,16 +10,16 @@
 
 static int cli_main_print_help(FILE *out)
 {
-    (void)fprintf(out, "usage: sallyport [-c FILE] [-n FILE] [--json] COMMAND ...\n\n");
+    cli_print(out, "usage: sallyport [-c FILE] [-n FILE] [--json] COMMAND ...\n\n");
     for (size_t i = 0; cli_commands[i]; i++)
-        (void)fprintf(out, "  %-9s %s\n            %s\n", cli_commands[i]->name,
-                      cli_commands[i]->usage, cli_commands[i]->help);
-    (void)fprintf(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
-                       "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
-                       "  --json   print JSON\n"
-                       "  -h, -V   print this help, or that of COMMAND; print the version\n\n"
-                       "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
-                       "reached.\n");
+        cli_print(out, "  %-9s %s\n            %s\n", cli_commands[i]->name, cli_commands[i]->usage,
+                  cli_commands[i]->help);
+    cli_print(out, "\n  -c FILE  the agent's configuration, " DEFAULT_AGENT_FILE "\n"
+                   "  -n FILE  netd's configuration, " DEFAULT_NETD_FILE "\n"
+                   "  --json   print JSON\n"
+                   "  -h, -V   print this help, or that of COMMAND; print the version\n\n"
+                   "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the daemon cannot be "
+                   "reached.\n");
     return CLI_DONE;
 }
 
@@ -29,9 +29,10 @@ static int print_help_of(const char *name)
     const struct cli_command *command = name ? cli_find_command(name) : NULL;
     if (!command)
         return cli_main_print_help(stdout);
-    (void)printf("usage: sallyport %s %s\n\n  %s\n", command->name, command->usage, command->help);
+    cli_print(stdout, "usage: sallyport %s %s\n\n  %s\n", command->name, command->usage,
+              command->help);
     if (command->print_more) {
-        (void)putchar('\n');
+        cli_print(stdout, "\n");
         command->print_more(stdout);
     }
     return CLI_DONE;
@@ -39,7 +40,7 @@ static int print_help_of(const char *name)
 
 static int missing_file(const char *option)
 {
-    (void)fprintf(stderr, "sallyport: %s needs a file name\n", option);
+    cli_print(stderr, "sallyport: %s needs a file name\n", option);
     return CLI_USAGE;
 }
 
@@ -56,7 +57,7 @@ static int take_shared(struct cli_context *context, const char *name, int argc, 
     } else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
         return print_help_of(name);
     } else if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
-        (void)printf("sallyport " SALLYPORT_VERSION "\n");
+        cli_print(stdout, "sallyport " SALLYPORT_VERSION "\n");
         return CLI_DONE;
     } else if (strcmp(word, "-c") == 0) {
         if (++*at >= argc)
@@ -99,8 +100,7 @@ int main(int argc, char **argv)
     }
     const struct cli_command *command = cli_find_command(argv[0]);
     if (!command) {
-        (void)fprintf(stderr, "sallyport: there is no command \"%s\"; see sallyport --help\n",
-                      argv[0]);
+        cli_print(stderr, "sallyport: there is no command \"%s\"; see sallyport --help\n", argv[0]);
         return CLI_USAGE;
     }
     context.command = command;

@@ -25,7 +25,7 @@ static int netd_call_load(const struct cli_context *context, const char *name,
     if (netd_config_load(context->netd_file, &findings, &netd->config) < 0) {
         findings_sort(&findings);
         findings_print(&findings, &text);
-        (void)fputs(strbuf_text(&text), stderr);
+        cli_print(stderr, "%s", strbuf_text(&text));
         return cli_fail(CLI_FAILED, name, "netd's configuration cannot be used");
     }
     netd->path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
@@ -73,14 +73,6 @@ int netd_call_ask(const struct netd_call *netd, struct wire_message *message, in
     return CLI_DONE;
 }
 
-int netd_call_print_json(json_t *document)
-{
-    int problem = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    json_decref(document);
-    (void)putchar('\n');
-    return problem ? CLI_FAILED : CLI_DONE;
-}
-
 int netd_call_report(const struct netd_call *netd, const struct wire_message *reply)
 {
     enum refusal refusal = (enum refusal)reply->header.result;
@@ -91,9 +83,9 @@ int netd_call_report(const struct netd_call *netd, const struct wire_message *re
             json_object_set_new(document, "reason", json_string(refusal_names[refusal]));
         if (text[0])
             json_object_set_new(document, "detail", json_string(text));
-        (void)netd_call_print_json(document);
+        (void)cli_print_json(document);
     } else if (!refusal && text[0]) {
-        (void)puts(text);
+        cli_print(stdout, "%s\n", text);
     }
     if (refusal)
         return cli_fail(CLI_FAILED, netd->name, "refused: %s%s%s", refusal_names[refusal],

@@ -38,7 +38,4 @@ int netd_call_ask(const struct netd_call *netd, struct wire_message *message, in
  */
 int netd_call_report(const struct netd_call *netd, const struct wire_message *reply);
 
-/* Prints and frees DOCUMENT. Returns CLI_DONE or CLI_FAILED. */
-int netd_call_print_json(json_t *document);
-
 #endif

@@ -182,7 +182,7 @@ static void read_print(const struct cli_context *context, const struct read_read
 {
     CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
     (context->json ? write_json : read_write_lines)(reading, &out);
-    (void)fputs(strbuf_text(&out), stdout);
+    cli_print(stdout, "%s", strbuf_text(&out));
 }
 
 static int read_run(const struct cli_context *context, const struct config *config,

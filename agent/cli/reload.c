@@ -15,28 +15,28 @@ static void reload_print_list(const char *head, const json_t *texts, const char 
     json_t *text;
     if (json_array_size(texts) == 0)
         return;
-    (void)printf("%s", head);
-    json_array_foreach(texts, index, text)(void)
-        printf("%s%s", index > 0 ? between : "", json_string_value(text));
-    (void)putchar('\n');
+    cli_print(stdout, "%s", head);
+    json_array_foreach(texts, index, text)
+        cli_print(stdout, "%s%s", index > 0 ? between : "", json_string_value(text));
+    cli_print(stdout, "\n");
 }
 
 static void print_report(const json_t *answer)
 {
     const json_t *changes = json_object_get(answer, "changes");
     if (json_array_size(changes) == 0) {
-        (void)printf("nothing has changed\n");
+        cli_print(stdout, "nothing has changed\n");
         return;
     }
     reload_print_list("", changes, "\n");
     reload_print_list("lines started: ", json_object_get(answer, "started"), ", ");
     reload_print_list("lines ended: ", json_object_get(answer, "ended"), ", ");
     if (json_is_true(json_object_get(answer, "reconnects")))
-        (void)printf("the agent reconnects to the broker\n");
+        cli_print(stdout, "the agent reconnects to the broker\n");
     if (json_array_size(json_object_get(answer, "started")) == 0 &&
         json_array_size(json_object_get(answer, "ended")) == 0 &&
         !json_is_true(json_object_get(answer, "reconnects")))
-        (void)printf("nothing was restarted\n");
+        cli_print(stdout, "nothing was restarted\n");
 }
 
 static int reload_agent(const struct cli_context *context, int agent)
@@ -48,11 +48,9 @@ static int reload_agent(const struct cli_context *context, int agent)
     }
     if (context->json) {
         (void)json_object_del(answer, "result");
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    } else {
-        print_report(answer);
+        return cli_print_json(answer);
     }
+    print_report(answer);
     json_decref(answer);
     return CLI_DONE;
 }

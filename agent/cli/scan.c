@@ -71,15 +71,17 @@ struct scan_scan {
 
 static void show_progress(const struct scan_scan *scan, unsigned unit)
 {
-    if (scan->shows_progress)
-        (void)fprintf(stderr, "\r\033[Kunit %u of %u-%u, %u answered", unit, scan->first,
-                      scan->last, scan->answered);
+    if (!scan->shows_progress)
+        return;
+    cli_put(stderr, "\r\033[K");
+    cli_print(stderr, "unit %u of %u-%u, %u answered", unit, scan->first, scan->last,
+              scan->answered);
 }
 
 static void end_progress(const struct scan_scan *scan)
 {
     if (scan->shows_progress)
-        (void)fputs("\r\033[K", stderr);
+        cli_put(stderr, "\r\033[K");
 }
 
 static void scan_report(struct scan_scan *scan, unsigned unit, enum scan_verdict verdict,
@@ -96,11 +98,12 @@ static void scan_report(struct scan_scan *scan, unsigned unit, enum scan_verdict
     }
     end_progress(scan);
     if (verdict == SCAN_GARBLED)
-        (void)printf("%u: the reply is not valid: two units with the same number, noise, or a "
-                     "wrong speed or parity\n",
-                     unit);
+        cli_print(stdout,
+                  "%u: the reply is not valid: two units with the same number, noise, or a "
+                  "wrong speed or parity\n",
+                  unit);
     else
-        (void)printf("%u: answers%s%s\n", unit, exception ? ", " : "", exception ? how : "");
+        cli_print(stdout, "%u: answers%s%s\n", unit, exception ? ", " : "", exception ? how : "");
     (void)fflush(stdout);
 }
 
@@ -147,9 +150,7 @@ static int scan_conclude(const struct scan_scan *scan, bool finished,
         json_t *document =
             json_pack("{s:s,s:i,s:i,s:b,s:O}", "bus", bus, "first", (int)scan->first, "last",
                       (int)scan->last, "complete", finished, "units", scan->units);
-        (void)json_dumpf(document, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-        json_decref(document);
+        (void)cli_print_json(document);
     }
     if (!finished)
         return cli_fail(CLI_FAILED, "scan", "line %s: %s", bus, error->text);

@@ -41,60 +41,60 @@ static void print_uplink(const json_t *uplink)
     struct tm local;
     if (since > 0 && localtime_r(&since, &local))
         (void)strftime(when, sizeof(when), "%F %T", &local);
-    (void)printf("uplink    %-10s %s  since %s\n", agent_ask_text(uplink, "state", "unknown"),
-                 agent_ask_text(uplink, "server", ""), when);
+    cli_print(stdout, "uplink    %-10s %s  since %s\n", agent_ask_text(uplink, "state", "unknown"),
+              agent_ask_text(uplink, "server", ""), when);
     const char *reason = agent_ask_text(uplink, "reason", "");
     if (reason[0])
-        (void)printf("          %s; next attempt in %.1f s\n", reason,
-                     (double)agent_ask_number(uplink, "next_attempt_ms") / 1000);
-    (void)printf("          %lld published, %lld acknowledged, %lld in flight, %lld connects\n",
-                 agent_ask_number(uplink, "published"), agent_ask_number(uplink, "acknowledged"),
-                 agent_ask_number(uplink, "in_flight"), agent_ask_number(uplink, "connects"));
+        cli_print(stdout, "          %s; next attempt in %.1f s\n", reason,
+                  (double)agent_ask_number(uplink, "next_attempt_ms") / 1000);
+    cli_print(stdout,
+              "          %lld published, %lld acknowledged, %lld in flight, %lld connects\n",
+              agent_ask_number(uplink, "published"), agent_ask_number(uplink, "acknowledged"),
+              agent_ask_number(uplink, "in_flight"), agent_ask_number(uplink, "connects"));
 }
 
 static void print_outbox(const json_t *outbox)
 {
     char used[32], most[32];
-    (void)printf("outbox    %lld messages, %s of %s", agent_ask_number(outbox, "messages"),
-                 bytes(agent_ask_number(outbox, "bytes"), used, sizeof(used)),
-                 bytes(agent_ask_number(outbox, "max_bytes"), most, sizeof(most)));
+    cli_print(stdout, "outbox    %lld messages, %s of %s", agent_ask_number(outbox, "messages"),
+              bytes(agent_ask_number(outbox, "bytes"), used, sizeof(used)),
+              bytes(agent_ask_number(outbox, "max_bytes"), most, sizeof(most)));
     const json_t *runway = json_object_get(outbox, "runway_h");
     if (json_is_number(runway) && json_number_value(runway) > HOURS_A_YEAR)
-        (void)printf(", lasts more than a year without the broker");
+        cli_print(stdout, ", lasts more than a year without the broker");
     else if (json_is_number(runway))
-        (void)printf(", lasts %.1f h without the broker", json_number_value(runway));
+        cli_print(stdout, ", lasts %.1f h without the broker", json_number_value(runway));
     if (agent_ask_number(outbox, "dropped") > 0)
-        (void)printf(", %lld dropped", agent_ask_number(outbox, "dropped"));
-    (void)printf("; stream %s\n", agent_ask_text(outbox, "stream", "?"));
+        cli_print(stdout, ", %lld dropped", agent_ask_number(outbox, "dropped"));
+    cli_print(stdout, "; stream %s\n", agent_ask_text(outbox, "stream", "?"));
     const char *problem = agent_ask_text(outbox, "problem", "");
     if (problem[0])
-        (void)printf("          %s\n", problem);
+        cli_print(stdout, "          %s\n", problem);
 }
 
 static void print_lines(json_t *lines)
 {
     const char *line_name, *unit_name;
     json_t *line, *unit;
-    (void)printf("\n%-26s %-11s %10s %8s %8s %9s\n", "LINE / device", "state", "polls", "failed",
-                 "skipped", "last ms");
+    cli_print(stdout, "\n%-26s %-11s %10s %8s %8s %9s\n", "LINE / device", "state", "polls",
+              "failed", "skipped", "last ms");
     json_object_foreach(lines, line_name, line)
     {
-        (void)printf("%-26s %-11s %10lld %8lld %8lld\n", line_name,
-                     agent_ask_text(line, "state", "unknown"), agent_ask_number(line, "polls_ok"),
-                     agent_ask_number(line, "polls_failed"),
-                     agent_ask_number(line, "polls_skipped"));
+        cli_print(stdout, "%-26s %-11s %10lld %8lld %8lld\n", line_name,
+                  agent_ask_text(line, "state", "unknown"), agent_ask_number(line, "polls_ok"),
+                  agent_ask_number(line, "polls_failed"), agent_ask_number(line, "polls_skipped"));
         const char *problem = agent_ask_text(line, "error", "");
         if (problem[0])
-            (void)printf("    %s\n", problem);
+            cli_print(stdout, "    %s\n", problem);
         json_object_foreach(json_object_get(line, "units"), unit_name, unit)
         {
-            (void)printf("  %-24s %-11s %10lld %8lld %8s %9.3f\n", unit_name,
-                         agent_ask_text(unit, "state", "unknown"),
-                         agent_ask_number(unit, "polls_ok"), agent_ask_number(unit, "polls_failed"),
-                         "", json_number_value(json_object_get(unit, "last_ms")));
+            cli_print(stdout, "  %-24s %-11s %10lld %8lld %8s %9.3f\n", unit_name,
+                      agent_ask_text(unit, "state", "unknown"), agent_ask_number(unit, "polls_ok"),
+                      agent_ask_number(unit, "polls_failed"), "",
+                      json_number_value(json_object_get(unit, "last_ms")));
             problem = agent_ask_text(unit, "error", "");
             if (problem[0])
-                (void)printf("    %s\n", problem);
+                cli_print(stdout, "    %s\n", problem);
         }
     }
 }
@@ -102,15 +102,15 @@ static void print_lines(json_t *lines)
 static void cli_status_print_status(const json_t *status)
 {
     char age[32];
-    (void)printf("gateway   %s  sallyport %s  up %s\n", agent_ask_text(status, "gateway", "?"),
-                 agent_ask_text(status, "version", "?"),
-                 duration(agent_ask_number(status, "uptime_s"), age, sizeof(age)));
+    cli_print(stdout, "gateway   %s  sallyport %s  up %s\n", agent_ask_text(status, "gateway", "?"),
+              agent_ask_text(status, "version", "?"),
+              duration(agent_ask_number(status, "uptime_s"), age, sizeof(age)));
     print_uplink(json_object_get(status, "uplink"));
     print_outbox(json_object_get(status, "outbox"));
-    (void)printf("firewall  %s\n",
-                 agent_ask_text(json_object_get(status, "firewall"), "state", "unknown"));
-    (void)printf("tunnel    %s\n",
-                 agent_ask_text(json_object_get(status, "tunnel"), "state", "unknown"));
+    cli_print(stdout, "firewall  %s\n",
+              agent_ask_text(json_object_get(status, "firewall"), "state", "unknown"));
+    cli_print(stdout, "tunnel    %s\n",
+              agent_ask_text(json_object_get(status, "tunnel"), "state", "unknown"));
     print_lines(json_object_get(status, "lines"));
 }
 
@@ -123,14 +123,13 @@ static int show(const struct cli_context *context, int agent)
         return CLI_FAILED;
     }
     json_t *status = json_object_get(answer, "status");
-    if (context->json) {
-        (void)json_dumpf(status, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-        (void)putchar('\n');
-    } else {
+    int code = CLI_DONE;
+    if (context->json)
+        code = cli_print_json(json_incref(status));
+    else
         cli_status_print_status(status);
-    }
     json_decref(answer);
-    return CLI_DONE;
+    return code;
 }
 
 static int run_status(const struct cli_context *context, int argc, char **argv)

@@ -50,36 +50,38 @@ static void print_services(const struct netd_call *netd, const struct wire_statu
             netd->config ? netd_config_service(netd->config, status->services[i]) : NULL;
         char address[IP_NETWORK_TEXT_BYTES];
         if (!service)
-            (void)printf("          %s\n", status->services[i]);
+            cli_print(stdout, "          %s\n", status->services[i]);
         else
-            (void)printf("          %-16s %s port %u/%s\n", service->name,
-                         service->is_behind ? ip_network_format(&service->target, address)
-                                            : status->gateway_address,
-                         service->port, service->protocol == IPPROTO_UDP ? "udp" : "tcp");
+            cli_print(stdout, "          %-16s %s port %u/%s\n", service->name,
+                      service->is_behind ? ip_network_format(&service->target, address)
+                                         : status->gateway_address,
+                      service->port, service->protocol == IPPROTO_UDP ? "udp" : "tcp");
     }
 }
 
 static void tunnel_print_status(const struct netd_call *netd, const struct wire_status *status)
 {
     char text[32];
-    (void)printf("tunnel    %s", session_state_names[status->session_state]);
+    cli_print(stdout, "tunnel    %s", session_state_names[status->session_state]);
     if (status->session_state == SESSION_CLOSED) {
         if (status->session_end != SESSION_END_NONE)
-            (void)printf("; the last session ended: %s", session_end_names[status->session_end]);
-        (void)printf("\n%s%s%s", status->detail[0] ? "          " : "", status->detail,
-                     status->detail[0] ? "\n" : "");
+            cli_print(stdout, "; the last session ended: %s",
+                      session_end_names[status->session_end]);
+        cli_print(stdout, "\n%s%s%s", status->detail[0] ? "          " : "", status->detail,
+                  status->detail[0] ? "\n" : "");
         return;
     }
-    (void)printf(", %s left", left_text(status->remaining_ms, text));
+    cli_print(stdout, ", %s left", left_text(status->remaining_ms, text));
     if (status->session_state == SESSION_OPEN) {
-        (void)printf(", closes when idle for another %s", left_text(status->idle_left_ms, text));
-        (void)printf("\n          open since %s, %llu bytes so far",
-                     clock_text(status->opened_wall_ms, text), (unsigned long long)status->bytes);
+        cli_print(stdout, ", closes when idle for another %s",
+                  left_text(status->idle_left_ms, text));
+        cli_print(stdout, "\n          open since %s, %llu bytes so far",
+                  clock_text(status->opened_wall_ms, text), (unsigned long long)status->bytes);
     }
-    (void)printf("\n          by %s: %s\n", status->opener, status->reason);
+    cli_print(stdout, "\n          by %s: %s\n", status->opener, status->reason);
     if (status->hub[0])
-        (void)printf("          hub %s, this gateway is %s\n", status->hub,
-                     status->gateway_address);
+        cli_print(stdout, "          hub %s, this gateway is %s\n", status->hub,
+                  status->gateway_address);
     print_services(netd, status);
 }
 
@@ -117,7 +119,7 @@ static int tunnel_show_status(const struct netd_call *netd)
     if (code != CLI_DONE)
         return code;
     if (netd->json)
-        return netd_call_print_json(tunnel_status_json(&message.body.status));
+        return cli_print_json(tunnel_status_json(&message.body.status));
     tunnel_print_status(netd, &message.body.status);
     return CLI_DONE;
 }
@@ -187,7 +189,7 @@ static bool agrees(const struct netd_call *netd, const struct wire_status *statu
     if (status->session_state != SESSION_WAIT_APPROVAL || netd->json || !isatty(STDIN_FILENO))
         return true;
     tunnel_print_status(netd, status);
-    (void)printf("Approve it? [y/N] ");
+    cli_print(stdout, "Approve it? [y/N] ");
     (void)fflush(stdout);
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }

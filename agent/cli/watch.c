@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 10000
+#define DIGITS "0123456789"
 
 struct watch_watch {
     const char *device; /* NULL: all */
@@ -40,29 +41,23 @@ static struct screen measure(const struct watch_watch *watch)
 }
 
 /* Sent before a line and not after it, where the cursor may be on its last character. */
-static const char *clear_line(const struct watch_watch *watch)
+static void clear_line(const struct watch_watch *watch)
 {
-    return watch->in_place ? "\033[K" : "";
+    if (watch->in_place)
+        cli_put(stdout, "\033[K");
 }
 
-/*
- * Makes TEXT, well-formed UTF-8, fit to be shown: at most COLUMNS characters (0: no limit), and no
- * control characters, because texts come from devices.
- */
-static void tame(char *text, size_t columns)
+/* Cuts TEXT, well-formed UTF-8, after COLUMNS characters (0: no limit). */
+static void cut(char *text, size_t columns)
 {
     size_t used = 0;
-    for (unsigned char *at = (unsigned char *)text; *at; at++) {
-        if ((*at & 0xc0) == 0x80)
+    for (; *text; text++) {
+        if (((unsigned char)*text & 0xc0) == 0x80)
             continue; /* the rest of a character */
-        if (columns && used++ == columns) {
-            *at = '\0';
+        if (columns && used++ == columns)
+            *text = '\0';
+        if (!*text)
             return;
-        }
-        if (*at < 0x20 || *at == 0x7f)
-            *at = '?';
-        if (at[0] == 0xc2 && at[1] < 0xa0) /* U+0080 to U+009F; the same size, so in place */
-            memcpy(at, "\xc2\xbf", 2);
     }
 }
 
@@ -87,10 +82,11 @@ static void watch_print_row(const struct watch_watch *watch, size_t columns, con
     CLEANUP(memory_free_pointer)
     char *value =
         error ? memory_printf("(%s)", error) : memory_text(agent_ask_text(tag, "value", "?"));
-    tame(value, columns);
-    (void)printf("%s%-16.16s %-20.20s %*s%s %s%*s %s.%03lld\n", clear_line(watch), device,
-                 agent_ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit,
-                 padding(unit, 8), "", when, timestamp_ms % 1000);
+    cut(value, columns);
+    clear_line(watch);
+    cli_print(stdout, "%-16.16s %-20.20s %*s%s %s%*s %s.%03lld\n", device,
+              agent_ask_text(tag, "tag", "?"), padding(value, 20), "", value, unit,
+              padding(unit, 8), "", when, timestamp_ms % 1000);
 }
 
 static void watch_print_table(const struct watch_watch *watch, const json_t *devices)
@@ -99,9 +95,9 @@ static void watch_print_table(const struct watch_watch *watch, const json_t *dev
     size_t used = 1, hidden = 0, i, j;
     json_t *device, *tag;
     if (watch->in_place)
-        (void)fputs("\033[?7l\033[H", stdout); /* lines are cut, not wrapped; home */
-    (void)printf("%s%-16s %-20s %20s %-8s %s\n", clear_line(watch), "DEVICE", "TAG", "VALUE",
-                 "UNIT", "READ AT");
+        cli_put(stdout, "\033[?7l\033[H"); /* lines are cut, not wrapped; home */
+    clear_line(watch);
+    cli_print(stdout, "%-16s %-20s %20s %-8s %s\n", "DEVICE", "TAG", "VALUE", "UNIT", "READ AT");
     json_array_foreach(devices, i, device)
     {
         json_array_foreach(json_object_get(device, "tags"), j, tag)
@@ -115,10 +111,56 @@ static void watch_print_table(const struct watch_watch *watch, const json_t *dev
             used++;
         }
     }
-    if (hidden)
-        (void)printf("\033[K... and %zu more: name a device\n", hidden);
-    (void)fputs(watch->in_place ? "\033[J\033[?7h" : "\n", stdout);
+    if (hidden) {
+        clear_line(watch);
+        cli_print(stdout, "... and %zu more: name a device\n", hidden);
+    }
+    cli_put(stdout, watch->in_place ? "\033[J\033[?7h" : "\n");
     (void)fflush(stdout);
+}
+
+/* The sign, digits, fraction and exponent of RFC 8259, section 6. */
+static bool is_number(const char *text)
+{
+    text += *text == '-';
+    size_t whole = strspn(text, DIGITS);
+    if (whole == 0 || (whole > 1 && *text == '0'))
+        return false;
+    text += whole;
+    if (*text == '.') {
+        size_t fraction = strspn(++text, DIGITS);
+        if (fraction == 0)
+            return false;
+        text += fraction;
+    }
+    if (*text == 'e' || *text == 'E') {
+        text += 1 + (text[1] == '+' || text[1] == '-');
+        size_t exponent = strspn(text, DIGITS);
+        return exponent > 0 && text[exponent] == '\0';
+    }
+    return *text == '\0';
+}
+
+/*
+ * Writes the value, which the agent gives as a JSON text: a number as it stands, because the JSON
+ * library has none above 2^63; a string is parsed and written again. False for anything else.
+ */
+static bool add_value(struct json_text *json, const char *value)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    bool is_plain = is_number(value);
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        is_plain = is_plain || strcmp(value, words[i]) == 0;
+    json_t *string = is_plain ? NULL : json_loads(value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool is_string = json_is_string(string);
+    if (is_plain) {
+        json_text_key(json, "value");
+        json_text_insert(json, value, strlen(value));
+    } else if (is_string) {
+        json_text_bytes(json, "value", json_string_value(string), json_string_length(string));
+    }
+    json_decref(string);
+    return is_plain || is_string;
 }
 
 static void watch_add_tag(struct json_text *json, const json_t *tag)
@@ -128,9 +170,10 @@ static void watch_add_tag(struct json_text *json, const json_t *tag)
     json_text_string(json, "tag", agent_ask_text(tag, "tag", "?"));
     json_text_i64(json, "timestamp", agent_ask_number(tag, "timestamp"));
     const char *value = agent_ask_text(tag, "value", NULL);
-    if (value) {
-        json_text_key(json, "value");
-        json_text_insert(json, value, strlen(value));
+    if (value && !add_value(json, value)) {
+        json_text_string(json, "error", "the agent gave no valid value");
+        json_text_close_object(json);
+        return;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         const char *text = agent_ask_text(tag, texts[i], NULL);
@@ -159,7 +202,7 @@ static void watch_print_json(const json_t *devices)
     }
     json_text_close_array(&json);
     strbuf_add_char(&out, '\n');
-    (void)fputs(strbuf_text(&out), stdout);
+    cli_print(stdout, "%s", strbuf_text(&out));
     (void)fflush(stdout);
 }
 
@@ -189,7 +232,7 @@ static int watch_run(const struct cli_context *context, const struct watch_watch
 {
     int64_t due_ns = clock_mono_ns();
     if (watch->in_place)
-        (void)fputs("\033[2J", stdout);
+        cli_put(stdout, "\033[2J");
     for (long long done = 0; watch->count == 0 || done < watch->count; done++) {
         clock_sleep_until(due_ns);
         due_ns += watch->interval_ms * CLOCK_NS_PER_MS;

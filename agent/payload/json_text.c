@@ -1,7 +1,7 @@
 /* The JSON writer. */
 #include "agent/payload/json_text.h"
 
-#include "agent/base/utf8.h"
+#include "agent/base/text.h"
 
 #include <assert.h>
 #include <math.h>
@@ -40,25 +40,6 @@ static size_t plain_length(const unsigned char *text, size_t length)
     return plain;
 }
 
-/* Appends the first character of TEXT, which is not plain; returns its size. */
-static size_t add_character(struct strbuf *out, const unsigned char *text, size_t left)
-{
-    size_t size = utf8_size((const char *)text, left);
-    if (size == 0) {
-        strbuf_add(out, "\xef\xbf\xbd"); /* U+FFFD, one for each bad byte */
-        return 1;
-    }
-    if (text[0] == '"' || text[0] == '\\') {
-        strbuf_add_char(out, '\\');
-        strbuf_add_char(out, (char)text[0]);
-    } else if (text[0] < 0x20 || text[0] == 0x7f) {
-        strbuf_addf(out, "\\u%04x", text[0]);
-    } else {
-        strbuf_append(out, text, size);
-    }
-    return size;
-}
-
 /* Nearly every text, and every name of a tag: one piece, for these are on the sampling path. */
 static void add_plain(struct strbuf *out, const void *text, size_t length, bool is_key)
 {
@@ -73,16 +54,10 @@ static void add_plain(struct strbuf *out, const void *text, size_t length, bool 
     out->length = (size_t)(place - out->data);
 }
 
-static void add_escaped(struct strbuf *out, const unsigned char *text, size_t length, bool is_key)
+static void add_escaped(struct strbuf *out, const void *text, size_t length, bool is_key)
 {
     strbuf_add_char(out, '"');
-    for (size_t at = 0; at < length;) {
-        size_t plain = plain_length(text + at, length - at);
-        strbuf_append(out, text + at, plain);
-        at += plain;
-        if (at < length)
-            at += add_character(out, text + at, length - at);
-    }
+    text_escape(out, text, length, TEXT_JSON);
     strbuf_append(out, "\":", is_key ? 2 : 1);
 }
 

@@ -35,7 +35,10 @@ void json_text_close_object(struct json_text *json);
 void json_text_open_array(struct json_text *json, const char *key);
 void json_text_close_array(struct json_text *json);
 
-/* Each byte that is not part of well-formed UTF-8 becomes U+FFFD. */
+/*
+ * Each byte that is not part of well-formed UTF-8 becomes U+FFFD. Control characters and those that
+ * cannot be seen or turn the direction are written as \uXXXX, which stands for the same text.
+ */
 void json_text_string(struct json_text *json, const char *key, const char *text);
 void json_text_bytes(struct json_text *json, const char *key, const void *text, size_t length);
 

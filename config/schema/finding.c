@@ -20,6 +20,15 @@ void findings_free(struct findings *findings)
     *findings = (struct findings)FINDINGS_EMPTY;
 }
 
+/* A copy for a person, owned: a quotation from a file must not break the line, or hide a part. */
+static char *shown(const char *text)
+{
+    struct strbuf out = STRBUF_EMPTY;
+    strbuf_add(&out, "");
+    text_escape(&out, text, strlen(text), TEXT_SHOWN);
+    return out.data;
+}
+
 void findings_add(struct findings *findings, enum severity severity, struct where where,
                   const char *key, const char *format, ...)
 {
@@ -38,17 +47,14 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    text_make_printable(text); /* a quotation from the file must not break the line */
     findings->items[findings->length] = (struct finding){
         .severity = severity,
-        .file = memory_text(where.file ? where.file : ""),
+        .file = shown(where.file ? where.file : ""),
         .line = where.line,
-        .key = memory_text(key ? key : ""),
-        .text = memory_text(text),
+        .key = shown(key ? key : ""),
+        .text = shown(text),
         .order = findings->length,
     };
-    text_make_printable(findings->items[findings->length].file);
-    text_make_printable(findings->items[findings->length].key);
     findings->length++;
 }
 

@@ -42,19 +42,15 @@ static bool is_bare(enum event_key key, const char *text)
 
 static void event_text_put_text(struct strbuf *out, enum event_key key, const char *text)
 {
-    bool bare = is_bare(key, text);
+    CLEANUP(strbuf_free) struct strbuf escaped = STRBUF_EMPTY;
+    text_escape(&escaped, text, strlen(text), TEXT_FIELD); /* a text cannot forge a line */
+    bool bare = is_bare(key, strbuf_text(&escaped));
     if (!bare)
         strbuf_add_char(out, '"');
-    while (*text) {
-        size_t size = text_printable(text);
-        if (*text == '"' || *text == '\\')
+    for (const char *at = strbuf_text(&escaped); *at; at++) {
+        if (*at == '"' || *at == '\\')
             strbuf_add_char(out, '\\');
-        if (size > 0)
-            strbuf_append(out, text, size);
-        else
-            strbuf_add_char(out,
-                            '?'); /* a text cannot forge a line, and readers see it unchanged */
-        text += size ? size : 1;
+        strbuf_add_char(out, *at);
     }
     if (!bare)
         strbuf_add_char(out, '"');

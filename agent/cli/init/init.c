@@ -109,7 +109,7 @@ static bool take_enrolment(const struct init_call *call, struct init_answers *an
     bool taken = init_read_enrolment(call->from, &findings, answers) == 0;
     findings_sort(&findings);
     findings_print(&findings, &text);
-    (void)fputs(strbuf_text(&text), stderr);
+    cli_print(stderr, "%s", strbuf_text(&text));
     if (!taken)
         (void)cli_fail(CLI_FAILED, INIT, "%s cannot be used; nothing was written", call->from);
     return taken;
@@ -221,10 +221,10 @@ static void show_interfaces(const struct init_answers *answers)
     const struct text_list *lists[] = {&answers->wan, &answers->plant};
     static const char *const names[] = {"WAN", "plant"};
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
-        (void)fprintf(stderr, "%s: %s", names[i], lists[i]->length > 0 ? "" : "none");
+        cli_print(stderr, "%s: %s", names[i], lists[i]->length > 0 ? "" : "none");
         for (size_t j = 0; j < lists[i]->length; j++)
-            (void)fprintf(stderr, "%s%s", j > 0 ? ", " : "", lists[i]->items[j]);
-        (void)fputs(i == 0 ? "; " : "\n", stderr);
+            cli_print(stderr, "%s%s", j > 0 ? ", " : "", lists[i]->items[j]);
+        cli_print(stderr, i == 0 ? "; " : "\n");
     }
 }
 
@@ -246,20 +246,18 @@ static int write_files(const struct cli_context *context, const struct init_call
     init_guess_interfaces(&answers);
     show_interfaces(&answers);
     if (answers.ssh_from)
-        (void)fprintf(stderr,
-                      "SSH stays open to %s on %s; this weakens the lockdown, and the status "
-                      "reports it as \"excepted\"\n",
-                      answers.ssh_from, answers.ssh_interface);
+        cli_print(stderr,
+                  "SSH stays open to %s on %s; this weakens the lockdown, and the status "
+                  "reports it as \"excepted\"\n",
+                  answers.ssh_from, answers.ssh_interface);
     return init_write(&place, &answers, context->json ? stderr : stdout);
 }
 
 static int print_steps(struct init_report *report)
 {
     json_t *document = json_pack("{s:i,s:o}", "failed", (int)report->bad, "steps", report->steps);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
-    json_decref(document);
-    return report->bad > 0 ? CLI_FAILED : CLI_DONE;
+    int code = cli_print_json(document);
+    return report->bad > 0 ? CLI_FAILED : code;
 }
 
 static int run_tests(const struct cli_context *context)
@@ -283,12 +281,13 @@ static int run_tests(const struct cli_context *context)
 
 static void print_next(const char *first)
 {
-    (void)printf("\n%sNext:\n"
-                 "  sallyport status          the state of the gateway\n"
-                 "  sallyport watch           values, live\n"
-                 "  sallyport scan LINE       which units answer on a line\n"
-                 "  sallyport firewall status what is open and what was dropped\n",
-                 first);
+    cli_print(stdout,
+              "\n%sNext:\n"
+              "  sallyport status          the state of the gateway\n"
+              "  sallyport watch           values, live\n"
+              "  sallyport scan LINE       which units answer on a line\n"
+              "  sallyport firewall status what is open and what was dropped\n",
+              first);
 }
 
 static int arm(const struct cli_context *context, const struct init_call *call)
@@ -300,7 +299,7 @@ static int arm(const struct cli_context *context, const struct init_call *call)
         .seconds = (int)call->seconds, .yes = call->yes, .has_terminal = is_on_terminal(context)};
     if (netd_config_load(context->netd_file, &findings, &config) < 0) {
         findings_print(&findings, &text);
-        (void)fputs(strbuf_text(&text), stderr);
+        cli_print(stderr, "%s", strbuf_text(&text));
         return cli_fail(CLI_FAILED, INIT, "nothing was armed: %s cannot be used",
                         context->netd_file);
     }

@@ -47,7 +47,7 @@ static bool take_verdict(int guardian, int timeout_ms, const char *wanted)
     text[got] = '\0';
     bool is_wanted = strncmp(text, wanted, strlen(wanted)) == 0;
     if (is_wanted)
-        (void)printf("%s\n", text);
+        cli_print(stdout, "%s\n", text);
     else
         (void)cli_fail(CLI_FAILED, INIT, "%s", text);
     return is_wanted;
@@ -108,8 +108,8 @@ static bool await_netd(const struct netd_config *config)
     while (clock_mono_ns() < deadline_ns) {
         problem = ask_netd(path, &status);
         if (problem == 0 && is_enforced(status.firewall_state)) {
-            (void)printf("netd says: %s%s%s\n", firewall_state_names[status.firewall_state],
-                         status.firewall_problem[0] ? ": " : "", status.firewall_problem);
+            cli_print(stdout, "netd says: %s%s%s\n", firewall_state_names[status.firewall_state],
+                      status.firewall_problem[0] ? ": " : "", status.firewall_problem);
             return true;
         }
         clock_sleep_until(clock_mono_ns() + 100 * CLOCK_NS_PER_MS);
@@ -143,20 +143,22 @@ static void warn_of_ssh(const struct firewall_config *config)
     if (!init_ssh_find(&ssh))
         return;
     if (is_excepted(config, ssh.source, ssh.port))
-        (void)printf("You are connected by SSH from %s. netd.conf has an exception for it, which "
-                     "the firewall status reports as \"excepted\".\n",
-                     ssh.source);
+        cli_print(stdout,
+                  "You are connected by SSH from %s. netd.conf has an exception for it, which "
+                  "the firewall status reports as \"excepted\".\n",
+                  ssh.source);
     else
-        (void)printf("You are connected by SSH from %s. The new rules admit no connection: this "
-                     "session is cut when they\nare loaded, and no new one can be opened. To keep "
-                     "SSH open to your address, answer no and run\ninit with --keep-ssh.\n",
-                     ssh.source);
+        cli_print(stdout,
+                  "You are connected by SSH from %s. The new rules admit no connection: this "
+                  "session is cut when they\nare loaded, and no new one can be opened. To keep "
+                  "SSH open to your address, answer no and run\ninit with --keep-ssh.\n",
+                  ssh.source);
 }
 
 static bool ask_yes(const char *question)
 {
     char line[16];
-    (void)printf("%s [yes/no] ", question);
+    cli_print(stdout, "%s [yes/no] ", question);
     (void)fflush(stdout);
     return init_read_line(line, sizeof(line)) && strcmp(line, "yes") == 0;
 }
@@ -167,9 +169,10 @@ static bool await_decision(const struct init_arming *arming, int guardian)
 {
     struct pollfd waits[] = {{.fd = guardian, .events = POLLIN},
                              {.fd = arming->has_terminal ? STDIN_FILENO : -1, .events = POLLIN}};
-    (void)printf("Within %d s: %srun `sallyport init --confirm` in a NEW connection. Otherwise "
-                 "everything is undone.\n",
-                 arming->seconds, arming->has_terminal ? "type yes, or better " : "");
+    cli_print(stdout,
+              "Within %d s: %srun `sallyport init --confirm` in a NEW connection. Otherwise "
+              "everything is undone.\n",
+              arming->seconds, arming->has_terminal ? "type yes, or better " : "");
     (void)fflush(stdout);
     for (;;) {
         char line[16];
@@ -212,8 +215,9 @@ static int tell_armed(void)
         return cli_fail(CLI_FAILED, INIT,
                         "the lockdown is loaded, but the machine would start without it: systemctl "
                         "enable sallyport-firewall sallyport-netd sallyport");
-    (void)printf("The lockdown is loaded already; `sallyport firewall apply --confirm 60` puts "
-                 "new rules on trial.\n");
+    cli_print(stdout,
+              "The lockdown is loaded already; `sallyport firewall apply --confirm 60` puts "
+              "new rules on trial.\n");
     return CLI_DONE;
 }
 

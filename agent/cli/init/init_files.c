@@ -285,8 +285,8 @@ static void print_renamed(const struct work *work, const char *text)
 {
     size_t length = strlen(work->staged);
     for (const char *at; (at = strstr(text, work->staged)) != NULL; text = at + length)
-        (void)fprintf(stderr, "%.*s%s", (int)(at - text), text, work->folder);
-    (void)fputs(text, stderr);
+        cli_print(stderr, "%.*s%s", (int)(at - text), text, work->folder);
+    cli_print(stderr, "%s", text);
 }
 
 static bool has_file(const struct work *work, const char *name)
@@ -399,19 +399,19 @@ static void init_files_tell(const struct work *work, FILE *out)
 {
     for (size_t i = 0; i < work->n_files; i++) {
         const struct made_file *file = &work->files[i];
-        (void)fprintf(out, "wrote %s/%s%s%s\n", work->place->folder, file->name,
-                      file->backup ? "; the previous file is now " : "",
-                      file->backup ? file->backup + strlen(work->place->root) : "");
+        cli_print(out, "wrote %s/%s%s%s\n", work->place->folder, file->name,
+                  file->backup ? "; the previous file is now " : "",
+                  file->backup ? file->backup + strlen(work->place->root) : "");
     }
     if (work->public_key.length > 0)
-        (void)fprintf(out, "The hub needs the public key of this gateway's tunnel: %s\n",
-                      work->public_key.data);
+        cli_print(out, "The hub needs the public key of this gateway's tunnel: %s\n",
+                  work->public_key.data);
     if (work->makes_request)
-        (void)fprintf(out,
-                      "Have %s/tls/gateway.csr signed, put the certificate beside it as "
-                      "gateway.pem, and remove the #\nbefore `certificate` and `key` in "
-                      "%s/sallyport.conf.\n",
-                      work->place->folder, work->place->folder);
+        cli_print(out,
+                  "Have %s/tls/gateway.csr signed, put the certificate beside it as "
+                  "gateway.pem, and remove the #\nbefore `certificate` and `key` in "
+                  "%s/sallyport.conf.\n",
+                  work->place->folder, work->place->folder);
 }
 
 /* The folder of the configuration, ours alone until this ends. */

@@ -2,6 +2,7 @@
 #include "agent/cli/init/init_help.h"
 
 #include "agent/base/macros.h"
+#include "agent/cli/cli_print.h"
 
 static const struct {
     const char *option, *help;
@@ -39,8 +40,7 @@ static const struct {
 void init_print_options(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        (void)fprintf(out, "  %s\n            %s\n", rows[i].option, rows[i].help);
-    (void)fputs(
-        "\nAn option with ... may be repeated. Anything not given is asked for on the terminal.\n",
-        out);
+        cli_print(out, "  %s\n            %s\n", rows[i].option, rows[i].help);
+    cli_print(out, "\nAn option with ... may be repeated. Anything not given is asked for on the "
+                   "terminal.\n");
 }

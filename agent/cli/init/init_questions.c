@@ -45,8 +45,8 @@ bool init_read_line(char *line, size_t size)
 /* One answer; an empty line means OTHERWISE. False at the end of input. */
 static bool questions_ask(const char *question, const char *otherwise, char *line)
 {
-    (void)printf("%s%s%s%s ", question, otherwise ? " [" : "", otherwise ? otherwise : "",
-                 otherwise ? "]:" : ":");
+    cli_print(stdout, "%s%s%s%s ", question, otherwise ? " [" : "", otherwise ? otherwise : "",
+              otherwise ? "]:" : ":");
     (void)fflush(stdout);
     if (!init_read_line(line, LINE_BYTES))
         return false;
@@ -66,7 +66,7 @@ static bool ask_secret(const char *question, char *line)
     bool answered = questions_ask(question, NULL, line);
     if (changed)
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-    (void)putchar('\n');
+    cli_print(stdout, "\n");
     return answered;
 }
 
@@ -94,7 +94,7 @@ static bool ask_text(const char *question, const char *otherwise,
         const char *problem = check ? check(line) : NULL;
         if (!problem)
             break;
-        (void)printf("  %s\n", problem);
+        cli_print(stdout, "  %s\n", problem);
     }
     if (line[0])
         init_set(ret_text, line);
@@ -112,7 +112,7 @@ static bool ask_server(struct init_answers *answers)
         if (broker_url_parse(line, &server, &problem) == 0)
             init_add(&answers->uplink.servers, line);
         else
-            (void)printf("  %s\n", problem.text);
+            cli_print(stdout, "  %s\n", problem.text);
     }
     return true;
 }
@@ -129,7 +129,7 @@ static bool ask_ca(struct init_answers *answers)
         answers->ca_is_system = strcmp(line, "system") == 0;
         int problem = answers->ca_is_system ? 0 : file_read(line, PEM_MAX_BYTES, &pem);
         if (problem < 0)
-            (void)printf("  %s: %s\n", line, strerror(-problem));
+            cli_print(stdout, "  %s: %s\n", line, strerror(-problem));
         else if (!answers->ca_is_system)
             init_set(&answers->uplink.ca_pem, strbuf_text(&pem));
     }
@@ -179,9 +179,9 @@ static bool is_bus(const char *line, size_t count)
     struct problem problem;
     int result = init_parse_bus(line, (unsigned)count, &bus, &problem);
     if (result < 0)
-        (void)printf("  %s\n", problem.text);
+        cli_print(stdout, "  %s\n", problem.text);
     else
-        (void)printf("  called %s\n", bus.name);
+        cli_print(stdout, "  called %s\n", bus.name);
     return result == 0;
 }
 
@@ -192,7 +192,7 @@ static bool is_tag(const char *line, size_t count)
     (void)count;
     int result = init_parse_tag(line, &tag, &problem);
     if (result < 0)
-        (void)printf("  %s\n", problem.text);
+        cli_print(stdout, "  %s\n", problem.text);
     return result == 0;
 }
 

@@ -2,6 +2,7 @@
 #include "agent/cli/init/init_report.h"
 
 #include "agent/base/text.h"
+#include "agent/cli/cli_print.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,13 +18,13 @@ void init_say(struct init_report *report, enum init_verdict verdict, const char 
     va_start(arguments, format);
     (void)vsnprintf(said, sizeof(said), format, arguments);
     va_end(arguments);
-    text_put(text, sizeof(text), said);
+    text_show(text, sizeof(text), said);
     report->bad += verdict == INIT_BAD;
     if (report->steps) {
         json_array_append_new(report->steps, json_pack("{s:s,s:s,s:s%}", "step", step, "result",
                                                        words[verdict], "text", text, strlen(text)));
         return;
     }
-    (void)printf("%s %s: %s\n", marks[verdict], step, text);
+    cli_print(stdout, "%s %s: %s\n", marks[verdict], step, text);
     (void)fflush(stdout);
 }

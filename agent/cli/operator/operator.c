@@ -24,8 +24,7 @@ static const struct operator_action *const actions[] = {ACTIONS(ADDRESS) NULL};
 static void print_actions(FILE *out)
 {
     for (size_t i = 0; actions[i]; i++)
-        (void)fprintf(out, "usage: sallyport operator %s %s\n", actions[i]->name,
-                      actions[i]->usage);
+        cli_print(out, "usage: sallyport operator %s %s\n", actions[i]->name, actions[i]->usage);
 }
 
 static int run_operator(const struct cli_context *context, int argc, char **argv)

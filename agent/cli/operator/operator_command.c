@@ -62,12 +62,12 @@ static int command_confirm(const struct operator_call *call, const char *key,
                            const struct strbuf *text)
 {
     char answer[16] = "";
-    (void)fprintf(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
+    cli_print(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
     if (call->is_sure)
         return CLI_DONE;
     if (!isatty(STDIN_FILENO))
         return cli_fail(CLI_USAGE, call->name, "there is no terminal to ask on; use --yes");
-    (void)fprintf(stderr, "Sign it? [y/N] ");
+    cli_print(stderr, "Sign it? [y/N] ");
     (void)fflush(stderr);
     if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
         return CLI_DONE;
@@ -95,7 +95,7 @@ static int print_signed(const struct operator_call *call, const struct strbuf *t
     if (call->context->json)
         return operator_print_json(
             json_pack("{s:s, s:s}", "id", call->command.id, "command", strbuf_text(text)));
-    (void)fputs(strbuf_text(text), stdout);
+    cli_put(stdout, strbuf_text(text)); /* every byte is signed */
     return CLI_DONE;
 }
 

@@ -31,7 +31,7 @@ static void exchange_take_challenge(struct operator_exchange *exchange,
 static void take_session(struct operator_exchange *exchange, const char *state, const char *end)
 {
     (void)snprintf(exchange->session, sizeof(exchange->session), "%s", state);
-    text_put(exchange->end, sizeof(exchange->end), end);
+    text_show(exchange->end, sizeof(exchange->end), end);
     if (exchange->has_reply)
         operator_link_enough(exchange->link);
 }
@@ -135,8 +135,8 @@ static void print_places(const struct operator_reply *reply)
     for (size_t i = 0; i < reply->n_places; i++) {
         CLEANUP(strbuf_free) struct strbuf where = STRBUF_EMPTY;
         operator_place_write(&reply->places[i], &where);
-        (void)printf("  %-16s %s%s\n", reply->places[i].service, strbuf_text(&where),
-                     reply->places[i].is_udp ? " (UDP)" : "");
+        cli_print(stdout, "  %-16s %s%s\n", reply->places[i].service, strbuf_text(&where),
+                  reply->places[i].is_udp ? " (UDP)" : "");
     }
 }
 
@@ -181,8 +181,8 @@ static int report_done(const struct operator_exchange *exchange, const char *sta
     const struct command *command = &exchange->call->command;
     if (exchange->call->context->json)
         return print_result(exchange, "accepted", state, "");
-    (void)printf("%s: accepted%s%s\n", command->gateway, state[0] ? "; the session is " : "",
-                 state);
+    cli_print(stdout, "%s: accepted%s%s\n", command->gateway, state[0] ? "; the session is " : "",
+              state);
     if (strcmp(state, "open") == 0)
         print_places(&exchange->reply);
     return CLI_DONE;

@@ -48,12 +48,12 @@ static int keygen_print(const struct cli_context *context, const char *file, con
     if (context->json)
         return operator_print_json(json_pack("{s:s, s:s, s:s}", "ssh_key", file, "public_key", key,
                                              "allowed_signers", line));
-    (void)fprintf(stderr,
-                  "\nWrite into operator.conf:  ssh_key = \"%s\";\n"
-                  "Hand this line to each site, for /etc/sallyport/allowed_signers on its "
-                  "gateways:\n\n",
-                  file);
-    (void)puts(line);
+    cli_print(stderr,
+              "\nWrite into operator.conf:  ssh_key = \"%s\";\n"
+              "Hand this line to each site, for /etc/sallyport/allowed_signers on its "
+              "gateways:\n\n",
+              file);
+    cli_print(stdout, "%s\n", line);
     return CLI_DONE;
 }
 

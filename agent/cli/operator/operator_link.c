@@ -55,7 +55,7 @@ static void link_on_failed(void *context, const char *reason)
 {
     struct operator_link *link = context;
     char sentence[SENTENCE_BYTES]; /* a part of it may come from a foreign certificate */
-    text_put(sentence, sizeof(sentence), reason);
+    text_show(sentence, sizeof(sentence), reason);
     (void)cli_fail(0, link->name, "%s%s", sentence, link->was_up ? "; trying again" : "");
     link->is_up = false;
     link->failures++;

@@ -119,15 +119,15 @@ static void list_print_row(const struct row *row)
                        (status->remaining_s + 59) / 60);
     else
         (void)snprintf(tunnel, sizeof(tunnel), "%s", or_dash(status->tunnel));
-    (void)printf("%-28s %-10s %-10s %-16s %-10s %8s  %s\n", gateway, status->state,
-                 or_dash(status->version), tunnel, or_dash(status->firewall), backlog,
-                 operator_time_text(status->timestamp_ms, seen, sizeof(seen)));
+    cli_print(stdout, "%-28s %-10s %-10s %-16s %-10s %8s  %s\n", gateway, status->state,
+              or_dash(status->version), tunnel, or_dash(status->firewall), backlog,
+              operator_time_text(status->timestamp_ms, seen, sizeof(seen)));
 }
 
 static void list_print_table(const struct list *list)
 {
-    (void)printf("%-28s %-10s %-10s %-16s %-10s %8s  %s\n", "GATEWAY", "STATE", "VERSION", "TUNNEL",
-                 "FIREWALL", "BACKLOG", "LAST SEEN");
+    cli_print(stdout, "%-28s %-10s %-10s %-16s %-10s %8s  %s\n", "GATEWAY", "STATE", "VERSION",
+              "TUNNEL", "FIREWALL", "BACKLOG", "LAST SEEN");
     for (size_t i = 0; i < list->length; i++)
         list_print_row(&list->rows[i]);
 }

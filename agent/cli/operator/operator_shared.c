@@ -8,7 +8,7 @@
 
 int operator_usage(const struct operator_action *action)
 {
-    (void)fprintf(stderr, "usage: sallyport operator %s %s\n", action->name, action->usage);
+    cli_print(stderr, "usage: sallyport operator %s %s\n", action->name, action->usage);
     return CLI_USAGE;
 }
 
@@ -24,16 +24,14 @@ int operator_load(const struct cli_context *context, const char *name,
         return CLI_DONE;
     findings_sort(&findings);
     findings_print(&findings, &text);
-    (void)fputs(strbuf_text(&text), stderr);
+    cli_print(stderr, "%s", strbuf_text(&text));
     return cli_fail(CLI_FAILED, name, "the operator's configuration cannot be used");
 }
 
 int operator_print_json(json_t *document)
 {
-    int problem = json_dumpf(document, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2));
-    json_decref(document);
-    (void)putchar('\n');
-    return problem || ferror(stdout) ? CLI_FAILED : CLI_DONE;
+    int code = cli_print_json(document);
+    return ferror(stdout) ? CLI_FAILED : code;
 }
 
 const char *operator_time_text(long long timestamp_ms, char *text, size_t size)

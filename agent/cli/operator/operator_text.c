@@ -103,7 +103,7 @@ const char *operator_command_fill(struct command *command, const char *services,
 static void operator_text_copy_text(const json_t *object, const char *key, char *field, size_t size)
 {
     const char *text = json_string_value(json_object_get(object, key));
-    text_put(field, size, text ? text : "");
+    text_show(field, size, text ? text : "");
 }
 
 static long long copy_number(const json_t *object, const char *key, long long otherwise)
@@ -235,7 +235,7 @@ static void join_services(const json_t *services, char *field, size_t size)
         if (json_is_string(name) && joined.length < size)
             strbuf_addf(&joined, "%s%s", i > 0 ? "," : "", json_string_value(name));
     }
-    text_put(field, size, strbuf_text(&joined));
+    text_show(field, size, strbuf_text(&joined));
 }
 
 void operator_status_parse(const char *payload, size_t length, struct operator_status *ret_status)

@@ -26,10 +26,8 @@ static void operator_watch_put_value(const json_t *value, struct strbuf *out)
 {
     char printable[VALUE_BYTES];
     CLEANUP(memory_free_pointer)
-    char *text = json_is_string(value)
-                     ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-    text_put(printable, sizeof(printable), text ? text : json_string_value(value));
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    text_show(printable, sizeof(printable), text ? text : json_string_value(value));
     strbuf_add(out, printable);
 }
 
@@ -47,7 +45,7 @@ static void put_members(json_t *object, struct strbuf *out)
             skip = skip || strcmp(key, elsewhere[i]) == 0;
         if (skip)
             continue;
-        text_put(printable, sizeof(printable), key);
+        text_show(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=", printable);
         operator_watch_put_value(value, out);
     }
@@ -58,13 +56,13 @@ static void put_data(json_t *object, const char *topic, struct strbuf *out)
     char printable[VALUE_BYTES];
     const char *key;
     json_t *error;
-    text_put(printable, sizeof(printable), topic + strlen("data/"));
+    text_show(printable, sizeof(printable), topic + strlen("data/"));
     strbuf_addf(out, "%s%s", printable,
                 json_is_true(json_object_get(object, "historical")) ? " (historical)" : "");
     put_members(json_object_get(object, "values"), out);
     json_object_foreach(json_object_get(object, "errors"), key, error)
     {
-        text_put(printable, sizeof(printable), key);
+        text_show(printable, sizeof(printable), key);
         strbuf_addf(out, " %s=(", printable);
         operator_watch_put_value(error, out);
         strbuf_add_char(out, ')');
@@ -136,9 +134,8 @@ static bool operator_watch_print_text(const struct operator_message *message, js
         return false;
     if (timestamp_ms <= 0)
         timestamp_ms = clock_wall_ms();
-    (void)printf("%s.%03lld %s/%s %s\n", operator_time_text(timestamp_ms, when, sizeof(when)),
-                 timestamp_ms % 1000, message->gateway.site, message->gateway.id,
-                 strbuf_text(&line));
+    cli_print(stdout, "%s.%03lld %s/%s %s\n", operator_time_text(timestamp_ms, when, sizeof(when)),
+              timestamp_ms % 1000, message->gateway.site, message->gateway.id, strbuf_text(&line));
     return true;
 }
 
@@ -146,7 +143,7 @@ static void print_line(const struct operator_message *message, bool is_json)
 {
     CLEANUP(strbuf_free) struct strbuf line = STRBUF_EMPTY;
     char topic[VALUE_BYTES];
-    text_put(topic, sizeof(topic), message->topic);
+    text_show(topic, sizeof(topic), message->topic);
     json_t *text = json_string(topic);
     CLEANUP(memory_free_pointer)
     char *quoted = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
@@ -160,7 +157,7 @@ static void print_line(const struct operator_message *message, bool is_json)
     } else {
         strbuf_addf(&line, "\"other_bytes\":%zu", message->length);
     }
-    (void)printf("%s}\n", strbuf_text(&line));
+    cli_print(stdout, "%s}\n", strbuf_text(&line));
 }
 
 static void operator_watch_on_received(void *context, const struct operator_message *message)

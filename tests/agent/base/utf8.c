@@ -68,9 +68,6 @@ static void test_texts(void)
     CU_ASSERT_FALSE(text_is_utf8("caf\xc3"));
     CU_ASSERT_TRUE(text_has_control("a\tb"));
     CU_ASSERT_FALSE(text_has_control("caf\xc3\xa9"));
-    char text[] = "a\x1b[1mb\xff\xc3\xa9";
-    text_make_printable(text);
-    CU_ASSERT_STRING_EQUAL(text, "a?[1mb?\xc3\xa9");
 }
 
 TEST_MAIN("utf8", {"every character has its size, whole and cut", test_every_character},

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include "agent/base/descriptor.h"
+#include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/local/local_socket.h"
 
@@ -119,10 +120,38 @@ static void test_hostile_text(void)
     const char *table = watch(ANSWER("\\\"\xc2\x9b"
                                      "2J\\u001b]0;x\\u007f\\\""),
                               false, &code);
-    TEST_CONTAINS(table, "\"\xc2\xbf"
-                         "2J?]0;x?\"");
+    TEST_CONTAINS(table, "\"\\u009b2J\\x1b]0;x\\x7f\"");
     CU_ASSERT_PTR_NULL(strstr(table, "\xc2\x9b"));
     CU_ASSERT_PTR_NULL(strchr(table, '\033'));
+}
+
+/* The agent gives each value as a JSON text; a hostile one tries to write more than the value. */
+static void test_forged_json(void)
+{
+    static const char *const forged[] = {ANSWER("1},{\\\"tag\\\":\\\"x\\\""),
+                                         ANSWER("1,2"),
+                                         ANSWER("{}"),
+                                         ANSWER("[1]"),
+                                         ANSWER("01"),
+                                         ANSWER("1."),
+                                         ANSWER("1e"),
+                                         ANSWER("-"),
+                                         ANSWER("nul"),
+                                         ANSWER("NaN"),
+                                         ANSWER("1 "),
+                                         ANSWER(""),
+                                         ANSWER("\\\"a"),
+                                         ANSWER("\\\"a\\\" ,1")};
+    int code;
+    for (size_t i = 0; i < ARRAY_LENGTH(forged); i++)
+        TEST_TEXT_EQUAL(watch(forged[i], true, &code),
+                        "[{\"device\":\"boiler\",\"tags\":[{\"tag\":\"total\",\"timestamp\":"
+                        "1795343987123,\"error\":\"the agent gave no valid value\"},{\"tag\":"
+                        "\"alarm\",\"timestamp\":1795343987124,\"error\":\"timeout\"}]}]\n");
+    TEST_CONTAINS(watch(ANSWER("-1.50e+3"), true, &code), "\"value\":-1.50e+3,");
+    TEST_CONTAINS(watch(ANSWER("true"), true, &code), "\"value\":true,");
+    TEST_CONTAINS(watch(ANSWER("\\\"a\\\\u0000\\\\u001b\xe2\x80\xae\\\""), true, &code),
+                  "\"value\":\"a\\u0000\\u001b\\");
 }
 
 static void test_refused(void)
@@ -137,4 +166,5 @@ static void test_refused(void)
 TEST_MAIN("watch", {"numbers keep all their digits", test_digits},
           {"--json prints the values as the messages have them", test_json},
           {"a device's text cannot command the terminal", test_hostile_text},
+          {"--json prints values, and nothing that only looks like one", test_forged_json},
           {"a refusal is a failure", test_refused})

@@ -72,6 +72,8 @@ static void test_texts(void)
     expect_text("plain", 5, "[\"plain\"]");
     expect_text("\"\\", 2, "[\"\\\"\\\\\"]");
     expect_text("a\0b\x1f\x7f", 5, "[\"a\\u0000b\\u001f\\u007f\"]");
+    /* What a terminal obeys or a person cannot see; a reader of JSON gets the same text. */
+    expect_text("5\xc2\x9b\xe2\x80\xae\xef\xbb\xbf", 9, "[\"5\\u009b\\u202e\\ufeff\"]");
     expect_text("\ttab\n", 5, "[\"\\u0009tab\\u000a\"]");
     expect_text("\xc2\xb0 \xe2\x82\xac \xf0\x9f\x8c\xb1", 11,
                 "[\"\xc2\xb0 \xe2\x82\xac \xf0\x9f\x8c\xb1\"]");
