@@ -81,7 +81,7 @@ static void test_write(void)
     CU_ASSERT_EQUAL(lines, 2); /* `chain` and ours */
     TEST_CONTAINS(strbuf_text(&all),
                   "\n2 2026-11-22T10:39:47.123Z tunnel_opening by=root "
-                  "purpose=\"drive \\\"fault\\\" on pump\\\\3?hash=0000\" ttl_s=3600 hash=");
+                  "purpose=\"drive \\\"fault\\\" on pump\\\\3\\\\x0ahash=0000\" ttl_s=3600 hash=");
     CU_ASSERT_EQUAL(journal_lines(journal), 1);
     journal_close(journal);
 }
