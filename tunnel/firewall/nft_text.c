@@ -9,6 +9,10 @@
  * from its first packet (nf_conntrack_tcp_loose), the next packet that this machine sends would
  * make it ours. So ours begin with a SYN, in output too; what others began passes neither
  * way; and conntrack.c removes what was followed wrongly while these rules were not there.
+ *
+ * Nothing is answered: the kernel also answers what it judges before the hook `input` (options, hop
+ * limits, fragments that never become whole), so that output lets no ICMP out but questions of this
+ * machine's own and what neighbours on the link need.
  */
 #include "tunnel/firewall/nft_text.h"
 
@@ -193,19 +197,48 @@ void nft_text_write_egress(const struct egress_lease *egress, size_t n_egress, s
 
 /* ---- Chains ---- */
 
-/* What a packet from elsewhere cannot carry: our own and the tunnel's addresses. */
-static void write_tunnel_sources(const struct tunnel_config *tunnel, struct strbuf *out)
+/* One rule for each address of technicians and hub; sets would refuse networks that overlap. */
+static void write_technicians(const struct tunnel_config *tunnel, const char *match,
+                              const char *counter, struct strbuf *out)
 {
     char text[IP_NETWORK_TEXT_BYTES];
     for (size_t i = 0; i < tunnel->n_sources; i++)
-        strbuf_addf(out, "\t\tiifname != \"spt*\" ip saddr %s counter name spoofed drop\n",
-                    ip_network_format(&tunnel->sources[i], text));
-    const struct ip_network *ends[] = {&tunnel->hub.address, &tunnel->address};
-    for (size_t i = 0; i < 2; i++) {
-        if (ends[i]->family == AF_INET)
-            strbuf_addf(out, "\t\tiifname != \"spt*\" ip saddr %s counter name spoofed drop\n",
-                        ip_network_format(ends[i], text));
-    }
+        strbuf_addf(out, "\t\t%s %s counter name %s drop\n", match,
+                    ip_network_format(&tunnel->sources[i], text), counter);
+    if (tunnel->hub.address.family == AF_INET)
+        strbuf_addf(out, "\t\t%s %s counter name %s drop\n", match,
+                    ip_network_format(&tunnel->hub.address, text), counter);
+}
+
+/*
+ * What a packet from elsewhere cannot carry: the tunnel's addresses as its source, and this
+ * machine's own address in the tunnel as its destination, also in an ICMP error about a flow there.
+ */
+static void write_tunnel_arrival(const struct tunnel_config *tunnel, struct strbuf *out)
+{
+    char text[IP_NETWORK_TEXT_BYTES];
+    write_technicians(tunnel, "iifname != \"spt*\" ip saddr", "spoofed", out);
+    if (tunnel->address.family != AF_INET)
+        return;
+    (void)ip_network_format(&tunnel->address, text);
+    strbuf_addf(out,
+                "\t\tiifname != \"spt*\" ip saddr %s counter name spoofed drop\n"
+                "\t\tiifname != \"spt*\" ip daddr %s counter name spoofed drop\n",
+                text, text);
+}
+
+/*
+ * What belongs into the tunnel leaves nowhere else: when a session has ended its route is gone, and
+ * what a service still sends to a technician would take the default route. For output_lock, behind
+ * what takes care of the tunnel.
+ */
+static void write_tunnel_departure(const struct tunnel_config *tunnel, struct strbuf *out)
+{
+    char text[IP_NETWORK_TEXT_BYTES];
+    write_technicians(tunnel, "ip daddr", "dropped_out", out);
+    if (tunnel->address.family == AF_INET)
+        strbuf_addf(out, "\t\tip saddr %s counter name dropped_out drop\n",
+                    ip_network_format(&tunnel->address, text));
 }
 
 static void write_maxseg(const struct tunnel_config *tunnel, const char *side, struct strbuf *out)
@@ -230,7 +263,7 @@ static void write_arrival(const struct netd_config *config, struct strbuf *out)
                     "\t\tip6 saddr ::1 counter name spoofed drop\n"
                     "\t\tip6 daddr ::1 counter name spoofed drop\n");
     if (config->tunnel.is_configured)
-        write_tunnel_sources(&config->tunnel, out);
+        write_tunnel_arrival(&config->tunnel, out);
     /* The reverse path is unknown while an interface gets its first address. */
     strbuf_add(out, "\t\ticmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } "
                     "accept\n"
@@ -292,6 +325,60 @@ static void write_fresh_only(const char *counter, struct strbuf *out)
 }
 
 /*
+ * ICMP errors about what this machine sent, where its address is, so that path MTU discovery works;
+ * no redirect, which would turn its way, and no source quench (RFC 6633).
+ */
+#define ERRORS_IN                                                                                  \
+    "\t\tct state related icmp type { destination-unreachable, time-exceeded, "                    \
+    "parameter-problem } fib daddr . iif type local accept\n"                                      \
+    "\t\tct state related icmpv6 type { destination-unreachable, packet-too-big, "                 \
+    "time-exceeded, parameter-problem } fib daddr . iif type local accept\n"
+
+/*
+ * Hop limit 255 proves that the sender is on the link: RFC 4861 11.2. Solicitations are limited,
+ * because each may take a place in the kernel's table of neighbours, which has 1024 for all
+ * interfaces, and keeps each for 5 s at least.
+ */
+#define NEIGHBOURS_IN                                                                              \
+    "\t\ticmpv6 type nd-neighbor-solicit ip6 hoplimit 255 "                                        \
+    "limit rate 50/second burst 100 packets accept\n"                                              \
+    "\t\ticmpv6 type mld-listener-query ip6 saddr fe80::/10 ip6 hoplimit 1 "                       \
+    "limit rate 10/second accept\n"
+
+static void write_branches(const char *side, const struct interface_pattern *patterns, size_t n,
+                           struct strbuf *out)
+{
+    for (size_t i = 0; i < n; i++)
+        strbuf_addf(out, "\t\tiifname \"%s\" goto %s_%zu\n", patterns[i].text, side, i);
+}
+
+/*
+ * What a gateway cannot live without. Each listed interface has limits of its own, so that a flood
+ * at one does not stop the others; those that are not listed share theirs. An advertisement has no
+ * limit: the kernel takes it only for an address that it has asked about, and keeps nothing else.
+ */
+static void write_neighbours(const struct firewall_config *config, struct strbuf *out)
+{
+    strbuf_add(out, "\tchain neighbours {\n"
+                    "\t\ticmpv6 type nd-neighbor-advert ip6 hoplimit 255 accept\n");
+    write_branches("wan", config->wan, config->n_wan, out);
+    write_branches("plant", config->plant, config->n_plant, out);
+    strbuf_add(out, NEIGHBOURS_IN "\t}\n");
+    for (size_t i = 0; i < config->n_wan; i++)
+        strbuf_addf(out,
+                    "\tchain wan_%zu {\n" NEIGHBOURS_IN
+                    "\t\tmeta nfproto ipv4 udp sport 67 udp dport 68 limit rate 10/second accept\n"
+                    "\t\tip6 saddr fe80::/10 udp sport 547 udp dport 546 limit rate 10/second "
+                    "accept\n"
+                    "\t\ticmpv6 type nd-router-advert ip6 hoplimit 255 limit rate 10/second "
+                    "accept\n"
+                    "\t}\n",
+                    i);
+    for (size_t i = 0; i < config->n_plant; i++)
+        strbuf_addf(out, "\tchain plant_%zu {\n" NEIGHBOURS_IN "\t}\n", i);
+}
+
+/*
  * Each chain whose policy is to drop also ends with a rule that drops. When a table is replaced the
  * kernel makes the new rules valid first, then unhooks the old chains, and only then gives the new
  * ones their policy: in that moment what no rule dropped would pass.
@@ -302,30 +389,14 @@ static void write_input(const struct firewall_config *config, struct strbuf *out
                     "\t\ttype filter hook input priority filter - 5; policy drop;\n"
                     "\t\tiifname \"lo\" accept\n"
                     "\t\tiifname \"spt*\" goto tunnel_in\n"
-                    "\t\tct state established ct direction reply accept\n"
-                    "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
+                    "\t\tct state established ct direction reply accept\n" ERRORS_IN
                     "\t\tjump neighbours\n");
-    for (size_t i = 0; i < config->n_wan; i++)
-        strbuf_addf(out, "\t\tiifname \"%s\" jump from_wan\n", config->wan[i].text);
     write_exceptions(config, out);
     write_log("in", out);
-    /* Hop limit 255 proves that the sender is on the link: RFC 4861 11.2. */
     strbuf_add(out, "\t\tcounter name dropped_in drop\n"
-                    "\t}\n"
-                    "\tchain neighbours {\n"
-                    "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 "
-                    "limit rate 100/second burst 100 packets accept\n"
-                    "\t\ticmpv6 type mld-listener-query ip6 saddr fe80::/10 ip6 hoplimit 1 "
-                    "limit rate 10/second accept\n"
-                    "\t}\n"
-                    "\tchain from_wan {\n"
-                    "\t\tmeta nfproto ipv4 udp sport 67 udp dport 68 limit rate 10/second accept\n"
-                    "\t\tip6 saddr fe80::/10 udp sport 547 udp dport 546 limit rate 10/second "
-                    "accept\n"
-                    "\t\ticmpv6 type nd-router-advert ip6 hoplimit 255 limit rate 10/second "
-                    "accept\n"
-                    "\t}\n"
-                    "\tchain tunnel_in {\n");
+                    "\t}\n");
+    write_neighbours(config, out);
+    strbuf_add(out, "\tchain tunnel_in {\n");
     write_fresh_only("dropped_in", out);
     strbuf_add(out, "\t\tiifname . ip saddr . ip daddr . meta l4proto . th dport "
                     "@" NFT_TEXT_LEASE_IN " accept\n"
@@ -333,11 +404,12 @@ static void write_input(const struct firewall_config *config, struct strbuf *out
                     "\t}\n");
 }
 
-static void write_forward(struct strbuf *out)
+static void write_forward(const struct tunnel_config *tunnel, struct strbuf *out)
 {
     strbuf_add(out, "\tchain forward_lock {\n"
-                    "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
-                    "\t\tiifname \"spt*\" goto tunnel_through\n"
+                    "\t\ttype filter hook forward priority filter - 5; policy drop;\n");
+    write_technicians(tunnel, "oifname != \"spt*\" ip daddr", "dropped_forward", out);
+    strbuf_add(out, "\t\tiifname \"spt*\" goto tunnel_through\n"
                     "\t\toifname \"spt*\" ct direction reply "
                     "ip daddr . ip saddr . meta l4proto . th sport . iifname "
                     "@" NFT_TEXT_LEASE_THROUGH " accept\n");
@@ -352,12 +424,26 @@ static void write_forward(struct strbuf *out)
                     "\t}\n");
 }
 
+#define NEIGHBOURS_OUT                                                                             \
+    "mld-listener-report, mld-listener-done, nd-router-solicit, nd-neighbor-solicit, "             \
+    "nd-neighbor-advert, mld2-listener-report"
+
+/*
+ * No ICMP answer, whatever caused it: errors, redirects, echo replies. A machine that is no router
+ * needs to send none; other ends of its own connections do without.
+ */
+static void write_silence(struct strbuf *out)
+{
+    strbuf_add(out, "\t\ticmp type != { echo-request, router-solicitation, timestamp-request } "
+                    "counter name dropped_out drop\n"
+                    "\t\ticmpv6 type != { echo-request, " NEIGHBOURS_OUT " } "
+                    "counter name dropped_out drop\n");
+}
+
 static void write_strict(const struct firewall_config *config, struct strbuf *out)
 {
     strbuf_add(out, "\t\tct state established accept\n"
-                    "\t\tct state related meta l4proto { icmp, ipv6-icmp } accept\n"
-                    "\t\ticmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, "
-                    "mld2-listener-report } accept\n");
+                    "\t\ticmpv6 type { " NEIGHBOURS_OUT " } accept\n");
     for (size_t i = 0; i < config->n_plant; i++)
         strbuf_addf(out, "\t\toifname \"%s\" accept\n", config->plant[i].text);
     for (size_t i = 0; i < config->n_allow; i++) {
@@ -387,19 +473,18 @@ static void write_own_only(struct strbuf *out)
                     "counter name dropped_out drop\n");
 }
 
-static void write_output(const struct firewall_config *config, struct strbuf *out)
+static void write_output(const struct firewall_config *config, const struct tunnel_config *tunnel,
+                         struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
-    /* A packet that gets in although no program listens, such as a DHCP reply, is not answered
-     * either. */
     strbuf_addf(out,
                 "\tchain output_lock {\n"
                 "\t\ttype filter hook output priority filter - 5; policy %s;\n"
                 "\t\toifname \"lo\" accept\n"
-                "\t\toifname \"spt*\" goto tunnel_out\n"
-                "\t\ticmp type destination-unreachable counter name dropped_out drop\n"
-                "\t\ticmpv6 type destination-unreachable counter name dropped_out drop\n",
+                "\t\toifname \"spt*\" goto tunnel_out\n",
                 is_strict ? "drop" : "accept");
+    write_tunnel_departure(tunnel, out);
+    write_silence(out);
     write_exception_replies(config, out);
     write_own_only(out);
     if (is_strict)
@@ -441,8 +526,8 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
     write_sets(ruleset, out);
     write_arrival(config, out);
     write_input(&config->firewall, out);
-    write_forward(out);
-    write_output(&config->firewall, out);
+    write_forward(&config->tunnel, out);
+    write_output(&config->firewall, &config->tunnel, out);
     write_departure(&config->tunnel, out);
     strbuf_add(out, "}\n");
 }
@@ -456,6 +541,8 @@ const char nft_text_built_in[] =
     "\t\tiifname \"lo\" accept\n"
     "\t\tiifname \"spt*\" drop\n"
     "\t\tct state established ct direction reply accept\n"
+    "\t\tct state related ct direction reply icmp type destination-unreachable icmp code 4 accept\n"
+    "\t\tct state related ct direction reply icmpv6 type packet-too-big accept\n"
     "\t\ticmpv6 type nd-neighbor-solicit ip6 hoplimit 255 accept\n"
     "\t\ticmpv6 type nd-neighbor-advert ip6 hoplimit 255 accept\n"
     "\t\tdrop\n"
@@ -468,6 +555,8 @@ const char nft_text_built_in[] =
     "\t\ttype filter hook output priority filter - 5; policy accept;\n"
     "\t\toifname \"lo\" accept\n"
     "\t\toifname \"spt*\" drop\n"
+    "\t\ticmp type != echo-request drop\n"
+    "\t\ticmpv6 type != 128 icmpv6 type != 131-133 icmpv6 type != 135-136 icmpv6 type != 143 drop\n"
     "\t\tct direction reply drop\n"
     "\t\tct state invalid drop\n"
     "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"

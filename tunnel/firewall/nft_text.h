@@ -35,8 +35,9 @@ extern const char *const nft_text_counter_names[];
 #define NFT_TEXT_EGRESS6 "egress6"
 
 /*
- * The built-in set: replies and neighbour discovery in, nothing else; what this machine sends
- * begins with a SYN, or belongs to what it began. Loads on 5.10.
+ * The built-in set: replies, what path MTU discovery needs and neighbour discovery in, nothing
+ * else; what this machine sends begins with a SYN, or belongs to what it began, and is no ICMP
+ * answer. Loads on 5.10.
  */
 extern const char nft_text_built_in[];
 

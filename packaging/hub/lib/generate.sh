@@ -151,6 +151,7 @@ ssh_rules() { # "saddr" and "dport" for what comes in, "daddr" and "sport" for t
 # follow from its first packet for one of whoever sends the next packet. So connections of this server
 # begin with a SYN (SCTP: with the chunk INIT), and connections that others began pass only on the open
 # ports, in both directions.
+# This server answers with no ICMP: neither errors nor redirects, although it forwards.
 nftables() {
   local not_syn=" tcp flags & (fin | syn | rst | ack) != syn"
   local wg=${settings[interface]} technicians gateways bound
@@ -182,7 +183,8 @@ $bound
     iifname "$wg" drop
     ct state invalid drop
     ct state established ct direction reply accept
-    ct state related meta l4proto { icmp, ipv6-icmp } accept
+    ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } fib daddr . iif type local accept
+    ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } fib daddr . iif type local accept
     icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
     udp sport 67 udp dport 68 accept
     tcp dport { 443, 8883 } accept
@@ -193,6 +195,8 @@ $(ssh_rules saddr dport)
   chain output {
     type filter hook output priority filter - 5; policy accept;
     oifname "lo" accept
+    icmp type != { echo-request, router-solicitation, timestamp-request } drop
+    icmpv6 type != { echo-request, mld-listener-report, mld-listener-done, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } drop
     tcp sport { 443, 8883 }$not_syn accept
     udp sport 443 accept
 $(ssh_rules daddr sport "$not_syn")

@@ -652,7 +652,7 @@ static void test_panic_instead(void)
     strcpy(rig.config->firewall.wan[0].text, "eth0");
     run_until_tampered(&rig, 2, 3000); /* and ours comes back as soon as it can */
     CU_ASSERT_EQUAL(rig.seen.repaired, 1);
-    CU_ASSERT_TRUE(table_contains("from_wan"));
+    CU_ASSERT_TRUE(table_contains("wan_0"));
     stop(&rig);
 }
 
@@ -766,7 +766,7 @@ static void test_boot_file(void)
     CU_ASSERT_FALSE(table_contains("input_lock")); /* writing loads nothing */
     CU_ASSERT_EQUAL(firewall_lockdown(path, &problem), 0);
     TEST_TEXT_EQUAL(strbuf_text(&problem), "");
-    CU_ASSERT_TRUE(table_contains("from_wan"));
+    CU_ASSERT_TRUE(table_contains("wan_0"));
     CU_ASSERT_EQUAL(file_read(path, 1 << 20, &content), 0);
 
     static const size_t cuts[] = {0, 1, 40, 98, 99, 300};
@@ -777,7 +777,7 @@ static void test_boot_file(void)
         CU_ASSERT_EQUAL(firewall_lockdown(path, &problem), 1);
         TEST_CONTAINS(strbuf_text(&problem), "damaged");
         CU_ASSERT_TRUE(table_contains("hook input priority filter - 5; policy drop;"));
-        CU_ASSERT_FALSE(table_contains("from_wan"));
+        CU_ASSERT_FALSE(table_contains("wan_0"));
     }
     content.data[content.length / 2] ^= 1;
     CU_ASSERT_EQUAL(file_replace(path, content.data, content.length, 0600), 0);
@@ -789,7 +789,7 @@ static void test_boot_file(void)
 
     struct rig rig = {.config = config}; /* netd takes over from the built-in rules */
     start(&rig);
-    CU_ASSERT_TRUE(table_contains("from_wan"));
+    CU_ASSERT_TRUE(table_contains("wan_0"));
     stop(&rig);
 }
 

@@ -51,7 +51,7 @@ static void test_round_trip(void)
     }
     read_kernel(&again, 0);
     TEST_TEXT_EQUAL(again.hash, listing.hash); /* timers and counters do not matter */
-    CU_ASSERT_EQUAL(test_nft("add rule inet sallyport from_wan tcp dport 22 accept\n"), 0);
+    CU_ASSERT_EQUAL(test_nft("add rule inet sallyport wan_0 tcp dport 22 accept\n"), 0);
     read_kernel(&again, 0);
     CU_ASSERT_STRING_NOT_EQUAL(again.hash, listing.hash);
     netd_config_free(config);

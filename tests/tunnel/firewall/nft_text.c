@@ -59,7 +59,7 @@ static size_t count_accepts(const char *text)
 
 static void test_panic_is_small(void)
 {
-    CU_ASSERT_EQUAL(count_accepts(nft_text_built_in), 5);
+    CU_ASSERT_EQUAL(count_accepts(nft_text_built_in), 7);
     CU_ASSERT_PTR_NULL(strstr(nft_text_built_in, " @lease"));
     CU_ASSERT_PTR_NULL(strstr(nft_text_built_in, "set "));
     TEST_CONTAINS(nft_text_built_in, "hook input priority filter - 5; policy drop;");
@@ -67,9 +67,13 @@ static void test_panic_is_small(void)
     /* The policy alone is late when a table is replaced. */
     TEST_CONTAINS(nft_text_built_in, "accept\n\t\tdrop\n\t}\n\tchain forward_lock");
     TEST_CONTAINS(nft_text_built_in, "policy drop;\n\t\tdrop\n\t}\n");
-    /* What this machine sends: nothing to whom began it, nothing from the middle. */
+    /* What this machine sends: no ICMP answer, nothing to whom began it, nothing from the middle.
+     */
     TEST_CONTAINS(nft_text_built_in,
                   "policy accept;\n\t\toifname \"lo\" accept\n\t\toifname \"spt*\" drop\n"
+                  "\t\ticmp type != echo-request drop\n"
+                  "\t\ticmpv6 type != 128 icmpv6 type != 131-133 icmpv6 type != 135-136 "
+                  "icmpv6 type != 143 drop\n"
                   "\t\tct direction reply drop\n\t\tct state invalid drop\n"
                   "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"
                   "\t\tct state new meta l4proto sctp @th,96,8 != 1 drop\n\t}\n");
