@@ -236,9 +236,13 @@ static void write_tunnel_departure(const struct tunnel_config *tunnel, struct st
 {
     char text[IP_NETWORK_TEXT_BYTES];
     write_technicians(tunnel, "ip daddr", "dropped_out", out);
-    if (tunnel->address.family == AF_INET)
-        strbuf_addf(out, "\t\tip saddr %s counter name dropped_out drop\n",
-                    ip_network_format(&tunnel->address, text));
+    if (tunnel->address.family != AF_INET)
+        return;
+    (void)ip_network_format(&tunnel->address, text);
+    strbuf_addf(out,
+                "\t\tip saddr %s counter name dropped_out drop\n"
+                "\t\tip daddr %s counter name dropped_out drop\n",
+                text, text);
 }
 
 static void write_maxseg(const struct tunnel_config *tunnel, const char *side, struct strbuf *out)
