@@ -13,6 +13,17 @@
  *                                  connections; `related` lets in no more than ICMP, but the
  *                                  parsers are attacked code
  *
+ * These are required of "all", "default" and each interface, whatever was set before: netd sets
+ * them when it first sees the place, and from then on they are watched like the others.
+ *
+ *   accept_redirects, secure_redirects, shared_media    a redirect turns the gateway's way; the
+ * rules let none in, this is the second line send_redirects                 an answer, and the
+ * gateway is no router accept_source_route            the sender chooses the way arp_ignore,
+ * arp_announce       ARP tells at an interface of its own addresses only: nobody at the WAN learns
+ * those of plant and tunnel. Sysctls, not an arp table of nft: that one cannot look up which
+ * address an interface has, and addresses come and go. IPv6 does so by itself proxy_arp, proxy_ndp
+ * answers for the addresses of others
+ *
  * Not watched: nf_conntrack_tcp_loose, which is on by default: the rules themselves let no
  * connection begin in its middle, in neither direction; nf_conntrack_checksum, for the stack checks
  * again; sizes and timeouts, which can deny but not open.
@@ -27,12 +38,13 @@
 
 struct sysctl_watch; /* opaque */
 
-/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What is set now is taken as right. */
+/* PROC_FOLDER: "/proc/sys", or what a test puts in its place. What is set now is taken as right,
+ * and what is required is set; a warning in the log says when it cannot be. */
 struct sysctl_watch *sysctl_watch_new(const char *proc_folder);
 struct sysctl_watch *
 sysctl_watch_free(struct sysctl_watch *sysctls); /* accepts NULL, returns NULL */
 
-/* What is set now is taken as right. */
+/* What is set now is taken as right, but for what is required, which is set. */
 void sysctl_watch_accept(struct sysctl_watch *sysctls);
 
 /*

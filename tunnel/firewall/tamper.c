@@ -146,9 +146,8 @@ static void note_present(struct tamper *tamper)
         return; /* all of them are new at the next look */
     for (size_t i = 0; i < tamper->links.length; i++) {
         const struct rtnl_link_info *link = &tamper->links.items[i];
-        if (!is_tunnel(tamper, link))
-            (void)sysctl_watch_look_at(tamper->sysctls, link, &ignored);
-        else if (!is_pretender(link))
+        (void)sysctl_watch_look_at(tamper->sysctls, link, &ignored);
+        if (is_tunnel(tamper, link) && !is_pretender(link))
             strbuf_addf(&tamper->foreign, "%u %s\n", link->index, link->name);
     }
 }
@@ -179,9 +178,8 @@ size_t tamper_look_at_machine(struct tamper *tamper, unsigned own_index, struct 
         return found; /* looked at again in a second */
     for (size_t i = 0; i < tamper->links.length; i++) {
         const struct rtnl_link_info *link = &tamper->links.items[i];
-        if (!is_tunnel(tamper, link))
-            found += sysctl_watch_look_at(tamper->sysctls, link, event);
-        else if (link->index != own_index)
+        found += sysctl_watch_look_at(tamper->sysctls, link, event);
+        if (is_tunnel(tamper, link) && link->index != own_index)
             found += look_at_tunnel(tamper, link, &now, event);
     }
     sysctl_watch_end_look(tamper->sysctls);

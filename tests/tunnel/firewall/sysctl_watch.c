@@ -39,10 +39,14 @@ static void make_proc(void)
                                           "proc/net/ipv4",
                                           "proc/net/ipv4/conf",
                                           "proc/net/ipv4/conf/all",
+                                          "proc/net/ipv4/conf/default",
                                           "proc/net/ipv4/conf/eth7",
+                                          "proc/net/ipv4/conf/lo",
                                           "proc/net/ipv6",
                                           "proc/net/ipv6/conf",
-                                          "proc/net/ipv6/conf/all"};
+                                          "proc/net/ipv6/conf/all",
+                                          "proc/net/ipv6/conf/default",
+                                          "proc/net/ipv6/conf/eth7"};
     for (size_t i = 0; i < ARRAY_LENGTH(folders); i++)
         (void)mkdir(test_path(folders[i]), 0700);
 }
@@ -145,12 +149,137 @@ static void test_interfaces(void)
     sysctl_watch_free(watch);
 }
 
+/* A sysctl that is required of each place; LOOSE is what a kernel or an administrator may set. */
+static const struct {
+    const char *family, *name, *loose, *tight;
+} required[] = {
+    {"ipv4", "accept_redirects", "1", "0"},    {"ipv4", "secure_redirects", "0", "1"},
+    {"ipv4", "shared_media", "1", "0"},        {"ipv4", "send_redirects", "1", "0"},
+    {"ipv4", "accept_source_route", "1", "0"}, {"ipv4", "proxy_arp", "1", "0"},
+    {"ipv4", "arp_ignore", "0", "1"},          {"ipv4", "arp_ignore", "3", "1"},
+    {"ipv4", "arp_announce", "0", "2"},        {"ipv6", "accept_redirects", "1", "0"},
+    {"ipv6", "accept_source_route", "1", "0"}, {"ipv6", "proxy_ndp", "1", "0"},
+};
+
+static const char *conf_path(size_t row, const char *where)
+{
+    static char path[96];
+    (void)snprintf(path, sizeof(path), "%s/conf/%s/%s", required[row].family, where,
+                   required[row].name);
+    return path;
+}
+
+/* Set when the place is first seen, which is no tampering; set back afterwards, which is. */
+static void test_required(void)
+{
+    static const char *const places[] = {"all", "default", "eth7"};
+    const struct rtnl_link_info link = {.index = 7, .name = "eth7"};
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    make_proc();
+    for (size_t i = 0; i < ARRAY_LENGTH(required); i++) {
+        for (size_t j = 0; j < ARRAY_LENGTH(places); j++)
+            set(conf_path(i, places[j]), required[i].loose);
+        struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+        CU_ASSERT_EQUAL(look(watch, &link, &detail), 0);
+        for (size_t j = 0; j < ARRAY_LENGTH(places); j++) {
+            CU_ASSERT_EQUAL(get(conf_path(i, places[j])), required[i].tight[0]);
+            set(conf_path(i, places[j]), required[i].loose);
+            CU_ASSERT_EQUAL(look(watch, &link, &detail), 1);
+            TEST_CONTAINS(strbuf_text(&detail), conf_path(i, places[j]));
+            TEST_CONTAINS(strbuf_text(&detail), "set_back=yes");
+            CU_ASSERT_EQUAL(get(conf_path(i, places[j])), required[i].tight[0]);
+        }
+        CU_ASSERT_EQUAL(look(watch, &link, &detail), 0);
+        set(conf_path(i, "all"), required[i].loose);
+        sysctl_watch_accept(watch); /* nobody on site can say that it is right */
+        CU_ASSERT_EQUAL(get(conf_path(i, "all")), required[i].tight[0]);
+        CU_ASSERT_EQUAL(look(watch, &link, &detail), 0);
+        sysctl_watch_free(watch);
+    }
+}
+
+/* What is tighter than we would set it stays. */
+static void test_required_enough(void)
+{
+    static const struct {
+        const char *name, *value;
+    } cases[] = {{"ipv4/conf/all/arp_ignore", "2"},
+                 {"ipv4/conf/all/arp_ignore", "8"},
+                 {"ipv4/conf/all/arp_announce", "1"},
+                 {"ipv6/conf/all/accept_source_route", "-1"}};
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    make_proc();
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        set(cases[i].name, cases[i].value);
+        struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+        CU_ASSERT_EQUAL(look(watch, NULL, &detail), 0);
+        CU_ASSERT_EQUAL(get(cases[i].name), cases[i].value[0]);
+        sysctl_watch_free(watch);
+    }
+}
+
+/* Loopback has them as well, but no filter of sources that matters. */
+static void test_loopback(void)
+{
+    const struct rtnl_link_info loopback = {.index = 1, .name = "lo"};
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    make_proc();
+    set("ipv4/conf/lo/accept_redirects", "1");
+    set("ipv4/conf/lo/rp_filter", "1");
+    struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+    CU_ASSERT_EQUAL(look(watch, &loopback, &detail), 0);
+    CU_ASSERT_EQUAL(get("ipv4/conf/lo/accept_redirects"), '0');
+    set("ipv4/conf/lo/rp_filter", "0");
+    CU_ASSERT_EQUAL(look(watch, &loopback, &detail), 0);
+    sysctl_watch_free(watch);
+}
+
+/* The kernel sets all/accept_redirects to the opposite whenever ip_forward changes. */
+static void test_forward_and_redirects(void)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    make_proc();
+    set("ipv4/ip_forward", "1");
+    struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+    set("ipv4/ip_forward", "0");
+    set("ipv4/conf/all/accept_redirects", "1");
+    CU_ASSERT_EQUAL(look(watch, NULL, &detail), 0); /* a tighter one is no tampering */
+    CU_ASSERT_EQUAL(get("ipv4/conf/all/accept_redirects"), '0');
+    sysctl_watch_free(watch);
+}
+
+/* Where it cannot be set, as where /proc/sys is read-only: no tampering, not even each second. */
+static void test_required_that_stays(void)
+{
+    static const char name[] = "ipv4/conf/all/accept_redirects";
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    make_proc();
+    set(name, "1");
+    const char *path = test_path("proc/net/ipv4/conf/all/accept_redirects");
+    CU_ASSERT_EQUAL(chmod(path, 0400), 0);
+    struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+    CU_ASSERT_EQUAL(look(watch, NULL, &detail), 0);
+    CU_ASSERT_EQUAL(get(name), '1');
+    CU_ASSERT_EQUAL(chmod(path, 0600), 0);
+    CU_ASSERT_EQUAL(look(watch, NULL, &detail), 0); /* set now, without a word */
+    CU_ASSERT_EQUAL(get(name), '0');
+    CU_ASSERT_EQUAL(chmod(path, 0400), 0);
+    sysctl_watch_free(watch);
+    CU_ASSERT_EQUAL(chmod(path, 0600), 0);
+}
+
 int main(void)
 {
     static const struct test_case cases[] = {
         {"a sysctl that becomes looser is set back and reported", test_sysctls},
         {"one that cannot be set back is reported once", test_sysctl_that_stays},
         {"each interface has its own filter of sources", test_interfaces},
+        {"redirects, source routes and ARP are set everywhere, and watched", test_required},
+        {"what is tighter stays", test_required_enough},
+        {"loopback is set as well", test_loopback},
+        {"redirects that the kernel lets in with ip_forward are no tampering",
+         test_forward_and_redirects},
+        {"what cannot be set is no tampering", test_required_that_stays},
     };
     test_private_network();
     return test_main("sysctl_watch", cases, ARRAY_LENGTH(cases));
