@@ -7,6 +7,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/text.h"
 #include "tunnel/model/posture.h"
+#include "tunnel/netd/config_trial.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -139,12 +140,27 @@ static int verify(const struct netd_call *netd, long long confirm_s)
                     verdict->text[0] ? ": " : "", verdict->text);
 }
 
+/* What was confirmed is what a restart during the next trial comes back with: root keeps a copy. */
+static void record_confirmed(const struct netd_call *netd)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    if (geteuid() == 0 && config_trial_record(netd->config_file, &problem) < 0)
+        (void)fprintf(stderr,
+                      "sallyport: confirmed, but no copy is kept: %s; if netd restarts during the "
+                      "next trial, it leaves out the exceptions\n",
+                      strbuf_text(&problem));
+}
+
 static int cli_firewall_confirm(const struct netd_call *netd, long long confirm_s)
 {
     struct wire_message message;
     (void)confirm_s;
     int code = cli_firewall_ask(netd, WIRE_FIREWALL_KEEP, &message);
-    return code == CLI_DONE ? netd_call_report(netd, &message) : code;
+    if (code == CLI_DONE)
+        code = netd_call_report(netd, &message);
+    if (code == CLI_DONE)
+        record_confirmed(netd);
+    return code;
 }
 
 /* Whether the person at the terminal answers yes in time, which proves that this connection works.

@@ -35,7 +35,8 @@ static int netd_call_load(const struct cli_context *context, const char *name,
 int netd_call_begin(const struct cli_context *context, const char *name, struct netd_call *ret_netd)
 {
     CLEANUP(netd_call_end)
-    struct netd_call netd = {.name = name, .socket = -1, .json = context->json};
+    struct netd_call netd = {
+        .name = name, .config_file = context->netd_file, .socket = -1, .json = context->json};
     int code = netd_call_load(context, name, &netd);
     if (code != CLI_DONE)
         return code;

@@ -14,7 +14,8 @@
 struct netd_call {
     const char *name;           /* of the subcommand, for messages */
     struct netd_config *config; /* NULL when the default file may not be read, or is not there */
-    char *path;
+    const char *config_file;
+    char *path; /* of its socket */
     int socket;
     struct wire_hello hello;
     bool json;

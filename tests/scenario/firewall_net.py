@@ -455,12 +455,16 @@ access: { agent_user = "64998"; admin_group = "64997"; };
                 "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin",
                 "--ambient-caps=-all,+net_admin"]
 
-    def lockdown(self, path):
-        done = subprocess.run([*self.prefix(), self.build + "/tunnel/sallyport-netd", "--lockdown",
-                               path], capture_output=True, text=True, check=False)
+    def lockdown(self, config=None, rules=None):
+        """What runs before the network, with this netd.conf, or another file in its place."""
+        done = subprocess.run([*self.prefix(), self.build + "/tunnel/sallyport-netd", "-c",
+                               config or self.config, "--lockdown", *([rules] if rules else [])],
+                              capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
     def start(self):
+        # as root, what the unit does before each start
+        run(self.build + "/tunnel/sallyport-netd", "-c", self.config, "--record")
         ready = self.place.log("netd").count(" ready")
         self.process = self.place.start("netd", [*self.prefix(),
                                         self.build + "/tunnel/sallyport-netd", "-c", self.config])

@@ -208,6 +208,8 @@ class World:
             os.unlink(self.socket)
         program = os.path.join(self.place.build, "tunnel", "sallyport-netd")
         caps = "-all,+net_admin"
+        # as root, what the unit does before each start
+        subprocess.run([program, "-c", self.config, "--record"], capture_output=True, check=False)
         self.process = self.place.start("netd", [
             "setpriv", "--reuid=%d" % NETD_UID, "--regid=%d" % NETD_UID,
             "--clear-groups", "--inh-caps=" + caps, "--ambient-caps=" + caps,

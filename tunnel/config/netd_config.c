@@ -389,6 +389,24 @@ static void check_owner(const char *path, const char *what, struct findings *fin
                      what);
 }
 
+static bool only_root_writes(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && about.st_uid == 0 && (about.st_mode & 022) == 0;
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? memory_text_n(path, (size_t)(slash - path) + 1) : memory_text(".");
+}
+
+bool netd_config_is_roots(const char *path)
+{
+    CLEANUP(memory_free_pointer) char *folder = folder_of(path);
+    return only_root_writes(path) && only_root_writes(folder);
+}
+
 static void netd_config_read_root(const struct source *source, struct findings *findings,
                                   struct netd_config *config)
 {
@@ -408,9 +426,7 @@ int netd_config_load(const char *path, struct findings *findings, struct netd_co
 {
     struct source *source = NULL;
     size_t errors = findings->errors; /* of other files */
-    const char *slash = strrchr(path, '/');
-    CLEANUP(memory_free_pointer)
-    char *folder = slash ? memory_text_n(path, (size_t)(slash - path) + 1) : memory_text(".");
+    CLEANUP(memory_free_pointer) char *folder = folder_of(path);
     check_owner(path, "this file", findings);
     check_owner(folder, "this folder", findings);
     if (source_open(path, MAX_FILE_BYTES, findings, &source) < 0)

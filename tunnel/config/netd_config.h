@@ -16,6 +16,9 @@
  */
 int netd_config_load(const char *path, struct findings *findings, struct netd_config **ret_config);
 
+/* Whether PATH is there, and nobody but root may write it or replace it in its folder. */
+bool netd_config_is_roots(const char *path);
+
 /* Always returns NULL; accepts NULL. */
 struct netd_config *netd_config_free(struct netd_config *config);
 

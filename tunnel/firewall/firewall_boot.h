@@ -1,6 +1,6 @@
 /*
- * The lockdown before the network, without configuration and loop: a ruleset that was expanded and
- * checked when the configuration was applied, or the built-in one. Main thread only.
+ * The lockdown before the network, without the loop: the built-in rules at once, then those of a
+ * configuration that root vouches for. Main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_FIREWALL_BOOT_H
 #define SALLYPORT_TUNNEL_FIREWALL_FIREWALL_BOOT_H
@@ -8,15 +8,20 @@
 #include "agent/base/strbuf.h"
 #include "tunnel/config/netd_config.h"
 
-/* Writes the checked, expanded boot file (`nft -c`, fsync, rename). 0 or a negative errno. */
+/* Appends the rules of CONFIG for nft, behind a line with their digest. */
+void firewall_boot_text(const struct netd_config *config, struct strbuf *out);
+
+/*
+ * Writes firewall_boot_text() to PATH (`nft -c`, fsync, rename), for an administrator to read:
+ * nothing loads it. 0 or a negative errno.
+ */
 int firewall_write_boot_file(const struct netd_config *config, const char *path,
                              struct strbuf *problem);
 
-/*
- * Loads PATH (at most 1 MiB) or, if that is missing or broken, the built-in rules. Returns 0 for
- * the file, 1 for the built-in rules, a negative errno when neither could be loaded; what is wrong
- * with the file goes to PROBLEM.
- */
-int firewall_lockdown(const char *path, struct strbuf *problem);
+/* Loads the built-in rules and cuts connections that others began. 0, or a negative errno: open. */
+int firewall_lockdown(struct strbuf *problem);
+
+/* Loads the rules of CONFIG in their place. 0, or a negative errno: the built-in ones stay. */
+int firewall_lockdown_as(const struct netd_config *config, struct strbuf *problem);
 
 #endif

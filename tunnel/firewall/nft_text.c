@@ -535,35 +535,3 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
     write_departure(&config->tunnel, out);
     strbuf_add(out, "}\n");
 }
-
-const char nft_text_built_in[] =
-    "table inet " FIREWALL_TABLE "\n"
-    "delete table inet " FIREWALL_TABLE "\n"
-    "table inet " FIREWALL_TABLE " {\n"
-    "\tchain input_lock {\n"
-    "\t\ttype filter hook input priority filter - 5; policy drop;\n"
-    "\t\tiifname \"lo\" accept\n"
-    "\t\tiifname \"spt*\" drop\n"
-    "\t\tct state established ct direction reply accept\n"
-    "\t\tct state related ct direction reply icmp type destination-unreachable icmp code 4 accept\n"
-    "\t\tct state related ct direction reply icmpv6 type packet-too-big accept\n"
-    "\t\ticmpv6 type nd-neighbor-solicit ip6 hoplimit 255 accept\n"
-    "\t\ticmpv6 type nd-neighbor-advert ip6 hoplimit 255 accept\n"
-    "\t\tdrop\n"
-    "\t}\n"
-    "\tchain forward_lock {\n"
-    "\t\ttype filter hook forward priority filter - 5; policy drop;\n"
-    "\t\tdrop\n"
-    "\t}\n"
-    "\tchain output_lock {\n"
-    "\t\ttype filter hook output priority filter - 5; policy accept;\n"
-    "\t\toifname \"lo\" accept\n"
-    "\t\toifname \"spt*\" drop\n"
-    "\t\ticmp type != echo-request drop\n"
-    "\t\ticmpv6 type != 128 icmpv6 type != 131-133 icmpv6 type != 135-136 icmpv6 type != 143 drop\n"
-    "\t\tct direction reply drop\n"
-    "\t\tct state invalid drop\n"
-    "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn drop\n"
-    "\t\tct state new meta l4proto sctp @th,96,8 != 1 drop\n"
-    "\t}\n"
-    "}\n";

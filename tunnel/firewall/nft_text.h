@@ -7,9 +7,8 @@
 
 #include "agent/base/strbuf.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/firewall/nft_built_in.h"
 #include "tunnel/model/lease.h"
-
-#define FIREWALL_TABLE "sallyport"
 
 struct nft_text {
     const struct netd_config *config;
@@ -33,13 +32,6 @@ extern const char *const nft_text_counter_names[];
 #define NFT_TEXT_LEASE_THROUGH "lease_through"
 #define NFT_TEXT_EGRESS4 "egress4"
 #define NFT_TEXT_EGRESS6 "egress6"
-
-/*
- * The built-in set: replies, what path MTU discovery needs and neighbour discovery in, nothing
- * else; what this machine sends begins with a SYN, or belongs to what it began, and is no ICMP
- * answer. Loads on 5.10.
- */
-extern const char nft_text_built_in[];
 
 /* Appends the transaction that replaces our table. A lease without time left is not written. */
 void nft_text_write(const struct nft_text *ruleset, struct strbuf *out);

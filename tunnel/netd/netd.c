@@ -28,18 +28,13 @@ void netd_note(struct netd *netd, enum event_kind kind)
     netd_journal(netd, &event);
 }
 
-char *netd_boot_file(const struct netd_config *config)
-{
-    return memory_printf("%s/lockdown.nft", config->paths.state_dir);
-}
-
 void netd_write_boot_file(const struct netd *netd)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    CLEANUP(memory_free_pointer) char *path = netd_boot_file(netd->config);
+    CLEANUP(memory_free_pointer)
+    char *path = memory_printf("%s/lockdown.nft", netd->config->paths.state_dir);
     int result = firewall_write_boot_file(rules_trial_confirmed(netd->trial), path, &problem);
     if (result < 0)
-        log_error("firewall",
-                  "file=%s %s %s; the next boot loads what is there, or the built-in rules", path,
+        log_error("firewall", "file=%s %s %s; the next boot may load the built-in rules", path,
                   strerror(-result), strbuf_text(&problem));
 }

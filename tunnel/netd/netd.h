@@ -34,10 +34,7 @@ void netd_note(struct netd *netd, enum event_kind kind);
 /* Tells the subscribers that there is news. */
 void netd_notify(struct netd *netd);
 
-/* Where the rules are that are loaded at the next boot; owned by the caller. */
-char *netd_boot_file(const struct netd_config *config);
-
-/* Writes them. */
+/* Writes the rules of the next boot to `lockdown.nft` in the state folder, to be read there. */
 void netd_write_boot_file(const struct netd *netd);
 
 #endif

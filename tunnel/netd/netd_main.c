@@ -13,6 +13,7 @@
 #include "tunnel/netd/config_trial.h"
 #include "tunnel/netd/netd.h"
 #include "tunnel/netd/netd_requests.h"
+#include "tunnel/os/confined_child.h"
 #include "tunnel/os/privilege.h"
 #include "tunnel/os/resolve.h"
 #include "tunnel/session/wireguard.h"
@@ -29,17 +30,15 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define BOOT_FILE "/var/lib/sallyport-netd/lockdown.nft"
 #define JOURNAL_FILE_BYTES (1024 * 1024)
 #define JOURNAL_FILES 16
 #define RENEWAL_RETRY_US 500000
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN };
+enum mode { MODE_RUN, MODE_CHECK, MODE_LOCKDOWN, MODE_RULES, MODE_RECORD };
 
 struct netd_main_call {
     enum mode mode;
     const char *config_path;
-    const char *boot_file;
 };
 
 /* ---- The command line ---- */
@@ -47,21 +46,24 @@ struct netd_main_call {
 static void netd_main_print_help(void)
 {
     puts("usage: sallyport-netd [-c FILE] [-t]\n"
-         "       sallyport-netd --lockdown [RULES]\n\n"
+         "       sallyport-netd --lockdown | --rules | --record [-c FILE]\n\n"
          "  -c FILE      configuration (default " NETD_CONFIG_DEFAULT_PATH ")\n"
          "  -t           check the configuration and exit\n"
-         "  --lockdown   load RULES (default " BOOT_FILE "), or the built-in\n"
-         "               rules when that is missing or broken, and exit\n"
+         "  --lockdown   load the built-in rules, then those of FILE if root alone may\n"
+         "               write it and it is right, and exit\n"
+         "  --rules      print the rules that --lockdown loads, for nft, and exit\n"
+         "  --record     as root, before each start: keep a copy of FILE, FILE.confirmed,\n"
+         "               unless its rules are on trial, and exit\n"
          "  -h, -V       this help; the version");
 }
 
 /* Returns 0 to go on, or 1 + the exit code. */
 static int read_call(int argc, char **argv, struct netd_main_call *call)
 {
-    static const struct option options[] = {{"lockdown", no_argument, NULL, 'L'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"lockdown", no_argument, NULL, 'L'}, {"rules", no_argument, NULL, 'R'},
+        {"record", no_argument, NULL, 'K'},   {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},  {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "c:thV", options, NULL)) != -1;) {
         switch (option) {
         case 'c':
@@ -72,6 +74,12 @@ static int read_call(int argc, char **argv, struct netd_main_call *call)
             break;
         case 'L':
             call->mode = MODE_LOCKDOWN;
+            break;
+        case 'R':
+            call->mode = MODE_RULES;
+            break;
+        case 'K':
+            call->mode = MODE_RECORD;
             break;
         case 'h':
             netd_main_print_help();
@@ -84,14 +92,14 @@ static int read_call(int argc, char **argv, struct netd_main_call *call)
         }
     }
     if (call->mode == MODE_LOCKDOWN && optind < argc)
-        call->boot_file = argv[optind++];
+        optind++; /* a file of rules, which earlier versions loaded */
     if (optind == argc)
         return 0;
     (void)fprintf(stderr, "sallyport-netd: unexpected argument \"%s\"\n", argv[optind]);
     return 1 + 2;
 }
 
-/* ---- The three things it can be asked to do ---- */
+/* ---- The things it can be asked to do ---- */
 
 static struct netd_config *netd_main_load(const char *path)
 {
@@ -115,7 +123,36 @@ static int netd_main_check(const struct netd_main_call *call)
     return EXIT_SUCCESS;
 }
 
-static int lockdown(const char *boot_file)
+/* Rules that were on trial when netd ended, or that were not confirmed, are not taken. */
+static enum config_trial_start settle_trial(struct netd_config *config, const char *config_path)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    enum config_trial_start start = config_trial_settle(config, config_path, &problem);
+    if (start == CONFIG_TRIAL_CONFIRMED)
+        log_warning(
+            "firewall",
+            "file=%s has rules that were tried and not confirmed; the previous ones are used",
+            config_path);
+    if (start == CONFIG_TRIAL_NARROWED)
+        log_warning("firewall", "file=%s has rules that were tried and not confirmed; %s",
+                    config_path, strbuf_text(&problem));
+    return start;
+}
+
+/* What root vouches for: netd's own user may write the file of no rule that is loaded. */
+static struct netd_config *load_roots(const char *path)
+{
+    struct netd_config *config = netd_main_load(path);
+    if (!config || netd_config_is_roots(path))
+        return config;
+    log_error("netd",
+              "file=%s does not count: it, or its folder, is not root's alone; make root its "
+              "owner",
+              path);
+    return netd_config_free(config);
+}
+
+static int lockdown(const char *config_path)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     int result = privilege_reduce();
@@ -123,15 +160,45 @@ static int lockdown(const char *boot_file)
         log_error("lockdown", "CAP_NET_ADMIN is needed: %s; nothing is loaded", strerror(-result));
         return EXIT_FAILURE;
     }
-    result = firewall_lockdown(boot_file, &problem);
-    if (result < 0)
-        log_error("lockdown", "no rules could be loaded: %s; this machine is open",
-                  strbuf_text(&problem));
-    else if (result > 0)
-        log_warning("lockdown", "file=%s %s; the built-in rules are loaded instead", boot_file,
-                    strbuf_text(&problem));
+    bool is_shut = firewall_lockdown(&problem) == 0, is_loaded = false;
+    if (!is_shut)
+        log_error("lockdown", "the built-in rules cannot be loaded: %s", strbuf_text(&problem));
+    struct netd_config *config = load_roots(config_path);
+    if (config) {
+        (void)settle_trial(config, config_path);
+        strbuf_reset(&problem);
+        is_loaded = firewall_lockdown_as(config, &problem) == 0;
+    }
+    if (is_loaded)
+        log_info("lockdown", "file=%s its rules are loaded", config_path);
     else
-        log_info("lockdown", "file=%s loaded", boot_file);
+        log_warning("lockdown", "file=%s %s; %s", config_path,
+                    config ? strbuf_text(&problem) : "cannot be used",
+                    is_shut ? "the built-in rules stay loaded" : "this machine is open");
+    netd_config_free(config);
+    return is_shut || is_loaded ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int print_rules(const char *config_path)
+{
+    CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY;
+    struct netd_config *config = load_roots(config_path);
+    if (!config)
+        return EXIT_FAILURE;
+    (void)settle_trial(config, config_path);
+    firewall_boot_text(config, &rules);
+    netd_config_free(config);
+    return fputs(strbuf_text(&rules), stdout) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS
+                                                                          : EXIT_FAILURE;
+}
+
+static int record(const char *config_path)
+{
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    int result = config_trial_record(config_path, &problem);
+    if (result < 0)
+        log_error("firewall", "file=%s no copy is kept for a restart during a trial: %s",
+                  config_path, strbuf_text(&problem));
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -248,21 +315,6 @@ static int start_firewall(struct netd *netd, struct leftovers *ret_left)
     return ret_left->leases < 0 ? ret_left->leases : 0;
 }
 
-/* Rules that were on trial when netd ended, or that were not confirmed, are not taken. */
-static int settle_trial(struct netd_config *config, const char *config_path)
-{
-    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
-    int result = config_trial_settle(config, &problem);
-    if (result < 0)
-        log_error("firewall", "%s", problem.length ? problem.data : strerror(-result));
-    if (result > 0)
-        log_warning(
-            "firewall",
-            "file=%s has rules that were tried and not confirmed; the previous ones are loaded",
-            config_path);
-    return result;
-}
-
 static void note_leftovers(struct netd *netd, const struct leftovers *left)
 {
     struct event event;
@@ -349,6 +401,7 @@ static int start_server(struct netd *netd)
     char *path = memory_printf("%s/netd.sock", netd->config->paths.runtime_dir);
     const struct netd_server_settings settings = {
         .socket_path = path,
+        .own_uid = geteuid(),
         .agent_uid = find_agent(netd->config->access.agent_user),
         .admin_gid = find_admins(netd->config->access.admin_group),
         .handle = netd_handle,
@@ -448,6 +501,17 @@ static void note_start(struct netd *netd, const struct leftovers *left)
     netd_journal(netd, &event);
 }
 
+static void warn_of_helpers(void)
+{
+    const char *problem = confined_child_problem();
+    if (problem)
+        log_warning(
+            "netd",
+            "helpers are not confined: %s; ssh-keygen and the resolver could read what netd "
+            "can, if they were taken over",
+            problem);
+}
+
 static int start_session(struct netd *netd)
 {
     const struct session_control_hooks hooks = {netd_main_on_changed, on_opened, netd};
@@ -468,6 +532,7 @@ static int netd_main_start(struct netd *netd, const char *config_path, bool is_u
     const struct rules_trial_hooks trial_hooks = {on_rules_loaded, on_rolled_back, netd};
     const struct egress_resolver_hooks egress_hooks = {on_egress, netd};
     struct leftovers left = {0};
+    warn_of_helpers();
     int problem = netd_main_make_folders(netd);
     if (!problem)
         problem = netd_main_start_loop(netd);
@@ -509,12 +574,11 @@ static void stop(struct netd *netd)
 
 /*
  * Nothing can be run without a configuration; but what an earlier run left open is closed, and the
- * rules are those of the boot: what was applied last, or the built-in ones.
+ * rules are those of the boot.
  */
-static int fall_back(const struct netd_config *config, const struct netd_main_call *call)
+static int fall_back(const char *config_path)
 {
-    CLEANUP(memory_free_pointer) char *file = config ? netd_boot_file(config) : NULL;
-    (void)lockdown(file ? file : call->boot_file);
+    (void)lockdown(config_path);
     int removed = wireguard_remove_leftovers();
     if (removed < 0)
         log_error("tunnel", "an interface of an earlier run cannot be removed: %s",
@@ -524,19 +588,17 @@ static int fall_back(const struct netd_config *config, const struct netd_main_ca
     return EXIT_FAILURE;
 }
 
-static int netd_main_run(const struct netd_main_call *call)
+static int netd_main_run(const char *config_path)
 {
-    struct netd netd = {.config = netd_main_load(call->config_path)};
-    if (!netd.config)
-        return fall_back(NULL, call);
-    int unconfirmed =
-        give_up_privileges() < 0 ? -EPERM : settle_trial(netd.config, call->config_path);
-    if (unconfirmed < 0) {
-        (void)fall_back(netd.config, call);
+    struct netd netd = {.config = load_roots(config_path)};
+    if (!netd.config || give_up_privileges() < 0) {
         netd_config_free(netd.config);
-        return EXIT_FAILURE;
+        return fall_back(config_path);
     }
-    int problem = netd_main_start(&netd, call->config_path, unconfirmed > 0);
+    bool is_unconfirmed = settle_trial(netd.config, config_path) != CONFIG_TRIAL_NONE;
+    if (!is_unconfirmed)
+        (void)config_trial_keep(netd.config);
+    int problem = netd_main_start(&netd, config_path, is_unconfirmed);
     if (!problem) {
         log_info("netd", "version=" SALLYPORT_VERSION " ready");
         (void)sd_notify(0, "READY=1");
@@ -549,7 +611,7 @@ static int netd_main_run(const struct netd_main_call *call)
 
 int main(int argc, char **argv)
 {
-    struct netd_main_call call = {.config_path = NETD_CONFIG_DEFAULT_PATH, .boot_file = BOOT_FILE};
+    struct netd_main_call call = {.config_path = NETD_CONFIG_DEFAULT_PATH};
     if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
         return resolve_main(argv[2], argv[3]);
     int result = read_call(argc, argv, &call);
@@ -561,9 +623,13 @@ int main(int argc, char **argv)
     case MODE_CHECK:
         return netd_main_check(&call);
     case MODE_LOCKDOWN:
-        return lockdown(call.boot_file);
+        return lockdown(call.config_path);
+    case MODE_RULES:
+        return print_rules(call.config_path);
+    case MODE_RECORD:
+        return record(call.config_path);
     case MODE_RUN:
-        return netd_main_run(&call);
+        return netd_main_run(call.config_path);
     }
     return EXIT_FAILURE;
 }

@@ -6,6 +6,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
 #include "tunnel/netd/netd.h"
+#include "tunnel/os/confined_child.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -58,6 +59,22 @@ static void put_session(const struct session_status *session, struct wire_status
     text_put(body->hub, sizeof(body->hub), session->hub);
 }
 
+/* What is so although nothing is wrong with the rules that are loaded. */
+static void describe_limits(const struct netd *netd, struct wire_status *body)
+{
+    const char *unconfined = confined_child_problem();
+    if (rules_trial_is_unconfirmed(netd->trial))
+        text_put(body->firewall_problem, sizeof(body->firewall_problem),
+                 *netd->config->text
+                     ? "netd.conf has rules that were tried and not confirmed: the "
+                       "previous ones are loaded, also after a restart"
+                     : "netd.conf has rules that were tried and not confirmed, and "
+                       "the previous ones are unknown: its exceptions are left out");
+    else if (unconfined)
+        (void)snprintf(body->firewall_problem, sizeof(body->firewall_problem),
+                       "helpers are not confined: %s", unconfined);
+}
+
 static void put_firewall(const struct netd *netd, struct wire_status *body)
 {
     struct firewall_posture posture;
@@ -68,10 +85,8 @@ static void put_firewall(const struct netd *netd, struct wire_status *body)
     body->firewall_changed_by_pid = posture.changed_by_pid;
     text_put(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
     text_put(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);
-    if (rules_trial_is_unconfirmed(netd->trial) && !posture.problem[0])
-        text_put(body->firewall_problem, sizeof(body->firewall_problem),
-                 "netd.conf has rules that were tried and not confirmed: the previous ones are "
-                 "loaded, also after a restart");
+    if (!posture.problem[0])
+        describe_limits(netd, body);
     body->is_trying = rules_trial_left_s(netd->trial, clock_mono_ns() / CLOCK_NS_PER_MS);
 }
 

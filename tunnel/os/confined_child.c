@@ -4,6 +4,7 @@
 #include "agent/base/macros.h"
 
 #include <assert.h>
+#include <errno.h>
 
 struct preparation {
     struct confinement confinement;
@@ -15,6 +16,18 @@ static int confine(const void *context)
 {
     const struct preparation *preparation = context;
     return confinement_enter(&preparation->confinement, preparation->inherited);
+}
+
+const char *confined_child_problem(void)
+{
+    switch (confinement_landlock_abi()) {
+    case -ENOSYS:
+        return "this kernel has no Landlock";
+    case -EOPNOTSUPP:
+        return "Landlock is missing in the list lsm= of the kernel's command line";
+    default:
+        return NULL;
+    }
 }
 
 int confined_child_run(const struct confined *confined, const struct child_job *job,

@@ -19,6 +19,9 @@ struct confined {
     const int *inherited; /* descriptors that it gets besides 0 to 2, -1 behind the last; or NULL */
 };
 
+/* Why this machine's helpers may read more than they need, for a person; NULL: they may not. */
+const char *confined_child_problem(void);
+
 /* As child_run(); the environment of JOB must be empty. -errno when it cannot be confined. */
 int confined_child_run(const struct confined *confined, const struct child_job *job,
                        struct strbuf *output);

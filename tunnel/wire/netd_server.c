@@ -88,6 +88,8 @@ static enum wire_role find_role(const struct netd_server *server, int socket, ch
     (void)snprintf(name, 24, "uid:%u", peer.uid);
     if (peer.uid == 0)
         strcpy(name, "root");
+    if (peer.uid != 0 && peer.uid == server->settings.own_uid) /* a helper that was taken over */
+        return WIRE_ROLE_NONE;
     if (server->settings.agent_uid != NETD_SERVER_NOBODY &&
         peer.uid == server->settings.agent_uid && peer.uid != 0) {
         strcpy(name, "agent"); /* even if it is in the admin group: it is not a person */

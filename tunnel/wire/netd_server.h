@@ -28,6 +28,7 @@ enum netd_server_answer {
 
 struct netd_server_settings {
     const char *socket_path;
+    uid_t own_uid;   /* of netd itself, which is not heard unless it is root's */
     uid_t agent_uid; /* NETD_SERVER_NOBODY: none */
     gid_t admin_gid; /* (gid_t)-1: none */
     /* REQUEST is well-formed and allowed to the peer. REPLY is begun; its result and body are to

@@ -10,10 +10,13 @@
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/netd/netd.h"
 
+#include <errno.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *last_event = "";
@@ -135,6 +138,59 @@ static void test_confirmation(void)
     stop(&netd);
 }
 
+static void ignore_answer(void *context, enum refusal refusal, const char *text)
+{
+    (void)context, (void)refusal, (void)text;
+}
+
+static void expect_status(struct netd *netd, const char *text)
+{
+    const struct netd_server_peer peer = {.role = WIRE_ROLE_ADMIN, .name = "root"};
+    struct wire_message request, reply;
+    wire_begin(&request, WIRE_STATUS, 1);
+    wire_begin(&reply, WIRE_STATUS, 1);
+    CU_ASSERT_EQUAL(netd_handle(netd, &peer, &request, &reply), NETD_SERVER_ANSWER_NOW);
+    TEST_CONTAINS(reply.body.status.firewall_problem, text);
+    CU_ASSERT_EQUAL(*text == '\0', reply.body.status.firewall_problem[0] == '\0');
+}
+
+/* On a kernel without Landlock, as far as this process can tell. */
+static int check_status_without_landlock(struct netd *netd)
+{
+    unsigned before = CU_get_number_of_failures();
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0);
+    if (seccomp_load(filter) < 0)
+        return 1;
+    seccomp_release(filter);
+    expect_status(netd, "helpers are not confined: this kernel has no Landlock");
+    return CU_get_number_of_failures() > before;
+}
+
+static void test_status(void)
+{
+    const struct rules_trial_hooks hooks = {ignore_rules, ignore, NULL};
+    const struct session_control_hooks control_hooks = {ignore, ignore_answer, NULL};
+    struct netd netd = {0};
+    int status = -1;
+    start(&netd);
+    netd.session_control =
+        session_control_new(netd.config, netd.journal, netd.firewall, &control_hooks, netd.loop);
+    expect_status(&netd, "");
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(check_status_without_landlock(&netd));
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_EQUAL(status, 0);
+    rules_trial_free(netd.trial);
+    netd.trial = rules_trial_new(config_path, netd.config, true, netd.firewall, &hooks, netd.loop);
+    expect_status(&netd, "the previous ones are loaded");
+    *netd.config->text = '\0';
+    expect_status(&netd, "its exceptions are left out");
+    session_control_free(netd.session_control);
+    stop(&netd);
+}
+
 /* What cannot be put on record is neither tried nor kept. */
 static void test_trial_without_record(void)
 {
@@ -167,6 +223,7 @@ int main(void)
     static const struct test_case cases[] = {
         {"rules are not tried when nothing would take them back", test_trial_without_timer},
         {"one trial at a time, and it can be kept", test_confirmation},
+        {"the status says what is not as it could be", test_status},
         {"without a tunnel there are no signed commands", test_no_tunnel},
         {"what cannot be put on record is not kept", test_trial_without_record},
     };

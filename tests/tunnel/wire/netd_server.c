@@ -47,9 +47,12 @@ static void complete(void *context, struct wire_message *reply, const char *text
         strcpy(reply->body.text.text, text);
 }
 
+static uid_t own_uid; /* of the server */
+
 static void begin(uid_t agent, gid_t admins)
 {
     const struct netd_server_settings settings = {.socket_path = test_path("netd.sock"),
+                                                  .own_uid = own_uid,
                                                   .agent_uid = agent,
                                                   .admin_gid = admins,
                                                   .handle = handle,
@@ -152,6 +155,20 @@ static void test_roles(void)
     netd_server_get_counters(world.server, &refused, &ended);
     CU_ASSERT_TRUE(refused == 1 && ended == 0 && world.handled == 0);
     end();
+}
+
+/* A helper that was taken over has netd's user, and gets nothing by it, whatever groups it has. */
+static void test_own_user(void)
+{
+    uint64_t refused, ended;
+    own_uid = geteuid();
+    begin(geteuid(), getegid());
+    CLEANUP(descriptor_close) int peer = connect_peer();
+    CU_ASSERT_EQUAL(next_verb(peer), -1);
+    netd_server_get_counters(world.server, &refused, &ended);
+    CU_ASSERT_TRUE(refused == 1 && world.handled == 0);
+    end();
+    own_uid = 0;
 }
 
 /* Each of these ends the connection, and is never handled. */
@@ -287,6 +304,7 @@ int main(void)
 {
     static const struct test_case cases[] = {
         {"credentials make the role", test_roles},
+        {"netd's own user is not heard", test_own_user},
         {"a breach ends the connection", test_breaches},
         {"an answer may come later", test_late_answer},
         {"news is told once", test_news},
