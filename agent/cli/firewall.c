@@ -145,10 +145,10 @@ static void record_confirmed(const struct netd_call *netd)
 {
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     if (geteuid() == 0 && config_trial_record(netd->config_file, &problem) < 0)
-        (void)fprintf(stderr,
-                      "sallyport: confirmed, but no copy is kept: %s; if netd restarts during the "
-                      "next trial, it leaves out the exceptions\n",
-                      strbuf_text(&problem));
+        cli_print(stderr,
+                  "sallyport: confirmed, but no copy is kept: %s; if netd restarts during the "
+                  "next trial, it leaves out the exceptions\n",
+                  strbuf_text(&problem));
 }
 
 static int cli_firewall_confirm(const struct netd_call *netd, long long confirm_s)
