@@ -10,6 +10,7 @@
 #include "agent/base/descriptor.h"
 #include "agent/tls/probe_attempt.h"
 #include "agent/tls/probe_tls.h"
+#include "agent/tls/revocation_lists.h"
 #include "agent/tls/tls_policy.h"
 
 #include <arpa/inet.h>
@@ -252,6 +253,17 @@ static enum probe_result read_target(struct probe_attempt *probe)
     return PROBE_OWN_FILES;
 }
 
+static enum probe_result load_check(struct probe_attempt *probe)
+{
+    const struct probe_target *target = probe->target;
+    struct server_rules rules = {.host = probe->server.host, .ca = target->ca, .crl = target->crl};
+    if (target->crl && revocation_lists_read(target->crl, &rules.lists, &probe->text) < 0)
+        return PROBE_OWN_FILES;
+    probe->check = server_check_new(&rules);
+    revocation_lists_free(rules.lists);
+    return PROBE_OK;
+}
+
 static enum probe_result load_files(struct probe_attempt *probe)
 {
     const struct probe_target *target = probe->target;
@@ -267,6 +279,8 @@ static enum probe_result run_steps(struct probe_attempt *probe)
 {
     enum probe_result result = load_files(probe);
     if (result == PROBE_OK)
+        result = load_check(probe);
+    if (result == PROBE_OK)
         result = reach_peer(probe);
     if (result == PROBE_OK && probe->by_proxy)
         result = pass_proxy(probe);
@@ -277,6 +291,7 @@ static void clean_up(struct probe_attempt *probe)
 {
     SSL_free(probe->tls); /* no close_notify: the server learns from the end of the connection */
     SSL_CTX_free(probe->context);
+    probe->check = server_check_free(probe->check);
     descriptor_close(&probe->socket);
     ERR_clear_error();
     strbuf_free(&probe->text);
@@ -311,9 +326,9 @@ enum probe_result probe_run(const struct probe_target *target, char *sentence, s
         .target = target,
         .deadline_ns = clock_mono_ns() + target->timeout_ms * CLOCK_NS_PER_MS,
         .socket = -1,
-        .found = PROBE_OK,
         .text = STRBUF_EMPTY,
     };
+    probe.found = (struct server_finding){PROBE_OK, &probe.text};
     enum probe_result result = read_target(&probe);
     if (result == PROBE_OK) {
         result = run_steps(&probe);

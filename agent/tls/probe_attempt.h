@@ -8,6 +8,7 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/tls/probe_target.h"
+#include "agent/tls/server_check.h"
 #include "config/load/broker_url.h"
 #include "config/load/proxy_url.h"
 
@@ -23,9 +24,10 @@ struct probe_attempt {
     int socket;
     SSL_CTX *context;
     SSL *tls;
-    bool certificate_asked;  /* the server asked for a client certificate */
-    enum probe_result found; /* by the verification; PROBE_OK: nothing wrong */
-    struct strbuf text;      /* what follows "HOST:PORT: " */
+    bool certificate_asked; /* the server asked for a client certificate */
+    struct server_check *check;
+    struct server_finding found; /* about the server's certificate; its text is the one below */
+    struct strbuf text;          /* what follows "HOST:PORT: " */
 };
 
 /* Milliseconds until the deadline; 0 when it has passed. */

@@ -15,16 +15,19 @@ enum probe_result {
     PROBE_NOT_YET_VALID, /* or our clock is wrong: the sentence says both */
     PROBE_WRONG_NAME,
     PROBE_UNKNOWN_CA,
-    PROBE_CERTIFICATE,    /* any other reason against the server certificate */
-    PROBE_CLIENT_REFUSED, /* the server refuses our certificate, or requires one */
-    PROBE_OWN_FILES,      /* our ca / certificate / key cannot be used */
-    PROBE_ALPN,           /* the server knows no protocol that we offer */
+    PROBE_REVOKED,         /* server certificate, or one of its chain */
+    PROBE_REVOCATION_LIST, /* our list, or the server's stapled answer, cannot be used */
+    PROBE_CERTIFICATE,     /* any other reason against the server certificate */
+    PROBE_CLIENT_REFUSED,  /* the server refuses our certificate, or requires one */
+    PROBE_OWN_FILES,       /* our ca / certificate / key cannot be used */
+    PROBE_ALPN,            /* the server knows no protocol that we offer */
 };
 
 struct probe_target {
     const char *server; /* mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH */
-    const char *ca, *certificate, *key, *key_password, *alpn, *proxy; /* NULL when unset */
-    int timeout_ms;                                                   /* for the whole probe */
+    const char *ca, *crl, *certificate, *key, *key_password, *alpn; /* NULL when unset */
+    const char *proxy; /* with its password; NULL when unset */
+    int timeout_ms;    /* for the whole probe */
 };
 
 #endif

@@ -5,164 +5,14 @@
 #include "agent/tls/probe_tls.h"
 
 #include "agent/base/clock.h"
-#include "agent/tls/tls_policy.h"
+#include "agent/tls/certificate_text.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 
-#define MAX_NAMES_SHOWN 8 /* of a certificate */
 /* TLS 1.3: the server's verdict on our certificate comes after the handshake. */
 #define VERDICT_WAIT_MS 2000
-
-/* --- the server's certificate ---------------------------------------------------------------- */
-
-static void probe_tls_add_name(const X509_NAME *name, struct strbuf *text)
-{
-    BIO *memory = BIO_new(BIO_s_mem());
-    char *bytes = NULL;
-    if (memory && X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253) > 0) {
-        long length = BIO_get_mem_data(memory, &bytes);
-        strbuf_add_char(text, '"');
-        strbuf_append(text, bytes, (size_t)(length > 200 ? 200 : length));
-        strbuf_add_char(text, '"');
-    } else {
-        strbuf_add(text, "(no name)");
-    }
-    BIO_free(memory);
-}
-
-static void add_time(const struct tm *utc, struct strbuf *text)
-{
-    strbuf_addf(text, "%04d-%02d-%02d %02d:%02d UTC", utc->tm_year + 1900, utc->tm_mon + 1,
-                utc->tm_mday, utc->tm_hour, utc->tm_min);
-}
-
-static void add_asn1_time(const ASN1_TIME *when, struct strbuf *text)
-{
-    struct tm utc;
-    if (ASN1_TIME_to_tm(when, &utc) == 1)
-        add_time(&utc, text);
-    else
-        strbuf_add(text, "(unreadable date)");
-}
-
-static void add_now(struct strbuf *text)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    if (gmtime_r(&now, &utc))
-        add_time(&utc, text);
-}
-
-static void add_which(const X509 *certificate, int depth, struct strbuf *text)
-{
-    strbuf_add(text, depth == 0 ? "the server's certificate " : "the CA certificate ");
-    probe_tls_add_name(X509_get_subject_name(certificate), text);
-}
-
-static bool add_alternative(const GENERAL_NAME *name, bool first, struct strbuf *text)
-{
-    char address[INET6_ADDRSTRLEN] = "";
-    if (name->type == GEN_DNS) {
-        const unsigned char *bytes = ASN1_STRING_get0_data(name->d.dNSName);
-        int length = ASN1_STRING_length(name->d.dNSName);
-        strbuf_addf(text, "%s%.*s", first ? "" : ", ", length > 253 ? 253 : length, bytes);
-        return true;
-    }
-    if (name->type != GEN_IPADD)
-        return false;
-    int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-    if (family == AF_INET6 && ASN1_STRING_length(name->d.iPAddress) != 16)
-        return false;
-    (void)inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), address, sizeof(address));
-    strbuf_addf(text, "%s%s", first ? "" : ", ", address);
-    return true;
-}
-
-static void add_names_of(const X509 *certificate, struct strbuf *text)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int shown = 0, total = names ? sk_GENERAL_NAME_num(names) : 0;
-    for (int i = 0; i < total && shown < MAX_NAMES_SHOWN; i++)
-        shown += add_alternative(sk_GENERAL_NAME_value(names, i), shown == 0, text);
-    if (shown == 0)
-        probe_tls_add_name(X509_get_subject_name(certificate), text);
-    else if (shown == MAX_NAMES_SHOWN && total > shown)
-        strbuf_add(text, ", ...");
-    GENERAL_NAMES_free(names);
-}
-
-static bool name_matches(X509 *certificate, const char *host)
-{
-    return X509_check_host(certificate, host, 0, 0, NULL) == 1 ||
-           X509_check_ip_asc(certificate, host, 0) == 1;
-}
-
-static enum probe_result wrong_name(struct probe_attempt *probe, const X509 *certificate)
-{
-    strbuf_addf(&probe->text, "the server's certificate is not for %s but for ",
-                probe->server.host);
-    add_names_of(certificate, &probe->text);
-    strbuf_add(&probe->text, ": connect by a name that it contains, or have it issued again");
-    return PROBE_WRONG_NAME;
-}
-
-static enum probe_result wrong_chain(struct probe_attempt *probe, const X509 *certificate,
-                                     int depth, int error)
-{
-    struct strbuf *text = &probe->text;
-    add_which(certificate, depth, text);
-    switch (error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        strbuf_add(text, " expired on ");
-        add_asn1_time(X509_get0_notAfter(certificate), text);
-        strbuf_add(text, "; the clock here says ");
-        add_now(text);
-        return PROBE_EXPIRED;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        strbuf_add(text, " is valid only from ");
-        add_asn1_time(X509_get0_notBefore(certificate), text);
-        strbuf_add(text, "; the clock here says ");
-        add_now(text);
-        strbuf_add(text, ": set the clock of this gateway, or have the certificate issued again");
-        return PROBE_NOT_YET_VALID;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        strbuf_add(text, " was issued by ");
-        probe_tls_add_name(X509_get_issuer_name(certificate), text);
-        strbuf_addf(text, ", which is not trusted: its CA certificate is not in %s",
-                    strcmp(probe->target->ca, TLS_CA_SYSTEM) == 0 ? "the system's store"
-                                                                  : probe->target->ca);
-        return PROBE_UNKNOWN_CA;
-    default:
-        strbuf_addf(text, " is not acceptable: %s", X509_verify_cert_error_string(error));
-        return PROBE_CERTIFICATE;
-    }
-}
-
-/* Ends the handshake at the first thing that is wrong, before anything of ours is sent. */
-static int probe_tls_check_certificate(int good, X509_STORE_CTX *store)
-{
-    SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct probe_attempt *probe = SSL_get_app_data(tls);
-    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-    int depth = X509_STORE_CTX_get_error_depth(store);
-    if (probe->found != PROBE_OK)
-        return 0;
-    if (!good && certificate)
-        probe->found = wrong_chain(probe, certificate, depth, X509_STORE_CTX_get_error(store));
-    else if (good && depth == 0 && !name_matches(certificate, probe->server.host))
-        probe->found = wrong_name(probe, certificate);
-    return good && probe->found == PROBE_OK;
-}
 
 /* Called when the server asks for a client certificate; what we have is loaded already. */
 static int note_request(SSL *tls, void *context)
@@ -210,9 +60,9 @@ static void add_own_validity(struct probe_attempt *probe)
         return;
     }
     strbuf_add(&probe->text, "; ours is ");
-    probe_tls_add_name(X509_get_subject_name(own), &probe->text);
+    certificate_text_name(X509_get_subject_name(own), &probe->text);
     strbuf_add(&probe->text, ", valid until ");
-    add_asn1_time(X509_get0_notAfter(own), &probe->text);
+    certificate_text_date(X509_get0_notAfter(own), &probe->text);
 }
 
 static enum probe_result client_refused(struct probe_attempt *probe, const char *why)
@@ -302,8 +152,8 @@ static enum probe_result handshake_failure(struct probe_attempt *probe, unsigned
 
 static enum probe_result tls_failure(struct probe_attempt *probe, int result)
 {
-    if (probe->found != PROBE_OK)
-        return probe->found;
+    if (probe->found.result != PROBE_OK)
+        return probe->found.result;
     int kind = SSL_get_error(probe->tls, result);
     if (kind == SSL_ERROR_SYSCALL && ERR_peek_error() == 0)
         return not_tls(probe, "the connection was reset during the TLS handshake");
@@ -376,12 +226,12 @@ enum probe_result probe_tls(struct probe_attempt *probe)
 {
     probe->tls = SSL_new(probe->context);
     if (!probe->tls || SSL_set_fd(probe->tls, probe->socket) != 1 ||
-        SSL_set_tlsext_host_name(probe->tls, probe->server.host) != 1 || !offer_protocol(probe)) {
+        SSL_set_tlsext_host_name(probe->tls, probe->server.host) != 1 || !offer_protocol(probe) ||
+        !server_check_apply(probe->check, probe->tls, &probe->found)) {
         strbuf_add(&probe->text, "OpenSSL cannot be used with this alpn or host name");
         return PROBE_OWN_FILES;
     }
     SSL_set_app_data(probe->tls, probe);
-    SSL_set_verify(probe->tls, SSL_VERIFY_PEER, probe_tls_check_certificate);
     SSL_set_cert_cb(probe->tls, note_request, probe);
     enum probe_result result = shake_hands(probe);
     if (result == PROBE_OK)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,16 @@ static int check_readable(const char *what, const char *path, struct strbuf *pro
     return 0;
 }
 
+/* DER begins with a SEQUENCE, PEM is text. */
+static bool is_der(const char *path)
+{
+    unsigned char byte = 0;
+    BIO *file = BIO_new_file(path, "re");
+    bool found = file && BIO_read(file, &byte, 1) == 1 && byte == 0x30;
+    BIO_free(file);
+    return found;
+}
+
 static int load_ca(SSL_CTX *context, const char *ca, struct strbuf *problem)
 {
     if (strcmp(ca, TLS_CA_SYSTEM) == 0) {
@@ -61,30 +72,126 @@ static int load_ca(SSL_CTX *context, const char *ca, struct strbuf *problem)
         return -EINVAL;
     if (SSL_CTX_load_verify_file(context, ca) == 1)
         return 0;
-    strbuf_addf(problem, "the CA file %s holds no usable PEM certificate (%s)", ca,
-                openssl_reason());
+    const char *reason = openssl_reason();
+    if (is_der(ca))
+        strbuf_addf(problem,
+                    "the CA file %s is DER, not PEM; convert it: openssl x509 -inform DER -in FILE "
+                    "-out FILE.pem",
+                    ca);
+    else
+        strbuf_addf(problem, "the CA file %s holds no usable PEM certificate (%s)", ca, reason);
     return -EINVAL;
 }
 
-static int load_key(SSL_CTX *context, const char *key, struct password *password,
-                    struct strbuf *problem)
+static EVP_PKEY *read_key(const char *path, struct password *password)
 {
-    if (check_readable("key", key, problem) < 0)
-        return -EINVAL;
-    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1)
-        return 0;
-    if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH &&
-        ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
-        strbuf_addf(problem, "the key %s does not belong to the certificate", key);
-    else if (password->asked && !password->text)
+    BIO *file = BIO_new_file(path, "re");
+    EVP_PKEY *key = file ? PEM_read_bio_PrivateKey(file, NULL, give_password, password) : NULL;
+    BIO_free(file);
+    return key;
+}
+
+/* Which certificate of the file at PATH the KEY belongs to, from 1; 0: none. */
+static int place_of_key(const char *path, const EVP_PKEY *key)
+{
+    BIO *file = BIO_new_file(path, "re");
+    X509 *certificate;
+    int place = 0, found = 0;
+    while (file && !found && (certificate = PEM_read_bio_X509(file, NULL, NULL, NULL)) != NULL) {
+        place++;
+        if (X509_check_private_key(certificate, key) == 1)
+            found = place;
+        X509_free(certificate);
+    }
+    BIO_free(file);
+    return found;
+}
+
+/* The first certificate of the file is the one that is shown; the key must belong to that. */
+static void add_mismatch(const struct tls_files *files, const char *path, struct password *password,
+                         struct strbuf *problem)
+{
+    EVP_PKEY *key = read_key(path, password);
+    int place = key ? place_of_key(files->certificate, key) : 0;
+    EVP_PKEY_free(key);
+    if (place > 1)
+        strbuf_addf(problem,
+                    "the order of the certificates in %s is wrong: the one that the key %s belongs "
+                    "to must come first, and those of the CAs after it; here it is number %d",
+                    files->certificate, path, place);
+    else
+        strbuf_addf(problem, "the key %s does not belong to the certificate %s", path,
+                    files->certificate);
+}
+
+static bool is_mismatch(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+           (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH);
+}
+
+static bool begins_with_certificate(const char *path)
+{
+    BIO *file = BIO_new_file(path, "re");
+    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+    bool found = certificate != NULL;
+    X509_free(certificate);
+    BIO_free(file);
+    return found;
+}
+
+static void add_bad_key(const char *key, const struct password *password, struct strbuf *problem)
+{
+    const char *reason = openssl_reason();
+    if (password->asked && !password->text)
         strbuf_addf(problem, "the key %s is encrypted: give its password with key_password_file",
                     key);
     else if (password->asked)
         strbuf_addf(problem, "the key %s does not open with the password in key_password_file",
                     key);
+    else if (is_der(key))
+        strbuf_addf(problem,
+                    "the key %s is DER, not PEM; convert it: openssl pkey -inform DER -in FILE "
+                    "-out FILE.pem",
+                    key);
+    else if (begins_with_certificate(key))
+        strbuf_addf(problem,
+                    "the key %s is not a usable PEM private key: it holds a certificate only", key);
     else
-        strbuf_addf(problem, "the key %s is not a usable PEM private key (%s)", key,
-                    openssl_reason());
+        strbuf_addf(problem, "the key %s is not a usable PEM private key (%s)", key, reason);
+}
+
+static int load_key(SSL_CTX *context, const struct tls_files *files, const char *key,
+                    struct password *password, struct strbuf *problem)
+{
+    if (check_readable("key", key, problem) < 0)
+        return -EINVAL;
+    bool loaded = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1;
+    if (loaded && SSL_CTX_check_private_key(context) == 1)
+        return 0;
+    if (loaded || is_mismatch(ERR_peek_error()))
+        add_mismatch(files, key, password, problem);
+    else
+        add_bad_key(key, password, problem);
+    return -EINVAL;
+}
+
+static int load_certificate(SSL_CTX *context, const char *certificate, struct strbuf *problem)
+{
+    if (check_readable("certificate", certificate, problem) < 0)
+        return -EINVAL;
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) == 1)
+        return 0;
+    const char *reason = openssl_reason();
+    if (is_der(certificate))
+        strbuf_addf(problem,
+                    "the certificate %s is DER, not PEM; convert it: openssl x509 -inform DER -in "
+                    "FILE -out FILE.pem",
+                    certificate);
+    else
+        strbuf_addf(problem, "the certificate %s is not a usable PEM certificate (%s)", certificate,
+                    reason);
     return -EINVAL;
 }
 
@@ -92,25 +199,15 @@ static int load_pair(SSL_CTX *context, const struct tls_files *files, struct str
 {
     if (!files->certificate)
         return 0;
-    if (check_readable("certificate", files->certificate, problem) < 0)
+    if (load_certificate(context, files->certificate, problem) < 0)
         return -EINVAL;
-    if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
-        strbuf_addf(problem, "the certificate %s is not a usable PEM certificate (%s)",
-                    files->certificate, openssl_reason());
-        return -EINVAL;
-    }
     struct password password = {files->key_password, false};
     SSL_CTX_set_default_passwd_cb(context, give_password);
     SSL_CTX_set_default_passwd_cb_userdata(context, &password);
     const char *key = files->key ? files->key : files->certificate;
-    int result = load_key(context, key, &password, problem);
+    int result = load_key(context, files, key, &password, problem);
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
     SSL_CTX_set_default_passwd_cb(context, NULL);
-    if (result == 0 && SSL_CTX_check_private_key(context) != 1) {
-        strbuf_addf(problem, "the key %s does not belong to the certificate %s", key,
-                    files->certificate);
-        result = -EINVAL;
-    }
     return result;
 }
 

@@ -2,6 +2,7 @@
 #include "agent/uplink/mqtt_client.h"
 
 #include "agent/base/memory.h"
+#include "agent/tls/server_check.h"
 #include "agent/tls/tls_policy.h"
 
 #include <MQTTAsync.h>
@@ -27,7 +28,8 @@ struct mqtt_client {
     struct uplink_ring *ring;
     struct operation operations[CONTEXTS]; /* generation % CONTEXTS */
     uint32_t generation;
-    bool has_proxy, is_5;
+    bool is_5;
+    char *proxy; /* what Paho has, which leaks it when it gets another one; NULL: nothing yet */
     atomic_uint current;     /* the generation, for callbacks that belong to the client */
     unsigned char alpn[257]; /* in wire format; Paho keeps only the pointer */
 };
@@ -281,6 +283,9 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client)
     if (!client)
         return NULL;
     MQTTAsync_destroy(&client->handle);
+    if (client->proxy)
+        memory_wipe(client->proxy, strlen(client->proxy)); /* it may hold a password */
+    free(client->proxy);
     free(client);
     return NULL;
 }
@@ -344,6 +349,18 @@ static const char *proxy_of(const char *proxy)
     return has_prefix ? proxy + strlen(prefix) : proxy;
 }
 
+/* NULL when Paho has the same already: only a new password is worth a leak. */
+static const char *fresh_proxy(struct mqtt_client *client, const char *proxy)
+{
+    if (!proxy || (client->proxy && strcmp(client->proxy, proxy) == 0))
+        return NULL;
+    if (client->proxy)
+        memory_wipe(client->proxy, strlen(client->proxy));
+    free(client->proxy);
+    client->proxy = memory_text(proxy);
+    return proxy_of(client->proxy);
+}
+
 /* What differs between the versions. It refuses callbacks of the other one. */
 static void set_version(const struct mqtt_client *client, MQTTAsync_connectOptions *options)
 {
@@ -371,8 +388,24 @@ static void fill_will(const struct mqtt_message *message, MQTTAsync_willOptions 
     will->qos = message->qos;
 }
 
+/* Paho's own comparison of the name believes the common name, and it knows no revocation. */
+static int set_guard(const struct mqtt_attempt *attempt)
+{
+    const struct server_rules rules = {.host = attempt->server->host,
+                                       .ca = attempt->ca,
+                                       .crl = attempt->crl,
+                                       .lists = attempt->lists};
+    struct server_check *check = server_check_new(&rules);
+    int result = server_check_guard(check);
+    (void)server_check_free(check);
+    return result;
+}
+
 int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *attempt)
 {
+    int guarded = set_guard(attempt);
+    if (guarded < 0)
+        return guarded;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
     MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
     MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
@@ -385,10 +418,7 @@ int mqtt_client_connect(struct mqtt_client *client, const struct mqtt_attempt *a
     options.connectTimeout = attempt->connect_timeout_s;
     options.username = attempt->username;
     options.password = attempt->password;
-    if (attempt->proxy && !client->has_proxy) { /* it keeps the first, and leaks all others */
-        options.httpsProxy = proxy_of(attempt->proxy);
-        client->has_proxy = true;
-    }
+    options.httpsProxy = fresh_proxy(client, attempt->proxy);
     options.serverURIs = &uri; /* one: given a list, Paho gets stuck at the last one */
     options.serverURIcount = 1;
     options.context = mqtt_client_begin(client, attempt->generation);

@@ -15,6 +15,8 @@
 #include "agent/uplink/uplink_ring.h"
 #include "config/load/broker_url.h"
 
+#include <openssl/x509.h>
+
 struct mqtt_client; /* opaque */
 
 /* Longer messages from the broker arrive cut to this length, which is then the sign of it. */
@@ -47,6 +49,8 @@ struct mqtt_client *mqtt_client_free(struct mqtt_client *client);
 struct mqtt_attempt {
     const struct broker_url *server;
     const char *ca, *certificate, *key, *key_password; /* as struct tls_files */
+    const char *crl;                                   /* for sentences */
+    STACK_OF(X509_CRL) * lists;                        /* those of CRL */
     const char *username, *password;
     const char *alpn, *proxy; /* the same proxy in every attempt of a client */
     struct mqtt_message will; /* topic NULL: none */

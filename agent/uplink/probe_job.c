@@ -36,8 +36,8 @@ static void release(struct probe_job *job)
     if (atomic_fetch_sub(&job->owners, 1) > 1)
         return;
     const struct probe_target *target = &job->target;
-    const char *texts[] = {target->server,       target->ca,   target->certificate, target->key,
-                           target->key_password, target->alpn, target->proxy};
+    const char *texts[] = {target->server, target->ca,           target->crl,  target->certificate,
+                           target->key,    target->key_password, target->alpn, target->proxy};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         release_text(texts[i]);
     descriptor_close(&job->wake);
@@ -64,6 +64,7 @@ static struct probe_target copy_target(const struct probe_target *target)
     return (struct probe_target){
         .server = probe_job_copy_text(target->server),
         .ca = probe_job_copy_text(target->ca),
+        .crl = probe_job_copy_text(target->crl),
         .certificate = probe_job_copy_text(target->certificate),
         .key = probe_job_copy_text(target->key),
         .key_password = probe_job_copy_text(target->key_password),

@@ -3,6 +3,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "agent/tls/revocation_lists.h"
 #include "agent/tls/tls_policy.h"
 #include "config/load/files.h"
 #include "config/load/proxy_url.h"
@@ -26,7 +27,7 @@ static void copy_config(struct config_uplink *ours, const struct config_uplink *
     char **texts[] = {&ours->ca,       &ours->certificate,   &ours->key,
                       &ours->username, &ours->password_file, &ours->key_password_file,
                       &ours->alpn,     &ours->client_id,     &ours->proxy,
-                      &ours->prefix};
+                      &ours->prefix,   &ours->crl,           &ours->proxy_password_file};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = settings_copy_text(*texts[i]);
 }
@@ -36,7 +37,7 @@ static void free_config(struct config_uplink *config)
     char *texts[] = {config->ca,       config->certificate,   config->key,
                      config->username, config->password_file, config->key_password_file,
                      config->alpn,     config->client_id,     config->proxy,
-                     config->prefix};
+                     config->prefix,   config->crl,           config->proxy_password_file};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         free(texts[i]);
     for (size_t i = 0; i < config->servers.length; i++)
@@ -123,29 +124,19 @@ void uplink_secrets_wipe(struct uplink_secrets *secrets)
 {
     strbuf_wipe(&secrets->password);
     strbuf_wipe(&secrets->key_password);
+    strbuf_wipe(&secrets->proxy);
     strbuf_free(&secrets->problem);
-}
-
-static const char *secret_problem(int error)
-{
-    switch (error) {
-    case -EPERM:
-    case -EACCES:
-        return "this service must be able to read it, and others must not (chmod o=)";
-    case -ENODATA:
-        return "it is empty";
-    default:
-        return strerror(-error);
-    }
+    revocation_lists_free(secrets->lists);
+    secrets->lists = NULL;
 }
 
 static int read_secret(const char *key, const char *path, struct strbuf *secret,
                        struct strbuf *problem)
 {
-    int result = path ? config_read_secret(path, secret) : 0;
+    int result = path ? config_read_secret(path, secret, NULL) : 0;
     if (result == 0)
         return 0;
-    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, secret_problem(result));
+    strbuf_addf(problem, "the %s %s cannot be used: %s", key, path, config_secret_problem(result));
     return -EINVAL;
 }
 
@@ -170,6 +161,44 @@ static int try_files(const struct uplink_settings *settings, struct uplink_secre
     return result;
 }
 
+/* NULL when none is configured. */
+static const char *proxy_of(const struct config_uplink *config,
+                            const struct uplink_secrets *secrets)
+{
+    return config->proxy ? strbuf_text(&secrets->proxy) : NULL;
+}
+
+/* The proxy with its login as the MQTT library and the probe take it. */
+static int compose_proxy(const struct config_uplink *config, const struct strbuf *password,
+                         struct uplink_secrets *secrets)
+{
+    struct proxy_url url;
+    struct problem problem;
+    int result = proxy_url_parse(config->proxy, &url, &problem);
+    if (result == 0 && config->proxy_password_file)
+        result = proxy_url_set_password(&url, strbuf_text(password));
+    if (result == 0)
+        strbuf_addf(&secrets->proxy, "http://%s%s%s:%u", url.login, url.login[0] ? "@" : "",
+                    url.host, url.port);
+    else
+        strbuf_addf(&secrets->problem, "the proxy_password_file %s cannot be used: %s",
+                    config->proxy_password_file,
+                    result == -EFBIG ? "the password is too long for a proxy"
+                                     : "proxy must name a user, without a password");
+    memory_wipe(&url, sizeof(url));
+    return result == 0 ? 0 : -EINVAL;
+}
+
+static int read_proxy_password(const struct config_uplink *config, struct uplink_secrets *secrets)
+{
+    struct strbuf password CLEANUP(strbuf_wipe) = STRBUF_EMPTY;
+    if (!config->proxy)
+        return 0;
+    int result = read_secret("proxy_password_file", config->proxy_password_file, &password,
+                             &secrets->problem);
+    return result == 0 ? compose_proxy(config, &password, secrets) : result;
+}
+
 int uplink_secrets_read(const struct uplink_settings *settings, struct uplink_secrets *secrets)
 {
     const struct config_uplink *config = &settings->config;
@@ -178,6 +207,10 @@ int uplink_secrets_read(const struct uplink_settings *settings, struct uplink_se
     if (result == 0)
         result = read_secret("key_password_file", config->key_password_file, &secrets->key_password,
                              &secrets->problem);
+    if (result == 0)
+        result = read_proxy_password(config, secrets);
+    if (result == 0 && config->crl)
+        result = revocation_lists_read(config->crl, &secrets->lists, &secrets->problem);
     return result == 0 ? try_files(settings, secrets) : result;
 }
 
@@ -191,10 +224,12 @@ struct mqtt_attempt uplink_settings_attempt(const struct uplink_settings *settin
         .certificate = config->certificate,
         .key = config->key,
         .key_password = key_password(settings, secrets),
+        .crl = config->crl,
+        .lists = secrets->lists,
         .username = config->username,
         .password = config->password_file ? strbuf_text(&secrets->password) : NULL,
         .alpn = config->alpn,
-        .proxy = config->proxy,
+        .proxy = proxy_of(config, secrets),
         .keepalive_s = (int)config->keepalive_s,
         .connect_timeout_s = (int)config->connect_timeout_s,
     };
@@ -210,8 +245,9 @@ struct probe_target uplink_settings_probe(const struct uplink_settings *settings
         .certificate = config->certificate,
         .key = config->key,
         .key_password = key_password(settings, secrets),
+        .crl = config->crl,
         .alpn = config->alpn,
-        .proxy = config->proxy,
+        .proxy = proxy_of(config, secrets),
         .timeout_ms = (int)config->connect_timeout_s * 1000,
     };
 }

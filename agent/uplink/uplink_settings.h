@@ -23,9 +23,12 @@ struct uplink_settings {
 int uplink_settings_init(struct uplink_settings *settings, const struct config_uplink *config);
 void uplink_settings_free(struct uplink_settings *settings); /* accepts empty ones */
 
-/* The contents of the password files, "" where none is configured; and what is wrong. */
+/* The contents of the password files, "" where none is configured; the revocation lists, NULL where
+ * none are; and what is wrong. */
 struct uplink_secrets {
     struct strbuf password, key_password, problem;
+    struct strbuf proxy; /* the address, with the password in it */
+    STACK_OF(X509_CRL) * lists;
 };
 void uplink_secrets_wipe(struct uplink_secrets *secrets); /* fit for CLEANUP() */
 

@@ -1,8 +1,10 @@
 /* What is wrong with the keys of a session to a broker, taken together. */
 #include "config/load/check_uplink.h"
 
+#include "agent/base/memory.h"
 #include "config/load/broker_url.h"
 #include "config/load/proxy_url.h"
+#include "config/load/topic_prefix.h"
 
 #include <string.h>
 
@@ -49,18 +51,44 @@ static void check_needs(const struct check_uplink_group *group, const char *key,
 
 static void check_prefix(const struct check_uplink_group *uplink, const char *prefix)
 {
-    if (strpbrk(prefix, "/+#") || prefix[0] == '$')
-        section_report(uplink->section, FINDING_ERROR, "prefix",
-                       "must be one level of a topic: without \"/\", \"+\", \"#\", and not "
-                       "beginning with \"$\"");
+    struct problem problem;
+    if (topic_prefix_check(prefix, &problem) < 0)
+        section_report(uplink->section, FINDING_ERROR, "prefix", "%s", problem.text);
+}
+
+/* The login of a proxy: its password belongs into a file of its own. */
+static void check_proxy(const struct check_uplink_group *uplink, const struct config_uplink *values)
+{
+    struct problem problem;
+    struct proxy_url proxy;
+    bool has_file = check_uplink_has(uplink, "proxy_password_file");
+    check_needs(uplink, "proxy_password_file", "proxy");
+    if (!values->proxy)
+        return;
+    if (proxy_url_parse(values->proxy, &proxy, &problem) < 0) {
+        section_report(uplink->section, FINDING_ERROR, "proxy", "%s", problem.text);
+        return;
+    }
+    if (has_file && !proxy.login[0])
+        section_report(uplink->section, FINDING_ERROR, "proxy_password_file",
+                       "`proxy` names no user: write http://USER@HOST:PORT there");
+    else if (has_file && proxy_url_has_password(&proxy))
+        section_report(uplink->section, FINDING_ERROR, "proxy",
+                       "has a password, and `proxy_password_file` gives one too: remove it here");
+    else if (proxy_url_has_password(&proxy))
+        section_report(uplink->section, FINDING_WARNING, "proxy",
+                       "everybody who may read this file learns the password: put it into a file "
+                       "of its own and name that with `proxy_password_file`");
+    else if (proxy.login[0] && !has_file)
+        section_report(uplink->section, FINDING_ERROR, "proxy",
+                       "names a user, but there is no password: set `proxy_password_file`");
+    memory_wipe(&proxy, sizeof(proxy));
 }
 
 void config_check_uplink(const struct section *section, const struct part *part)
 {
     const struct check_uplink_group *uplink = &(struct check_uplink_group){section, part};
     const struct config_uplink *values = part->values;
-    struct problem problem;
-    struct proxy_url proxy;
     check_uplink_check_servers(uplink, &values->servers);
     check_needs(uplink, "certificate", "key");
     check_needs(uplink, "key", "certificate");
@@ -75,8 +103,7 @@ void config_check_uplink(const struct section *section, const struct part *part)
     if (values->format == FORMAT_SPARKPLUG)
         section_report(uplink->section, FINDING_ERROR, "format",
                        "this build has no Sparkplug encoder; use \"json\"");
-    if (values->proxy && proxy_url_parse(values->proxy, &proxy, &problem) < 0)
-        section_report(uplink->section, FINDING_ERROR, "proxy", "%s", problem.text);
+    check_proxy(uplink, values);
     if (values->reconnect_min_ms > values->reconnect_max_ms)
         section_report(uplink->section, FINDING_ERROR,
                        check_uplink_has(uplink, "reconnect_min_ms") ? "reconnect_min_ms"

@@ -7,11 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define SECRET_MAX_BYTES 1024
 
 /* Opens PATH if it is a regular file and, where SECRET says so, not accessible to others. */
 static int open_regular(const char *path, bool secret)
@@ -55,10 +54,12 @@ void config_check_files(const struct config *config, struct findings *findings)
     const struct config_uplink *uplink = &config->uplink;
     if (strcmp(uplink->ca, "system") != 0)
         check_file(config, "ca", uplink->ca, false, findings);
+    check_file(config, "crl", uplink->crl, false, findings);
     check_file(config, "certificate", uplink->certificate, false, findings);
     check_file(config, "key", uplink->key, true, findings);
     check_file(config, "key_password_file", uplink->key_password_file, true, findings);
     check_file(config, "password_file", uplink->password_file, true, findings);
+    check_file(config, "proxy_password_file", uplink->proxy_password_file, true, findings);
 }
 
 /* Reads up to SIZE bytes. Returns how many, or a negative errno. */
@@ -78,33 +79,72 @@ static ssize_t files_read_all(int file, char *bytes, size_t size)
     return (ssize_t)length;
 }
 
-static int take_secret(int file, char *bytes, size_t size, struct strbuf *secret)
+/* What some editors write: a mark, and two bytes for each character. */
+static bool is_utf16(const char *bytes, size_t length)
 {
-    ssize_t got = files_read_all(file, bytes, size);
-    if (got < 0)
-        return (int)got;
-    size_t length = (size_t)got;
+    return length >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0);
+}
+
+static int take_secret(const char *bytes, size_t length, struct strbuf *secret,
+                       struct secret_oddities *ret_oddities)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    bool has_mark = length >= 3 && memcmp(bytes, mark, 3) == 0;
+    if (is_utf16(bytes, length))
+        return -EBADMSG;
+    if (has_mark) {
+        bytes += 3;
+        length -= 3;
+    }
     if (length > 0 && bytes[length - 1] == '\n')
         length--;
     if (length > 0 && bytes[length - 1] == '\r')
         length--;
-    if (length > SECRET_MAX_BYTES)
+    if (length > CONFIG_SECRET_MAX_BYTES)
         return -EFBIG;
     if (length == 0)
         return -ENODATA;
     if (memchr(bytes, '\0', length))
         return -EILSEQ;
     strbuf_append(secret, bytes, length);
+    if (ret_oddities)
+        *ret_oddities = (struct secret_oddities){has_mark, memchr(bytes, '\n', length) != NULL};
     return 0;
 }
 
-int config_read_secret(const char *path, struct strbuf *secret)
+int config_read_secret(const char *path, struct strbuf *secret,
+                       struct secret_oddities *ret_oddities)
 {
-    char bytes[SECRET_MAX_BYTES + 3]; /* a line end more, and one byte that is too much */
+    const size_t size = CONFIG_SECRET_MAX_BYTES + 6; /* a mark, a line end, a byte too much */
     CLEANUP(descriptor_close) int file = open_regular(path, true);
     if (file < 0)
         return file;
-    int result = take_secret(file, bytes, sizeof(bytes), secret);
-    memory_wipe(bytes, sizeof(bytes));
+    char *bytes = memory_zeroed(size, 1);
+    ssize_t got = files_read_all(file, bytes, size);
+    int result = got < 0 ? (int)got : take_secret(bytes, (size_t)got, secret, ret_oddities);
+    memory_wipe(bytes, size);
+    free(bytes);
     return result;
+}
+
+const char *config_secret_problem(int error)
+{
+    switch (error) {
+    case -EPERM:
+        return "every user of this machine can use it; run chmod o= on it";
+    case -EACCES:
+        return "this user must not read it; the agent runs as sallyport and needs to";
+    case -ENODATA:
+        return "it is empty";
+    case -EFBIG:
+        return "it is longer than 65535 bytes, the limit of MQTT for a password";
+    case -EBADMSG:
+        return "it is UTF-16; save it as UTF-8 without a byte order mark";
+    case -EILSEQ:
+        return "it has a NUL byte; save it as plain text";
+    case -EINVAL:
+        return "it is not a regular file";
+    default:
+        return strerror(-error);
+    }
 }

@@ -53,13 +53,14 @@ struct config_gateway {
 struct config_uplink {
     struct text_list servers; /* mqtts://HOST[:PORT] or wss://HOST[:PORT]/PATH, checked */
     char *ca;                 /* absolute path, or the word "system" */
+    char *crl;                /* NULL when unset */
     char *certificate, *key, *key_password_file; /* NULL when unset */
     char *username, *password_file;              /* NULL when unset */
     char *client_id;                             /* never NULL after loading */
     int format;                                  /* enum payload_format */
     char *prefix;
     int64_t keepalive_s, connect_timeout_s, ack_timeout_s, window;
-    char *alpn, *proxy; /* NULL when unset */
+    char *alpn, *proxy, *proxy_password_file; /* NULL when unset */
     int64_t reconnect_min_ms, reconnect_max_ms;
 };
 

@@ -52,6 +52,10 @@ static const struct option uplink_rows[] = {
      .help = "The file with the certificate authorities that may sign the broker's certificate, or "
              "\"system\" "
              "for those of the machine; verification cannot be switched off."},
+    {MEMBER(config_uplink, crl), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/crl.pem\"",
+     .help = "The file with the revocation lists (CRLs, PEM) that the broker's certificate is "
+             "checked against; the list of its issuer must be there and in date."},
     {MEMBER(config_uplink, certificate), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
      .example = "\"/etc/sallyport/tls/gateway.pem\"",
      .help = "The certificate that this gateway presents to the broker; requires `key`."},
@@ -74,7 +78,7 @@ static const struct option uplink_rows[] = {
      .fallback = "\"json\"", .reload = RELOAD_RESTART, .help = "The form of topics and payloads."},
     {MEMBER(config_uplink, prefix), .type = OPTION_TEXT, .min = 1, .max = 128,
      .fallback = "\"sallyport\"", .reload = RELOAD_RESTART,
-     .help = "The first level of all topics of the JSON format."},
+     .help = "The first level of all topics of the JSON format, or several: acme/europe."},
     {MEMBER(config_uplink, keepalive_s), .type = OPTION_INT, .unit = "s", .min = 5, .max = 3600,
      .fallback = "30", .reload = RELOAD_UPLINK,
      .help = "After this time without traffic the agent sends a PINGREQ to the broker."},
@@ -93,7 +97,10 @@ static const struct option uplink_rows[] = {
          "The protocol name offered in the TLS handshake (ALPN), for brokers that share port 443."},
     {MEMBER(config_uplink, proxy), .type = OPTION_TEXT, .flags = OPTION_SECRET, .min = 1,
      .max = 512, .reload = RELOAD_UPLINK, .example = "\"http://proxy.example:3128\"",
-     .help = "The HTTP proxy to connect through, http://[USER:PASSWORD@]HOST:PORT."},
+     .help = "The HTTP proxy to connect through, http://[USER@]HOST:PORT."},
+    {MEMBER(config_uplink, proxy_password_file), .type = OPTION_PATH, .reload = RELOAD_UPLINK,
+     .example = "\"/etc/sallyport/tls/proxy-password\"",
+     .help = "The file with the password of the user in `proxy`."},
     {MEMBER(config_uplink, reconnect_min_ms), .type = OPTION_INT, .unit = "ms", .min = 100,
      .max = 3600000, .fallback = "1000", .reload = RELOAD_UPLINK,
      .help =

@@ -176,6 +176,18 @@ class Authority:
                 "-extfile", base + ".ext")
         return base + ".pem", base + ".key"
 
+    def revoke(self, certificate):
+        openssl("ca", "-config", os.path.join(self.folder, "ca.conf"), "-cert", self.certificate,
+                "-keyfile", self.key, "-revoke", certificate)
+
+    def revocations(self, *until):
+        """The current revocation list; UNTIL are options of `openssl ca` about its dates."""
+        list_file = os.path.join(self.folder, "crl.pem")
+        openssl("ca", "-config", os.path.join(self.folder, "ca.conf"), "-cert", self.certificate,
+                "-keyfile", self.key, "-gencrl", "-out", list_file, *(until or ("-crldays", "30")))
+        with open(list_file, encoding="ascii") as file:
+            return file.read()
+
 
 # --- the broker -----------------------------------------------------------------------------------
 

@@ -317,6 +317,16 @@ static int choose_protocol(SSL *tls, const unsigned char **ret_name, unsigned ch
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static int staple(SSL *tls, void *context)
+{
+    const struct tls_server *server = context;
+    size_t size = server->options.stapled_bytes;
+    unsigned char *copy = OPENSSL_memdup(server->options.stapled, size);
+    return copy && SSL_set_tlsext_status_ocsp_resp(tls, copy, (long)size) == 1
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 static SSL_CTX *make_context(struct tls_server *server)
 {
     const struct tls_server_options *options = &server->options;
@@ -335,6 +345,10 @@ static SSL_CTX *make_context(struct tls_server *server)
         if (SSL_CTX_load_verify_file(context, pki_path("ca.pem")) != 1)
             abort();
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    }
+    if (options->stapled) {
+        SSL_CTX_set_tlsext_status_cb(context, staple);
+        SSL_CTX_set_tlsext_status_arg(context, server);
     }
     if (options->alpn)
         SSL_CTX_set_alpn_select_cb(context, choose_protocol, server);

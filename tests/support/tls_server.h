@@ -26,7 +26,9 @@ struct tls_server_options {
     const char *certificate; /* name for pki_path(), without its ending; NULL: "good" */
     bool wants_client;       /* refuses clients without a certificate of ca.pem */
     int only_version;        /* TLS1_1_VERSION, ...; 0: what OpenSSL offers. Weak ciphers allowed */
-    const char *alpn;        /* the only protocol that it speaks; NULL: takes no notice */
+    const unsigned char *stapled; /* the OCSP answer that it gives; NULL: none */
+    size_t stapled_bytes;
+    const char *alpn; /* the only protocol that it speaks; NULL: takes no notice */
 };
 
 struct tls_server; /* opaque */

@@ -351,7 +351,7 @@ static void test_servers(const struct config *config, const struct uplink_settin
 void init_test_broker(const struct config *config, struct init_report *report)
 {
     CLEANUP(uplink_secrets_wipe)
-    struct uplink_secrets secrets = {STRBUF_EMPTY, STRBUF_EMPTY, STRBUF_EMPTY};
+    struct uplink_secrets secrets = {0};
     struct uplink_settings settings;
     if (uplink_settings_init(&settings, &config->uplink) < 0) {
         init_say(report, INIT_BAD, "broker-tls",

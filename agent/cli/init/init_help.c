@@ -14,7 +14,7 @@ static const struct {
     {"--username NAME, --password-file FILE", "the login for the broker"},
     {"--certificate FILE, --key FILE", "the certificate that this gateway presents"},
     {"--request", "creates a key and a request for such a certificate"},
-    {"--prefix WORD", "the first level of all topics; default: sallyport"},
+    {"--prefix WORD", "the first level of all topics, or several: acme/europe; default: sallyport"},
     {"--bus LINE ...",
      "[NAME=]tcp:HOST[:PORT], [NAME=]rtu:DEVICE[,BAUD[,8E1]], [NAME=]rtu:HOST:PORT or "
      "[NAME=]sim:; udp: as tcp:, ascii: as rtu:"},

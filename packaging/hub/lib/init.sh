@@ -11,7 +11,8 @@ need_setting() { # checks the options of init
   for value in "${values[@]}"; do
     is_ipv4 "$value" || is_ipv6 "$value" || misuse "\"$value\" is not an address"
   done
-  [[ ${option[prefix]:=sallyport} =~ ^[A-Za-z0-9_-]{1,64}$ ]] || misuse "--prefix: A-Z a-z 0-9 _ -"
+  [[ ${option[prefix]:=sallyport} =~ ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$ && ${#option[prefix]} -le 128 ]] ||
+    misuse "--prefix: up to 8 levels of A-Z a-z 0-9 _ - with / between them, 128 characters at most"
   [[ ${option[interface]:=sphub} =~ ^[a-z][a-z0-9_-]{0,14}$ ]] || misuse "--interface: up to 15 of a-z 0-9 _ -"
   if [[ ${option[network]:=10.254.0.0/16} != *.0.0/16 ]] || ! set_range "${option[network]}"; then
     misuse "--network: a network of 16 bits, such as 10.254.0.0/16"

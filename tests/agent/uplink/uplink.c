@@ -202,6 +202,66 @@ static void test_unverified(void)
     unverified(&(struct tls_server_options){.certificate = "selfsigned"}, "is not trusted");
     unverified(&(struct tls_server_options){.certificate = "weak"}, "too weak");
     unverified(&(struct tls_server_options){.only_version = TLS1_1_VERSION}, "TLS 1.2 or later");
+    unverified(&(struct tls_server_options){.certificate = "cn"}, "only in its common name (CN)");
+    unverified(&(struct tls_server_options){.certificate = "cn-uri"}, "only in its common name");
+    unverified(&(struct tls_server_options){.certificate = "staple"}, "must-staple");
+}
+
+static void test_common_name_of_web(void)
+{
+    struct bench bench;
+    struct tls_server *server = tls_server_start(
+        &(struct tls_server_options){.manner = TLS_SERVER_WEBSOCKET, .certificate = "cn"});
+    bench_init(&bench);
+    bench_server(&bench, "localhost", tls_server_port(server), "/mqtt");
+    bench_start(&bench, NULL);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.failures >= 2));
+    TEST_CONTAINS(bench.reason, "only in its common name (CN)");
+    bench_stop(&bench);
+    CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
+    tls_server_stop(server);
+}
+
+static void test_address_only_elsewhere(void)
+{
+    static const char *const names[] = {"ip-cn", "ip-dns"};
+    for (size_t i = 0; i < 2; i++) {
+        struct bench bench;
+        struct tls_server *server =
+            tls_server_start(&(struct tls_server_options){.certificate = names[i]});
+        bench_init(&bench);
+        bench_server(&bench, "127.0.0.1", tls_server_port(server), NULL);
+        bench_start(&bench, NULL);
+        CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.failures >= 2));
+        TEST_CONTAINS(bench.reason, "subjectAltName = IP:127.0.0.1");
+        bench_stop(&bench);
+        CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
+        tls_server_stop(server);
+    }
+}
+
+/* The list is replaced while the agent runs: read again at each attempt. */
+static void test_revoked(void)
+{
+    struct bench bench;
+    const char *list = test_path("crl.pem");
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT});
+    bench_init(&bench);
+    bench.config.crl = (char *)list;
+    bench_server(&bench, "localhost", tls_server_port(server), NULL);
+    bench_start(&bench, "command");
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.failures >= 2));
+    TEST_CONTAINS(bench.reason, "crl.pem cannot be used: No such file");
+    CU_ASSERT_EQUAL_FATAL(symlink(pki_path("ca-crl.pem"), list), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, strstr(bench_health(&bench).reason, "was revoked") != NULL));
+    CU_ASSERT_EQUAL(tls_server_bytes(server), 0);
+    CU_ASSERT_EQUAL(bench.ups, 0);
+    CU_ASSERT_EQUAL_FATAL(unlink(list), 0);
+    CU_ASSERT_EQUAL_FATAL(symlink(pki_path("ca-none-crl.pem"), list), 0);
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
+    bench_stop(&bench);
+    tls_server_stop(server);
 }
 
 /* The control of the test above: with a good certificate, it does send. */
@@ -751,6 +811,32 @@ static void test_proxy(void)
     through_proxy("broker.example.com", "name", "me:p@ss", "", "407 Proxy Authentication");
     through_proxy("broker.example.org", "name", NULL, "", "not for broker.example.org");
     through_proxy("broker.example.com", "unknown", NULL, "", "is not trusted");
+    through_proxy("localhost", "cn", NULL, "", "only in its common name (CN)");
+}
+
+/* In a file of its own, which is read again at each attempt. */
+static void test_proxy_password_file(void)
+{
+    char url[200];
+    struct bench bench;
+    struct tls_server *server =
+        tls_server_start(&(struct tls_server_options){.manner = TLS_SERVER_MQTT});
+    struct connect_proxy *proxy = connect_proxy_start(tls_server_port(server), "me:p@ss: 1%");
+    (void)snprintf(url, sizeof(url), "http://me@127.0.0.1:%u", connect_proxy_port(proxy));
+    const char *file = test_path("proxy-password");
+    bench_write_secret(file, "wrong\n");
+    bench_init(&bench);
+    bench.config.proxy = url;
+    bench.config.proxy_password_file = (char *)file;
+    bench_server(&bench, "localhost", 8883, NULL);
+    bench_start(&bench, "command");
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, strstr(bench_health(&bench).reason, "407 Proxy") != NULL));
+    bench_write_secret(file, "p@ss: 1%\n");
+    CU_ASSERT_TRUE(BENCH_UNTIL(&bench, bench.ups == 1));
+    CU_ASSERT_PTR_NULL(strstr(bench.reason, "ss: 1"));
+    bench_stop(&bench);
+    connect_proxy_stop(proxy);
+    tls_server_stop(server);
 }
 
 static void test_websocket(void)
@@ -892,6 +978,10 @@ TEST_MAIN("uplink", {"publishes, and the acknowledgement brings the tag back", t
           {"a flood of messages costs no acknowledgement", test_flood},
           {"nothing is sent over an unverified connection, and the reason is given",
            test_unverified},
+          {"the common name does not count through WebSocket", test_common_name_of_web},
+          {"an address counts as an address only", test_address_only_elsewhere},
+          {"a revocation list: missing, revoked, good; read again at each attempt", test_revoked},
+          {"the password of the proxy in a file of its own", test_proxy_password_file},
           {"over a verified one it is", test_verified}, {"a broker by its address", test_address},
           {"a bad password, a good one, and one that all may read", test_login},
           {"one login for each attempt", test_one_login},

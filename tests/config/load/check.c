@@ -64,13 +64,29 @@ static void test_uplink(void)
         {"username = \"c\"; password_file = \"c\";", ""},
         {"username = \"c\";", "c.conf:3: uplink.username: warning: without `password_file` and "
                               "`certificate` anyone can log in as this gateway\n"},
-        {"prefix = \"a/b\";", "c.conf:3: uplink.prefix: must be one level of a topic: without "
-                              "\"/\", \"+\", \"#\", and not beginning with \"$\"\n"},
+        {"prefix = \"acme/europe\";", ""},
+        {"prefix = \"a/\";", "c.conf:3: uplink.prefix: has an empty level: write the levels with "
+                             "one \"/\" between them and none at the ends, such as acme/europe\n"},
         {"format = \"sparkplug\";",
          "c.conf:3: uplink.format: this build has no Sparkplug encoder; use \"json\"\n"},
         {"reconnect_min_ms = 90000;", "c.conf:3: uplink.reconnect_min_ms: reconnect_min_ms (90000) "
                                       "is above reconnect_max_ms (60000)\n"},
-        {"proxy = \"http://u:secret@p:3128\";", ""},
+        {"proxy = \"http://p:3128\";", ""},
+        {"proxy = \"http://u@p:3128\"; proxy_password_file = \"f\";", ""},
+        {"proxy = \"http://u:secret@p:3128\";",
+         "c.conf:3: uplink.proxy: warning: everybody who may read this file learns the password: "
+         "put it into a file of its own and name that with `proxy_password_file`\n"},
+        {"proxy = \"http://u:secret@p:3128\"; proxy_password_file = \"f\";",
+         "c.conf:3: uplink.proxy: has a password, and `proxy_password_file` gives one too: remove "
+         "it "
+         "here\n"},
+        {"proxy = \"http://u@p:3128\";", "c.conf:3: uplink.proxy: names a user, but there is no "
+                                         "password: set `proxy_password_file`\n"},
+        {"proxy = \"http://p:3128\"; proxy_password_file = \"f\";",
+         "c.conf:3: uplink.proxy_password_file: `proxy` names no user: write http://USER@HOST:PORT "
+         "there\n"},
+        {"proxy_password_file = \"f\";",
+         "c.conf:3: uplink.proxy_password_file: needs `proxy` as well\n"},
         {"proxy = \"http://u:secret@p\";",
          "c.conf:3: uplink.proxy: the port of the proxy is missing\n"},
         {"window = 1025;",

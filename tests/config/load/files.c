@@ -18,14 +18,18 @@ static int read_secret(const char *content, size_t length, mode_t mode, struct s
     (void)fwrite(content, 1, length, file);
     (void)fclose(file);
     CU_ASSERT_EQUAL_FATAL(chmod(path, mode), 0);
-    return config_read_secret(path, secret);
+    return config_read_secret(path, secret, NULL);
 }
 
 static void test_secret(void)
 {
     static const struct {
         const char *content, *secret;
-    } cases[] = {{"pass word\n", "pass word"}, {"x", "x"}, {"x\r\n", "x"}, {" x\n\n", " x\n"}};
+    } cases[] = {{"pass word\n", "pass word"},
+                 {"x", "x"},
+                 {"x\r\n", "x"},
+                 {" x\n\n", " x\n"},
+                 {"\xef\xbb\xbfx\r\n", "x"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         CLEANUP(strbuf_free) struct strbuf secret = STRBUF_EMPTY;
         CU_ASSERT_EQUAL(read_secret(cases[i].content, strlen(cases[i].content), 0640, &secret), 0);
@@ -36,20 +40,42 @@ static void test_secret(void)
 static void test_secret_refused(void)
 {
     CLEANUP(strbuf_free) struct strbuf secret = STRBUF_EMPTY;
-    char large[1030];
+    static char large[65542];
     memset(large, 'x', sizeof(large));
-    large[1024] = '\n';
+    large[65535] = '\n';
     CU_ASSERT_EQUAL(read_secret("", 0, 0600, &secret), -ENODATA);
     CU_ASSERT_EQUAL(read_secret("\n", 1, 0600, &secret), -ENODATA);
     CU_ASSERT_EQUAL(read_secret("a\0b", 3, 0600, &secret), -EILSEQ);
+    CU_ASSERT_EQUAL(read_secret("\xff\xfe"
+                                "a\0\n\0",
+                                6, 0600, &secret),
+                    -EBADMSG);
+    CU_ASSERT_EQUAL(read_secret("\xfe\xff\0a", 4, 0600, &secret), -EBADMSG);
+    CU_ASSERT_EQUAL(read_secret("\xef\xbb\xbf\n", 4, 0600, &secret), -ENODATA);
     CU_ASSERT_EQUAL(read_secret("a", 1, 0644, &secret), -EPERM);
     CU_ASSERT_EQUAL(read_secret("a", 1, 0602, &secret), -EPERM);
-    CU_ASSERT_EQUAL(read_secret(large, 1026, 0600, &secret), -EFBIG);
-    CU_ASSERT_EQUAL(config_read_secret(test_folder(), &secret), -EINVAL);
-    CU_ASSERT_EQUAL(config_read_secret(test_path("absent"), &secret), -ENOENT);
+    CU_ASSERT_EQUAL(read_secret(large, 65537, 0600, &secret), -EFBIG);
+    CU_ASSERT_EQUAL(config_read_secret(test_folder(), &secret, NULL), -EINVAL);
+    CU_ASSERT_EQUAL(config_read_secret(test_path("absent"), &secret, NULL), -ENOENT);
     CU_ASSERT_EQUAL(secret.length, 0);
-    CU_ASSERT_EQUAL(read_secret(large, 1025, 0600, &secret), 0);
-    CU_ASSERT_EQUAL(secret.length, 1024);
+    CU_ASSERT_EQUAL(read_secret(large, 65536, 0600, &secret), 0);
+    CU_ASSERT_EQUAL(secret.length, 65535);
+}
+
+static void test_oddities(void)
+{
+    CLEANUP(strbuf_free) struct strbuf secret = STRBUF_EMPTY;
+    struct secret_oddities odd;
+    const char *path = test_file("odd", "\xef\xbb\xbfone\ntwo\n");
+    CU_ASSERT_EQUAL_FATAL(chmod(path, 0600), 0);
+    CU_ASSERT_EQUAL(config_read_secret(path, &secret, &odd), 0);
+    TEST_TEXT_EQUAL(strbuf_text(&secret), "one\ntwo");
+    CU_ASSERT_TRUE(odd.has_mark);
+    CU_ASSERT_TRUE(odd.has_lines);
+    path = test_file("odd", "one\n");
+    CU_ASSERT_EQUAL(config_read_secret(path, &secret, &odd), 0);
+    CU_ASSERT_FALSE(odd.has_mark);
+    CU_ASSERT_FALSE(odd.has_lines);
 }
 
 static void test_check_files(void)
@@ -81,4 +107,5 @@ static void test_check_files(void)
 
 TEST_MAIN("files", {"a secret comes without its line end", test_secret},
           {"what is no safe secret is refused", test_secret_refused},
+          {"what is odd about a secret that can be used", test_oddities},
           {"files that are absent or open to all are named", test_check_files})
