@@ -6,10 +6,10 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
+#include "agent/cli/check_credentials.h"
 #include "agent/cli/check_egress.h"
 #include "agent/cli/check_machine.h"
 #include "agent/cli/cli.h"
-#include "agent/tls/certificate.h"
 #include "config/load/files.h"
 #include "config/load/load.h"
 #include "config/schema/config.h"
@@ -24,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXPIRY_DAYS 30 /* as much ahead as the agent's event `certificate_expiring` */
+#define AGENT_USER "sallyport" /* as packaging/systemd/sallyport.service has it */
 
 static bool deliver_nothing(void *context, const union slot *slots, size_t n_slots)
 {
@@ -101,42 +101,14 @@ static void check_netd(const struct cli_context *context, struct check_report *r
     netd_config_free(config);
 }
 
-/* Checks a certificate file of `uplink`; one that cannot be read has been reported already. */
-static void cli_check_certificate(const struct config *config, const char *key, const char *path,
-                                  struct findings *findings)
-{
-    const struct option *row = option_find(&config_uplink_table, key);
-    const struct where where = {config->files[0],
-                                config->uplink_lines[row - config_uplink_table.rows]};
-    char full_key[80], subject[256];
-    int64_t left_s;
-    int problem =
-        certificate_time_left(path, clock_wall_ms() / 1000, &left_s, subject, sizeof(subject));
-    (void)snprintf(full_key, sizeof(full_key), "uplink.%s", key);
-    if (problem == -ENODATA)
-        findings_add(findings, FINDING_ERROR, where, full_key, "%s holds no PEM certificate", path);
-    else if (problem == 0 && left_s < 0)
-        findings_add(findings, FINDING_ERROR, where, full_key, "%s: %s has expired", path, subject);
-    else if (problem == 0 && left_s < EXPIRY_DAYS * INT64_C(86400))
-        findings_add(findings, FINDING_WARNING, where, full_key, "%s: %s expires in %lld days",
-                     path, subject, (long long)(left_s / 86400));
-}
-
-static void check_certificates(const struct config *config, struct findings *findings)
-{
-    const struct config_uplink *uplink = &config->uplink;
-    if (strcmp(uplink->ca, "system") != 0)
-        cli_check_certificate(config, "ca", uplink->ca, findings);
-    if (uplink->certificate)
-        cli_check_certificate(config, "certificate", uplink->certificate, findings);
-}
-
 static void make_report(const struct cli_context *context, struct check_report *report)
 {
     struct findings *findings = &report->findings;
     if (config_load(context->agent_file, drivers_for_config(), findings, &report->config) == 0) {
         config_check_files(report->config, findings);
-        check_certificates(report->config, findings);
+        check_credentials(report->config, findings);
+        if (report->is_machine_checked)
+            check_agent_access(report->config, AGENT_USER, findings);
         plan_lines(report);
     }
     check_netd(context, report);

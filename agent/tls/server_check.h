@@ -11,6 +11,7 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/tls/probe_target.h"
+#include "agent/tls/server_rules.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -18,13 +19,6 @@
 struct server_check; /* opaque */
 
 /* Everything is copied or counted. */
-struct server_rules {
-    const char *host;           /* a name or an IPv4 address, as configured */
-    const char *ca;             /* for sentences: a path, or TLS_CA_SYSTEM */
-    const char *crl;            /* for sentences; NULL when unset */
-    STACK_OF(X509_CRL) * lists; /* of that file; NULL when unset */
-};
-
 struct server_check *server_check_new(const struct server_rules *rules);
 
 /* Gives up one reference. Accepts NULL, returns NULL. */

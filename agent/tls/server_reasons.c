@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 #include <string.h>
 
 static void add_which(const X509 *certificate, int depth, struct strbuf *text)

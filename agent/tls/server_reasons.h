@@ -2,7 +2,11 @@
 #ifndef SALLYPORT_AGENT_TLS_SERVER_REASONS_H
 #define SALLYPORT_AGENT_TLS_SERVER_REASONS_H
 
-#include "agent/tls/server_check.h"
+#include "agent/base/strbuf.h"
+#include "agent/tls/probe_target.h"
+#include "agent/tls/server_rules.h"
+
+#include <openssl/x509.h>
 
 /* Each appends to TEXT and returns what it is. */
 

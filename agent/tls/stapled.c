@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 
 #define CLOCK_SLACK_S 300 /* between us and the responder */
 #define MAX_AGE_S 604800  /* of an answer that does not say until when it counts: a week */

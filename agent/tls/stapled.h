@@ -2,7 +2,10 @@
 #ifndef SALLYPORT_AGENT_TLS_STAPLED_H
 #define SALLYPORT_AGENT_TLS_STAPLED_H
 
-#include "agent/tls/server_check.h"
+#include "agent/base/strbuf.h"
+#include "agent/tls/probe_target.h"
+
+#include <openssl/ssl.h>
 
 /*
  * Judges the answer that the server of TLS gave, after its chain has passed (RFC 6960; RFC 6066,

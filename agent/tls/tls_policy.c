@@ -107,21 +107,24 @@ static int place_of_key(const char *path, const EVP_PKEY *key)
     return found;
 }
 
-/* The first certificate of the file is the one that is shown; the key must belong to that. */
-static void add_mismatch(const struct tls_files *files, const char *path, struct password *password,
-                         struct strbuf *problem)
+/* The first certificate of the file is the one that is shown; the key must belong to that. Returns
+ * which of the two is at fault, as tls_policy_check_pair(). */
+static int say_mismatch(const struct tls_files *files, const char *path, struct password *password,
+                        struct strbuf *problem)
 {
     EVP_PKEY *key = read_key(path, password);
     int place = key ? place_of_key(files->certificate, key) : 0;
     EVP_PKEY_free(key);
-    if (place > 1)
-        strbuf_addf(problem,
-                    "the order of the certificates in %s is wrong: the one that the key %s belongs "
-                    "to must come first, and those of the CAs after it; here it is number %d",
-                    files->certificate, path, place);
-    else
+    if (place <= 1) {
         strbuf_addf(problem, "the key %s does not belong to the certificate %s", path,
                     files->certificate);
+        return -EKEYREJECTED;
+    }
+    strbuf_addf(problem,
+                "the order of the certificates in %s is wrong: the one that the key %s belongs to "
+                "must come first, and those of the CAs after it; here it is number %d",
+                files->certificate, path, place);
+    return -EINVAL;
 }
 
 static bool is_mismatch(unsigned long code)
@@ -166,15 +169,14 @@ static int load_key(SSL_CTX *context, const struct tls_files *files, const char 
                     struct password *password, struct strbuf *problem)
 {
     if (check_readable("key", key, problem) < 0)
-        return -EINVAL;
+        return -EKEYREJECTED;
     bool loaded = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1;
     if (loaded && SSL_CTX_check_private_key(context) == 1)
         return 0;
     if (loaded || is_mismatch(ERR_peek_error()))
-        add_mismatch(files, key, password, problem);
-    else
-        add_bad_key(key, password, problem);
-    return -EINVAL;
+        return say_mismatch(files, key, password, problem);
+    add_bad_key(key, password, problem);
+    return -EKEYREJECTED;
 }
 
 static int load_certificate(SSL_CTX *context, const char *certificate, struct strbuf *problem)
@@ -219,8 +221,9 @@ static int set_up(SSL_CTX *context, const struct tls_files *files, struct strbuf
         strbuf_addf(problem, "OpenSSL does not support our TLS policy: %s", openssl_reason());
         return -EINVAL;
     }
-    int result = load_ca(context, files->ca, problem);
-    return result < 0 ? result : load_pair(context, files, problem);
+    bool loaded =
+        load_ca(context, files->ca, problem) == 0 && load_pair(context, files, problem) == 0;
+    return loaded ? 0 : -EINVAL;
 }
 
 int tls_policy_context(const struct tls_files *files, SSL_CTX **ret_context, struct strbuf *problem)
@@ -240,4 +243,18 @@ int tls_policy_context(const struct tls_files *files, SSL_CTX **ret_context, str
     }
     *ret_context = context;
     return 0;
+}
+
+int tls_policy_check_pair(const struct tls_files *files, struct strbuf *problem)
+{
+    ERR_clear_error();
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context) {
+        strbuf_addf(problem, "OpenSSL cannot be used: %s", openssl_reason());
+        return -EINVAL;
+    }
+    int result = load_pair(context, files, problem);
+    ERR_clear_error();
+    SSL_CTX_free(context);
+    return result;
 }

@@ -34,4 +34,11 @@ struct tls_files {
 int tls_policy_context(const struct tls_files *files, SSL_CTX **ret_context,
                        struct strbuf *problem);
 
+/*
+ * Whether the certificate and the key of FILES can be used together; its `ca` is not looked at.
+ * Returns 0, or with PROBLEM as above -EKEYREJECTED when the key is at fault, -EINVAL when the
+ * certificate or OpenSSL is.
+ */
+int tls_policy_check_pair(const struct tls_files *files, struct strbuf *problem);
+
 #endif

@@ -149,21 +149,20 @@ static void test_lists(void)
 /* One file of two others; a list of an issuer further up counts where it is there. */
 static void test_chain_of_lists(void)
 {
-    struct strbuf both CLEANUP(strbuf_free) = STRBUF_EMPTY;
     struct server_case one = {.server.certificate = "below", .crl = "inter-none-crl.pem"};
     passes(&one);
     one.crl = "inter-crl.pem";
     is_refused(&one, PROBE_REVOKED, "\"CN=below server\" was revoked");
     one.crl = "ca-none-crl.pem";
     is_refused(&one, PROBE_REVOCATION_LIST, "append the list of its issuer \"O=Test,CN=Inter CA\"");
-    char command[1024];
+    char bytes[1024];
     for (int revoked = 0; revoked < 2; revoked++) {
         FILE *out = fopen(pki_path("both.pem"), "w");
         const char *parts[] = {"inter-none-crl.pem", revoked ? "ca-crl.pem" : "ca-none-crl.pem"};
         for (size_t i = 0; i < 2; i++) {
             FILE *in = fopen(pki_path(parts[i]), "r");
-            size_t length = fread(command, 1, sizeof(command), in);
-            (void)fwrite(command, 1, length, out);
+            size_t length = fread(bytes, 1, sizeof(bytes), in);
+            (void)fwrite(bytes, 1, length, out);
             (void)fclose(in);
         }
         (void)fclose(out);
