@@ -1,7 +1,7 @@
 /*
- * The gate. Each check is a function that returns a reason, and one table has their order. A
- * check that refuses adds what an auditor should know to the journal's line; the answer has the
- * reason code alone.
+ * The gate. Each check is a function that returns a reason, and two tables have their order: what
+ * comes before ssh-keygen is asked, and what comes after. A check that refuses adds what an auditor
+ * should know to the journal's line; the answer has the reason code alone.
  */
 #include "tunnel/command/command_gate.h"
 
@@ -10,6 +10,7 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/base/min_max.h"
+#include "agent/base/text.h"
 #include "tunnel/command/used_commands.h"
 #include "tunnel/journal/journal_quota.h"
 #include "tunnel/model/event_text.h"
@@ -23,69 +24,72 @@
 #define CHALLENGE_BITS 256
 _Static_assert(CHALLENGE_BITS / 4 + 1 == COMMAND_CHALLENGE_BYTES, "two hex digits for a byte");
 
+/* One more than can be within their time at once. */
+#define OLD_CHALLENGES (COMMAND_GATE_GRACE_MS / COMMAND_GATE_RENEWAL_MS + 1)
+
+struct command_gate_challenge {
+    char text[COMMAND_CHALLENGE_BYTES]; /* "" when there is none: nothing matches it then */
+    int64_t until_ms;                   /* it may be used, and of the one in force: is renewed */
+};
+
 struct command_gate {
     struct command_gate_settings settings;
-    char *allowed_signers, *revoked_keys, *program; /* what settings.signature points at */
-    char *signers_state;                            /* of the last look: what was logged */
-    char challenge[COMMAND_CHALLENGE_BYTES]; /* "" when there is none: nothing matches it then */
-    int64_t challenge_until_ms;              /* when it has to be renewed */
+    struct signer_list *signers;
     struct used_commands *used;
-    int64_t failures_ms[COMMAND_GATE_MAX_FAILURES]; /* of the last refusals, a ring */
-    size_t n_failures;                              /* since the start */
-    int64_t shut_until_ms;                          /* 0: not shut */
-    uint64_t turned_away;                           /* while shut, and not yet in the journal */
-    struct journal_quota strangers; /* lines about what need not be an operator's doing */
+    struct journal_quota strangers;          /* lines about what need not be an operator's doing */
+    struct command_gate_challenge challenge; /* in force */
+    struct command_gate_challenge old[OLD_CHALLENGES]; /* replaced because of refusals; a ring */
+    size_t n_old;                                      /* since the start */
+    int64_t refused_ms;                                /* the last renewal because of a refusal */
+    bool is_stale;                                     /* such a renewal is due */
+    struct command_gate_attempt *waiting[COMMAND_GATE_WAITING], *running;
+    size_t n_waiting;
+    int64_t begun_ms;     /* the last verification */
+    int64_t may_begin_ms; /* the next one */
 };
 
 /* What is known about one attempt. */
 struct command_gate_attempt {
-    const struct command_message *message;
-    int64_t now_ms;
+    uint64_t ticket;
+    const struct command_message *message; /* while it is new */
+    int64_t now_ms;                        /* of what is done with it */
     struct command_parts parts;
+    char *copy;       /* that `parts` point into once it waits; NULL before */
     int split;        /* command_split()'s result */
-    bool is_verified; /* the signature is good, and `signer` set */
     bool is_read;     /* `command` is set */
-    bool is_fresh;    /* its challenge is in force: the signer asked for this, here and now */
+    bool is_verified; /* the signature is good, and `signature` set */
+    bool is_fresh;    /* its challenge may be used: the signer asked for this, here and now */
     bool is_acted;    /* what is refused from here on, the session refuses and journals */
     struct signature_result signature;
     struct command command;
     struct event detail; /* what an auditor should know, for the line in the journal */
 };
 
-/* ---- The journal ---- */
-
-static void command_gate_log_event(const struct event *event, const char *note)
+/* Nobody else can have sent that, and not before. */
+static bool is_signers_doing(const struct command_gate_attempt *attempt)
 {
-    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
-    event_text_write_members(event, &members);
-    log_info("gate", "event=%s %s%s", event_name(event), strbuf_text(&members), note);
+    return attempt->is_verified && attempt->is_fresh;
 }
+
+/* ---- The journal ---- */
 
 static void command_gate_write_line(struct command_gate *gate, const struct event *event)
 {
+    CLEANUP(strbuf_free) struct strbuf members = STRBUF_EMPTY;
     (void)journal_write(gate->settings.journal, event);
-    command_gate_log_event(event, "");
+    event_text_write_members(event, &members);
+    log_info("gate", "event=%s %s", event_name(event), strbuf_text(&members));
     gate->settings.changed(gate->settings.context);
 }
 
-/* What any publisher can cause, again and again. Returns whether it was written. */
-static bool write_strangers_line(struct command_gate *gate, struct event *event, int64_t now_ms)
-{
-    if (!journal_quota_take(&gate->strangers, now_ms, event)) {
-        command_gate_log_event(event, " unrecorded");
-        return false;
-    }
-    command_gate_write_line(gate, event);
-    return true;
-}
-
+/* Of what any publisher can cause, again and again, few lines are written, to the log as well. */
 static void command_gate_journal_refusal(struct command_gate *gate,
                                          const struct command_gate_attempt *attempt,
                                          enum refusal refusal)
 {
     struct event line;
     event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
-    if (attempt->is_read) {
+    if (attempt->is_read && attempt->is_verified) {
         event_add_text(&line, MEMBER_ID, attempt->command.id);
         event_add_text(&line, MEMBER_ACTION, command_kinds[attempt->command.action].name);
     }
@@ -94,59 +98,14 @@ static void command_gate_journal_refusal(struct command_gate *gate,
     if (attempt->signature.key[0])
         event_add_text(&line, MEMBER_KEY, attempt->signature.key);
     event_add_members(&line, &attempt->detail);
-    if (attempt->is_fresh)
+    if (is_signers_doing(attempt) || journal_quota_take(&gate->strangers, attempt->now_ms, &line))
         command_gate_write_line(gate, &line);
-    else
-        (void)write_strangers_line(gate, &line, attempt->now_ms);
-}
-
-/* ---- The rate limit ---- */
-
-static bool is_shut(const struct command_gate *gate, int64_t now_ms)
-{
-    return now_ms < gate->shut_until_ms;
-}
-
-static void command_gate_count_failure(struct command_gate *gate, int64_t now_ms)
-{
-    size_t place = gate->n_failures++ % COMMAND_GATE_MAX_FAILURES;
-    gate->failures_ms[place] = now_ms;
-    int64_t first_ms = gate->failures_ms[gate->n_failures % COMMAND_GATE_MAX_FAILURES];
-    if (gate->n_failures >= COMMAND_GATE_MAX_FAILURES && now_ms - first_ms < COMMAND_GATE_WINDOW_MS)
-        gate->shut_until_ms = now_ms + COMMAND_GATE_WINDOW_MS;
-}
-
-/* While it is shut: counts, and journals the first only. */
-static void turn_away(struct command_gate *gate, int64_t now_ms)
-{
-    struct event line;
-    if (gate->turned_away++ > 0)
-        return;
-    event_init(&line, EVENT_TUNNEL_REFUSED, clock_wall_ms());
-    event_add_text(&line, MEMBER_BY, "unknown");
-    event_add_text(&line, MEMBER_REASON, refusal_names[REFUSAL_RATE_LIMITED]);
-    event_add_number(&line, MEMBER_FAILURES, COMMAND_GATE_MAX_FAILURES);
-    event_add_text(&line, MEMBER_DETAIL, "more of them are counted, not journalled");
-    (void)write_strangers_line(gate, &line, now_ms);
-}
-
-static void reopen(struct command_gate *gate, int64_t now_ms)
-{
-    struct event line;
-    gate->shut_until_ms = 0;
-    gate->n_failures = 0;
-    if (gate->turned_away == 0)
-        return;
-    event_init(&line, EVENT_RATE_LIMIT_ENDED, clock_wall_ms());
-    event_add_number(&line, MEMBER_REFUSED, (int64_t)gate->turned_away);
-    if (write_strangers_line(gate, &line, now_ms))
-        gate->turned_away = 0;
 }
 
 /* ---- The challenge ---- */
 
 /* 256 random bits, so that a command is fresh whatever the clock says. */
-static void renew(struct command_gate *gate, int64_t now_ms)
+static void make_challenge(struct command_gate *gate, int64_t now_ms)
 {
     unsigned char bytes[CHALLENGE_BITS / 8];
     ssize_t got = getrandom(bytes, sizeof(bytes), GRND_NONBLOCK); /* the loop must not wait */
@@ -154,44 +113,55 @@ static void renew(struct command_gate *gate, int64_t now_ms)
     if (!is_made)
         log_error("gate", "no random bits for a challenge: %s; tried again in a second",
                   strerror(got < 0 ? errno : EIO));
-    gate->challenge[0] = '\0';
+    gate->challenge.text[0] = '\0';
     for (size_t i = 0; is_made && i < sizeof(bytes); i++)
-        (void)snprintf(gate->challenge + 2 * i, 3, "%02x", bytes[i]);
-    gate->challenge_until_ms =
+        (void)snprintf(gate->challenge.text + 2 * i, 3, "%02x", bytes[i]);
+    gate->challenge.until_ms =
         now_ms + (is_made ? COMMAND_GATE_CHALLENGE_MS : COMMAND_GATE_RETRY_MS);
+    gate->is_stale = false;
     gate->settings.changed(gate->settings.context);
 }
 
-/* ---- Who may sign ---- */
-
-/* Logs the state of the signers when it has changed. */
-static void look_at_signers(struct command_gate *gate)
+/* Somebody has used it: nothing that was signed before may do anything any more. */
+static void use_challenges_up(struct command_gate *gate, int64_t now_ms)
 {
-    CLEANUP(signers_free) struct signers signers = {0};
-    CLEANUP(strbuf_free) struct strbuf state = STRBUF_EMPTY;
-    if (signature_load_signers(&gate->settings.signature, &signers, &state) == 0)
-        strbuf_addf(&state, "file=%s signers=%zu", gate->allowed_signers, signers.length);
-    if (signers.skipped)
-        strbuf_addf(&state, " lines_that_do_not_count=%u; line %u: %s", signers.skipped,
-                    signers.first_skipped, signers.why);
-    if (gate->signers_state && strcmp(gate->signers_state, strbuf_text(&state)) == 0)
-        return;
-    free(gate->signers_state);
-    gate->signers_state = memory_text(strbuf_text(&state));
-    if (signers.length == 0)
-        log_warning("gate", "%s; every signed command is refused", gate->signers_state);
-    else
-        log_info("gate", "%s", gate->signers_state);
+    memset(gate->old, 0, sizeof(gate->old));
+    make_challenge(gate, now_ms);
 }
 
-/* ---- The checks, in their order ---- */
+/* A refusal is no reason to turn those away who have signed for it already. */
+static void replace_challenge(struct command_gate *gate, int64_t now_ms)
+{
+    struct command_gate_challenge *old = &gate->old[gate->n_old++ % OLD_CHALLENGES];
+    *old = gate->challenge;
+    old->until_ms = min_i64(old->until_ms, now_ms + COMMAND_GATE_GRACE_MS);
+    gate->refused_ms = now_ms;
+    make_challenge(gate, now_ms);
+}
+
+static void renew_if_stale(struct command_gate *gate, int64_t now_ms)
+{
+    if (gate->is_stale && now_ms - gate->refused_ms >= COMMAND_GATE_RENEWAL_MS)
+        replace_challenge(gate, now_ms);
+}
+
+static bool is_challenge(const struct command_gate_challenge *challenge, const char *text,
+                         int64_t now_ms)
+{
+    return challenge->text[0] && now_ms < challenge->until_ms && strcmp(challenge->text, text) == 0;
+}
+
+static bool may_be_used(const struct command_gate *gate, const char *text, int64_t now_ms)
+{
+    bool may = is_challenge(&gate->challenge, text, now_ms);
+    for (size_t i = 0; i < OLD_CHALLENGES; i++)
+        may = may || is_challenge(&gate->old[i], text, now_ms);
+    return may;
+}
+
+/* ---- The checks ---- */
 
 typedef enum refusal check(struct command_gate *gate, struct command_gate_attempt *attempt);
-
-static enum refusal check_rate(struct command_gate *gate, struct command_gate_attempt *attempt)
-{
-    return is_shut(gate, attempt->now_ms) ? REFUSAL_RATE_LIMITED : REFUSAL_NONE;
-}
 
 static enum refusal check_size(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
@@ -212,40 +182,6 @@ static enum refusal check_parts(struct command_gate *gate, struct command_gate_a
         return REFUSAL_NONE;
     event_add_text(&attempt->detail, MEMBER_DETAIL, "there is no text followed by one signature");
     return REFUSAL_MALFORMED;
-}
-
-static enum refusal verdict_refusal(enum signature_verdict verdict)
-{
-    switch (verdict) {
-    case SIGNATURE_GOOD:
-        return REFUSAL_NONE;
-    case SIGNATURE_BAD:
-        return REFUSAL_BAD_SIGNATURE;
-    case SIGNATURE_UNKNOWN:
-    case SIGNATURE_REVOKED:
-    case SIGNATURE_EXPIRED:
-    case SIGNATURE_NOT_YET:
-        return REFUSAL_UNKNOWN_SIGNER;
-    case SIGNATURE_FAILED:
-        return REFUSAL_FAILED;
-    }
-    return REFUSAL_FAILED;
-}
-
-static enum refusal check_signature(struct command_gate *gate, struct command_gate_attempt *attempt)
-{
-    struct signature_result *result = &attempt->signature;
-    look_at_signers(gate);
-    signature_verify(&gate->settings.signature, &attempt->parts, result);
-    enum refusal refusal = verdict_refusal(result->verdict);
-    attempt->is_verified = result->verdict == SIGNATURE_GOOD;
-    if (refusal == REFUSAL_NONE)
-        return refusal;
-    event_add_text(&attempt->detail, MEMBER_SIGNATURE, signature_verdict_names[result->verdict]);
-    if (result->signer[0]) /* whose key it is, though it does not count */
-        event_add_text(&attempt->detail, MEMBER_KEY_OF, result->signer);
-    event_add_text(&attempt->detail, MEMBER_DETAIL, result->detail);
-    return refusal;
 }
 
 static enum refusal check_grammar(struct command_gate *gate, struct command_gate_attempt *attempt)
@@ -276,9 +212,71 @@ static enum refusal check_used(struct command_gate *gate, struct command_gate_at
 
 static enum refusal check_challenge(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
-    attempt->is_fresh = gate->challenge[0] && attempt->now_ms < gate->challenge_until_ms &&
-                        strcmp(gate->challenge, attempt->command.challenge) == 0;
+    attempt->is_fresh = may_be_used(gate, attempt->command.challenge, attempt->now_ms);
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
+}
+
+static void add_signature(struct command_gate_attempt *attempt, enum signature_verdict verdict,
+                          const char *detail)
+{
+    event_add_text(&attempt->detail, MEMBER_SIGNATURE, signature_verdict_names[verdict]);
+    if (attempt->signature.signer[0]) /* whose key it is, though it does not count */
+        event_add_text(&attempt->detail, MEMBER_KEY_OF, attempt->signature.signer);
+    event_add_text(&attempt->detail, MEMBER_DETAIL, detail);
+}
+
+/* What the signature claims to be; a claim that ssh-keygen would refuse needs no process. */
+static enum refusal check_claim(struct command_gate *gate, struct command_gate_attempt *attempt)
+{
+    static const char bad[] = "not made over this text, or not for this namespace";
+    struct armour armour;
+    if (armour_read(attempt->parts.armour, attempt->parts.armour_length, &armour) < 0 ||
+        armour.name_space.length != strlen(SIGNERS_NAMESPACE) ||
+        memcmp(armour.name_space.at, SIGNERS_NAMESPACE, armour.name_space.length) != 0) {
+        add_signature(attempt, SIGNATURE_BAD, bad);
+        return REFUSAL_BAD_SIGNATURE;
+    }
+    if (signer_list_look(gate->signers))
+        gate->settings.changed(gate->settings.context);
+    if (signer_list_has(gate->signers, armour.key))
+        return REFUSAL_NONE;
+    const char *problem = signer_list_problem(gate->signers);
+    armour_fingerprint(armour.key, attempt->signature.key);
+    add_signature(attempt, SIGNATURE_UNKNOWN,
+                  problem[0] ? problem
+                  : signer_list_signers(gate->signers)->skipped
+                      ? "no line of allowed_signers that counts has this key"
+                      : "no line of allowed_signers has this key");
+    return REFUSAL_UNKNOWN_SIGNER;
+}
+
+static enum refusal verdict_refusal(enum signature_verdict verdict)
+{
+    switch (verdict) {
+    case SIGNATURE_GOOD:
+        return REFUSAL_NONE;
+    case SIGNATURE_BAD:
+        return REFUSAL_BAD_SIGNATURE;
+    case SIGNATURE_UNKNOWN:
+    case SIGNATURE_REVOKED:
+    case SIGNATURE_EXPIRED:
+    case SIGNATURE_NOT_YET:
+        return REFUSAL_UNKNOWN_SIGNER;
+    case SIGNATURE_FAILED:
+        return REFUSAL_FAILED;
+    }
+    return REFUSAL_FAILED;
+}
+
+static enum refusal check_verdict(struct command_gate *gate, struct command_gate_attempt *attempt)
+{
+    (void)gate;
+    const struct signature_result *result = &attempt->signature;
+    enum refusal refusal = verdict_refusal(result->verdict);
+    attempt->is_verified = result->verdict == SIGNATURE_GOOD;
+    if (refusal != REFUSAL_NONE)
+        add_signature(attempt, result->verdict, result->detail);
+    return refusal;
 }
 
 static enum refusal check_ttl(struct command_gate *gate, struct command_gate_attempt *attempt)
@@ -329,21 +327,24 @@ static enum refusal command_gate_act(struct command_gate *gate,
     return gate->settings.act(gate->settings.context, &attempt->command, attempt->signature.signer);
 }
 
-static check *const checks[] = {
-    check_rate,
-    check_size,
-    check_retained,
-    check_parts,
-    check_signature,
-    check_grammar,
-    command_gate_check_gateway,
-    check_used,
-    check_challenge,
-    check_ttl,
-    check_services,
-    use_up,
-    command_gate_act,
+static check *const checks_before[] = {
+    check_size, check_retained,  check_parts, check_grammar, command_gate_check_gateway,
+    check_used, check_challenge, check_claim,
 };
+
+/* Another command may have come between. */
+static check *const checks_after[] = {
+    check_verdict, check_used, check_challenge, check_ttl, check_services, use_up, command_gate_act,
+};
+
+static enum refusal run_checks(struct command_gate *gate, struct command_gate_attempt *attempt,
+                               check *const *checks, size_t n_checks)
+{
+    enum refusal refusal = REFUSAL_NONE;
+    for (size_t i = 0; refusal == REFUSAL_NONE && i < n_checks; i++)
+        refusal = checks[i](gate, attempt);
+    return refusal;
+}
 
 /* ---- One attempt ---- */
 
@@ -358,48 +359,145 @@ static void find_id(const struct command_gate_attempt *attempt, char ret_id[SESS
         memcpy(ret_id, command.id, SESSION_NAME_BYTES);
 }
 
-void command_gate_command(struct command_gate *gate, const struct command_message *message,
-                          int64_t now_ms, struct command_gate_answer *ret_answer)
+/* What becomes of the challenge, and of the record; the answer. */
+static struct command_gate_answer conclude(struct command_gate *gate,
+                                           const struct command_gate_attempt *attempt,
+                                           enum refusal refusal)
 {
-    struct command_gate_attempt attempt = {.message = message, .now_ms = now_ms};
-    enum refusal refusal = REFUSAL_NONE;
+    struct command_gate_answer answer = {.refusal = refusal};
+    find_id(attempt, answer.id);
+    if (refusal != REFUSAL_NONE && !attempt->is_acted)
+        command_gate_journal_refusal(gate, attempt, refusal);
+    /* What could not be verified may be good: that it was refused must stay true. */
+    if (is_signers_doing(attempt) || refusal == REFUSAL_FAILED) {
+        use_challenges_up(gate, attempt->now_ms);
+        return answer;
+    }
+    gate->is_stale = true;
+    renew_if_stale(gate, attempt->now_ms);
+    return answer;
+}
+
+static struct command_gate_attempt *command_gate_attempt_free(struct command_gate_attempt *attempt)
+{
+    if (attempt)
+        free(attempt->copy);
+    free(attempt);
+    return NULL;
+}
+
+/* Lets it wait, with a copy of its text. */
+static void command_gate_wait(struct command_gate *gate, const struct command_gate_attempt *attempt)
+{
+    struct command_gate_attempt *kept = memory_zeroed(1, sizeof(*kept));
+    const struct command_parts *parts = &attempt->parts;
+    *kept = *attempt;
+    kept->message = NULL;
+    kept->copy = memory_text_n(parts->text, parts->text_length + parts->armour_length);
+    kept->parts.text = kept->copy;
+    kept->parts.armour = kept->copy + parts->text_length;
+    gate->waiting[gate->n_waiting++] = kept;
+}
+
+bool command_gate_command(struct command_gate *gate, uint64_t ticket,
+                          const struct command_message *message, int64_t now_ms,
+                          struct command_gate_answer *ret_answer)
+{
+    struct command_gate_attempt attempt = {.ticket = ticket, .message = message, .now_ms = now_ms};
     event_init(&attempt.detail, EVENT_TUNNEL_REFUSED, 0);
     command_gate_tick(gate, now_ms);
     attempt.split = command_split(message->text, message->length, &attempt.parts);
-    for (size_t i = 0; refusal == REFUSAL_NONE && i < ARRAY_LENGTH(checks); i++)
-        refusal = checks[i](gate, &attempt);
-    *ret_answer = (struct command_gate_answer){.refusal = refusal};
-    find_id(&attempt, ret_answer->id);
-    if (is_shut(gate, now_ms)) {
-        turn_away(gate, now_ms);
-    } else {
-        if (refusal != REFUSAL_NONE && !attempt.is_acted) {
-            command_gate_journal_refusal(gate, &attempt, refusal);
-            command_gate_count_failure(gate, now_ms);
-        }
-        renew(gate, now_ms);
+    enum refusal refusal = run_checks(gate, &attempt, checks_before, ARRAY_LENGTH(checks_before));
+    if (refusal == REFUSAL_NONE && gate->n_waiting == COMMAND_GATE_WAITING)
+        refusal = REFUSAL_RATE_LIMITED;
+    if (refusal == REFUSAL_NONE) {
+        command_gate_wait(gate, &attempt);
+        return false;
+    }
+    *ret_answer = conclude(gate, &attempt, refusal);
+    return true;
+}
+
+void command_gate_verified(struct command_gate *gate, const struct signature_result *result,
+                           int64_t now_ms)
+{
+    struct command_gate_attempt *attempt = gate->running;
+    gate->running = NULL;
+    attempt->signature = *result;
+    attempt->is_fresh = false; /* until that is seen again */
+    attempt->now_ms = now_ms;
+    enum refusal refusal = run_checks(gate, attempt, checks_after, ARRAY_LENGTH(checks_after));
+    gate->may_begin_ms = attempt->is_verified ? now_ms : gate->begun_ms + COMMAND_GATE_PAUSE_MS;
+    const struct command_gate_answer answer = conclude(gate, attempt, refusal);
+    gate->settings.answer(gate->settings.context, attempt->ticket, &answer);
+    command_gate_attempt_free(attempt);
+}
+
+static struct command_gate_attempt *take_waiting(struct command_gate *gate, size_t place)
+{
+    struct command_gate_attempt *attempt = gate->waiting[place];
+    gate->n_waiting--;
+    memmove(gate->waiting + place, gate->waiting + place + 1,
+            (gate->n_waiting - place) * sizeof(gate->waiting[0]));
+    return attempt;
+}
+
+void command_gate_forget(struct command_gate *gate, uint64_t ticket)
+{
+    if (gate->running && gate->running->ticket == ticket) {
+        gate->settings.forget(gate->settings.context);
+        gate->running = command_gate_attempt_free(gate->running);
+        gate->may_begin_ms = gate->begun_ms + COMMAND_GATE_PAUSE_MS;
+    }
+    for (size_t i = gate->n_waiting; i-- > 0;) {
+        if (gate->waiting[i]->ticket == ticket)
+            command_gate_attempt_free(take_waiting(gate, i));
     }
 }
 
 /* ---- Time ---- */
 
+static void begin_verification(struct command_gate *gate, int64_t now_ms)
+{
+    if (gate->running || gate->n_waiting == 0 || now_ms < gate->may_begin_ms)
+        return;
+    gate->running = take_waiting(gate, 0);
+    gate->begun_ms = now_ms;
+    int problem = gate->settings.verify(gate->settings.context, &gate->running->parts);
+    if (problem >= 0)
+        return;
+    struct signature_result failed = {.verdict = SIGNATURE_FAILED};
+    text_put(failed.detail, sizeof(failed.detail), strerror(-problem));
+    command_gate_verified(gate, &failed, now_ms);
+}
+
 void command_gate_tick(struct command_gate *gate, int64_t now_ms)
 {
-    if (gate->shut_until_ms > 0 && now_ms >= gate->shut_until_ms)
-        reopen(gate, now_ms);
-    if (now_ms >= gate->challenge_until_ms)
-        renew(gate, now_ms);
+    if (now_ms >= gate->challenge.until_ms)
+        make_challenge(gate, now_ms);
+    renew_if_stale(gate, now_ms);
+    begin_verification(gate, now_ms);
 }
 
 int64_t command_gate_next_tick_ms(const struct command_gate *gate)
 {
-    return gate->shut_until_ms > 0 ? min_i64(gate->shut_until_ms, gate->challenge_until_ms)
-                                   : gate->challenge_until_ms;
+    int64_t next_ms = gate->challenge.until_ms;
+    if (gate->is_stale)
+        next_ms = min_i64(next_ms, gate->refused_ms + COMMAND_GATE_RENEWAL_MS);
+    if (gate->n_waiting > 0 && !gate->running)
+        next_ms = min_i64(next_ms, gate->may_begin_ms);
+    return next_ms;
 }
 
 const char *command_gate_challenge(const struct command_gate *gate)
 {
-    return gate->challenge;
+    return gate->challenge.text;
+}
+
+const struct signers *command_gate_signers(struct command_gate *gate)
+{
+    (void)signer_list_look(gate->signers);
+    return signer_list_signers(gate->signers);
 }
 
 /* ---- Life ---- */
@@ -408,22 +506,15 @@ struct command_gate *command_gate_new(const struct command_gate_settings *settin
 {
     struct command_gate *gate = memory_zeroed(1, sizeof(*gate));
     gate->settings = *settings;
-    gate->allowed_signers = memory_text(settings->signature.allowed_signers);
-    gate->revoked_keys = memory_text(settings->signature.revoked_keys);
-    gate->program = memory_text(settings->signature.program);
-    gate->settings.signature = (struct signature_settings){
-        .allowed_signers = gate->allowed_signers,
-        .revoked_keys = gate->revoked_keys,
-        .program = gate->program,
-        .timeout_ms = settings->signature.timeout_ms,
-    };
+    gate->signers = signer_list_new(settings->allowed_signers);
     gate->used = used_commands_open(settings->used_path);
-    gate->settings.used_path = NULL;
+    gate->settings.used_path = gate->settings.allowed_signers = NULL;
+    gate->refused_ms = now_ms - COMMAND_GATE_RENEWAL_MS;
     if (used_commands_problem(gate->used))
         log_error("gate", "%s", used_commands_problem(gate->used));
     journal_quota_init(&gate->strangers, now_ms);
-    look_at_signers(gate);
-    renew(gate, now_ms);
+    (void)signer_list_look(gate->signers);
+    make_challenge(gate, now_ms);
     return gate;
 }
 
@@ -431,11 +522,11 @@ struct command_gate *command_gate_free(struct command_gate *gate)
 {
     if (!gate)
         return NULL;
+    command_gate_attempt_free(gate->running);
+    while (gate->n_waiting > 0)
+        command_gate_attempt_free(take_waiting(gate, 0));
+    signer_list_free(gate->signers);
     used_commands_free(gate->used);
-    free(gate->allowed_signers);
-    free(gate->revoked_keys);
-    free(gate->program);
-    free(gate->signers_state);
     free(gate);
     return NULL;
 }

@@ -1,15 +1,24 @@
 /*
- * The gate: every signed command passes here or is refused, in a fixed order, with one reason code.
+ * The gate: every signed command passes here or is refused, with one reason code. First come the
+ * checks that cost microseconds and prove nothing, so that a flood of forgeries costs little; then
+ * ssh-keygen, which takes its time; and then what only a good signature gets to:
  *
- *   rate limit -> too large, retained -> signature -> grammar -> gateway -> used before
- *   -> challenge -> time and services -> written down as used -> the session (session_control),
- * which journals and acts
+ *   too large, retained -> grammar -> gateway -> used before -> challenge -> claims a key that may
+ *   sign -> signature -> used before, challenge, once more -> time and services -> written down as
+ *   used -> the session (session_control), which journals and acts
  *
- * Nothing is read from a text before its signature is good; only the id is, of a text that is
- * refused, for the answer. After every attempt that was looked at, good or bad, the challenge is
- * replaced. Five refusals here within a minute shut the gate for a minute: then nothing is looked
- * at, and the journal gets one line at the beginning and one with the count at the end. Of refusals
- * that no operator need have caused, here and now, the journal gets no more than journal_quota.h
+ * No refusal keeps another command out. What claims a listed key and the challenge waits for
+ * ssh-keygen in a queue, first come, first served; whoever asks may have one there at a time, so
+ * that the others wait for few. One verification runs at a time, and after one that was refused
+ * the next begins COMMAND_GATE_PAUSE_MS after it began: a budget of its own.
+ *
+ * The challenge. A good command, and a command of a signer that was refused for what it says, uses
+ * it up: it and all older ones are void at once. Any other refusal replaces it too, but at most
+ * once in COMMAND_GATE_RENEWAL_MS, and the one that was replaced may be used for
+ * COMMAND_GATE_GRACE_MS more, so that an operator who has just signed for it is not turned away by
+ * somebody's forgery. No challenge may be used for longer than COMMAND_GATE_CHALLENGE_MS.
+ *
+ * Of refusals that no signer caused, here and now, journal and log get no more than journal_quota.h
  * allows.
  *
  * netd only, main loop only. Time is CLOCK_BOOTTIME in ms, given by the caller.
@@ -18,31 +27,47 @@
 #define SALLYPORT_TUNNEL_COMMAND_COMMAND_GATE_H
 
 #include "tunnel/command/signature.h"
+#include "tunnel/command/signer_list.h"
 #include "tunnel/config/netd_config.h"
 #include "tunnel/journal/journal.h"
 #include "tunnel/model/command_text.h"
 
 #include <stdint.h>
 
-#define COMMAND_GATE_MAX_FAILURES 5
-#define COMMAND_GATE_WINDOW_MS 60000
 #define COMMAND_GATE_CHALLENGE_MS (60 * 60 * 1000) /* for so long a challenge may be used */
-#define COMMAND_GATE_RETRY_MS 1000                 /* when the kernel has no random bits yet */
+#define COMMAND_GATE_RENEWAL_MS 10000
+#define COMMAND_GATE_GRACE_MS 60000
+#define COMMAND_GATE_RETRY_MS 1000 /* when the kernel has no random bits yet */
+#define COMMAND_GATE_PAUSE_MS 50
+#define COMMAND_GATE_WAITING 16 /* commands that wait for ssh-keygen; more are `rate-limited` */
 
 struct command_gate; /* opaque */
+
+struct command_gate_answer {
+    enum refusal refusal;
+    char id[SESSION_NAME_BYTES]; /* "" when the text cannot be read */
+};
 
 struct command_gate_settings {
     const struct netd_config *config; /* with a tunnel; outlives the gate */
     const char *used_path;            /* the file of used commands */
-    struct signature_settings signature;
+    const char *allowed_signers;
     struct journal *journal;
+    /*
+     * Begins to verify PARTS, which are copied; command_gate_verified() gets the result, but not
+     * from within. One at a time. Returns 0 or a negative errno.
+     */
+    int (*verify)(void *context, const struct command_parts *parts);
+    void (*forget)(void *context); /* ends the verification that runs: nobody wants its result */
     /*
      * Does what COMMAND says, in the name of SIGNER: everything that can be checked without the
      * session has been, and it is on disk as used. Journals what it does or refuses. REFUSAL_NONE:
      * done, or begun.
      */
     enum refusal (*act)(void *context, const struct command *command, const char *signer);
-    void (*changed)(void *context); /* the challenge or the journal changed */
+    /* The answer to a command that command_gate_command() did not answer. */
+    void (*answer)(void *context, uint64_t ticket, const struct command_gate_answer *answer);
+    void (*changed)(void *context); /* the challenge, the journal or who may sign changed */
     void *context;
 };
 
@@ -53,10 +78,8 @@ struct command_gate *command_gate_free(struct command_gate *gate); /* NULL is fi
 /* What the next command must carry; "" when there is none, and nothing can be opened. */
 const char *command_gate_challenge(const struct command_gate *gate);
 
-struct command_gate_answer {
-    enum refusal refusal;
-    char id[SESSION_NAME_BYTES]; /* "" when the text cannot be read */
-};
+/* Who may sign, as of now. */
+const struct signers *command_gate_signers(struct command_gate *gate);
 
 /* What came from the broker, as it came. */
 struct command_message {
@@ -66,11 +89,22 @@ struct command_message {
     bool is_cut;      /* there was more than may be: this is the beginning */
 };
 
-/* One attempt. Blocks while ssh-keygen runs. */
-void command_gate_command(struct command_gate *gate, const struct command_message *message,
-                          int64_t now_ms, struct command_gate_answer *ret_answer);
+/*
+ * One attempt of whoever TICKET stands for, who has no other one here. Returns true and the answer,
+ * or false: the answer comes through settings.answer.
+ */
+bool command_gate_command(struct command_gate *gate, uint64_t ticket,
+                          const struct command_message *message, int64_t now_ms,
+                          struct command_gate_answer *ret_answer);
 
-/* Renews the challenge when its hour is over, and ends the rate limit. To be called when due. */
+/* The result of the verification that runs. */
+void command_gate_verified(struct command_gate *gate, const struct signature_result *result,
+                           int64_t now_ms);
+
+/* TICKET has gone: what it asked for and is not done yet will not be done. */
+void command_gate_forget(struct command_gate *gate, uint64_t ticket);
+
+/* Begins the next verification, and renews the challenge. To be called when due. */
 void command_gate_tick(struct command_gate *gate, int64_t now_ms);
 int64_t command_gate_next_tick_ms(const struct command_gate *gate);
 

@@ -2,8 +2,10 @@
  * Asks ssh-keygen. Three questions: is it a signature over these bytes in our namespace
  * (check-novalidate); whose key is it (find-principals, over a list that we printed ourselves); and
  * the one that decides, may that key sign (verify, with the revoked keys). When the answer is no,
- * two more find out why, for the journal. Files are handed over as memory files that the child
- * inherits, so that nothing is on any disk and nothing is left behind.
+ * two more find out why, for the journal. One table has the questions, and each answer says which
+ * comes next. Files, the text too, are handed over as memory files that the child inherits, so that
+ * nothing is on any disk and nothing is left behind. One child at a time, confined; its end wakes
+ * the loop.
  */
 #include "tunnel/command/signature.h"
 
@@ -13,18 +15,23 @@
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
+#include "tunnel/os/confined_child.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_FILE_BYTES (512 * 1024)
 #define MAX_OUTPUT_BYTES 4096
+#define FILE_NAME "/proc/self/fd/%d"
 #define FILE_NAME_BYTES 32
 #define CLOCK_SLACK_S (24 * 60 * 60) /* so far clocks of different machines may be apart */
 
@@ -120,127 +127,53 @@ static int load_revoked(const char *path, struct strbuf *revoked, struct strbuf 
     return bad ? -EINVAL : 0;
 }
 
-/* ---- ssh-keygen ---- */
+/* ---- One verification ---- */
 
-/* One verification: what its questions share. */
-struct inquiry {
-    const struct signature_settings *settings;
-    const struct command_parts *parts;
-    int armour; /* memory files, inherited by the children */
-    int revoked;
-    int64_t deadline_ns;
+enum question {
+    QUESTION_CHECK,  /* a signature over these bytes, in our namespace? */
+    QUESTION_FIND,   /* by a key whose line holds now? */
+    QUESTION_EARLY,  /* by one whose line does not hold yet? */
+    QUESTION_LATE,   /* by one whose line holds no more? */
+    QUESTION_VERIFY, /* may that key sign? The one that decides. */
+    QUESTION_REVOKED /* would it, if the revoked keys did not count? */
 };
 
-static void signature_file_name(int file, char ret_name[FILE_NAME_BYTES])
-{
-    (void)snprintf(ret_name, FILE_NAME_BYTES, "/proc/self/fd/%d", file);
-}
+/* What ssh-keygen reads: memory files. */
+enum signature_file { FILE_TEXT, FILE_ARMOUR, FILE_REVOKED, FILE_SIGNERS };
+#define FILE_COUNT (FILE_SIGNERS + 1)
 
-/* Its exit status, 0 for yes, or a negative errno. The text goes to its standard input. */
-static int signature_ask(const struct inquiry *inquiry, const char *const *arguments,
-                         bool reads_text, struct strbuf *output)
-{
-    int64_t left_ms = (inquiry->deadline_ns - clock_mono_ns()) / CLOCK_NS_PER_MS;
-    if (left_ms <= 0)
-        return -ETIMEDOUT;
-    const struct child_job job = {
-        .arguments = arguments,
-        .input = inquiry->parts->text,
-        .input_length = reads_text ? inquiry->parts->text_length : 0,
-        .output_max_bytes = MAX_OUTPUT_BYTES,
-        .timeout_ms = (int)left_ms,
-    };
-    return child_run(&job, output);
-}
+struct signature {
+    char *allowed_signers, *revoked_keys, *program;
+    sd_event *loop;
+    signature_hook *ended;
+    void *context;
+    int files[FILE_COUNT]; /* -1: none */
+    struct signers signers;
+    const struct signer *signer; /* whose key it is, as far as is known */
+    enum question question;      /* that the child answers */
+    pid_t pid;                   /* 0: none */
+    int watched, output;         /* of the child */
+    sd_event_source *first, *exited, *late;
+    sd_event_io_handler_t on_exit;
+    struct signature_result result;
+};
 
-static int ask_check(const struct inquiry *inquiry, struct strbuf *output)
-{
-    char armour[FILE_NAME_BYTES];
-    signature_file_name(inquiry->armour, armour);
-    const char *const arguments[] = {inquiry->settings->program,
-                                     "-Y",
-                                     "check-novalidate",
-                                     "-n",
-                                     SIGNERS_NAMESPACE,
-                                     "-s",
-                                     armour,
-                                     NULL};
-    return signature_ask(inquiry, arguments, true, output);
-}
-
-/* What ssh-keygen complains about goes the same way as its answer; the answer is the last line. */
-static const struct signer *last_line_signer(const struct signers *signers,
-                                             const struct strbuf *output)
-{
-    const char *text = strbuf_text(output), *at = text + output->length;
-    if (at > text)
-        at--;
-    while (at > text && at[-1] != '\n')
-        at--;
-    return signers_find(signers, at);
-}
-
-/* 0 and the signer, NULL for none, among those whose LIMITS hold now; or a negative errno. */
-static int ask_find(const struct inquiry *inquiry, const struct signers *signers,
-                    enum signers_limits limits, const struct signer **ret_signer)
-{
-    CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY, output = STRBUF_EMPTY;
-    char armour[FILE_NAME_BYTES], allowed[FILE_NAME_BYTES];
-    signers_print(signers, limits, &list);
-    CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
-    if (file < 0)
-        return file;
-    signature_file_name(inquiry->armour, armour);
-    signature_file_name(file, allowed);
-    const char *const arguments[] = {
-        inquiry->settings->program, "-Y", "find-principals", "-s", armour, "-f", allowed, NULL};
-    int status = signature_ask(inquiry, arguments, false, &output);
-    if (status < 0)
-        return status;
-    *ret_signer = status == 0 ? last_line_signer(signers, &output) : NULL;
-    return 0;
-}
-
-/* The question that decides. IS_STRICT: the revoked keys count. */
-static int ask_verify(const struct inquiry *inquiry, const struct signers *signers,
-                      const struct signer *signer, bool is_strict)
-{
-    CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY, output = STRBUF_EMPTY;
-    char armour[FILE_NAME_BYTES], allowed[FILE_NAME_BYTES], revoked[FILE_NAME_BYTES];
-    char identity[FILE_NAME_BYTES];
-    signers_print(signers, SIGNERS_ALL_LIMITS, &list);
-    CLEANUP(descriptor_close) int file = file_in_memory(strbuf_text(&list), list.length);
-    if (file < 0)
-        return file;
-    signature_file_name(inquiry->armour, armour);
-    signature_file_name(file, allowed);
-    signature_file_name(inquiry->revoked, revoked);
-    (void)snprintf(identity, sizeof(identity), "signer%zu", (size_t)(signer - signers->list));
-    const char *const arguments[] = {inquiry->settings->program,
-                                     "-Y",
-                                     "verify",
-                                     "-n",
-                                     SIGNERS_NAMESPACE,
-                                     "-I",
-                                     identity,
-                                     "-s",
-                                     armour,
-                                     "-f",
-                                     allowed,
-                                     is_strict ? "-r" : NULL,
-                                     revoked,
-                                     NULL};
-    return signature_ask(inquiry, arguments, true, &output);
-}
-
-/* ---- The verdict ---- */
-
-static void signature_conclude(struct signature_result *result, enum signature_verdict verdict,
+static void signature_conclude(struct signature *signature, enum signature_verdict verdict,
                                const char *detail)
 {
-    result->verdict = verdict;
-    text_put(result->detail, sizeof(result->detail), detail);
+    signature->result.verdict = verdict;
+    text_put(signature->result.detail, sizeof(signature->result.detail), detail);
 }
+
+/* ssh-keygen could not be asked. */
+static void conclude_failed(struct signature *signature, int problem)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    strbuf_addf(&detail, "%s: %s", signature->program, strerror(-problem));
+    signature_conclude(signature, SIGNATURE_FAILED, strbuf_text(&detail));
+}
+
+/* ---- Its answers ---- */
 
 /* ssh-keygen says `... key SHA256:...` about a good signature. */
 static void take_fingerprint(const struct strbuf *output, struct signature_result *result)
@@ -255,38 +188,25 @@ static void take_fingerprint(const struct strbuf *output, struct signature_resul
         memcpy(result->key, at, length);
 }
 
-static void take_signer(const struct signer *signer, struct signature_result *result)
+/* What ssh-keygen complains about goes the same way as its answer; the answer is the last line. */
+static const struct signer *last_line_signer(const struct signers *signers,
+                                             const struct strbuf *output)
 {
-    memcpy(result->signer, signer->name, sizeof(result->signer));
+    const char *text = strbuf_text(output), *at = text + output->length;
+    if (at > text)
+        at--;
+    while (at > text && at[-1] != '\n')
+        at--;
+    return signers_find(signers, at);
 }
 
-/* A good signature by a key that may not sign now: because of a date, or at all? */
-static int explain_unknown(const struct inquiry *inquiry, const struct signers *signers,
-                           struct signature_result *result)
+/* Whether there is one, and who. */
+static bool take_signer(struct signature *signature, int status, const struct strbuf *output)
 {
-    static const struct {
-        enum signers_limits limits; /* under which the key is found */
-        enum signature_verdict verdict;
-    } rounds[] = {{SIGNERS_BEFORE, SIGNATURE_NOT_YET}, {SIGNERS_NO_LIMITS, SIGNATURE_EXPIRED}};
-    for (size_t i = 0; i < ARRAY_LENGTH(rounds); i++) {
-        const struct signer *signer = NULL;
-        int problem = ask_find(inquiry, signers, rounds[i].limits, &signer);
-        if (problem < 0)
-            return problem;
-        if (!signer)
-            continue;
-        bool is_early = rounds[i].verdict == SIGNATURE_NOT_YET;
-        take_signer(signer, result);
-        signature_conclude(result, rounds[i].verdict, "");
-        (void)snprintf(result->detail, sizeof(result->detail), "line %u of allowed_signers: %s %s",
-                       signer->line, is_early ? "valid-after" : "valid-before",
-                       is_early ? signer->after : signer->before);
-        return 0;
-    }
-    signature_conclude(result, SIGNATURE_UNKNOWN,
-                       signers->skipped ? "no line of allowed_signers that counts has this key"
-                                        : "no line of allowed_signers has this key");
-    return 0;
+    signature->signer = status == 0 ? last_line_signer(&signature->signers, output) : NULL;
+    if (signature->signer)
+        memcpy(signature->result.signer, signature->signer->name, sizeof(signature->result.signer));
+    return signature->signer != NULL;
 }
 
 /*
@@ -298,78 +218,323 @@ static bool clock_is_behind(const struct signers *signers)
     return clock_wall_ms() / 1000 < signers->written_s - CLOCK_SLACK_S;
 }
 
-static int decide(const struct inquiry *inquiry, const struct signers *signers,
-                  struct signature_result *result)
+/* Each takes an answer. Returns whether there is one more question to ask. */
+typedef bool answer_hook(struct signature *signature, int status, const struct strbuf *output);
+
+static bool take_check(struct signature *signature, int status, const struct strbuf *output)
 {
-    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
-    const struct signer *signer = NULL;
-    int status = ask_check(inquiry, &output);
-    if (status > 0)
-        signature_conclude(result, SIGNATURE_BAD,
+    if (status != 0) {
+        signature_conclude(signature, SIGNATURE_BAD,
                            "not made over this text, or not for this namespace");
-    if (status != 0)
-        return status < 0 ? status : 0;
-    take_fingerprint(&output, result);
-    status = ask_find(inquiry, signers, SIGNERS_ALL_LIMITS, &signer);
-    if (status < 0)
-        return status;
-    if (!signer)
-        return explain_unknown(inquiry, signers, result);
-    take_signer(signer, result);
-    if (signer->before[0] && clock_is_behind(signers)) {
-        signature_conclude(result, SIGNATURE_EXPIRED,
+        return false;
+    }
+    take_fingerprint(output, &signature->result);
+    signature->question = QUESTION_FIND;
+    return true;
+}
+
+static bool take_find(struct signature *signature, int status, const struct strbuf *output)
+{
+    if (!take_signer(signature, status, output)) {
+        signature->question = QUESTION_EARLY;
+        return true;
+    }
+    if (signature->signer->before[0] && clock_is_behind(&signature->signers)) {
+        signature_conclude(signature, SIGNATURE_EXPIRED,
                            "valid-before cannot be judged: the clock is before the day on which "
                            "allowed_signers was written");
-        return 0;
+        return false;
     }
-    status = ask_verify(inquiry, signers, signer, true);
-    if (status == 0)
-        signature_conclude(result, SIGNATURE_GOOD, "");
-    if (status <= 0)
-        return status;
-    status = ask_verify(inquiry, signers, signer, false);
-    signature_conclude(result, status == 0 ? SIGNATURE_REVOKED : SIGNATURE_UNKNOWN,
+    signature->question = QUESTION_VERIFY;
+    return true;
+}
+
+static void conclude_limit(struct signature *signature, enum signature_verdict verdict,
+                           const char *limit, const char *value)
+{
+    signature->result.verdict = verdict;
+    (void)snprintf(signature->result.detail, sizeof(signature->result.detail),
+                   "line %u of allowed_signers: %s %s", signature->signer->line, limit, value);
+}
+
+static bool take_early(struct signature *signature, int status, const struct strbuf *output)
+{
+    if (take_signer(signature, status, output)) {
+        conclude_limit(signature, SIGNATURE_NOT_YET, "valid-after", signature->signer->after);
+        return false;
+    }
+    signature->question = QUESTION_LATE;
+    return true;
+}
+
+static bool take_late(struct signature *signature, int status, const struct strbuf *output)
+{
+    if (take_signer(signature, status, output))
+        conclude_limit(signature, SIGNATURE_EXPIRED, "valid-before", signature->signer->before);
+    else
+        signature_conclude(signature, SIGNATURE_UNKNOWN,
+                           signature->signers.skipped
+                               ? "no line of allowed_signers that counts has this key"
+                               : "no line of allowed_signers has this key");
+    return false;
+}
+
+static bool take_verify(struct signature *signature, int status, const struct strbuf *output)
+{
+    (void)output;
+    if (status == 0) {
+        signature_conclude(signature, SIGNATURE_GOOD, "");
+        return false;
+    }
+    signature->question = QUESTION_REVOKED;
+    return true;
+}
+
+static bool take_revoked(struct signature *signature, int status, const struct strbuf *output)
+{
+    (void)output;
+    signature_conclude(signature, status == 0 ? SIGNATURE_REVOKED : SIGNATURE_UNKNOWN,
                        status == 0 ? "the key is among the revoked ones"
                                    : "ssh-keygen does not accept it");
-    return status < 0 ? status : 0;
+    return false;
 }
 
-/* Returns a negative errno when ssh-keygen could not be asked. */
-static int inquire(const struct signature_settings *settings, const struct command_parts *parts,
-                   const struct signers *signers, const struct strbuf *revoked,
-                   struct signature_result *result)
+/* ---- Its questions ---- */
+
+static const struct question_row {
+    const char *words; /* after -Y */
+    bool reads_text, names_signer, lists_revoked;
+    enum signers_limits limits; /* of the list that it gets */
+    answer_hook *take;
+} questions[] = {
+    [QUESTION_CHECK] = {"check-novalidate", true, false, false, SIGNERS_ALL_LIMITS, take_check},
+    [QUESTION_FIND] = {"find-principals", false, false, false, SIGNERS_ALL_LIMITS, take_find},
+    [QUESTION_EARLY] = {"find-principals", false, false, false, SIGNERS_BEFORE, take_early},
+    [QUESTION_LATE] = {"find-principals", false, false, false, SIGNERS_NO_LIMITS, take_late},
+    [QUESTION_VERIFY] = {"verify", true, true, true, SIGNERS_ALL_LIMITS, take_verify},
+    [QUESTION_REVOKED] = {"verify", true, true, false, SIGNERS_ALL_LIMITS, take_revoked},
+};
+
+static int signature_put_file(struct signature *signature, enum signature_file which,
+                              const void *bytes, size_t length)
 {
-    struct inquiry inquiry = {
-        .settings = settings,
-        .parts = parts,
-        .deadline_ns = clock_mono_ns() + settings->timeout_ms * CLOCK_NS_PER_MS,
-    };
-    CLEANUP(descriptor_close) int armour = file_in_memory(parts->armour, parts->armour_length);
-    if (armour < 0)
-        return armour;
-    CLEANUP(descriptor_close) int list = file_in_memory(strbuf_text(revoked), revoked->length);
-    if (list < 0)
-        return list;
-    inquiry.armour = armour;
-    inquiry.revoked = list;
-    return decide(&inquiry, signers, result);
+    descriptor_close(&signature->files[which]);
+    int file = file_in_memory(bytes, length);
+    if (file < 0)
+        return file;
+    signature->files[which] = file;
+    return fcntl(file, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
-void signature_verify(const struct signature_settings *settings, const struct command_parts *parts,
-                      struct signature_result *ret_result)
+static int signature_start_child(struct signature *signature, const char *const *arguments)
 {
-    CLEANUP(signers_free) struct signers signers = {0};
-    CLEANUP(strbuf_free) struct strbuf revoked = STRBUF_EMPTY, problem = STRBUF_EMPTY;
-    struct signature_result result = {.verdict = SIGNATURE_FAILED};
-    if (signature_load_signers(settings, &signers, &problem) < 0 ||
-        load_revoked(settings->revoked_keys, &revoked, &problem) < 0) {
-        signature_conclude(&result, SIGNATURE_UNKNOWN, strbuf_text(&problem));
-    } else {
-        int failed = inquire(settings, parts, &signers, &revoked, &result);
-        if (failed < 0) {
-            strbuf_addf(&problem, "%s: %s", settings->program, strerror(-failed));
-            signature_conclude(&result, SIGNATURE_FAILED, strbuf_text(&problem));
-        }
+    const int inherited[] = {signature->files[FILE_ARMOUR], signature->files[FILE_REVOKED],
+                             signature->files[FILE_SIGNERS], -1};
+    const struct confined confined = {CONFINED_SSH_KEYGEN, inherited};
+    int text = questions[signature->question].reads_text ? signature->files[FILE_TEXT] : -1;
+    if (text >= 0 && lseek(text, 0, SEEK_SET) < 0)
+        return -errno;
+    int watched =
+        confined_child_start(&confined, arguments, text, true, &signature->output, &signature->pid);
+    if (watched < 0)
+        return watched;
+    signature->watched = watched;
+    return sd_event_add_io(signature->loop, &signature->exited, watched, EPOLLIN,
+                           signature->on_exit, signature);
+}
+
+/* Starts ssh-keygen for the present question. */
+static int signature_ask(struct signature *signature)
+{
+    const struct question_row *row = &questions[signature->question];
+    CLEANUP(strbuf_free) struct strbuf list = STRBUF_EMPTY;
+    char armour[FILE_NAME_BYTES], allowed[FILE_NAME_BYTES], revoked[FILE_NAME_BYTES];
+    char identity[FILE_NAME_BYTES] = "";
+    signers_print(&signature->signers, row->limits, &list);
+    int problem = signature_put_file(signature, FILE_SIGNERS, strbuf_text(&list), list.length);
+    if (problem < 0)
+        return problem;
+    (void)snprintf(armour, sizeof(armour), FILE_NAME, signature->files[FILE_ARMOUR]);
+    (void)snprintf(allowed, sizeof(allowed), FILE_NAME, signature->files[FILE_SIGNERS]);
+    (void)snprintf(revoked, sizeof(revoked), FILE_NAME, signature->files[FILE_REVOKED]);
+    const char *words[16] = {signature->program, "-Y", row->words, "-s", armour};
+    size_t n = 5;
+    if (row->reads_text) {
+        words[n++] = "-n";
+        words[n++] = SIGNERS_NAMESPACE;
     }
-    *ret_result = result;
+    if (row->names_signer || !row->reads_text) {
+        words[n++] = "-f";
+        words[n++] = allowed;
+    }
+    if (row->names_signer) {
+        (void)snprintf(identity, sizeof(identity), "signer%zu",
+                       (size_t)(signature->signer - signature->signers.list));
+        words[n++] = "-I";
+        words[n++] = identity;
+    }
+    if (row->lists_revoked) {
+        words[n++] = "-r";
+        words[n++] = revoked;
+    }
+    return signature_start_child(signature, words);
+}
+
+/* ---- Its end ---- */
+
+/* Reads what is there. It is not much, for nobody reads while the child runs. */
+static int drain(int output, struct strbuf *text)
+{
+    for (;;) {
+        ssize_t got = read(output, strbuf_reserve(text, MAX_OUTPUT_BYTES), MAX_OUTPUT_BYTES);
+        if (got <= 0)
+            return got < 0 && errno != EAGAIN ? -errno : 0;
+        text->length += (size_t)got;
+        text->data[text->length] = '\0';
+        if (text->length > MAX_OUTPUT_BYTES)
+            return -E2BIG;
+    }
+}
+
+static void close_child(struct signature *signature)
+{
+    signature->exited = sd_event_source_disable_unref(signature->exited);
+    descriptor_close(&signature->watched);
+    descriptor_close(&signature->output);
+    signature->pid = 0;
+}
+
+/* Kills it; a process that was killed is gone at once. */
+static void signature_kill_child(struct signature *signature)
+{
+    if (signature->pid > 0) {
+        (void)kill(signature->pid, SIGKILL);
+        (void)child_reap(signature->pid);
+    }
+    close_child(signature);
+}
+
+static void signature_end(struct signature *signature)
+{
+    signature_kill_child(signature);
+    signature->late = sd_event_source_disable_unref(signature->late);
+    signature->ended(signature->context, &signature->result); /* SIGNATURE may be gone now */
+}
+
+static int signature_on_exit(sd_event_source *source, int descriptor, uint32_t events,
+                             void *context)
+{
+    struct signature *signature = context;
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    (void)source, (void)descriptor, (void)events;
+    int status = child_reap(signature->pid);
+    int problem = status < 0 ? status : drain(signature->output, &output);
+    close_child(signature);
+    if (problem >= 0) {
+        if (!questions[signature->question].take(signature, status, &output)) {
+            signature_end(signature);
+            return 0;
+        }
+        problem = signature_ask(signature);
+    }
+    if (problem < 0) {
+        conclude_failed(signature, problem);
+        signature_end(signature);
+    }
+    return 0;
+}
+
+static int signature_on_late(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct signature *signature = context;
+    (void)source, (void)usec;
+    conclude_failed(signature, -ETIMEDOUT);
+    signature_end(signature);
+    return 0;
+}
+
+/* ---- Its beginning ---- */
+
+/* 0, or a negative errno with PROBLEM when the files may not be believed. */
+static int load_files(struct signature *signature, struct strbuf *revoked, struct strbuf *problem)
+{
+    const struct signature_settings settings = {.allowed_signers = signature->allowed_signers};
+    int result = signature_load_signers(&settings, &signature->signers, problem);
+    return result < 0 ? result : load_revoked(signature->revoked_keys, revoked, problem);
+}
+
+static int signature_on_first(sd_event_source *source, void *context)
+{
+    struct signature *signature = context;
+    CLEANUP(strbuf_free) struct strbuf revoked = STRBUF_EMPTY, text = STRBUF_EMPTY;
+    (void)source;
+    if (load_files(signature, &revoked, &text) < 0) {
+        signature_conclude(signature, SIGNATURE_UNKNOWN, strbuf_text(&text));
+        signature_end(signature);
+        return 0;
+    }
+    int problem =
+        signature_put_file(signature, FILE_REVOKED, strbuf_text(&revoked), revoked.length);
+    if (problem >= 0)
+        problem = signature_ask(signature);
+    if (problem < 0) {
+        conclude_failed(signature, problem);
+        signature_end(signature);
+    }
+    return 0;
+}
+
+static struct signature *signature_make(const struct signature_settings *settings)
+{
+    struct signature *signature = memory_zeroed(1, sizeof(*signature));
+    signature->allowed_signers = memory_text(settings->allowed_signers);
+    signature->revoked_keys = memory_text(settings->revoked_keys);
+    signature->program = memory_text(settings->program);
+    signature->watched = signature->output = -1;
+    for (size_t i = 0; i < FILE_COUNT; i++)
+        signature->files[i] = -1;
+    signature->on_exit = signature_on_exit;
+    return signature;
+}
+
+int signature_begin(const struct signature_settings *settings, const struct command_parts *parts,
+                    sd_event *loop, signature_hook *ended, void *context,
+                    struct signature **ret_signature)
+{
+    struct signature *signature = signature_make(settings);
+    signature->loop = loop;
+    signature->ended = ended;
+    signature->context = context;
+    int problem = signature_put_file(signature, FILE_TEXT, parts->text, parts->text_length);
+    if (problem >= 0)
+        problem = signature_put_file(signature, FILE_ARMOUR, parts->armour, parts->armour_length);
+    if (problem >= 0)
+        problem = sd_event_add_time_relative(loop, &signature->late, CLOCK_MONOTONIC,
+                                             (uint64_t)settings->timeout_ms * 1000, 1000,
+                                             signature_on_late, signature);
+    if (problem >= 0)
+        problem = sd_event_add_defer(loop, &signature->first, signature_on_first, signature);
+    if (problem < 0) {
+        signature_free(signature);
+        return problem;
+    }
+    *ret_signature = signature;
+    return 0;
+}
+
+struct signature *signature_free(struct signature *signature)
+{
+    if (!signature)
+        return NULL;
+    signature_kill_child(signature);
+    sd_event_source_disable_unref(signature->first);
+    sd_event_source_disable_unref(signature->late);
+    for (size_t i = 0; i < FILE_COUNT; i++)
+        descriptor_close(&signature->files[i]);
+    signers_free(&signature->signers);
+    free(signature->allowed_signers);
+    free(signature->revoked_keys);
+    free(signature->program);
+    free(signature);
+    return NULL;
 }

@@ -18,7 +18,9 @@ struct netd {
     struct rules_trial *trial;
     struct egress_resolver *lookup;
     struct session_control *session_control;
-    struct netd_signed *commands;      /* NULL without a tunnel */
+    struct netd_signed *commands;        /* NULL without a tunnel */
+    uint64_t opening_ticket;             /* whoever waits for the hub's answer; 0: nobody */
+    char opening_id[SESSION_NAME_BYTES]; /* of their signed command */
     struct netd_server *server;        /* NULL before the start is over, and after the stop began */
     sd_event_source *renewal;          /* ends netd as soon as it is idle; NULL: not asked for */
     struct firewall_counters counters; /* as of counters_ms; reading them starts a process */

@@ -257,13 +257,6 @@ static void on_rolled_back(void *context)
     netd_note(context, EVENT_FIREWALL_ROLLED_BACK);
 }
 
-static void on_opened(void *context, enum refusal refusal, const char *text)
-{
-    struct netd *netd = context;
-    if (netd->server)
-        netd_server_answer_waiting(netd->server, refusal, text);
-}
-
 /* ---- Starting ---- */
 
 static int netd_main_make_folders(const struct netd *netd)
@@ -405,7 +398,7 @@ static int start_server(struct netd *netd)
         .agent_uid = find_agent(netd->config->access.agent_user),
         .admin_gid = find_admins(netd->config->access.admin_group),
         .handle = netd_handle,
-        .complete = netd_complete,
+        .gone = netd_gone,
         .context = netd,
     };
     int problem = netd_server_new(&settings, netd->loop, &netd->server);
@@ -514,7 +507,7 @@ static void warn_of_helpers(void)
 
 static int start_session(struct netd *netd)
 {
-    const struct session_control_hooks hooks = {netd_main_on_changed, on_opened, netd};
+    const struct session_control_hooks hooks = {netd_main_on_changed, netd_opened, netd};
     warn_of_overlap(&netd->config->tunnel);
     show_key(&netd->config->tunnel);
     netd->session_control =
@@ -523,6 +516,7 @@ static int start_session(struct netd *netd)
                                                   .journal = netd->journal,
                                                   .session_control = netd->session_control,
                                                   .changed = netd_main_on_changed,
+                                                  .decided = netd_decided,
                                                   .context = netd};
     return netd_signed_new(&settings, netd->loop, &netd->commands);
 }
@@ -558,9 +552,9 @@ static int netd_main_start(struct netd *netd, const char *config_path, bool is_u
 
 static void stop(struct netd *netd)
 {
-    netd->commands = netd_signed_free(netd->commands);
     netd->lookup = egress_resolver_free(netd->lookup);
-    netd->session_control = session_control_free(netd->session_control);
+    netd->session_control = session_control_free(netd->session_control); /* whoever waits is told */
+    netd->commands = netd_signed_free(netd->commands);
     netd->server = netd_server_free(netd->server);
     sd_event_source_disable_unref(netd->renewal);
     netd->trial = rules_trial_free(netd->trial);

@@ -133,11 +133,15 @@ static enum netd_server_answer counters(struct netd *netd, const struct netd_ser
 }
 
 /* Begun and not waiting for a person: the answer comes when the hub has answered, or has not. */
-static enum netd_server_answer answer_opening(const struct netd *netd, struct wire_message *reply,
-                                              enum refusal refusal, struct strbuf *text)
+static enum netd_server_answer answer_opening(struct netd *netd,
+                                              const struct netd_server_peer *peer,
+                                              struct wire_message *reply, enum refusal refusal,
+                                              struct strbuf *text)
 {
-    if (refusal == REFUSAL_NONE && !session_control_is_waiting(netd->session_control))
+    if (refusal == REFUSAL_NONE && !session_control_is_waiting(netd->session_control)) {
+        netd->opening_ticket = peer->ticket;
         return NETD_SERVER_ANSWER_LATER;
+    }
     if (refusal == REFUSAL_NONE)
         strbuf_add(text, "waiting for `sallyport tunnel approve` on site, 15 minutes at most");
     return requests_answer(reply, refusal, text);
@@ -154,8 +158,8 @@ static enum netd_server_answer open_local(struct netd *netd, const struct netd_s
                                                   .ttl_s = body->ttl_s,
                                                   .opener = peer->name,
                                                   .reason = body->reason};
-    return answer_opening(netd, reply, session_control_open(netd->session_control, &asked, &text),
-                          &text);
+    return answer_opening(netd, peer, reply,
+                          session_control_open(netd->session_control, &asked, &text), &text);
 }
 
 static enum netd_server_answer requests_extend(struct netd *netd,
@@ -193,7 +197,7 @@ static enum netd_server_answer requests_approve(struct netd *netd,
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     uint64_t asked = request->body.approve.asked;
-    return answer_opening(netd, reply,
+    return answer_opening(netd, peer, reply,
                           session_control_approve(netd->session_control, asked, peer->name, &text),
                           &text);
 }
@@ -320,8 +324,7 @@ static enum netd_server_answer signed_command(struct netd *netd,
                                               const struct wire_message *request,
                                               struct wire_message *reply)
 {
-    (void)peer;
-    return netd_signed_command(netd->commands, &request->body.signed_text, reply);
+    return netd_signed_command(netd->commands, peer->ticket, &request->body.signed_text, reply);
 }
 
 static verb_handler *const handlers[WIRE_VERB_COUNT] = {
@@ -348,11 +351,43 @@ enum netd_server_answer netd_handle(void *context, const struct netd_server_peer
     return handlers[request->header.verb](context, peer, request, reply);
 }
 
-void netd_complete(void *context, struct wire_message *reply, const char *text)
+void netd_gone(void *context, uint64_t ticket)
 {
-    const struct netd *netd = context;
-    if (reply->header.verb == WIRE_SIGNED)
-        netd_signed_complete(netd->commands, reply);
+    struct netd *netd = context;
+    netd_signed_forget(netd->commands, ticket);
+    if (netd->opening_ticket == ticket) /* what was rightly begun goes on */
+        netd->opening_ticket = 0;
+}
+
+void netd_decided(void *context, uint64_t ticket, enum refusal refusal, const char *id,
+                  bool is_opening)
+{
+    struct netd *netd = context;
+    struct wire_message reply;
+    if (is_opening) {
+        netd->opening_ticket = ticket;
+        text_put(netd->opening_id, sizeof(netd->opening_id), id);
+        return;
+    }
+    if (!netd->server || !netd_server_begin_answer(netd->server, ticket, &reply))
+        return;
+    reply.header.result = (int32_t)refusal;
+    netd_signed_complete(netd->commands, id, &reply);
+    netd_server_answer(netd->server, ticket, &reply);
+}
+
+void netd_opened(void *context, enum refusal refusal, const char *text)
+{
+    struct netd *netd = context;
+    struct wire_message reply;
+    uint64_t ticket = netd->opening_ticket;
+    netd->opening_ticket = 0;
+    if (!netd->server || !netd_server_begin_answer(netd->server, ticket, &reply))
+        return;
+    reply.header.result = (int32_t)refusal;
+    if (reply.header.verb == WIRE_SIGNED)
+        netd_signed_complete(netd->commands, netd->opening_id, &reply);
     else
-        text_put(reply->body.text.text, sizeof(reply->body.text.text), text);
+        text_put(reply.body.text.text, sizeof(reply.body.text.text), text);
+    netd_server_answer(netd->server, ticket, &reply);
 }

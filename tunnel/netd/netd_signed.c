@@ -16,9 +16,10 @@
 struct netd_signed {
     struct netd_signed_settings settings;
     struct command_gate *gate;
+    sd_event *loop;
     sd_event_source *timer;      /* of the gate */
-    bool awaits_hub;             /* the command that is looked at opens a session */
-    char id[SESSION_NAME_BYTES]; /* of the command whose answer comes later */
+    struct signature *signature; /* the verification that runs; NULL: none */
+    bool awaits_hub;             /* the command that was accepted opens a session */
 };
 
 /* ---- What passed the gate ---- */
@@ -67,9 +68,8 @@ static void add_connection(const struct tunnel_config *tunnel, const struct tunn
                 service->port);
 }
 
-/* Fills the answer to the command ID; its result is set. */
-static void netd_signed_answer(const struct netd_signed *commands, const char *id,
-                               struct wire_message *reply)
+void netd_signed_complete(const struct netd_signed *commands, const char *id,
+                          struct wire_message *reply)
 {
     CLEANUP(strbuf_free) struct strbuf lines = STRBUF_EMPTY;
     const struct netd_config *config = commands->settings.config;
@@ -83,6 +83,17 @@ static void netd_signed_answer(const struct netd_signed *commands, const char *i
     for (size_t i = 0; i < status.n_services; i++) /* none when it is closed */
         add_connection(&config->tunnel, netd_config_service(config, status.services[i]), &lines);
     memcpy(body->text, strbuf_text(&lines), lines.length + 1);
+}
+
+static void netd_signed_on_answer(void *context, uint64_t ticket,
+                                  const struct command_gate_answer *answer)
+{
+    struct netd_signed *commands = context;
+    bool is_opening = answer->refusal == REFUSAL_NONE && commands->awaits_hub &&
+                      !session_control_is_waiting(commands->settings.session_control);
+    commands->awaits_hub = false;
+    commands->settings.decided(commands->settings.context, ticket, answer->refusal, answer->id,
+                               is_opening);
 }
 
 /* ---- The gate's clock ---- */
@@ -103,14 +114,49 @@ static int netd_signed_on_timer(sd_event_source *source, uint64_t usec, void *co
     return 0;
 }
 
-/* ---- The two verbs ---- */
+/* ---- Verification ---- */
+
+static void netd_signed_on_verified(void *context, const struct signature_result *result)
+{
+    struct netd_signed *commands = context;
+    const struct signature_result copy = *result;
+    commands->signature = signature_free(commands->signature);
+    command_gate_verified(commands->gate, &copy, clock_boot_ms());
+    netd_signed_arm(commands);
+}
+
+static int netd_signed_verify(void *context, const struct command_parts *parts)
+{
+    struct netd_signed *commands = context;
+    const struct netd_access *access = &commands->settings.config->access;
+    const struct signature_settings settings = {.allowed_signers = access->allowed_signers,
+                                                .revoked_keys = access->revoked_keys,
+                                                .program = SIGNATURE_PROGRAM,
+                                                .timeout_ms = SIGNATURE_TIMEOUT_MS};
+    return signature_begin(&settings, parts, commands->loop, netd_signed_on_verified, commands,
+                           &commands->signature);
+}
+
+static void netd_signed_end_verification(void *context)
+{
+    struct netd_signed *commands = context;
+    commands->signature = signature_free(commands->signature);
+}
+
+/* ---- The verbs ---- */
 
 const char *netd_signed_challenge(const struct netd_signed *commands)
 {
     return commands ? command_gate_challenge(commands->gate) : "";
 }
 
-enum netd_server_answer netd_signed_command(struct netd_signed *commands,
+const struct signers *netd_signed_signers(struct netd_signed *commands)
+{
+    static const struct signers nobody = {0};
+    return commands ? command_gate_signers(commands->gate) : &nobody;
+}
+
+enum netd_server_answer netd_signed_command(struct netd_signed *commands, uint64_t ticket,
                                             const struct wire_signed *body,
                                             struct wire_message *reply)
 {
@@ -123,21 +169,22 @@ enum netd_server_answer netd_signed_command(struct netd_signed *commands,
         reply->header.result = REFUSAL_UNKNOWN_SERVICE;
         return NETD_SERVER_ANSWER_NOW;
     }
-    commands->awaits_hub = false;
-    command_gate_command(commands->gate, &message, clock_boot_ms(), &verdict);
+    bool is_answered =
+        command_gate_command(commands->gate, ticket, &message, clock_boot_ms(), &verdict);
     netd_signed_arm(commands);
+    if (!is_answered)
+        return NETD_SERVER_ANSWER_LATER;
     reply->header.result = (int32_t)verdict.refusal;
-    netd_signed_answer(commands, verdict.id, reply);
-    if (verdict.refusal != REFUSAL_NONE || !commands->awaits_hub ||
-        session_control_is_waiting(commands->settings.session_control))
-        return NETD_SERVER_ANSWER_NOW;
-    memcpy(commands->id, verdict.id, sizeof(commands->id));
-    return NETD_SERVER_ANSWER_LATER;
+    netd_signed_complete(commands, verdict.id, reply);
+    return NETD_SERVER_ANSWER_NOW;
 }
 
-void netd_signed_complete(const struct netd_signed *commands, struct wire_message *reply)
+void netd_signed_forget(struct netd_signed *commands, uint64_t ticket)
 {
-    netd_signed_answer(commands, commands->id, reply);
+    if (!commands)
+        return;
+    command_gate_forget(commands->gate, ticket);
+    netd_signed_arm(commands);
 }
 
 /* ---- Life ---- */
@@ -150,12 +197,12 @@ static struct command_gate *make_gate(struct netd_signed *commands)
     const struct command_gate_settings settings = {
         .config = config,
         .used_path = path,
-        .signature = {.allowed_signers = config->access.allowed_signers,
-                      .revoked_keys = config->access.revoked_keys,
-                      .program = SIGNATURE_PROGRAM,
-                      .timeout_ms = SIGNATURE_TIMEOUT_MS},
+        .allowed_signers = config->access.allowed_signers,
         .journal = commands->settings.journal,
+        .verify = netd_signed_verify,
+        .forget = netd_signed_end_verification,
         .act = netd_signed_act,
+        .answer = netd_signed_on_answer,
         .changed = netd_signed_on_changed,
         .context = commands,
     };
@@ -170,6 +217,7 @@ int netd_signed_new(const struct netd_signed_settings *settings, sd_event *loop,
         return 0;
     struct netd_signed *commands = memory_zeroed(1, sizeof(*commands));
     commands->settings = *settings;
+    commands->loop = loop;
     commands->gate = make_gate(commands);
     int problem = sd_event_add_time(loop, &commands->timer, CLOCK_BOOTTIME, 0, 1000,
                                     netd_signed_on_timer, commands);
@@ -187,6 +235,7 @@ struct netd_signed *netd_signed_free(struct netd_signed *commands)
     if (!commands)
         return NULL;
     sd_event_source_disable_unref(commands->timer);
+    signature_free(commands->signature);
     command_gate_free(commands->gate);
     free(commands);
     return NULL;

@@ -16,7 +16,13 @@ struct netd_signed_settings {
     const struct netd_config *config; /* this and the next two must outlive the result */
     struct journal *journal;
     struct session_control *session_control;
-    void (*changed)(void *context); /* the challenge or the journal changed */
+    void (*changed)(void *context); /* the challenge, the journal or who may sign changed */
+    /*
+     * The verdict about the command of TICKET; netd_signed_complete() fills the answer. IS_OPENING:
+     * it opens a session and was accepted; the answer comes when the hub has answered.
+     */
+    void (*decided)(void *context, uint64_t ticket, enum refusal refusal, const char *id,
+                    bool is_opening);
     void *context;
 };
 
@@ -28,12 +34,22 @@ struct netd_signed *netd_signed_free(struct netd_signed *commands); /* accepts N
 /* What the next command must carry; "" when there is none. Accepts NULL. */
 const char *netd_signed_challenge(const struct netd_signed *commands);
 
-/* Looks at a command, does what it says and fills REPLY; without a tunnel (NULL) refuses it. */
-enum netd_server_answer netd_signed_command(struct netd_signed *commands,
+/* Who may sign, as of now. Accepts NULL: nobody. */
+const struct signers *netd_signed_signers(struct netd_signed *commands);
+
+/*
+ * Looks at the command of TICKET. Fills REPLY when it is refused at once; else settings.decided
+ * follows, from the loop. Without a tunnel (NULL) it is refused.
+ */
+enum netd_server_answer netd_signed_command(struct netd_signed *commands, uint64_t ticket,
                                             const struct wire_signed *body,
                                             struct wire_message *reply);
 
-/* Fills the body of the REPLY to the command whose answer had to come later; its result is set. */
-void netd_signed_complete(const struct netd_signed *commands, struct wire_message *reply);
+/* TICKET has gone: its command is not looked at any more. */
+void netd_signed_forget(struct netd_signed *commands, uint64_t ticket);
+
+/* Fills the body of the REPLY to the command ID; its result is set. */
+void netd_signed_complete(const struct netd_signed *commands, const char *id,
+                          struct wire_message *reply);
 
 #endif

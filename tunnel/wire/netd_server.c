@@ -29,8 +29,9 @@ struct peer {
     char name[24];
     sd_event_source *source;
     bool is_greeted, is_subscribed;
-    bool is_noticed;       /* got WIRE_CHANGED, and has asked for nothing since */
-    uint16_t waiting_verb; /* a request to be answered later; 0: none */
+    bool is_noticed;         /* got WIRE_CHANGED, and has asked for nothing since */
+    uint64_t waiting_ticket; /* a request to be answered later; 0: none */
+    uint16_t waiting_verb;
     uint32_t waiting_id;
 };
 
@@ -41,6 +42,7 @@ struct netd_server {
     sd_event *loop;
     sd_event_source *source;
     struct peer peers[MAX_PEERS];
+    uint64_t tickets; /* given so far */
     uint64_t refused, ended;
     int64_t complaints_since_ns; /* the minute that `complaints` counts in */
     unsigned complaints;
@@ -102,11 +104,19 @@ static enum wire_role find_role(const struct netd_server *server, int socket, ch
 
 /* ---- One connection ---- */
 
+static void tell_gone(const struct netd_server *server, uint64_t ticket)
+{
+    if (ticket && server->settings.gone)
+        server->settings.gone(server->settings.context, ticket);
+}
+
 static void drop(struct peer *peer)
 {
+    uint64_t ticket = peer->waiting_ticket;
     sd_event_source_disable_unref(peer->source);
     descriptor_close(&peer->socket);
     *peer = (struct peer){.server = peer->server, .socket = -1};
+    tell_gone(peer->server, ticket);
 }
 
 static void end_for_breach(struct peer *peer, const char *why)
@@ -129,6 +139,7 @@ static void netd_server_handle(struct peer *peer, const struct wire_message *req
 {
     struct netd_server *server = peer->server;
     struct wire_message reply;
+    uint64_t ticket = peer->who.ticket = ++server->tickets;
     wire_begin(&reply, (enum wire_verb)request->header.verb, request->header.id);
     peer->is_noticed = false;
     if (request->header.verb == WIRE_HELLO)
@@ -141,11 +152,16 @@ static void netd_server_handle(struct peer *peer, const struct wire_message *req
             send_reply(peer, &reply);
         return;
     }
+    if (peer->socket < 0) { /* it did not take a notice in between */
+        tell_gone(server, ticket);
+        return;
+    }
+    peer->waiting_ticket = ticket;
     peer->waiting_verb = request->header.verb;
     peer->waiting_id = request->header.id;
 }
 
-/* Whether its answer may have to wait for the hub. */
+/* Whether its answer may have to wait, for the hub or for ssh-keygen. */
 static bool is_slow(enum wire_verb verb)
 {
     return verb == WIRE_OPEN_LOCAL || verb == WIRE_APPROVE || verb == WIRE_SIGNED;
@@ -161,7 +177,7 @@ static const char *find_breach(const struct peer *peer, const struct wire_messag
         return "not allowed to this peer";
     if (!peer->is_greeted != (verb == WIRE_HELLO))
         return "hello comes first, and once";
-    return peer->waiting_verb && is_slow(verb) ? "one opening at a time" : NULL;
+    return peer->waiting_ticket && is_slow(verb) ? "one opening at a time" : NULL;
 }
 
 static int on_request(sd_event_source *source, int socket, uint32_t events, void *context)
@@ -281,19 +297,34 @@ struct netd_server *netd_server_free(struct netd_server *server)
     return NULL;
 }
 
-void netd_server_answer_waiting(struct netd_server *server, enum refusal refusal, const char *text)
+static size_t find_waiting(const struct netd_server *server, uint64_t ticket)
 {
-    for (size_t i = 0; i < MAX_PEERS; i++) {
-        struct peer *peer = &server->peers[i];
-        if (peer->socket < 0 || !peer->waiting_verb)
-            continue;
-        struct wire_message reply;
-        wire_begin(&reply, (enum wire_verb)peer->waiting_verb, peer->waiting_id);
-        reply.header.result = (int32_t)refusal;
-        server->settings.complete(server->settings.context, &reply, text);
-        peer->waiting_verb = 0;
-        send_reply(peer, &reply);
-    }
+    size_t place = 0;
+    while (place < MAX_PEERS && (!ticket || server->peers[place].waiting_ticket != ticket))
+        place++;
+    return place;
+}
+
+bool netd_server_begin_answer(const struct netd_server *server, uint64_t ticket,
+                              struct wire_message *ret_reply)
+{
+    size_t place = find_waiting(server, ticket);
+    if (place == MAX_PEERS)
+        return false;
+    const struct peer *peer = &server->peers[place];
+    wire_begin(ret_reply, (enum wire_verb)peer->waiting_verb, peer->waiting_id);
+    return true;
+}
+
+void netd_server_answer(struct netd_server *server, uint64_t ticket,
+                        const struct wire_message *reply)
+{
+    size_t place = find_waiting(server, ticket);
+    if (place == MAX_PEERS)
+        return;
+    struct peer *peer = &server->peers[place];
+    peer->waiting_ticket = 0;
+    send_reply(peer, reply);
 }
 
 void netd_server_notify(struct netd_server *server)

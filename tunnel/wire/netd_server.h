@@ -19,11 +19,12 @@ struct netd_server; /* opaque */
 struct netd_server_peer {
     enum wire_role role;
     const char *name; /* "root", "agent", "uid:1000"; for the journal */
+    uint64_t ticket;  /* of this request: whom a later answer is for. Never used again, never 0 */
 };
 
 enum netd_server_answer {
     NETD_SERVER_ANSWER_NOW,   /* REPLY is filled: send it */
-    NETD_SERVER_ANSWER_LATER, /* netd_server_answer_waiting() will */
+    NETD_SERVER_ANSWER_LATER, /* netd_server_answer() will */
 };
 
 struct netd_server_settings {
@@ -36,8 +37,8 @@ struct netd_server_settings {
     enum netd_server_answer (*handle)(void *context, const struct netd_server_peer *peer,
                                       const struct wire_message *request,
                                       struct wire_message *reply);
-    /* Fills the body of a reply that was to come later; its result is set. */
-    void (*complete)(void *context, struct wire_message *reply, const char *text);
+    /* The peer that waits for the answer to TICKET has gone. NULL: nobody has to know. */
+    void (*gone)(void *context, uint64_t ticket);
     void *context;
 };
 
@@ -46,8 +47,13 @@ int netd_server_new(const struct netd_server_settings *settings, sd_event *loop,
                     struct netd_server **ret_server);
 struct netd_server *netd_server_free(struct netd_server *server); /* removes the socket; NULL */
 
-/* Answers every request that is to be answered later: a refusal and a text for a person. */
-void netd_server_answer_waiting(struct netd_server *server, enum refusal refusal, const char *text);
+/* Begins the answer that TICKET waits for. False when nobody waits for it any more. */
+bool netd_server_begin_answer(const struct netd_server *server, uint64_t ticket,
+                              struct wire_message *ret_reply);
+
+/* Sends it, to whoever waits for TICKET: nobody any more is fine. */
+void netd_server_answer(struct netd_server *server, uint64_t ticket,
+                        const struct wire_message *reply);
 
 /* Tells every subscriber that there is news. */
 void netd_server_notify(struct netd_server *server);

@@ -23,6 +23,7 @@
 
 /* netd with a journal of LINES lines; this process, which must not be root, is its agent. */
 struct world {
+    uint64_t ticket; /* of the last signed command */
     sd_event *loop;
     struct netd_server *server;
     struct netd_client *client;
@@ -70,6 +71,7 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
     case WIRE_SIGNED:
         world->cut = request->body.signed_text.is_cut;
         world->length = request->body.signed_text.length;
+        world->ticket = peer->ticket;
         return NETD_SERVER_ANSWER_LATER;
     case WIRE_CHALLENGE:
         memset(reply->body.challenge.challenge, world->digit, 64);
@@ -80,10 +82,14 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
     return NETD_SERVER_ANSWER_NOW;
 }
 
-static void complete(void *context, struct wire_message *reply, const char *text)
+/* Answers the last signed command, which is called ID. */
+static void answer_signed(struct world *world, enum refusal refusal, const char *id)
 {
-    (void)context;
-    text_put(reply->body.signed_reply.id, sizeof(reply->body.signed_reply.id), text);
+    struct wire_message reply;
+    CU_ASSERT_TRUE_FATAL(netd_server_begin_answer(world->server, world->ticket, &reply));
+    reply.header.result = (int32_t)refusal;
+    text_put(reply.body.signed_reply.id, sizeof(reply.body.signed_reply.id), id);
+    netd_server_answer(world->server, world->ticket, &reply);
 }
 
 static void on_changed(void *context)
@@ -121,7 +127,6 @@ static void start_server_for(struct world *world, uid_t agent, gid_t admins)
                                                   .agent_uid = agent,
                                                   .admin_gid = admins,
                                                   .handle = handle,
-                                                  .complete = complete,
                                                   .context = world};
     CU_ASSERT_EQUAL_FATAL(netd_server_new(&settings, world->loop, &world->server), 0);
 }
@@ -245,7 +250,7 @@ static void test_challenge(void)
     CU_ASSERT_EQUAL(netd_client_signed(world.client, "x", 1, false), 0);
     RUN_UNTIL(&world, world.asked[WIRE_SIGNED] == 1);
     world.digit = 'c';
-    netd_server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "");
+    answer_signed(&world, REFUSAL_BAD_CHALLENGE, "");
     RUN_UNTIL(&world, world.answered == 1);
     CU_ASSERT_EQUAL(world.challenges_before_answer, 3);
     world.server = netd_server_free(world.server);
@@ -287,7 +292,7 @@ static void test_requests(void)
     netd_server_notify(world.server); /* news pass while the command waits */
     RUN_UNTIL(&world, world.asked[WIRE_STATUS] > statuses);
     CU_ASSERT_EQUAL(world.answered, 0);
-    netd_server_answer_waiting(world.server, REFUSAL_BAD_CHALLENGE, "a-1");
+    answer_signed(&world, REFUSAL_BAD_CHALLENGE, "a-1");
     RUN_UNTIL(&world, world.answered == 1);
     TEST_TEXT_EQUAL(world.answered_id, "a-1");
     CU_ASSERT_EQUAL(world.refusal, REFUSAL_BAD_CHALLENGE);

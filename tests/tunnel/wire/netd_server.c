@@ -8,6 +8,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/unix_socket.h"
 #include "tests/support/test.h"
+#include "tunnel/model/refusal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +26,9 @@ static struct world {
     unsigned handled;
     enum wire_role role;
     char name[32];
-    bool is_late; /* the answers come later */
+    bool is_late;          /* the answers come later */
+    uint64_t ticket, gone; /* of the last request; of the last one whose peer went */
+    bool is_answered;
 } world;
 
 static enum netd_server_answer handle(void *context, const struct netd_server_peer *peer,
@@ -36,15 +39,28 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
     world.handled++;
     world.role = peer->role;
     strcpy(world.name, peer->name);
+    CU_ASSERT_TRUE(peer->ticket > world.ticket); /* never again */
+    world.ticket = peer->ticket;
     bool is_slow = request->header.verb == WIRE_SIGNED || request->header.verb == WIRE_OPEN_LOCAL;
     return world.is_late && is_slow ? NETD_SERVER_ANSWER_LATER : NETD_SERVER_ANSWER_NOW;
 }
 
-static void complete(void *context, struct wire_message *reply, const char *text)
+static void on_gone(void *context, uint64_t ticket)
 {
     (void)context;
-    if (reply->header.verb != WIRE_SIGNED)
-        strcpy(reply->body.text.text, text);
+    world.gone = ticket;
+}
+
+static void answer(uint64_t ticket, enum refusal refusal, const char *text)
+{
+    struct wire_message reply;
+    world.is_answered = netd_server_begin_answer(world.server, ticket, &reply);
+    if (!world.is_answered)
+        return;
+    reply.header.result = (int32_t)refusal;
+    if (reply.header.verb != WIRE_SIGNED)
+        strcpy(reply.body.text.text, text);
+    netd_server_answer(world.server, ticket, &reply);
 }
 
 static uid_t own_uid; /* of the server */
@@ -56,7 +72,7 @@ static void begin(uid_t agent, gid_t admins)
                                                   .agent_uid = agent,
                                                   .admin_gid = admins,
                                                   .handle = handle,
-                                                  .complete = complete};
+                                                  .gone = on_gone};
     world = (struct world){.handled = 0};
     CU_ASSERT_EQUAL_FATAL(sd_event_new(&world.loop), 0);
     CU_ASSERT_EQUAL_FATAL(netd_server_new(&settings, world.loop, &world.server), 0);
@@ -219,7 +235,7 @@ static void test_breaches(void)
     end();
 }
 
-/* An answer that waits for the hub keeps nobody else waiting, and comes to the one who asked. */
+/* An answer that comes later keeps nobody else waiting, and comes to the one who asked. */
 static void test_late_answer(void)
 {
     struct wire_message message;
@@ -227,21 +243,55 @@ static void test_late_answer(void)
     world.is_late = true;
     CLEANUP(descriptor_close) int peer = greet(), other = greet();
     send_verb(peer, WIRE_OPEN_LOCAL);
+    uint64_t first = world.ticket;
     CU_ASSERT_EQUAL(next_verb(peer), 0);
     send_verb(peer, WIRE_STATUS);
     CU_ASSERT_EQUAL(next_verb(peer), WIRE_STATUS);
-    netd_server_answer_waiting(world.server, REFUSAL_HUB_UNREACHABLE, "no route");
+    send_verb(other, WIRE_OPEN_LOCAL);
+    uint64_t second = world.ticket;
+    answer(first, REFUSAL_HUB_UNREACHABLE, "no route");
     CU_ASSERT_EQUAL(receive(peer, &message), WIRE_OPEN_LOCAL);
     CU_ASSERT_EQUAL(message.header.id, 7);
     CU_ASSERT_EQUAL(message.header.result, REFUSAL_HUB_UNREACHABLE);
     TEST_TEXT_EQUAL(message.body.text.text, "no route");
-    netd_server_answer_waiting(world.server, REFUSAL_NONE, ""); /* nobody waits any more */
-    CU_ASSERT_TRUE(next_verb(peer) == 0 && next_verb(other) == 0);
+    CU_ASSERT_EQUAL(next_verb(other), 0); /* that was not for it */
+    answer(first, REFUSAL_NONE, "");
+    CU_ASSERT_FALSE(world.is_answered); /* once */
+    answer(0, REFUSAL_NONE, "");
+    CU_ASSERT_FALSE(world.is_answered);
+    answer(second, REFUSAL_NONE, "");
+    CU_ASSERT_TRUE(world.is_answered && next_verb(other) == WIRE_OPEN_LOCAL);
+    CU_ASSERT_EQUAL(next_verb(peer), 0);
+    end();
+}
+
+/* Whoever goes while an answer is due is told of, once; the place is free for others. */
+static void test_gone(void)
+{
+    begin(NETD_SERVER_NOBODY, getegid());
+    world.is_late = true;
+    CLEANUP(descriptor_close) int peer = greet(), other = greet();
     send_verb(peer, WIRE_OPEN_LOCAL);
+    uint64_t first = world.ticket;
+    CU_ASSERT_EQUAL(world.gone, 0);
     send_verb(peer, WIRE_OPEN_LOCAL); /* one at a time */
     CU_ASSERT_EQUAL(next_verb(peer), -1);
-    netd_server_answer_waiting(world.server, REFUSAL_NONE, ""); /* who has gone is forgotten */
-    CU_ASSERT_EQUAL(next_verb(other), 0);
+    CU_ASSERT_EQUAL(world.gone, first);
+    answer(first, REFUSAL_NONE, "");
+    CU_ASSERT_FALSE(world.is_answered);
+    send_verb(other, WIRE_OPEN_LOCAL);
+    uint64_t second = world.ticket;
+    descriptor_close(&other);
+    run();
+    CU_ASSERT_EQUAL(world.gone, second);
+    CLEANUP(descriptor_close) int third = greet();
+    world.gone = 0;
+    answer(second, REFUSAL_NONE, "");
+    CU_ASSERT_TRUE(!world.is_answered && next_verb(third) == 0); /* whoever has the place now */
+    send_verb(third, WIRE_STATUS);
+    descriptor_close(&third);
+    run();
+    CU_ASSERT_EQUAL(world.gone, 0); /* nothing was due */
     end();
 }
 
@@ -307,6 +357,7 @@ int main(void)
         {"netd's own user is not heard", test_own_user},
         {"a breach ends the connection", test_breaches},
         {"an answer may come later", test_late_answer},
+        {"an answer that nobody waits for", test_gone},
         {"news is told once", test_news},
         {"places are limited", test_limits},
     };
