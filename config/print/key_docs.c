@@ -80,6 +80,11 @@ void option_print_type(const struct option *row, struct strbuf *out)
     case OPTION_TEXT:
         strbuf_addf(out, "text, %.0f to %.0f bytes", row->min, max);
         return;
+    case OPTION_PORTS:
+        strbuf_add(out, "whole number, ");
+        value_print_range(row, out);
+        strbuf_add(out, ", or two as a text, \"FIRST-LAST\"");
+        return;
     case OPTION_BYTES:
         strbuf_addf(out, "text with any characters (\\r, \\n, \\xNN), %.0f to %.0f bytes", row->min,
                     max);

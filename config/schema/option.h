@@ -20,7 +20,9 @@ enum option_type {
     OPTION_ID,        /* char *: [A-Za-z0-9_-]{1,64}, fit for one level of an MQTT topic */
     OPTION_PATH,      /* char *, made absolute: relative to the folder of the file that names it */
     OPTION_TEXT_LIST, /* struct text_list, min..max elements of 1 to 1024 bytes */
-    OPTION_BYTES,     /* char *, min..max bytes long, any but NUL: what goes over a serial line */
+    OPTION_PORTS, /* char *: a number within min..max, or two as a text, "FIRST-LAST"; kept without
+                     quotes: "22", "5000-5010" */
+    OPTION_BYTES, /* char *, min..max bytes long, any but NUL: what goes over a serial line */
 };
 
 enum option_flag {

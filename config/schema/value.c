@@ -66,6 +66,7 @@ static const char *const expected[] = {
     [OPTION_ID] = "a text in quotes",
     [OPTION_PATH] = "a text in quotes",
     [OPTION_TEXT_LIST] = "a list of texts: [ \"...\", \"...\" ]",
+    [OPTION_PORTS] = "a number, or a range as a text: \"5000-5010\"",
     [OPTION_BYTES] = "a text in quotes",
 };
 
@@ -248,6 +249,49 @@ static int store_text(const struct option *row, const struct given *given, const
     return 0;
 }
 
+/* The number that TEXT begins with, ended by END; NULL, or what follows END. */
+static const char *read_port(const char *text, char end, unsigned long *ret_port)
+{
+    size_t length = strspn(text, "0123456789");
+    if (length < 1 || length > 5 || text[length] != end)
+        return NULL;
+    *ret_port = strtoul(text, NULL, 10);
+    return text + length + 1;
+}
+
+static int store_port_range(const struct option *row, const char *text, void *values,
+                            struct problem *problem)
+{
+    unsigned long first, last;
+    const char *second = read_port(text, '-', &first);
+    if (!second || !read_port(second, '\0', &last))
+        return problem_say(problem,
+                           "\"%.*s\" is not a range: \"FIRST-LAST\", such as \"5000-5010\"",
+                           SHOWN_BYTES, text);
+    if ((double)first < row->min || (double)first > row->max)
+        return out_of_range(row, (double)first, problem);
+    if ((double)last < row->min || (double)last > row->max)
+        return out_of_range(row, (double)last, problem);
+    if (first > last)
+        return problem_say(problem, "\"%.*s\" ends before it begins", SHOWN_BYTES, text);
+    value_put_text(row, values, memory_printf("%lu-%lu", first, last));
+    return 0;
+}
+
+static int store_ports(const struct option *row, const struct given *given, const char *folder,
+                       void *values, struct problem *problem)
+{
+    (void)folder;
+    if (given->kind == GIVEN_TEXT)
+        return store_port_range(row, given->text, values, problem);
+    if (given->kind != GIVEN_INT)
+        return wrong_type(row, given, problem);
+    if ((double)given->integer < row->min || (double)given->integer > row->max)
+        return out_of_range(row, (double)given->integer, problem);
+    value_put_text(row, values, memory_printf("%" PRId64, given->integer));
+    return 0;
+}
+
 static void free_list(const struct option *row, void *values)
 {
     struct text_list list;
@@ -357,6 +401,7 @@ static const struct {
     [OPTION_ID] = {store_text, value_free_text, load_text},
     [OPTION_PATH] = {store_text, value_free_text, load_text},
     [OPTION_TEXT_LIST] = {store_list, free_list, load_list},
+    [OPTION_PORTS] = {store_ports, value_free_text, load_text},
     [OPTION_BYTES] = {store_text, value_free_text, load_text},
 };
 
@@ -420,7 +465,8 @@ static struct given value_read_text(const struct option *row, const char *text)
     struct given given = {.kind = GIVEN_TEXT, .text = text};
     if (row->type == OPTION_BOOL && parse_bool(text, &given.truth))
         given.kind = GIVEN_BOOL;
-    else if (row->type == OPTION_INT && parse_int(text, &given.integer))
+    else if ((row->type == OPTION_INT || row->type == OPTION_PORTS) &&
+             parse_int(text, &given.integer))
         given.kind = GIVEN_INT;
     else if (row->type == OPTION_FLOAT && parse_float(text, &given.real))
         given.kind = GIVEN_FLOAT;
@@ -546,7 +592,8 @@ bool value_equal(const struct option *row, const void *a, const void *b)
 void value_print_literal(const struct option *row, const char *written, struct strbuf *out)
 {
     bool bare = row->type == OPTION_BOOL || row->type == OPTION_INT || row->type == OPTION_FLOAT ||
-                row->type == OPTION_TEXT_LIST;
+                row->type == OPTION_TEXT_LIST ||
+                (row->type == OPTION_PORTS && !strchr(written, '-'));
     if (bare || written[0] == '"')
         strbuf_add(out, written);
     else
@@ -628,7 +675,10 @@ void value_print(const struct option *row, const void *values, struct strbuf *ou
         value_print_number(given.real, out);
         return;
     case GIVEN_TEXT:
-        value_print_text(given.text ? given.text : "", out);
+        if (row->type == OPTION_PORTS && given.text)
+            value_print_literal(row, given.text, out);
+        else
+            value_print_text(given.text ? given.text : "", out);
         return;
     case GIVEN_TEXTS:
         value_print_list(&given, out);

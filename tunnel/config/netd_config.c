@@ -132,15 +132,41 @@ static bool netd_config_read_group(const struct section *section, const struct o
     return part_is_complete(&part);
 }
 
+static uint8_t exception_protocol(int index)
+{
+    return index == 2 ? IPPROTO_ICMP : protocol_of(index);
+}
+
+/* TEXT was checked by its row: "22" or "5000-5010"; NULL: there is none, or it was refused. */
+static void read_ports(const struct section *element, const char *text, bool is_given,
+                       struct firewall_exception *exception)
+{
+    if (exception->protocol == IPPROTO_ICMP) {
+        if (is_given)
+            FAIL(element, "port", "has no meaning with protocol = \"icmp\": leave it out");
+        return;
+    }
+    if (!text) {
+        if (!is_given)
+            FAIL(element, "port", "missing; a number, or a range such as \"5000-5010\"");
+        return;
+    }
+    const char *dash = strchr(text, '-');
+    exception->port = (uint16_t)strtoul(text, NULL, 10);
+    exception->last_port = dash ? (uint16_t)strtoul(dash + 1, NULL, 10) : exception->port;
+}
+
 static void read_exception(const struct section *element, struct firewall_config *config)
 {
-    struct raw_rule raw = {0};
-    if (netd_config_read_group(element, &netd_exception_table, &raw, NULL)) {
+    struct raw_exception raw = {0};
+    struct part part = {.table = &netd_exception_table, .values = &raw};
+    section_read(element, &part, 1, NULL);
+    if (part_is_complete(&part)) {
         struct firewall_exception *exception = &config->exceptions[config->n_exceptions++];
         read_pattern(element, "interface", raw.interface, true, &exception->interface);
-        (void)read_network(element, "source", raw.address, &exception->source);
-        exception->protocol = protocol_of(raw.protocol);
-        exception->port = (uint16_t)raw.port;
+        (void)read_network(element, "source", raw.source, &exception->source);
+        exception->protocol = exception_protocol(raw.protocol);
+        read_ports(element, raw.port, part.present & option_bit(part.table, "port"), exception);
     }
     table_free(&netd_exception_table, &raw);
 }
@@ -174,9 +200,9 @@ static void read_destination(const struct section *section, const char *key, con
 
 static void netd_config_read_egress(const struct section *element, struct firewall_config *config)
 {
-    struct raw_rule raw = {0};
+    struct raw_egress raw = {0};
     if (netd_config_read_group(element, &netd_egress_table, &raw, NULL))
-        read_destination(element, "destination", raw.address, protocol_of(raw.protocol),
+        read_destination(element, "destination", raw.destination, protocol_of(raw.protocol),
                          (uint16_t)raw.port, config);
     table_free(&netd_egress_table, &raw);
 }

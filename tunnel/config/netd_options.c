@@ -7,9 +7,8 @@
 #include <stddef.h>
 
 /* A change of any key needs a restart, or a trial of the firewall's. */
-#define MEMBER_AS(name, owner, member)                                                             \
-    .key = (name), .offset = offsetof(struct owner, member), .reload = RELOAD_RESTART
-#define MEMBER(owner, name) MEMBER_AS(#name, owner, name)
+#define MEMBER(owner, name)                                                                        \
+    .key = #name, .offset = offsetof(struct owner, name), .reload = RELOAD_RESTART
 #define TABLE(table_path, struct_name, table_rows, table_help)                                     \
     {                                                                                              \
         .path = (table_path), .help = (table_help), .rows = (table_rows),                          \
@@ -19,6 +18,7 @@
 static const char *const egress_names[] = {"open", "strict", NULL};
 static const char *const approval_names[] = {"none", "local", NULL};
 static const char *const protocol_names[] = {"tcp", "udp", NULL};
+static const char *const exception_protocol_names[] = {"tcp", "udp", "icmp", NULL};
 
 static const struct option firewall_rows[] = {
     {MEMBER(raw_firewall, wan), .type = OPTION_TEXT_LIST, .max = NETD_MAX_INTERFACES,
@@ -47,34 +47,38 @@ const struct option_table netd_firewall_table =
           "The firewall: everything that is not listed stays closed, on every interface.");
 
 static const struct option exception_rows[] = {
-    {MEMBER(raw_rule, interface), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 1,
+    {MEMBER(raw_exception, interface), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 1,
      .max = 15, .help = "The interface where it comes in; a trailing * makes a pattern.",
      .example = "\"eth1\""},
-    {MEMBER_AS("source", raw_rule, address), .type = OPTION_TEXT, .flags = OPTION_REQUIRED,
-     .min = 2, .max = 63, .help = "Who may connect: an address or a network, IPv4 or IPv6.",
+    {MEMBER(raw_exception, source), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 2,
+     .max = 63, .help = "Who may connect: an address or a network, IPv4 or IPv6.",
      .example = "\"192.168.10.20/32\""},
-    {MEMBER(raw_rule, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
-     .help = "The transport."},
-    {MEMBER(raw_rule, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1, .max = 65535,
-     .help = "The port on this gateway.", .example = "22"},
+    {MEMBER(raw_exception, protocol), .type = OPTION_ENUM, .names = exception_protocol_names,
+     .fallback = "tcp",
+     .help = "The transport; \"icmp\" is ping: ten echo requests a second, IPv4 or IPv6 as source "
+             "is, and nothing else."},
+    {MEMBER(raw_exception, port), .type = OPTION_PORTS, .min = 1, .max = 65535,
+     .help = "The port on this gateway, or a range as a text: \"5000-5010\". Required, but none "
+             "with protocol = \"icmp\".",
+     .example = "22"},
 };
 const struct option_table netd_exception_table =
-    TABLE("firewall.exceptions", raw_rule, exception_rows,
-          "A port that stays open to one network on one interface; each is reported.");
+    TABLE("firewall.exceptions", raw_exception, exception_rows,
+          "A port, or ping, that stays open to one network on one interface; each is reported.");
 
 static const struct option egress_rows[] = {
-    {MEMBER_AS("destination", raw_rule, address), .type = OPTION_TEXT, .flags = OPTION_REQUIRED,
-     .min = 1, .max = NETD_HOST_BYTES - 1,
+    {MEMBER(raw_egress, destination), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 1,
+     .max = NETD_HOST_BYTES - 1,
      .help = "Where to: a name, an address or a network, IPv4 or IPv6; \"0.0.0.0/0\" for "
              "everywhere.",
      .example = "\"broker.example.com\""},
-    {MEMBER(raw_rule, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
+    {MEMBER(raw_egress, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
      .help = "The transport."},
-    {MEMBER(raw_rule, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1, .max = 65535,
+    {MEMBER(raw_egress, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1, .max = 65535,
      .help = "The port of the destination.", .example = "8883"},
 };
 const struct option_table netd_egress_table =
-    TABLE("firewall.egress_allow", raw_rule, egress_rows,
+    TABLE("firewall.egress_allow", raw_egress, egress_rows,
           "With egress = \"strict\": one destination that the gateway itself may reach; the "
           "broker, a proxy, a package server.");
 

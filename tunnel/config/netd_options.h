@@ -13,8 +13,14 @@ struct raw_firewall {
     int64_t egress_lease_s;
 };
 
-struct raw_rule { /* of exceptions and egress_allow */
-    char *interface, *address;
+struct raw_exception {
+    char *interface, *source;
+    int protocol;
+    char *port; /* "22" or "5000-5010"; NULL with "icmp" */
+};
+
+struct raw_egress {
+    char *destination;
     int protocol;
     int64_t port;
 };

@@ -133,7 +133,9 @@ void netd_reference_example(struct strbuf *out)
     put_rows(&netd_firewall_table, "    ", out);
     netd_reference_put_list(&netd_exception_table, "exceptions", "", out);
     strbuf_add(out, "    # for example: exceptions = ( { interface = \"eth1\"; "
-                    "source = \"192.168.10.20\"; port = 22; } );\n");
+                    "source = \"192.168.10.20\"; port = 22; },\n"
+                    "    #   { interface = \"eth1\"; source = \"192.168.10.0/24\"; "
+                    "protocol = \"icmp\"; } );\n");
     netd_reference_put_list(&netd_egress_table, "egress_allow", "", out);
     strbuf_add(out, "    # for example: egress_allow = ( "
                     "{ destination = \"broker.example.com\"; port = 8883; } );\n"

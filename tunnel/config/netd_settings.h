@@ -37,12 +37,13 @@ struct interface_pattern {
     char text[IFNAMSIZ]; /* with the '*' when it is a pattern */
 };
 
-/* A port that stays open: one host or network on one interface. */
+/* Ports, or ping, that stay open: to one host or network on one interface. */
 struct firewall_exception {
     struct interface_pattern interface;
     struct ip_network source; /* IPv4 or IPv6 */
-    uint8_t protocol;         /* IPPROTO_TCP or IPPROTO_UDP */
-    uint16_t port;            /* host order, 1..65535 */
+    uint8_t
+        protocol; /* IPPROTO_TCP, IPPROTO_UDP, or IPPROTO_ICMP: echo requests of either family */
+    uint16_t port, last_port; /* host order, 1..65535, the first not above the last; 0 with ICMP */
 };
 
 /* Where our own traffic may go under egress = "strict". */

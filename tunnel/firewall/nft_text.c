@@ -285,14 +285,47 @@ static void write_log(const char *prefix, struct strbuf *out)
                 prefix);
 }
 
+/* "22" or "5000-5010". */
+static void write_ports(const struct firewall_exception *exception, struct strbuf *out)
+{
+    strbuf_addf(out, "%u", exception->port);
+    if (exception->last_port != exception->port)
+        strbuf_addf(out, "-%u", exception->last_port);
+}
+
+static const char *icmp_keyword(const struct firewall_exception *exception)
+{
+    return exception->source.family == AF_INET6 ? "icmpv6" : "icmp";
+}
+
 static void write_exceptions(const struct firewall_config *config, struct strbuf *out)
 {
     for (size_t i = 0; i < config->n_exceptions; i++) {
         const struct firewall_exception *exception = &config->exceptions[i];
         strbuf_addf(out, "\t\tiifname \"%s\" ", exception->interface.text);
         add_address(out, "saddr", &exception->source);
-        strbuf_addf(out, " %s dport %u accept\n", protocol_name(exception->protocol),
-                    exception->port);
+        if (exception->protocol == IPPROTO_ICMP) {
+            strbuf_addf(out, " %s type echo-request limit rate 10/second burst 10 packets accept\n",
+                        icmp_keyword(exception));
+            continue;
+        }
+        strbuf_addf(out, " %s dport ", protocol_name(exception->protocol));
+        write_ports(exception, out);
+        strbuf_add(out, " accept\n");
+    }
+}
+
+/* The only ICMP answers that get out: before write_silence(). */
+static void write_echo_replies(const struct firewall_config *config, struct strbuf *out)
+{
+    for (size_t i = 0; i < config->n_exceptions; i++) {
+        const struct firewall_exception *exception = &config->exceptions[i];
+        if (exception->protocol != IPPROTO_ICMP)
+            continue;
+        strbuf_addf(out, "\t\toifname \"%s\" ", exception->interface.text);
+        add_address(out, "daddr", &exception->source);
+        strbuf_addf(out, " %s type echo-reply ct direction reply accept\n",
+                    icmp_keyword(exception));
     }
 }
 
@@ -304,13 +337,15 @@ static void write_exception_replies(const struct firewall_config *config, struct
 {
     for (size_t i = 0; i < config->n_exceptions; i++) {
         const struct firewall_exception *exception = &config->exceptions[i];
+        if (exception->protocol == IPPROTO_ICMP)
+            continue;
         strbuf_addf(out, "\t\toifname \"%s\" ", exception->interface.text);
         add_address(out, "daddr", &exception->source);
-        strbuf_addf(out,
-                    exception->protocol == IPPROTO_TCP
-                        ? " tcp sport %u tcp flags & (fin | syn | rst | ack) != syn accept\n"
-                        : " udp sport %u ct direction reply accept\n",
-                    exception->port);
+        strbuf_addf(out, " %s sport ", protocol_name(exception->protocol));
+        write_ports(exception, out);
+        strbuf_add(out, exception->protocol == IPPROTO_TCP
+                            ? " tcp flags & (fin | syn | rst | ack) != syn accept\n"
+                            : " ct direction reply accept\n");
     }
 }
 
@@ -488,6 +523,7 @@ static void write_output(const struct firewall_config *config, const struct tunn
                 "\t\toifname \"spt*\" goto tunnel_out\n",
                 is_strict ? "drop" : "accept");
     write_tunnel_departure(tunnel, out);
+    write_echo_replies(config, out);
     write_silence(out);
     write_exception_replies(config, out);
     write_own_only(out);

@@ -130,7 +130,8 @@ static bool is_excepted(const struct firewall_config *config, const char *source
     if (ip_network_parse(source, &host) < 0)
         return false;
     for (size_t i = 0; i < config->n_exceptions; i++) {
-        if (config->exceptions[i].protocol == IPPROTO_TCP && config->exceptions[i].port == port &&
+        if (config->exceptions[i].protocol == IPPROTO_TCP && config->exceptions[i].port <= port &&
+            config->exceptions[i].last_port >= port &&
             ip_network_contains(&config->exceptions[i].source, &host))
             return true;
     }

@@ -36,6 +36,7 @@ static const struct option truth = ROW(truth, OPTION_BOOL, .fallback = "true"),
                            bytes = ROW(bytes, OPTION_BYTES, .min = 0, .max = 4,
                                        .fallback = "\"\\r\\x01\""),
                            list = ROW(list, OPTION_TEXT_LIST, .min = 1, .max = 2),
+                           ports = ROW(text, OPTION_PORTS, .min = 1, .max = 65535),
                            secret = ROW(text, OPTION_TEXT, .max = 8, .flags = OPTION_SECRET);
 
 static const struct option *const all[] = {&truth, &whole, &real, &choice, &text,
@@ -152,6 +153,25 @@ static void test_lists(void)
     TEST_CONTAINS(problem.text, "found a group");
 }
 
+/* A number or a range; what is printed can be read again. */
+static void test_ports(void)
+{
+    CLEANUP(free_all) struct values values = {.text = NULL};
+    TEST_TEXT_EQUAL(said(&ports, "22", &values), "");
+    TEST_TEXT_EQUAL(values.text, "22");
+    check_print(&ports, &values, "22");
+    TEST_TEXT_EQUAL(said(&ports, "5000-5010", &values), "");
+    TEST_TEXT_EQUAL(values.text, "5000-5010");
+    check_print(&ports, &values, "\"5000-5010\"");
+    static const char *const refused[] = {"0",       "65536", "",     "-",       "1-",
+                                          "-1",      "0-1",   "2-1",  "1-2-3",   "1 -2",
+                                          "1-65536", "a-b",   "+1-2", "999999-1"};
+    for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
+        CU_ASSERT_NOT_EQUAL(said(&ports, refused[i], &values)[0], '\0');
+    TEST_TEXT_EQUAL(values.text, "5000-5010");
+    TEST_TEXT_EQUAL(said(&ports, "0-1", &values), "0 is out of range; allowed is 1 to 65535");
+}
+
 static void test_defaults(void)
 {
     CLEANUP(free_all) struct values values = {.real = -1};
@@ -199,5 +219,6 @@ static void test_print(void)
 
 TEST_MAIN("value", {"numbers and their bounds", test_numbers}, {"words of a list", test_choices},
           {"texts, names and bytes", test_texts}, {"file names", test_paths},
-          {"lists of texts", test_lists}, {"defaults, and what is unset", test_defaults},
-          {"equal values", test_equal}, {"printing", test_print})
+          {"lists of texts", test_lists}, {"ports", test_ports},
+          {"defaults, and what is unset", test_defaults}, {"equal values", test_equal},
+          {"printing", test_print})

@@ -14,6 +14,7 @@
 
 #define KEY "w2h8S6S0yyzcV4X3g1Uq8pGq8qnJzTzYc0m4kq1O1nE="
 #define FIREWALL "firewall: { wan = [ \"eth0\" ]; plant = [ \"eth1\", \"br*\" ]; };\n"
+#define EXCEPTION "firewall: { exceptions = ( { interface = \"eth1\"; source = \"::/0\"; "
 #define STRICT "firewall: { egress = \"strict\"; "
 #define HUB                                                                                        \
     "hub = { public_key = \"" KEY "\"; endpoint = \"vpn.example.com:443\"; "                       \
@@ -112,6 +113,34 @@ static void test_without_tunnel(void)
     netd_config_free(config);
 }
 
+/* Ping and ranges of ports. */
+static void test_exceptions(void)
+{
+    static const struct {
+        const char *keys;
+        uint8_t protocol;
+        uint16_t first, last;
+    } cases[] = {
+        {"port = 22;", IPPROTO_TCP, 22, 22},
+        {"port = \"50000-50100\";", IPPROTO_TCP, 50000, 50100},
+        {"protocol = \"udp\"; port = \"1-65535\";", IPPROTO_UDP, 1, 65535},
+        {"protocol = \"udp\"; port = \"7-7\";", IPPROTO_UDP, 7, 7},
+        {"protocol = \"icmp\";", IPPROTO_ICMP, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY, text = STRBUF_EMPTY;
+        strbuf_addf(&text, EXCEPTION "%s } ); };", cases[i].keys);
+        struct netd_config *config = load(strbuf_text(&text), &out);
+        TEST_TEXT_EQUAL(strbuf_text(&out), "");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        CU_ASSERT_EQUAL_FATAL(config->firewall.n_exceptions, 1);
+        CU_ASSERT_EQUAL(config->firewall.exceptions[0].protocol, cases[i].protocol);
+        CU_ASSERT_EQUAL(config->firewall.exceptions[0].port, cases[i].first);
+        CU_ASSERT_EQUAL(config->firewall.exceptions[0].last_port, cases[i].last);
+        netd_config_free(config);
+    }
+}
+
 static const struct {
     const char *text, *finding;
 } bad[] = {
@@ -130,6 +159,25 @@ static const struct {
      "is not an address or network"},
     {"firewall: { exceptions = ( { interface = \"eth1\"; source = \"::/0\"; port = 0; } ); };",
      "firewall.exceptions[0].port"},
+    {EXCEPTION "} ); };", "firewall.exceptions[0].port: missing"},
+    {EXCEPTION "protocol = \"udp\"; } ); };", "firewall.exceptions[0].port: missing"},
+    {EXCEPTION "port = 65536; } ); };", "firewall.exceptions[0].port: 65536 is out of range"},
+    {EXCEPTION "port = \"9-8\"; } ); };", "port: \"9-8\" ends before it begins"},
+    {EXCEPTION "port = \"1-65536\"; } ); };", "port: 65536 is out of range"},
+    {EXCEPTION "port = \"0-1\"; } ); };", "port: 0 is out of range"},
+    {EXCEPTION "port = \"1-2-3\"; } ); };", "port: \"1-2-3\" is not a range"},
+    {EXCEPTION "port = \"ssh\"; } ); };", "port: \"ssh\" is not a range"},
+    {EXCEPTION "port = \"1 - 2\"; } ); };", "port: \"1 - 2\" is not a range"},
+    {EXCEPTION "port = 1.5; } ); };", "port: expected a number, or a range as a text"},
+    {EXCEPTION "protocol = \"icmp\"; port = 8; } ); };",
+     "port: has no meaning with protocol = \"icmp\""},
+    {EXCEPTION "protocol = \"icmp\"; port = 0; } ); };", "port: 0 is out of range"},
+    {EXCEPTION "protocol = \"ping\"; } ); };", "allowed: \"tcp\", \"udp\", \"icmp\""},
+    {STRICT
+     "egress_allow = ( { destination = \"192.0.2.1\"; protocol = \"icmp\"; port = 1; } ); };",
+     "unknown value \"icmp\""},
+    {STRICT "egress_allow = ( { destination = \"192.0.2.1\"; port = \"1-2\"; } ); };",
+     "firewall.egress_allow[0].port: expected a whole number"},
     {STRICT "egress_allow = ( { destination = \"1.2.3\"; port = 1; } ); };",
      "firewall.egress_allow[0].destination: \"1.2.3\" is not an address or network"},
     {STRICT "egress_allow = ( { destination = \"a_b.example\"; port = 1; } ); };",
@@ -380,6 +428,7 @@ static void test_manual(void)
 
 TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"without a tunnel there is only the firewall", test_without_tunnel},
+          {"exceptions may be ping or a range of ports", test_exceptions},
           {"every mistake is found and said", test_bad},
           {"names have an upper number", test_many_names},
           {"what has no effect is said", test_no_effect},

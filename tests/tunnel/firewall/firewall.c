@@ -273,8 +273,8 @@ static void test_try(void)
     add(&rig, 60000);
     CU_ASSERT_EQUAL(count_leases(&rig, &before), 1);
     fresh->firewall.n_exceptions = 1;
-    fresh->firewall.exceptions[0] =
-        (struct firewall_exception){.interface = {"eth7"}, .protocol = IPPROTO_TCP, .port = 22};
+    fresh->firewall.exceptions[0] = (struct firewall_exception){
+        .interface = {"eth7"}, .protocol = IPPROTO_TCP, .port = 22, .last_port = 22};
     CU_ASSERT_EQUAL(ip_network_parse("192.168.10.20", &fresh->firewall.exceptions[0].source), 0);
     CU_ASSERT_EQUAL(firewall_confirm(rig.firewall), -ENOENT);
     CU_ASSERT_EQUAL(firewall_rollback(rig.firewall, &rig.problem), -ENOENT);
