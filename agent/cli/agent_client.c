@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define DEFAULT_RUNTIME_DIR "/run/sallyport" /* the default of gateway.runtime_dir */
 #define ANSWER_MAX (64u << 20)
 #define TEXT_MAX 16384 /* of one text; the longest value has 6 times 255 bytes */
 
@@ -31,7 +32,22 @@ struct config *agent_load_config(const struct cli_context *context)
     findings_sort(&findings);
     findings_print(&findings, &text);
     cli_print(stderr, "%s", strbuf_text(&text));
+    if (access(context->agent_file, R_OK) < 0 && errno == EACCES)
+        (void)cli_fail(CLI_FAILED, context->command ? context->command->name : "sallyport",
+                       "only root and the agent may read %s, because it may hold a password: run "
+                       "this as root",
+                       context->agent_file);
     return NULL;
+}
+
+struct config *agent_find_config(const struct cli_context *context)
+{
+    bool is_readable = access(context->agent_file, R_OK) == 0 || errno != EACCES;
+    if (context->agent_file_given || is_readable)
+        return agent_load_config(context);
+    struct config *config = memory_zeroed(1, sizeof(*config));
+    config->gateway.runtime_dir = memory_text(DEFAULT_RUNTIME_DIR);
+    return config;
 }
 
 int agent_connect(const struct config *config)

@@ -15,6 +15,13 @@
  */
 struct config *agent_load_config(const struct cli_context *context);
 
+/*
+ * The same for a subcommand that only talks to the agent. A member of the group sallyport-admin may
+ * not read the default file, in which a proxy's password may stand; then all that is needed is
+ * known without it: where the agent's socket is by default.
+ */
+struct config *agent_find_config(const struct cli_context *context);
+
 /* Connects to the agent that runs with CONFIG. Returns a socket, or a negative errno. */
 int agent_connect(const struct config *config);
 

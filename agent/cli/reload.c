@@ -60,7 +60,7 @@ static int run_reload(const struct cli_context *context, int argc, char **argv)
     (void)argv;
     if (argc > 1)
         return cli_usage(context);
-    struct config *config = agent_load_config(context);
+    struct config *config = agent_find_config(context);
     if (!config)
         return cli_fail(CLI_FAILED, NAME, "nothing was reloaded: correct the configuration first");
     CLEANUP(descriptor_close) int agent = agent_connect(config);

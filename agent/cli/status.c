@@ -137,7 +137,7 @@ static int run_status(const struct cli_context *context, int argc, char **argv)
     (void)argv;
     if (argc > 1)
         return cli_usage(context);
-    struct config *config = agent_load_config(context);
+    struct config *config = agent_find_config(context);
     if (!config)
         return CLI_FAILED;
     CLEANUP(descriptor_close) int agent = agent_connect(config);

@@ -258,7 +258,7 @@ static int run_watch(const struct cli_context *context, int argc, char **argv)
     if (words < 0 || words > 2)
         return cli_usage(context);
     watch.device = words == 2 ? argv[1] : NULL;
-    struct config *config = agent_load_config(context);
+    struct config *config = agent_find_config(context);
     if (!config)
         return CLI_FAILED;
     CLEANUP(descriptor_close) int agent = agent_connect(config);

@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/memory.h"
+#include "config/load/proxy_url.h"
 #include "config/schema/config.h"
 
 #include <errno.h>
@@ -49,9 +50,27 @@ static void check_file(const struct config *config, const char *key, const char 
                      strerror(-file));
 }
 
+/* A proxy's password stands in the configuration itself. */
+static void check_proxy(const struct config *config, struct findings *findings)
+{
+    const struct option *row = option_find(&config_uplink_table, "proxy");
+    struct where where = {config->files[0], config->uplink_lines[row - config_uplink_table.rows]};
+    struct proxy_url proxy;
+    struct problem problem;
+    struct stat about;
+    if (!config->uplink.proxy || proxy_url_parse(config->uplink.proxy, &proxy, &problem) < 0 ||
+        !proxy.login[0] || stat(config->files[0], &about) < 0 || !(about.st_mode & S_IRWXO))
+        return;
+    findings_add(findings, FINDING_ERROR, where, "uplink.proxy",
+                 "it holds a password, and every user of this machine can read %s; run: chgrp "
+                 "sallyport %s && chmod 640 %s",
+                 config->files[0], config->files[0], config->files[0]);
+}
+
 void config_check_files(const struct config *config, struct findings *findings)
 {
     const struct config_uplink *uplink = &config->uplink;
+    check_proxy(config, findings);
     if (strcmp(uplink->ca, "system") != 0)
         check_file(config, "ca", uplink->ca, false, findings);
     check_file(config, "crl", uplink->crl, false, findings);

@@ -89,8 +89,9 @@ class Hub:
 
     def gateway(self, name, *options):
         out = self.place.path(name.replace("/", "_") + ".enrolment")
-        if os.path.exists(out):
-            os.unlink(out)
+        for old in (out, out + ".sig"):
+            if os.path.exists(old):
+                os.unlink(old)
         verb = "renew-gateway" if "renew" in options else "add-gateway"
         self.must(verb, name, "--out", out, *[o for o in options if o != "renew"])
         lib.check(os.stat(out).st_mode & 0o777 == 0o600, "the enrolment is for its owner alone")

@@ -101,7 +101,7 @@ def arm(gateway):
     session, other = gateway.office(), gateway.office()
     lib.check(session.is_alive() and other.is_alive(), "two sessions from the office")
 
-    session.begin("sallyport init --from /root/gateway.enrolment %s --arm --seconds 20" % OPTIONS)
+    session.begin("sallyport init --from /root/gateway.enrolment --accept-signers %s --arm --seconds 20" % OPTIONS)
     lib.wait_for("the arming asks for its confirmation",
                  lambda: session.has_said("init --confirm"), 180)
     lib.check("table inet sallyport" in machine.say("nft list tables"), "meanwhile it is armed")

@@ -21,6 +21,7 @@
 #include "agent/cli/init/init_questions.h"
 #include "agent/cli/init/init_report.h"
 #include "agent/cli/init/init_ssh.h"
+#include "agent/cli/init/init_trust.h"
 #include "agent/cli/options.h"
 #include "tunnel/model/wireguard_key.h"
 
@@ -35,11 +36,12 @@
 
 struct init_call {
     /* what the files are made of */
-    const char *from, *id, *site, *ca, *username, *password_file, *certificate, *key, *prefix;
+    const char *from, *fingerprint, *id, *site, *ca, *username, *password_file, *certificate, *key,
+        *prefix;
     const char *signers, *tunnel_address, *hub_key, *hub_endpoint, *hub_address,
         *preshared_key_file;
     struct cli_texts servers, wan, plant, buses, tags, tunnel_sources;
-    bool request, keep_ssh;
+    bool request, keep_ssh, accept_signers;
     /* what is done */
     const char *root;
     bool force, no_test, no_start, test, arm, yes, confirm, undo, guard;
@@ -228,6 +230,35 @@ static void show_interfaces(const struct init_answers *answers)
     }
 }
 
+/* A gateway that publishes, and that nobody can open a session to. */
+static void leave_closed(struct init_answers *answers)
+{
+    answers->has_tunnel = false;
+    init_set(&answers->signers.allowed_signers, "# Nobody: whom the enrolment names was not "
+                                                "confirmed. `sallyport init --help` says how.\n");
+    if (answers->enrolment_key)
+        init_set(&answers->enrolment_key, "");
+}
+
+/* What an enrolment makes the gateway trust is confirmed before anything is written. */
+static enum init_trust_verdict confirm_trust(const struct cli_context *context,
+                                             const struct init_call *call,
+                                             const struct init_place *place,
+                                             struct init_answers *answers)
+{
+    const struct init_consent consent = {.from = call->from,
+                                         .fingerprint = call->fingerprint,
+                                         .accepts_all = call->accept_signers,
+                                         .has_signers = call->signers != NULL,
+                                         .has_terminal = is_on_terminal(context)};
+    if (!call->from)
+        return INIT_TRUSTED;
+    enum init_trust_verdict verdict = init_trust_confirm(&consent, place, answers);
+    if (verdict == INIT_LEFT_CLOSED)
+        leave_closed(answers);
+    return verdict;
+}
+
 static int write_files(const struct cli_context *context, const struct init_call *call)
 {
     CLEANUP(init_answers_free) struct init_answers answers = {.has_tunnel = false};
@@ -243,6 +274,9 @@ static int write_files(const struct cli_context *context, const struct init_call
     }
     if (!is_complete(&answers) || !are_fit(&answers))
         return CLI_USAGE;
+    enum init_trust_verdict verdict = confirm_trust(context, call, &place, &answers);
+    if (verdict == INIT_REFUSED)
+        return CLI_FAILED;
     init_guess_interfaces(&answers);
     show_interfaces(&answers);
     if (answers.ssh_from)
@@ -250,7 +284,8 @@ static int write_files(const struct cli_context *context, const struct init_call
                   "SSH stays open to %s on %s; this weakens the lockdown, and the status "
                   "reports it as \"excepted\"\n",
                   answers.ssh_from, answers.ssh_interface);
-    return init_write(&place, &answers, context->json ? stderr : stdout);
+    int code = init_write(&place, &answers, context->json ? stderr : stdout);
+    return verdict == INIT_LEFT_CLOSED ? CLI_FAILED : code;
 }
 
 static int print_steps(struct init_report *report)
@@ -350,6 +385,8 @@ static int run_init(const struct cli_context *context, int argc, char **argv)
     struct init_call call = {.seconds = INIT_UNDO_AFTER_S};
     const struct cli_option options[] = {
         {.name = "--from", .text = &call.from},
+        {.name = "--fingerprint", .text = &call.fingerprint},
+        {.name = "--accept-signers", .flag = &call.accept_signers},
         {.name = "--id", .text = &call.id},
         {.name = "--site", .text = &call.site},
         {.name = "--server", .texts = &call.servers},

@@ -58,10 +58,12 @@ void init_answers_free(struct init_answers *answers)
         &answers->signers.revoked_keys,
         &answers->ssh_interface,
         &answers->ssh_from,
+        &answers->enrolment_text,
+        &answers->enrolment_key,
     };
-    struct text_list *lists[] = {
-        &answers->uplink.servers, &answers->tunnel.sources, &answers->wan,
-        &answers->plant,          &answers->buses,          &answers->tags};
+    struct text_list *lists[] = {&answers->uplink.servers, &answers->tunnel.sources, &answers->wan,
+                                 &answers->plant,          &answers->buses,          &answers->tags,
+                                 &answers->services};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         init_answers_free_text(texts[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)

@@ -12,6 +12,12 @@
 
 #define INIT "init" /* the subcommand, for messages */
 
+/* The file that keeps the fingerprint of the key which signed the last enrolment. */
+#define INIT_KEY_FILE "enrolment-key"
+
+/* A service for a person: name, protocol, port, where it is. */
+#define INIT_SERVICE_FORMAT "%s, %s port %u of %s"
+
 struct init_gateway {
     char *id, *site;
 };
@@ -43,6 +49,9 @@ struct init_answers {
     struct init_tunnel tunnel;
     struct init_hub hub;
     struct init_signers signers;
+    char *enrolment_text;      /* the enrolment file as it was read; NULL: there is none */
+    char *enrolment_key;       /* the fingerprint of the key that signed it; NULL: unsigned */
+    struct text_list services; /* INIT_SERVICE_FORMAT; empty: the one that init writes */
     bool has_tunnel;
     bool ca_is_system;              /* instead of ca_pem */
     bool wants_request;             /* make a key and a certificate request */

@@ -156,14 +156,6 @@ static void warn_of_ssh(const struct firewall_config *config)
                   ssh.source);
 }
 
-static bool ask_yes(const char *question)
-{
-    char line[16];
-    cli_print(stdout, "%s [yes/no] ", question);
-    (void)fflush(stdout);
-    return init_read_line(line, sizeof(line)) && strcmp(line, "yes") == 0;
-}
-
 /* Waits until the guardian has decided: after an answer here or elsewhere, or when the time is
  * over. */
 static bool await_decision(const struct init_arming *arming, int guardian)
@@ -263,7 +255,7 @@ int init_arm(const struct init_arming *arming)
         return tell_armed();
     warn_of_ssh(&arming->netd->firewall);
     if (arming->has_terminal && !arming->yes &&
-        !ask_yes("Close every inbound port of this machine?"))
+        !init_ask_yes("Close every inbound port of this machine?"))
         return cli_fail(CLI_FAILED, INIT,
                         "nothing was armed; `sallyport init --arm` does it later");
     return init_arm_and_wait(arming);

@@ -159,6 +159,7 @@ int init_read_enrolment(const char *path, struct findings *findings, struct init
         return -EINVAL;
     source_root(source, findings, &root);
     enrolment_read_root(&root, &fresh);
+    init_set(&fresh.enrolment_text, source_text(source));
     source_close(source);
     if (findings->errors > errors) {
         init_answers_free(&fresh);

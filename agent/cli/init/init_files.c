@@ -124,11 +124,12 @@ static int add_identity(struct work *work)
                              add_file(work, "tls/gateway.csr", READER_ALL));
 }
 
+/* The agent's file may hold a proxy's password, now or after an edit: others must not read it. */
 static int add_configuration(struct work *work)
 {
     struct problem problem;
     init_print_netd_file(work->answers, add_file(work, "netd.conf", READER_ALL));
-    if (init_print_agent_file(work->answers, add_file(work, "sallyport.conf", READER_ALL),
+    if (init_print_agent_file(work->answers, add_file(work, "sallyport.conf", READER_AGENT),
                               &problem) == 0)
         return CLI_DONE;
     return cli_fail(CLI_USAGE, INIT, "%s", problem.text);
@@ -153,6 +154,8 @@ static int make_files(struct work *work)
         add_text_file(work, "allowed_signers", READER_ALL, answers->signers.allowed_signers);
     if (answers->signers.revoked_keys && answers->signers.revoked_keys[0])
         add_text_file(work, "revoked_keys", READER_ALL, answers->signers.revoked_keys);
+    if (answers->enrolment_key && answers->enrolment_key[0])
+        add_text_file(work, INIT_KEY_FILE, READER_ALL, answers->enrolment_key);
     return add_configuration(work);
 }
 

@@ -7,7 +7,12 @@
 static const struct {
     const char *option, *help;
 } rows[] = {
-    {"--from FILE", "the enrolment file from the central site; other options override it"},
+    {"--from FILE",
+     "the enrolment file from the central site; other options override it. Whom it makes "
+     "the gateway trust is shown and asked"},
+    {"--fingerprint SHA256:...",
+     "the key that must have signed the enrolment; then nothing is asked"},
+    {"--accept-signers", "trusts all that is shown, without a question"},
     {"--site NAME, --id NAME", "the names of the site and of this gateway; levels of its topics"},
     {"--server URL ...", "the brokers, mqtts://HOST:PORT or wss://HOST:PORT/PATH"},
     {"--ca FILE|system", "the certificate authorities that may sign the broker's certificate"},

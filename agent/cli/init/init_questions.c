@@ -42,6 +42,14 @@ bool init_read_line(char *line, size_t size)
     return true;
 }
 
+bool init_ask_yes(const char *question)
+{
+    char line[16];
+    cli_print(stdout, "%s [yes/no] ", question);
+    (void)fflush(stdout);
+    return init_read_line(line, sizeof(line)) && strcmp(line, "yes") == 0;
+}
+
 /* One answer; an empty line means OTHERWISE. False at the end of input. */
 static bool questions_ask(const char *question, const char *otherwise, char *line)
 {

@@ -12,4 +12,7 @@ int init_ask(struct init_answers *answers);
 /* One line from the terminal without its end, at most SIZE - 1 bytes; false at the end of input. */
 bool init_read_line(char *line, size_t size);
 
+/* Whether the answer to QUESTION is "yes", and nothing else. */
+bool init_ask_yes(const char *question);
+
 #endif

@@ -23,6 +23,25 @@ make_authority() { # FOLDER NAME
     fail "openssl could not make an authority: $(tail -n 1 "$work/openssl.log")"
 }
 
+# The key that signs enrolments, so that a gateway can tell that the hub made one and nobody changed it.
+make_enrolment_key() { # FOLDER
+  mkdir -m 700 "$1"
+  ssh-keygen -q -t ed25519 -N '' -C 'enrolments of sallyport-hub' -f "$1/key" ||
+    fail "ssh-keygen could not make the key for enrolments"
+}
+
+enrolment_fingerprint() { # -> SHA256:...
+  local print
+  print=$(ssh-keygen -l -E sha256 -f "$root/enrolment/key.pub") || fail "$root/enrolment/key.pub cannot be read"
+  read -r _ print _ <<<"$print"
+  printf '%s\n' "$print"
+}
+
+sign_enrolment() { # FILE -> FILE.sig
+  ssh-keygen -q -Y sign -n sallyport-enrolment -f "$root/enrolment/key" "$1" 2>"$work/ssh-keygen.log" ||
+    fail "ssh-keygen could not sign the enrolment: $(tail -n 1 "$work/ssh-keygen.log")"
+}
+
 request() { # NAME KEY
   openssl req -new -key "$2" -sha256 \
     -config <(printf '[req]\nprompt=no\ndistinguished_name=n\n[n]\nCN=%s\n' "$1")

@@ -31,9 +31,9 @@ enrolment() { # SITE ID
   signers=$(signers_of "$1")
   id=$1-$2-$(openssl rand -hex 8) # anyone who knows it could end the connection, so it cannot be guessed
   cat <<E
-# The enrolment of $1/$2. It holds secrets: take it to the gateway, run
+# The enrolment of $1/$2. It holds secrets: take it to the gateway with FILE.sig, run
 #   sallyport init --from FILE
-# there, and delete every copy.
+# there, compare whom it makes the gateway trust with the people who run the hub, and delete every copy.
 enrolment = 1;
 gateway: { id = "$2"; site = "$1"; };
 uplink: {

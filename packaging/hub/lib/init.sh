@@ -85,7 +85,9 @@ make_identity() { # FOLDER
 }
 
 announce() {
-  say "The hub is set up in $root; nothing has been started. \"sallyport-hub apply\" will do this:
+  say "The hub is set up in $root. It signs enrolments with the key $(enrolment_fingerprint):
+tell that to whoever sets up gateways, by phone or in person, not in the mail that carries an enrolment.
+Nothing has been started. \"sallyport-hub apply\" will do this:
   - mosquitto listens on 8883/tcp and 443/tcp, with TLS, client certificates and passwords
   - WireGuard (${settings[interface]}, $pool.0.1) listens on 443/udp
   - nftables closes every other port of this server at once, for new and existing connections, and
@@ -119,6 +121,7 @@ run_init() {
   read_settings
   make_authority "$new/ca" "${settings[name]}"
   make_identity "$new"
+  make_enrolment_key "$new/enrolment"
   (umask 077 && wg genkey >"$new/wireguard/private.key")
   wg pubkey <"$new/wireguard/private.key" >"$new/wireguard/public.key"
   settings[days]=$ca_days # the hub's own login lasts as long as the authority

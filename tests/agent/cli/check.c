@@ -4,6 +4,7 @@
 
 #include "agent/base/child.h"
 #include "agent/base/descriptor.h"
+#include "agent/base/memory.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -239,6 +240,27 @@ static void test_tunnel_addresses(void)
     }
 }
 
+/* A password in the file itself: it is for the agent and root alone. */
+static void test_proxy_password(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+    CLEANUP(memory_free_pointer)
+    char *text = memory_printf("uplink: { proxy = \"http://u:secret@p.test:3128\"; servers = [ "
+                               "\"mqtts://b\" ]; ca = \"system\"; };\n"
+                               "gateway: { id = \"g\"; site = \"s\"; };\n");
+    struct cli_context context = {.agent_file = test_file("proxy.conf", text)};
+    CU_ASSERT_EQUAL(chmod(context.agent_file, 0644), 0);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(strbuf_text(&said), "proxy.conf:1: uplink.proxy: it holds a password");
+    TEST_CONTAINS(strbuf_text(&said), "chmod 640 ");
+    CU_ASSERT_PTR_NULL(strstr(strbuf_text(&said), "secret"));
+    CU_ASSERT_EQUAL(chmod(context.agent_file, 0640), 0);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
+    context.agent_file = test_file("open.conf", good);
+    CU_ASSERT_EQUAL(chmod(context.agent_file, 0644), 0);
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
+}
+
 static void test_json(void)
 {
     CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
@@ -291,6 +313,7 @@ TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"a bad file: every finding, and exit code 1", test_bad},
           {"certificates that are none, or nearly expired, are named", test_certificates},
           {"warnings alone are no failure", test_warning},
+          {"a proxy's password that everybody can read", test_proxy_password},
           {"a broker that strict egress keeps out of reach", test_strict_egress},
           {"addresses that belong to the tunnel", test_tunnel_addresses},
           {"netd.conf is checked as well, where there is one", test_netd_file},
