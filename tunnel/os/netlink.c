@@ -177,9 +177,9 @@ static void netlink_take_answer(struct netlink_answer *answer, const struct nlms
         answer->handler(message, answer->context);
 }
 
-static void take_datagram(const uint8_t *bytes, size_t length, netlink_handler *handler,
-                          void *context)
+void netlink_each(const void *datagram, size_t length, netlink_handler *handler, void *context)
 {
+    const uint8_t *bytes = datagram;
     while (length >= NLMSG_HDRLEN) {
         const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)bytes;
         size_t whole = aligned(message->nlmsg_len);
@@ -219,7 +219,7 @@ int netlink_ask(int socket, struct netlink_request *request, netlink_handler *ha
         ssize_t got = receive(socket, buffer, sizeof(buffer));
         if (got < 0)
             return (int)got;
-        take_datagram(buffer, (size_t)got, hand_to_answer, &answer);
+        netlink_each(buffer, (size_t)got, hand_to_answer, &answer);
     }
     return answer.result > 0 ? 0 : answer.result;
 }
@@ -247,7 +247,7 @@ int netlink_drain(int socket, netlink_handler *handler, void *context)
             return (int)got;
         if (got == 0)
             break;
-        take_datagram(buffer, (size_t)got, hand_and_count, &counted);
+        netlink_each(buffer, (size_t)got, hand_and_count, &counted);
     }
     return counted.count;
 }

@@ -43,6 +43,12 @@ int netlink_open(int protocol, unsigned group);
 typedef void netlink_handler(const struct nlmsghdr *message, void *context);
 
 /*
+ * Gives each whole message of a datagram, of LENGTH bytes at a boundary of four, to HANDLER; stops
+ * at one that says that it is longer than what is left.
+ */
+void netlink_each(const void *datagram, size_t length, netlink_handler *handler, void *context);
+
+/*
  * Sends REQUEST and hands every message of the answer to HANDLER (may be NULL) until the kernel
  * says that it is done. Returns 0, what the kernel answered (negative errno), or -ETIMEDOUT.
  */

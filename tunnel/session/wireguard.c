@@ -3,6 +3,7 @@
  * file in memory, never as an argument and never on disk.
  */
 #include "tunnel/session/wireguard.h"
+#include "tunnel/session/wireguard_text.h"
 
 #include "agent/base/child.h"
 #include "agent/base/clock.h"
@@ -71,15 +72,6 @@ static void wireguard_explain(struct strbuf *problem, const char *what, int stat
 
 /* ---- Keys ---- */
 
-/* Whether KEY, as wg printed it, is a key; its line feed goes. */
-static bool is_printed_key(struct strbuf *key)
-{
-    if (key->length != WIREGUARD_KEY_CHARACTERS + 1 || key->data[key->length - 1] != '\n')
-        return false;
-    key->data[--key->length] = '\0';
-    return wireguard_key_is_valid(key->data);
-}
-
 /* Appends "NAME = KEY\n" with the key of the file at PATH. */
 static int add_key(const char *name, const char *path, struct strbuf *text, struct strbuf *problem)
 {
@@ -120,7 +112,7 @@ static int make_key(const char *path)
     CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_EMPTY;
     (void)strbuf_reserve(&key, 4096); /* so that no copy is left behind when it grows */
     int status = run_bare(genkey, NULL, 0, &key);
-    if (status != 0 || !is_printed_key(&key))
+    if (status != 0 || !wireguard_text_is_key(&key))
         return status < 0 ? status : -EIO;
     strbuf_add_char(&key, '\n');
     return file_replace(path, key.data, key.length, 0400);
@@ -141,7 +133,7 @@ int wireguard_ensure_key(const char *path, struct strbuf *public_key)
         return problem;
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     int status = run_bare(pubkey, key.data, key.length, &output);
-    if (status != 0 || !is_printed_key(&output))
+    if (status != 0 || !wireguard_text_is_key(&output))
         return status < 0 ? status : -EINVAL;
     strbuf_append(public_key, output.data, output.length);
     return 0;
@@ -319,9 +311,7 @@ int64_t wireguard_last_handshake_s(struct wireguard *wireguard)
     int status = privileged_child_run(show, NULL, 0, &output);
     if (status != 0)
         return status < 0 ? status : -EIO;
-    const char *key = wireguard->config->hub.public_key;
-    const char *line = strstr(strbuf_text(&output), key);
-    return line ? strtoll(line + strlen(key), NULL, 10) : 0;
+    return wireguard_text_handshake_s(strbuf_text(&output), wireguard->config->hub.public_key);
 }
 
 static int delete_interface(unsigned index)
