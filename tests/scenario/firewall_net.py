@@ -340,8 +340,9 @@ def scan(net, address, how="-sS"):
     return found
 
 
-def pings(net, address, count=1):
-    done = subprocess.run([*net.prefix(), "ping", "-n", "-q", "-c", str(count), "-W", "1", address],
+def pings(net, address, count=1, source=None):
+    done = subprocess.run([*net.prefix(), "ping", "-n", "-q", "-c", str(count), "-W", "1",
+                           *(("-I", source) if source else ()), address],
                           capture_output=True, check=False)
     return done.returncode == 0
 
