@@ -28,11 +28,13 @@ static json_t *cli_firewall_status_json(const struct wire_status *status,
                                         const struct wire_counters *counters)
 {
     json_t *document = json_pack(
-        "{s:s, s:i, s:i, s:{s:I, s:I, s:I, s:I}}", "state",
+        "{s:s, s:i, s:i, s:s, s:i, s:{s:I, s:I, s:I, s:I}}", "state",
         firewall_state_names[status->firewall_state], "exceptions",
-        (int)status->firewall_exceptions, "reloads", (int)status->firewall_reloads, "dropped", "in",
-        (json_int_t)counters->dropped_in, "forward", (json_int_t)counters->dropped_forward, "out",
-        (json_int_t)counters->dropped_out, "spoofed", (json_int_t)counters->spoofed);
+        (int)status->firewall_exceptions, "reloads", (int)status->firewall_reloads, "agent",
+        agent_reach_names[status->agent_reach], "agent_destinations",
+        (int)status->agent_destinations, "dropped", "in", (json_int_t)counters->dropped_in,
+        "forward", (json_int_t)counters->dropped_forward, "out", (json_int_t)counters->dropped_out,
+        "spoofed", (json_int_t)counters->spoofed);
     if (status->firewall_changed_by_pid)
         json_object_set_new(document, "changed_by",
                             json_pack("{s:i, s:s}", "pid", (int)status->firewall_changed_by_pid,
@@ -42,6 +44,26 @@ static json_t *cli_firewall_status_json(const struct wire_status *status,
     if (status->is_trying)
         json_object_set_new(document, "undone_in_s", json_integer(status->is_trying));
     return document;
+}
+
+static void print_agent(const struct wire_status *status)
+{
+    switch ((enum agent_reach)status->agent_reach) {
+    case AGENT_UNKNOWN:
+        cli_print(stdout,
+                  "          agent not bound: access.agent_user of netd.conf is no user of this "
+                  "machine, or root\n");
+        break;
+    case AGENT_LOCAL:
+        cli_print(stdout,
+                  "          agent not bound in plant and WAN, only on this gateway itself; "
+                  "`sallyport check` says what to add\n");
+        break;
+    case AGENT_BOUND:
+        cli_print(stdout, "          agent bound to %u destination%s\n", status->agent_destinations,
+                  status->agent_destinations == 1 ? "" : "s");
+        break;
+    }
 }
 
 static void cli_firewall_print_status(const struct wire_status *status,
@@ -57,6 +79,7 @@ static void cli_firewall_print_status(const struct wire_status *status,
               (unsigned long long)counters->dropped_in,
               (unsigned long long)counters->dropped_forward,
               (unsigned long long)counters->dropped_out, (unsigned long long)counters->spoofed);
+    print_agent(status);
     if (status->firewall_reloads)
         cli_print(stdout, "          loaded again %u times", status->firewall_reloads);
     if (status->firewall_reloads && status->firewall_changed_by_pid)

@@ -126,6 +126,7 @@ static void add_firewall(const struct status_facts *facts, struct json_text *jso
     if (status) {
         json_text_u64(json, "exceptions", status->firewall_exceptions);
         json_text_u64(json, "reloads", status->firewall_reloads);
+        json_text_string(json, "agent", agent_reach_names[status->agent_reach]);
     }
     if (status && counters) {
         json_text_u64(json, "dropped_in", counters->dropped_in);

@@ -192,6 +192,7 @@ class World:
                             "runtime_dir": self.place.path("runtime")},
                   "access": {"agent_user": str(AGENT_UID), "admin_group": str(ADMIN_GID),
                              **tunnel.pop("access", {})},
+                  **({"agent": tunnel.pop("agent")} if "agent" in tunnel else {}),
                   "tunnel": tunnel}
         self.config = self.place.write("netd.conf", "".join(
             "%s = %s;\n" % (key, lib.group_text(value)) for key, value in groups.items()))

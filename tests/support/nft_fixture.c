@@ -5,6 +5,7 @@
 #include "config/schema/finding.h"
 #include "tests/support/test.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/os/user.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,12 @@ size_t nft_fixture_leases(struct firewall_lease_state leases[8])
 void nft_fixture_write(const struct netd_config *config, const struct firewall_lease_state *leases,
                        size_t n_leases, struct strbuf *out)
 {
-    const struct nft_text ruleset = {.config = config, .leases = leases, .n_leases = n_leases};
+    const char *user = config->access.agent_user;
+    /* A number alone: the names of this machine's users are no matter of these files. */
+    bool is_number = user[strspn(user, "0123456789")] == '\0';
+    const struct nft_text ruleset = {.config = config,
+                                     .leases = leases,
+                                     .n_leases = n_leases,
+                                     .agent = is_number ? user_find_agent(user) : 0};
     nft_text_write(&ruleset, out);
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -172,39 +173,95 @@ static void read_exception(const struct section *element, struct firewall_config
 }
 
 static void allow(struct firewall_config *config, const struct ip_network *destination,
-                  uint8_t protocol, uint16_t port)
+                  uint8_t protocol, uint16_t port, bool is_time)
 {
-    config->allow[config->n_allow++] = (struct firewall_egress){*destination, protocol, port};
+    config->allow[config->n_allow++] =
+        (struct firewall_egress){*destination, protocol, port, is_time};
+}
+
+static size_t count_names(const struct firewall_config *config, bool is_agents)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->n_names; i++)
+        count += config->names[i].is_agents == is_agents;
+    return count;
+}
+
+/* Adds NAME, whose host is TEXT, unless that is no name or one too many. */
+static void read_name(const struct section *section, const char *key, const char *text,
+                      const struct firewall_name *name, struct firewall_config *config)
+{
+    size_t room = name->is_agents ? NETD_MAX_REACH_NAMES : NETD_MAX_NAMES;
+    if (!is_host_name(text)) {
+        FAIL(section, key, "\"%s\" is not a name, address or network", text);
+    } else if (count_names(config, name->is_agents) == room) {
+        FAIL(section, key, "\"%s\" is one name too many: %s %zu", text,
+             name->is_agents ? "may_reach takes" : "egress_allow and ntp take", room);
+    } else {
+        struct firewall_name *added = &config->names[config->n_names++];
+        *added = *name;
+        (void)memccpy(added->host, text, '\0', sizeof(added->host));
+    }
 }
 
 /* A name, an address or a network, as DESTINATION of KEY. */
 static void read_destination(const struct section *section, const char *key, const char *text,
-                             uint8_t protocol, uint16_t port, struct firewall_config *config)
+                             const struct firewall_name *name, struct firewall_config *config)
 {
     struct ip_network network;
-    if (looks_like_address(text)) {
-        if (read_network(section, key, text, &network))
-            allow(config, &network, protocol, port);
-    } else if (!is_host_name(text)) {
-        FAIL(section, key, "\"%s\" is not a name, address or network", text);
-    } else if (config->n_names == NETD_MAX_NAMES) {
-        FAIL(section, key, "\"%s\" is one name too many: egress_allow and ntp take %d", text,
-             NETD_MAX_NAMES);
-    } else {
-        struct firewall_name *name = &config->names[config->n_names++];
-        (void)memccpy(name->host, text, '\0', sizeof(name->host));
-        name->protocol = protocol;
-        name->port = port;
-    }
+    if (!looks_like_address(text))
+        read_name(section, key, text, name, config);
+    else if (read_network(section, key, text, &network))
+        allow(config, &network, name->protocol, name->port, name->is_time);
 }
 
 static void netd_config_read_egress(const struct section *element, struct firewall_config *config)
 {
     struct raw_egress raw = {0};
-    if (netd_config_read_group(element, &netd_egress_table, &raw, NULL))
-        read_destination(element, "destination", raw.destination, protocol_of(raw.protocol),
-                         (uint16_t)raw.port, config);
+    if (netd_config_read_group(element, &netd_egress_table, &raw, NULL)) {
+        const struct firewall_name name = {.protocol = protocol_of(raw.protocol),
+                                           .port = (uint16_t)raw.port};
+        read_destination(element, "destination", raw.destination, &name, config);
+    }
     table_free(&netd_egress_table, &raw);
+}
+
+static void reach(struct agent_config *agent, const struct ip_network *destination,
+                  const struct firewall_name *name)
+{
+    agent->reach[agent->n_reach++] = (struct firewall_egress){
+        .destination = *destination, .protocol = name->protocol, .port = name->port};
+}
+
+/* One element of agent.may_reach. "localhost" is no name that a name server is asked for. */
+static void read_reach(const struct section *element, const char *text,
+                       const struct firewall_name *name, struct firewall_config *config)
+{
+    struct ip_network network;
+    if (strcasecmp(text, "localhost") == 0) {
+        static const char *const addresses[] = {"127.0.0.1", "::1"};
+        for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+            if (ip_network_parse(addresses[i], &network) == 0)
+                reach(&config->agent, &network, name);
+        }
+    } else if (!looks_like_address(text)) {
+        read_name(element, "destination", text, name, config);
+    } else if (read_network(element, "destination", text, &network)) {
+        reach(&config->agent, &network, name);
+    }
+}
+
+static void netd_config_read_reach(const struct section *element, struct firewall_config *config)
+{
+    struct raw_reach raw = {0};
+    if (netd_config_read_group(element, &netd_reach_table, &raw, NULL)) {
+        const struct firewall_name name = {.protocol = protocol_of(raw.protocol),
+                                           .port = (uint16_t)raw.port,
+                                           .side = raw.side,
+                                           .is_agents = true};
+        read_reach(element, raw.destination, &name, config);
+    }
+    table_free(&netd_reach_table, &raw);
 }
 
 static void read_dns(const struct section *section, const struct text_list *list,
@@ -219,24 +276,38 @@ static void read_dns(const struct section *section, const struct text_list *list
             FAIL(section, "dns", "\"%s\" is not the address of a server elsewhere", list->items[i]);
             continue;
         }
-        allow(config, &server, IPPROTO_UDP, DNS_PORT);
-        allow(config, &server, IPPROTO_TCP, DNS_PORT);
+        allow(config, &server, IPPROTO_UDP, DNS_PORT, false);
+        allow(config, &server, IPPROTO_TCP, DNS_PORT, false);
     }
 }
 
 static void read_ntp(const struct section *section, const struct text_list *list,
                      struct firewall_config *config)
 {
+    const struct firewall_name name = {
+        .protocol = IPPROTO_UDP, .port = NTP_PORT, .is_time = true};
     for (size_t i = 0; i < list->length; i++)
-        read_destination(section, "ntp", list->items[i], IPPROTO_UDP, NTP_PORT, config);
+        read_destination(section, "ntp", list->items[i], &name, config);
+}
+
+/* What nobody looks at with egress = "open": but the agent may be bound by it. */
+static size_t count_idle(const struct firewall_config *config)
+{
+    size_t idle = 0;
+    for (size_t i = 0; i < config->n_allow; i++)
+        idle += config->allow[i].is_time || !config->agent.is_bound;
+    for (size_t i = 0; i < config->n_names; i++)
+        idle += !config->names[i].is_agents &&
+                (config->names[i].is_time || !config->agent.is_bound);
+    return idle;
 }
 
 static void netd_config_check_egress(const struct section *section,
                                      const struct firewall_config *config)
 {
-    if (config->egress == EGRESS_OPEN && config->n_allow + config->n_names > 0)
-        section_report(section, FINDING_WARNING, "egress",
-                       "is \"open\": egress_allow, dns and ntp have no effect");
+    if (config->egress == EGRESS_OPEN && count_idle(config) > 0)
+        section_report(section, FINDING_WARNING, "egress", "is \"open\": %s no effect",
+                       config->agent.is_bound ? "ntp has" : "egress_allow, dns and ntp have");
 }
 
 static void check_interfaces(const struct section *section, const struct firewall_config *config)
@@ -247,6 +318,21 @@ static void check_interfaces(const struct section *section, const struct firewal
                 FAIL(section, "plant", "\"%s\" is listed in wan as well", config->plant[j].text);
         }
     }
+}
+
+/* The group `agent`; with it, also when it is empty, the agent is bound. */
+static void read_agent(const struct section *root, struct firewall_config *config)
+{
+    static const char *const lists[] = {"may_reach", NULL};
+    struct section section, element;
+    config->agent.is_bound = section_child(root, "agent", &section);
+    section_expect(&section, lists);
+    size_t length = section_list(&section, "may_reach", NETD_MAX_REACH);
+    for (size_t i = 0; i < length; i++) {
+        if (section_element(&section, "may_reach", i, &element))
+            netd_config_read_reach(&element, config);
+    }
+    config->agent.n_destinations = (uint32_t)length;
 }
 
 static void read_firewall(const struct section *root, struct firewall_config *config)
@@ -264,6 +350,7 @@ static void read_firewall(const struct section *root, struct firewall_config *co
     read_ntp(&section, &raw.ntp, config);
     table_free(&netd_firewall_table, &raw);
     check_interfaces(&section, config);
+    read_agent(root, config);
     size_t length = section_list(&section, "exceptions", NETD_MAX_EXCEPTIONS);
     for (size_t i = 0; i < length; i++) {
         if (section_element(&section, "exceptions", i, &element))
@@ -274,6 +361,7 @@ static void read_firewall(const struct section *root, struct firewall_config *co
         if (section_element(&section, "egress_allow", i, &element))
             netd_config_read_egress(&element, config);
     }
+    config->agent.n_destinations += (uint32_t)length;
     netd_config_check_egress(&section, config);
 }
 
@@ -436,7 +524,7 @@ bool netd_config_is_roots(const char *path)
 static void netd_config_read_root(const struct source *source, struct findings *findings,
                                   struct netd_config *config)
 {
-    static const char *const groups[] = {"firewall", "paths", "access", "tunnel", NULL};
+    static const char *const groups[] = {"firewall", "agent", "paths", "access", "tunnel", NULL};
     struct section root, section;
     source_root(source, findings, &root);
     section_expect(&root, groups);

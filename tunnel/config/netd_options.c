@@ -17,6 +17,7 @@
 
 static const char *const egress_names[] = {"open", "strict", NULL};
 static const char *const approval_names[] = {"none", "local", NULL};
+static const char *const side_names[] = {"wan", "plant", NULL};
 static const char *const protocol_names[] = {"tcp", "udp", NULL};
 static const char *const exception_protocol_names[] = {"tcp", "udp", "icmp", NULL};
 
@@ -34,11 +35,11 @@ static const struct option firewall_rows[] = {
              "brokers and proxy as well."},
     {MEMBER(raw_firewall, egress_lease_s), .type = OPTION_INT, .unit = "s", .min = 5, .max = 86400,
      .fallback = "300",
-     .help = "With egress = \"strict\": how long an address may be reached after its name had it "
-             "last, and a fifth more; names are asked for again after half of it."},
+     .help = "How long an address of egress_allow, ntp or agent.may_reach may be reached after its "
+             "name had it last, and a fifth more; names are asked for again after half of it."},
     {MEMBER(raw_firewall, dns), .type = OPTION_TEXT_LIST, .max = NETD_MAX_DNS,
-     .help = "With egress = \"strict\": the addresses of the name servers; when the list is empty, "
-             "those of /etc/resolv.conf, which DHCP may have written."},
+     .help = "The addresses of the name servers that egress = \"strict\" and the group `agent` let "
+             "out; when the list is empty, those of /etc/resolv.conf, which DHCP may have written."},
     {MEMBER(raw_firewall, ntp), .type = OPTION_TEXT_LIST, .max = NETD_MAX_NTP,
      .help = "With egress = \"strict\": the time servers, names or addresses."},
 };
@@ -80,7 +81,29 @@ static const struct option egress_rows[] = {
 const struct option_table netd_egress_table =
     TABLE("firewall.egress_allow", raw_egress, egress_rows,
           "With egress = \"strict\": one destination that the gateway itself may reach; the "
-          "broker, a proxy, a package server.");
+          "broker, a proxy, a package server. The agent may reach it as well, networks only "
+          "outside the plant.");
+
+static const struct option reach_rows[] = {
+    {MEMBER(raw_reach, destination), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 1,
+     .max = NETD_HOST_BYTES - 1,
+     .help = "Where to: an address or a network, IPv4 or IPv6, or a name. A service of this gateway "
+             "itself needs its address, or \"localhost\": a network or a name does not take it in.",
+     .example = "\"192.168.10.5\""},
+    {MEMBER(raw_reach, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
+     .help = "The transport."},
+    {MEMBER(raw_reach, port), .type = OPTION_INT, .flags = OPTION_REQUIRED, .min = 1, .max = 65535,
+     .help = "The port of the destination.", .example = "502"},
+    {MEMBER(raw_reach, side), .type = OPTION_ENUM, .names = side_names, .fallback = "wan",
+     .help = "Of a name: where its addresses must be, so that a name server that lies cannot send "
+             "the agent to the other side. \"plant\": behind an interface of firewall.plant; "
+             "\"wan\": anywhere else. An address needs no side."},
+};
+const struct option_table netd_reach_table =
+    TABLE("agent.may_reach", raw_reach, reach_rows,
+          "One destination that the agent may reach: its brokers, its proxy, its Modbus devices. "
+          "With the group `agent` its user reaches only these, firewall.egress_allow and name "
+          "servers; without it everything but services of this gateway itself.");
 
 static const struct option paths_rows[] = {
     {MEMBER(netd_paths, state_dir), .type = OPTION_PATH, .fallback = "/var/lib/sallyport-netd",
@@ -179,5 +202,6 @@ const struct option_table netd_service_table =
 
 const struct option_table *const netd_option_tables[] = {
     &netd_firewall_table, &netd_exception_table, &netd_egress_table,
-    &netd_paths_table,    &netd_access_table,    &netd_tunnel_table,
-    &netd_hub_table,      &netd_service_table,   NULL};
+    &netd_reach_table,    &netd_paths_table,     &netd_access_table,
+    &netd_tunnel_table,   &netd_hub_table,       &netd_service_table,
+    NULL};

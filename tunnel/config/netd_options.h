@@ -25,6 +25,12 @@ struct raw_egress {
     int64_t port;
 };
 
+struct raw_reach { /* of agent.may_reach */
+    char *destination;
+    int protocol, side;
+    int64_t port;
+};
+
 struct raw_tunnel {
     char *gateway, *address, *private_key_file;
     struct text_list sources;
@@ -43,7 +49,7 @@ struct raw_service {
 };
 
 extern const struct option_table netd_firewall_table, netd_exception_table, netd_egress_table,
-    netd_paths_table, netd_access_table, netd_tunnel_table, netd_hub_table, netd_service_table;
+    netd_reach_table, netd_paths_table, netd_access_table, netd_tunnel_table, netd_hub_table, netd_service_table;
 
 /* All of them, NULL-terminated. */
 extern const struct option_table *const netd_option_tables[];

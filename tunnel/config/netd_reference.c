@@ -19,7 +19,7 @@
 static const char *change_text(const struct option_table *table, const struct option *row)
 {
     (void)row;
-    return strncmp(table->path, "firewall", 8) == 0
+    return strncmp(table->path, "firewall", 8) == 0 || table == &netd_reach_table
                ? "needs a restart of sallyport-netd, or `sallyport firewall apply --confirm 60`"
                : "needs a restart of sallyport-netd";
 }
@@ -139,7 +139,12 @@ void netd_reference_example(struct strbuf *out)
     netd_reference_put_list(&netd_egress_table, "egress_allow", "", out);
     strbuf_add(out, "    # for example: egress_allow = ( "
                     "{ destination = \"broker.example.com\"; port = 8883; } );\n"
-                    "};\n\npaths: {\n");
+                    "};\n\nagent: {");
+    netd_reference_put_list(&netd_reach_table, "may_reach",
+                            "\n        { destination = \"broker.example.com\"; port = 8883; },\n"
+                            "        { destination = \"192.168.10.5\"; port = 502; }\n    ",
+                            out);
+    strbuf_add(out, "};\n\npaths: {\n");
     put_rows(&netd_paths_table, "    ", out);
     strbuf_add(out, "};\n\naccess: {\n");
     put_rows(&netd_access_table, "    ", out);

@@ -17,6 +17,8 @@
 #define NETD_MAX_DNS 8
 #define NETD_MAX_NTP 8
 #define NETD_MAX_NAMES 24 /* of egress_allow and ntp together */
+#define NETD_MAX_REACH 512     /* elements of agent.may_reach */
+#define NETD_MAX_REACH_NAMES 16 /* those of them that are names */
 #define NETD_MAX_SERVICES 16
 #define NETD_MAX_SOURCES 8
 #define NETD_NAME_BYTES 65  /* of a service, with its NUL */
@@ -25,6 +27,11 @@
 enum netd_egress { /* names: "open", "strict" */
                    EGRESS_OPEN,
                    EGRESS_STRICT,
+};
+
+enum netd_side { /* names: "wan", "plant" */
+                 SIDE_WAN,
+                 SIDE_PLANT,
 };
 
 enum netd_approval { /* names: "none", "local" */
@@ -46,11 +53,12 @@ struct firewall_exception {
     uint16_t port, last_port; /* host order, 1..65535, the first not above the last; 0 with ICMP */
 };
 
-/* Where our own traffic may go under egress = "strict". */
+/* A destination that egress = "strict", or the agent's list, allows. */
 struct firewall_egress {
     struct ip_network destination; /* IPv4 or IPv6; a whole network is allowed */
     uint8_t protocol;
     uint16_t port;
+    bool is_time; /* of firewall.ntp: not the agent's business */
 };
 
 /* The same by name: whatever addresses the name has, each for a limited time. */
@@ -58,6 +66,17 @@ struct firewall_name {
     char host[NETD_HOST_BYTES];
     uint8_t protocol;
     uint16_t port;
+    int side;       /* enum netd_side: where its addresses must be */
+    bool is_time;   /* of firewall.ntp */
+    bool is_agents; /* of agent.may_reach: for the agent alone */
+};
+
+/* The group `agent`: what the agent's user may reach. Part of what a trial of rules changes. */
+struct agent_config {
+    bool is_bound; /* there is such a group: nothing but this, egress_allow and name servers */
+    struct firewall_egress reach[2 * NETD_MAX_REACH]; /* "localhost" has two addresses */
+    size_t n_reach;
+    uint32_t n_destinations; /* elements of may_reach and egress_allow */
 };
 
 struct firewall_config {
@@ -68,10 +87,11 @@ struct firewall_config {
     int egress; /* enum netd_egress */
     struct firewall_exception exceptions[NETD_MAX_EXCEPTIONS];
     size_t n_exceptions;
-    /* The rest only with EGRESS_STRICT. Addresses of egress_allow, dns and ntp: */
+    struct agent_config agent;
+    /* The rest with EGRESS_STRICT or a bound agent. Addresses of egress_allow, dns and ntp: */
     struct firewall_egress allow[NETD_MAX_EGRESS + 2 * NETD_MAX_DNS + NETD_MAX_NTP];
     size_t n_allow;
-    struct firewall_name names[NETD_MAX_NAMES]; /* of egress_allow and ntp */
+    struct firewall_name names[NETD_MAX_NAMES + NETD_MAX_REACH_NAMES];
     size_t n_names;
     bool dns_is_fixed; /* else the name servers are those of /etc/resolv.conf */
     int64_t egress_lease_s;

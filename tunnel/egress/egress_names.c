@@ -1,4 +1,4 @@
-/* What is known of the names of egress = "strict". */
+/* What is known of the names of egress = "strict" and of the agent. */
 #include "tunnel/egress/egress_names.h"
 
 #include "agent/base/clock.h"
@@ -43,11 +43,12 @@ struct name {
 };
 
 struct egress_names {
-    struct name list[NETD_MAX_NAMES];
+    struct name list[NETD_MAX_NAMES + NETD_MAX_REACH_NAMES];
     size_t n;
-    struct name_answer dns;
+    struct name_answer dns, local_dns;
     struct refused refused_dns;
     int64_t lease_ns;
+    bool is_strict, is_bound; /* for whom: the whole gateway; an agent that is bound */
 };
 
 struct egress_names *egress_names_new(void)
@@ -140,19 +141,20 @@ static bool egress_names_take(const struct egress_names *names, struct name_answ
 }
 
 static size_t egress_names_add_leases(const struct egress_names *names,
-                                      const struct name_answer *answer, uint8_t protocol,
-                                      uint16_t port, int64_t now_ns, struct egress_lease *leases)
+                                      const struct name_answer *answer,
+                                      const struct egress_lease *place, int64_t now_ns,
+                                      struct egress_lease *leases)
 {
     size_t count = 0;
     for (size_t i = 0; i < answer->n; i++) {
         const struct known *known = &answer->known[i];
         int64_t from_ns = known->is_current ? now_ns : known->seen_ns;
         int64_t left_ms = (from_ns + hold_ns(names) - now_ns) / CLOCK_NS_PER_MS;
-        if (left_ms > 0)
-            leases[count++] = (struct egress_lease){.destination = known->address,
-                                                    .protocol = protocol,
-                                                    .port = port,
-                                                    .remaining_ms = left_ms};
+        if (left_ms <= 0)
+            continue;
+        leases[count] = *place;
+        leases[count].destination = known->address;
+        leases[count++].remaining_ms = left_ms;
     }
     return count;
 }
@@ -163,31 +165,56 @@ static const struct name *find_name(const struct name *list, size_t n,
                                     const struct firewall_name *wanted)
 {
     for (size_t i = 0; i < n; i++) {
-        if (list[i].wanted.protocol == wanted->protocol && list[i].wanted.port == wanted->port &&
-            strcmp(list[i].wanted.host, wanted->host) == 0)
+        const struct firewall_name *known = &list[i].wanted;
+        if (known->protocol == wanted->protocol && known->port == wanted->port &&
+            known->side == wanted->side && known->is_agents == wanted->is_agents &&
+            strcmp(known->host, wanted->host) == 0)
             return &list[i];
     }
     return NULL;
 }
 
+static bool is_for_all(const struct egress_names *names, const struct firewall_name *wanted)
+{
+    return names->is_strict && !wanted->is_agents;
+}
+
+static bool is_for_agent(const struct egress_names *names, const struct firewall_name *wanted)
+{
+    return names->is_bound && !wanted->is_time;
+}
+
+static bool is_needed(const struct egress_names *names, const struct firewall_name *wanted)
+{
+    return is_for_all(names, wanted) || is_for_agent(names, wanted);
+}
+
+static void egress_names_follow_one(struct egress_names *names, const struct egress_names *before,
+                                    const struct firewall_name *wanted, int64_t now_ns)
+{
+    struct name *it = &names->list[names->n++];
+    const struct name *known = find_name(before->list, before->n, wanted);
+    if (known)
+        *it = *known;
+    it->wanted = *wanted;
+    it->is_asked = false;
+    it->due_ns = is_needed(names, wanted) ? now_ns : INT64_MAX; /* its answer outlasts a trial */
+}
+
 void egress_names_follow(struct egress_names *names, const struct firewall_config *config,
                          int64_t now_ns)
 {
-    struct egress_names before = *names;
+    const struct egress_names before = *names;
     memset(names, 0, sizeof(*names));
     names->lease_ns = config->egress_lease_s * CLOCK_NS_PER_S;
+    names->is_strict = config->egress == EGRESS_STRICT;
+    names->is_bound = config->agent.is_bound;
     if (!config->dns_is_fixed)
         names->dns = before.dns;
+    names->local_dns = before.local_dns;
     names->refused_dns = before.refused_dns;
-    names->n = config->n_names;
-    for (size_t i = 0; i < config->n_names; i++) {
-        const struct name *known = find_name(before.list, before.n, &config->names[i]);
-        if (known)
-            names->list[i] = *known;
-        names->list[i].wanted = config->names[i];
-        names->list[i].is_asked = false;
-        names->list[i].due_ns = now_ns;
-    }
+    for (size_t i = 0; i < config->n_names; i++)
+        egress_names_follow_one(names, &before, &config->names[i], now_ns);
 }
 
 int egress_names_next(struct egress_names *names, int64_t now_ns)
@@ -206,6 +233,7 @@ struct egress_name egress_names_get(const struct egress_names *names, int name)
     const struct name *known = &names->list[name];
     return (struct egress_name){.host = known->wanted.host,
                                 .port = known->wanted.port,
+                                .side = known->wanted.side,
                                 .is_known = known->answer.n > 0,
                                 .failures = known->failures};
 }
@@ -223,7 +251,7 @@ int64_t egress_names_due_ns(const struct egress_names *names)
 void egress_names_hurry(struct egress_names *names, int64_t now_ns)
 {
     for (size_t i = 0; i < names->n; i++) {
-        if (names->list[i].failures > 0)
+        if (names->list[i].failures > 0 && is_needed(names, &names->list[i].wanted))
             names->list[i].due_ns = now_ns;
     }
 }
@@ -265,15 +293,46 @@ bool egress_names_have_dns(struct egress_names *names, const struct ip_network *
     return egress_names_take(names, &names->dns, servers, n, now_ns);
 }
 
+bool egress_names_have_local_dns(struct egress_names *names, const struct ip_network *servers,
+                                 size_t n, int64_t now_ns)
+{
+    return egress_names_take(names, &names->local_dns, servers, n, now_ns);
+}
+
+static size_t add_dns(const struct egress_names *names, const struct name_answer *servers,
+                      bool is_agents, int64_t now_ns, struct egress_lease *leases)
+{
+    const struct egress_lease udp = {
+        .protocol = IPPROTO_UDP, .port = DNS_PORT, .is_agents = is_agents};
+    const struct egress_lease tcp = {
+        .protocol = IPPROTO_TCP, .port = DNS_PORT, .is_agents = is_agents};
+    size_t n = egress_names_add_leases(names, servers, &udp, now_ns, leases);
+    return n + egress_names_add_leases(names, servers, &tcp, now_ns, leases + n);
+}
+
+static size_t add_name(const struct egress_names *names, const struct name *name, int64_t now_ns,
+                       struct egress_lease *leases)
+{
+    const struct firewall_name *wanted = &name->wanted;
+    struct egress_lease place = {.protocol = wanted->protocol, .port = wanted->port};
+    size_t n = 0;
+    if (is_for_all(names, wanted))
+        n += egress_names_add_leases(names, &name->answer, &place, now_ns, leases);
+    place.is_agents = true;
+    if (is_for_agent(names, wanted))
+        n += egress_names_add_leases(names, &name->answer, &place, now_ns, leases + n);
+    return n;
+}
+
 size_t egress_names_leases(const struct egress_names *names, int64_t now_ns,
                            struct egress_lease leases[EGRESS_NAMES_MAX_LEASES])
 {
-    size_t n = egress_names_add_leases(names, &names->dns, IPPROTO_UDP, DNS_PORT, now_ns, leases);
-    n += egress_names_add_leases(names, &names->dns, IPPROTO_TCP, DNS_PORT, now_ns, leases + n);
-    for (size_t i = 0; i < names->n; i++) {
-        const struct name *it = &names->list[i];
-        n += egress_names_add_leases(names, &it->answer, it->wanted.protocol, it->wanted.port,
-                                     now_ns, leases + n);
-    }
+    size_t n = add_dns(names, &names->local_dns, true, now_ns, leases);
+    if (names->is_strict)
+        n += add_dns(names, &names->dns, false, now_ns, leases + n);
+    if (names->is_bound)
+        n += add_dns(names, &names->dns, true, now_ns, leases + n);
+    for (size_t i = 0; i < names->n; i++)
+        n += add_name(names, &names->list[i], now_ns, leases + n);
     return n;
 }

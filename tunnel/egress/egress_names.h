@@ -1,6 +1,6 @@
 /*
- * What is known of the names of egress = "strict": which one is to be asked for when, and which
- * addresses may be reached for how long. Pure: its caller gives it the time (CLOCK_MONOTONIC).
+ * What is known of the names of egress = "strict" and of the agent: which one is to be asked for
+ * when, and which addresses may be reached by whom for how long. Pure: its caller gives it the time (CLOCK_MONOTONIC).
  * egress_resolver.c owns the only one; main thread only.
  *
  * An address of a name's last good answer stays good until a newer one comes, however long that
@@ -22,7 +22,7 @@ struct egress_names *egress_names_new(void);
 struct egress_names *egress_names_free(struct egress_names *names); /* accepts NULL, returns NULL */
 
 /*
- * Takes over the names that CONFIG has, all of them due now; what was there before keeps its
+ * Takes over the names that CONFIG has; those that it has a use for are due now. What was there before keeps its
  * answer. Numbers of names given out before are void. CONFIG is not needed afterwards.
  */
 void egress_names_follow(struct egress_names *names, const struct firewall_config *config,
@@ -35,6 +35,7 @@ int egress_names_next(struct egress_names *names, int64_t now_ns);
 struct egress_name {
     const char *host; /* until egress_names_follow() */
     uint16_t port;
+    int side;      /* enum netd_side: where its addresses must be */
     bool is_known;     /* has an answer at all */
     unsigned failures; /* how often it had none since the last */
 };
@@ -57,12 +58,18 @@ unsigned egress_names_failed(struct egress_names *names, int name, int64_t now_n
 #define EGRESS_NAMES_DNS (-1)
 bool egress_names_refused(struct egress_names *names, int name, const struct ip_network *address);
 
-/* The name servers, as egress_names_answered(): from a file, so that they are not asked for. */
+/*
+ * The name servers elsewhere, as egress_names_answered(): from a file, so that they are not asked
+ * for. And those at addresses of this machine itself, which only the agent needs leave for.
+ */
 bool egress_names_have_dns(struct egress_names *names, const struct ip_network *servers, size_t n,
                            int64_t now_ns);
+bool egress_names_have_local_dns(struct egress_names *names, const struct ip_network *servers,
+                                 size_t n, int64_t now_ns);
 
 /* What may be reached now; returns how many. They always fit beside the hub's. */
-#define EGRESS_NAMES_MAX_LEASES ((NETD_MAX_NAMES + 2) * EGRESS_NAMES_ADDRESSES)
+#define EGRESS_NAMES_MAX_LEASES                                                                    \
+    ((2 * NETD_MAX_NAMES + NETD_MAX_REACH_NAMES + 6) * EGRESS_NAMES_ADDRESSES)
 size_t egress_names_leases(const struct egress_names *names, int64_t now_ns,
                            struct egress_lease leases[EGRESS_NAMES_MAX_LEASES]);
 

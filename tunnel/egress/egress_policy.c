@@ -47,8 +47,8 @@ static bool is_plant(const char *interface, const struct firewall_config *config
     return false;
 }
 
-const char *egress_policy_objection(const struct ip_network *address, const struct route *route,
-                                    const struct firewall_config *plant,
+const char *egress_policy_objection(const struct ip_network *address, int side,
+                                    const struct route *route, const struct firewall_config *plant,
                                     const struct tunnel_config *tunnel)
 {
     if (!ip_network_is_unicast_host(address))
@@ -63,7 +63,8 @@ const char *egress_policy_objection(const struct ip_network *address, const stru
         return "it is an address of this gateway itself, or of everybody";
     if (route && strncmp(route->interface, "spt", 3) == 0)
         return "it lies inside the tunnel";
-    if (route && is_plant(route->interface, plant))
-        return "it lies in the plant";
-    return NULL;
+    bool is_in_plant = route && is_plant(route->interface, plant);
+    if (side == SIDE_PLANT)
+        return is_in_plant ? NULL : "it does not lie in the plant";
+    return is_in_plant ? "it lies in the plant" : NULL;
 }

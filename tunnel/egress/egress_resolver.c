@@ -1,4 +1,4 @@
-/* Keeps the names of egress = "strict" resolved. */
+/* Keeps the names of egress = "strict" and of the agent resolved. */
 #include "tunnel/egress/egress_resolver.h"
 
 #include "agent/base/clock.h"
@@ -45,6 +45,7 @@ struct egress_resolver {
     struct question questions[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
+    bool is_pushed; /* the kernel may have leases of ours */
     struct journal_quota strangers; /* lines of the journal */
 };
 
@@ -95,27 +96,61 @@ static void egress_resolver_push(struct egress_resolver *lookup, int64_t now_ns)
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
     size_t n = egress_names_leases(lookup->names, now_ns, leases);
-    int result = firewall_set_egress(lookup->firewall, leases, n, &problem);
+    int result = n > 0 || lookup->is_pushed
+                     ? firewall_set_egress(lookup->firewall, leases, n, &problem)
+                     : 0;
     if (result < 0 && !lookup->is_push_failing)
         log_error("egress", "the addresses cannot be let out: %s %s; tried again in 5 s",
                   strerror(-result), strbuf_text(&problem));
     lookup->is_push_failing = result < 0;
+    lookup->is_pushed = n > 0 || result < 0;
     lookup->push_ns =
         now_ns +
         (result < 0 ? PUSH_RETRY_NS : lookup->config->firewall.egress_lease_s * CLOCK_NS_PER_S / 2);
 }
 
-static const char *object(const struct egress_resolver *lookup, const struct ip_network *host)
+static const char *object(const struct egress_resolver *lookup, const struct ip_network *host,
+                          int side)
 {
     struct route route;
     bool is_routed = ip_network_is_unicast_host(host) && route_find(host, &route) == 0;
-    return egress_policy_objection(host, is_routed ? &route : NULL, &lookup->config->firewall,
-                                   lookup->tunnel);
+    return egress_policy_objection(host, side, is_routed ? &route : NULL,
+                                   &lookup->config->firewall, lookup->tunnel);
 }
 
 /* ---- Name servers ---- */
 
-/* Leaves out what needs no leave (a resolver on this machine) and what gets none. */
+static bool is_loopback(const struct ip_network *host)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return host->family == AF_INET ? host->bytes[0] == 127
+                                   : memcmp(host->bytes, one, sizeof(one)) == 0;
+}
+
+/* A name server at an address of this machine, which needs leave for the agent alone. */
+static bool is_own(const struct ip_network *host)
+{
+    struct route route;
+    return is_loopback(host) ||
+           (ip_network_is_unicast_host(host) && route_find(host, &route) == 0 && route.is_local);
+}
+
+/* Moves what is on this machine to LOCAL. Returns how many stay among the N of SERVERS. */
+static size_t split_dns(struct ip_network *servers, size_t n, struct ip_network *local,
+                        size_t *n_local)
+{
+    size_t kept = 0;
+    *n_local = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_own(&servers[i]))
+            local[(*n_local)++] = servers[i];
+        else
+            servers[kept++] = servers[i];
+    }
+    return kept;
+}
+
+/* Leaves out what gets no leave. */
 static size_t sift_dns(struct egress_resolver *lookup, struct ip_network *servers, size_t n,
                        int64_t now_ns)
 {
@@ -123,7 +158,7 @@ static size_t sift_dns(struct egress_resolver *lookup, struct ip_network *server
     for (size_t i = 0; i < n; i++) {
         if (!ip_network_is_unicast_host(&servers[i]))
             continue;
-        const char *why = object(lookup, &servers[i]);
+        const char *why = object(lookup, &servers[i], SIDE_WAN);
         if (!why)
             servers[kept++] = servers[i];
         else if (egress_names_refused(lookup->names, EGRESS_NAMES_DNS, &servers[i]))
@@ -132,23 +167,43 @@ static size_t sift_dns(struct egress_resolver *lookup, struct ip_network *server
     return kept;
 }
 
-static size_t read_dns_file(struct egress_resolver *lookup, const char *path,
-                            struct ip_network *servers, int64_t now_ns)
+static size_t read_dns_file(const char *path, struct ip_network servers[NETD_MAX_DNS])
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (file_read(path, RESOLV_CONF_BYTES, &text) < 0)
         return 0;
-    size_t n = resolv_conf_read(strbuf_text(&text), text.length, servers, NETD_MAX_DNS);
-    return sift_dns(lookup, servers, n, now_ns);
+    return resolv_conf_read(strbuf_text(&text), text.length, servers, NETD_MAX_DNS);
+}
+
+/* What egress = "strict", or a bound agent, has to be let out to. */
+static bool needs_dns(const struct egress_resolver *lookup)
+{
+    const struct firewall_config *config = &lookup->config->firewall;
+    return !config->dns_is_fixed && (config->egress == EGRESS_STRICT || config->agent.is_bound);
+}
+
+/* SERVERS are of this machine itself, N of them. */
+static void take_local_dns(struct egress_resolver *lookup, const struct ip_network *servers,
+                           size_t n, int64_t now_ns)
+{
+    if (egress_names_have_local_dns(lookup->names, servers, n, now_ns))
+        lookup->push_ns = now_ns;
 }
 
 static void look_for_dns(struct egress_resolver *lookup, int64_t now_ns)
 {
-    struct ip_network servers[NETD_MAX_DNS];
-    size_t n = 0;
-    for (size_t i = 0; n == 0 && i < ARRAY_LENGTH(dns_files); i++)
-        n = read_dns_file(lookup, dns_files[i], servers, now_ns);
+    struct ip_network servers[NETD_MAX_DNS], local[NETD_MAX_DNS];
+    size_t n = 0, n_local = 0;
+    for (size_t i = 0; n == 0 && i < ARRAY_LENGTH(dns_files); i++) {
+        size_t n_read = read_dns_file(dns_files[i], servers);
+        n_read = split_dns(servers, n_read, local, &n_local);
+        if (i == 0) /* the other one is not asked by the agent */
+            take_local_dns(lookup, local, n_local, now_ns);
+        n = needs_dns(lookup) ? sift_dns(lookup, servers, n_read, now_ns) : 0;
+    }
     lookup->dns_file_ns = now_ns + DNS_FILE_NS;
+    if (!needs_dns(lookup))
+        return;
     if (n == 0 && !lookup->is_dns_missing)
         log_warning("egress",
                     "file=%s has no name server elsewhere; give them in firewall.dns if "
@@ -180,7 +235,7 @@ static size_t sift(struct egress_resolver *lookup, int name, struct ip_network *
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *why = object(lookup, &hosts[i]);
+        const char *why = object(lookup, &hosts[i], egress_names_get(lookup->names, name).side);
         if (!why)
             hosts[kept++] = hosts[i];
         else if (egress_names_refused(lookup->names, name, &hosts[i]))
@@ -289,9 +344,7 @@ static void end_overdue(struct egress_resolver *lookup, int64_t now_ns)
 static int64_t next_ns(const struct egress_resolver *lookup)
 {
     bool is_full = true;
-    int64_t next = lookup->push_ns;
-    if (!lookup->config->firewall.dns_is_fixed)
-        next = min_i64(next, lookup->dns_file_ns);
+    int64_t next = min_i64(lookup->push_ns, lookup->dns_file_ns);
     for (size_t i = 0; i < AT_ONCE; i++) {
         const struct question *question = &lookup->questions[i];
         if (!resolver_is_busy(question->resolver))
@@ -308,10 +361,8 @@ static int egress_resolver_on_timer(sd_event_source *source, uint64_t usec, void
     struct egress_resolver *lookup = context;
     int64_t now_ns = clock_mono_ns();
     (void)usec;
-    if (lookup->config->firewall.egress != EGRESS_STRICT)
-        return 0;
     end_overdue(lookup, now_ns);
-    if (!lookup->config->firewall.dns_is_fixed && lookup->dns_file_ns <= now_ns)
+    if (lookup->dns_file_ns <= now_ns)
         look_for_dns(lookup, now_ns);
     if (lookup->push_ns <= now_ns)
         egress_resolver_push(lookup, now_ns);
@@ -330,8 +381,7 @@ void egress_resolver_follow(struct egress_resolver *lookup, const struct netd_co
     for (size_t i = 0; i < AT_ONCE; i++)
         resolver_forget(lookup->questions[i].resolver);
     lookup->config = config;
-    if (config->firewall.egress == EGRESS_STRICT) /* answers outlast a trial of "open" */
-        egress_names_follow(lookup->names, &config->firewall, now_ns);
+    egress_names_follow(lookup->names, &config->firewall, now_ns);
     lookup->dns_file_ns = lookup->push_ns = now_ns;
     wake(lookup);
 }

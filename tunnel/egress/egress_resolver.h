@@ -1,7 +1,7 @@
 /*
- * Keeps the names of egress = "strict" resolved: starts a resolver for each name that is due, reads
- * the name servers from resolv.conf where none are configured, judges the answers, and gives the
- * firewall what may be reached for a while. What it asks for comes from netd.conf alone. Nothing of
+ * Keeps the names of egress = "strict" and of the agent resolved: starts a resolver for each name
+ * that is due, reads the name servers from resolv.conf, judges the answers, and gives the firewall
+ * what may be reached for a while. What it asks for comes from netd.conf alone. Nothing of
  * it waits: resolvers are processes of their own without any capability, with a deadline. Owned by
  * netd_main.c; main loop only.
  */

@@ -1,4 +1,4 @@
-/* egress = "strict": destinations that the gateway itself may reach for a while. */
+/* Destinations that may be reached for a while. */
 #include "tunnel/firewall/egress_leases.h"
 
 #include <errno.h>

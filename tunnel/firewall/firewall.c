@@ -453,6 +453,15 @@ void firewall_foreign_tunnels(const struct firewall *firewall, struct strbuf *na
         tamper_foreign_tunnels(firewall->tamper, names);
 }
 
+static void describe_agent(const struct firewall *firewall, struct firewall_posture *posture)
+{
+    const struct agent_config *agent = &firewall->config->firewall.agent;
+    if (!firewall->rules || !nft_state_binds_agent(firewall->rules))
+        return;
+    posture->agent = agent->is_bound ? AGENT_BOUND : AGENT_LOCAL;
+    posture->agent_destinations = agent->is_bound ? agent->n_destinations : 0;
+}
+
 static void describe_foreign(const struct firewall *firewall, char *text, size_t size)
 {
     CLEANUP(strbuf_free) struct strbuf names = STRBUF_EMPTY;
@@ -474,6 +483,7 @@ void firewall_get_posture(const struct firewall *firewall, struct firewall_postu
         size_t n = nft_state_leases(firewall->rules, leases, ARRAY_LENGTH(leases));
         posture.leases = (uint32_t)firewall_leases_left(leases, n);
     }
+    describe_agent(firewall, &posture);
     memcpy(posture.changed_by, firewall->changed_by, sizeof(posture.changed_by));
     memcpy(posture.problem, firewall->problem, sizeof(posture.problem));
     if (posture.state == FIREWALL_EXPOSED)

@@ -132,7 +132,7 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
     return (int)listing.n_leases;
 }
 
-/* ---- egress = "strict" ---- */
+/* ---- Destinations ---- */
 
 static bool is_strict(const struct nft_state *rules)
 {
@@ -158,5 +158,7 @@ int firewall_set_egress(struct firewall *firewall, const struct egress_lease *le
                         size_t n_leases, struct strbuf *problem)
 {
     struct nft_state *rules = firewall_rules(firewall);
-    return is_strict(rules) ? egress_leases_set(rules, leases, n_leases, problem) : 0;
+    return is_strict(rules) || nft_state_binds_agent(rules)
+               ? egress_leases_set(rules, leases, n_leases, problem)
+               : 0;
 }

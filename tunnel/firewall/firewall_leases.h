@@ -1,6 +1,6 @@
 /*
  * The leases of an open session, with the kernel's own timeout, and the destinations of
- * egress = "strict". A lease element carries the remaining time of the session as its kernel
+ * egress = "strict" and of the agent. A lease element carries the remaining time of the session as its kernel
  * timeout, and the rules look it up for each packet, before any `established` rule. netd only, main
  * thread only.
  */
@@ -40,10 +40,11 @@ int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage 
 int firewall_forget_hub(struct firewall *firewall);
 
 /*
- * egress = "strict": makes LEASES the only destinations of the gateway itself beside the hub, in
- * one transaction, each for its remaining time; one with none is left out. They outlast
- * repairs and other rules. 0, -E2BIG with more than fit (FIREWALL_MAX_EGRESS and the hub's), or
- * another negative errno with the reason in PROBLEM. With egress = "open" it does nothing.
+ * Makes LEASES the only destinations beside the hub, in one transaction, each for its remaining
+ * time; one with none is left out, as are those of the gateway itself with egress = "open", and
+ * those of an agent whose user does not exist. They outlast repairs and other rules. 0, -E2BIG with
+ * more than fit (FIREWALL_MAX_EGRESS and the hub's), or another negative errno with the reason in
+ * PROBLEM.
  */
 int firewall_set_egress(struct firewall *firewall, const struct egress_lease *leases,
                         size_t n_leases, struct strbuf *problem);

@@ -187,10 +187,10 @@ static int read_lease(struct nft_listing_scanner *scanner, bool through,
     return 0;
 }
 
-static int nft_listing_read_egress(struct nft_listing_scanner *scanner, int family,
+static int nft_listing_read_egress(struct nft_listing_scanner *scanner, int family, bool is_agents,
                                    struct nft_listing *listing)
 {
-    struct egress_lease lease = {0};
+    struct egress_lease lease = {.is_agents = is_agents};
     uint64_t bytes;
     if (listing->n_egress == ARRAY_LENGTH(listing->egress))
         return -E2BIG;
@@ -210,14 +210,15 @@ static int read_element(struct nft_listing_scanner *scanner, const char *set,
         return read_lease(scanner, false, listing);
     if (strcmp(set, NFT_TEXT_LEASE_THROUGH) == 0)
         return read_lease(scanner, true, listing);
-    return nft_listing_read_egress(scanner, strcmp(set, NFT_TEXT_EGRESS6) == 0 ? AF_INET6 : AF_INET,
-                                   listing);
+    bool is_agents = strcmp(set, NFT_AGENT_SET4) == 0 || strcmp(set, NFT_AGENT_SET6) == 0;
+    bool is_v6 = strcmp(set, NFT_TEXT_EGRESS6) == 0 || strcmp(set, NFT_AGENT_SET6) == 0;
+    return nft_listing_read_egress(scanner, is_v6 ? AF_INET6 : AF_INET, is_agents, listing);
 }
 
 static bool is_lease_set(const char *name)
 {
     static const char *const names[] = {NFT_TEXT_LEASE_IN, NFT_TEXT_LEASE_THROUGH, NFT_TEXT_EGRESS4,
-                                        NFT_TEXT_EGRESS6};
+                                        NFT_TEXT_EGRESS6, NFT_AGENT_SET4, NFT_AGENT_SET6};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (strcmp(name, names[i]) == 0)
             return true;

@@ -3,7 +3,7 @@
  * counters, and a hash of everything that must not change by itself. Pure; any thread.
  *
  * The canonical form is the listing word by word without what the kernel counts ("packets N bytes
- * N") and without the elements of the four lease sets. Those are read one by one, and anything in
+ * N") and without the elements of the six lease sets. Those are read one by one, and anything in
  * them that is not a lease makes the whole listing unreadable: nothing can hide there.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_NFT_LISTING_H

@@ -7,6 +7,7 @@
 #include "tunnel/firewall/nft_listing.h"
 #include "tunnel/firewall/nft_run.h"
 #include "tunnel/os/netlink.h"
+#include "tunnel/os/user.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +33,7 @@ struct nft_state {
     size_t n_own;
     bool is_loaded;
     const struct netd_config *config; /* as last loaded */
+    uid_t agent;                      /* whom the rules bind; 0: nobody */
     char hash[SHA256_HEX_BYTES];
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct deadline lease_deadlines[FIREWALL_MAX_LEASES];
@@ -176,6 +178,11 @@ const struct netd_config *nft_state_config(const struct nft_state *rules)
     return rules->config;
 }
 
+bool nft_state_binds_agent(const struct nft_state *rules)
+{
+    return rules->agent != 0;
+}
+
 const char *nft_state_hash(const struct nft_state *rules)
 {
     return rules->hash;
@@ -317,6 +324,19 @@ static void forget_session(struct nft_state *rules)
     rules->n_leases = 0;
 }
 
+/* Forgets the destinations for which there is no set any more. */
+static void drop_without_set(struct nft_state *rules, const struct nft_text *ruleset)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->n_egress; i++) {
+        if (!nft_text_has_set(ruleset, &rules->egress[i]))
+            continue;
+        rules->egress[kept] = rules->egress[i];
+        rules->egress_deadlines[kept++] = rules->egress_deadlines[i];
+    }
+    rules->n_egress = kept;
+}
+
 /* One attempt: 1 when it is loaded and verified, 0 when others changed rules meanwhile. */
 static int try_load(struct nft_state *rules, const struct netd_config *config,
                     struct strbuf *problem)
@@ -325,13 +345,14 @@ static int try_load(struct nft_state *rules, const struct netd_config *config,
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     struct firewall_lease_state leases[FIREWALL_MAX_LEASES];
     struct egress_lease egress[FIREWALL_MAX_EGRESS];
-    const struct nft_text ruleset = {
+    struct nft_text ruleset = {
         .config = config,
         .leases = leases,
         .n_leases = nft_state_leases(rules, leases, ARRAY_LENGTH(leases)),
         .egress = egress,
         .n_egress = nft_state_egress(rules, egress, ARRAY_LENGTH(egress)),
     };
+    ruleset.agent = user_find_agent(config->access.agent_user);
     nft_text_write(&ruleset, &text);
     int64_t before_ns = clock_mono_ns();
     bool alone = false;
@@ -339,8 +360,8 @@ static int try_load(struct nft_state *rules, const struct netd_config *config,
     if (result < 0)
         return result;
     rules->config = config;
-    if (config->firewall.egress != EGRESS_STRICT)
-        rules->n_egress = 0; /* there are no sets for them any more */
+    rules->agent = ruleset.agent;
+    drop_without_set(rules, &ruleset);
     int64_t spent_ns = clock_mono_ns() - before_ns;
     for (size_t i = 0; i < rules->n_leases; i++)
         rules->lease_deadlines[i].latest_ns += spent_ns;
@@ -424,7 +445,9 @@ int nft_state_set_egress(struct nft_state *rules, const struct egress_lease *egr
 {
     assert(n_egress <= FIREWALL_MAX_EGRESS);
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-    nft_text_write_egress(egress, n_egress, &text);
+    const struct nft_text ruleset = {
+        .config = rules->config, .agent = rules->agent, .egress = egress, .n_egress = n_egress};
+    nft_text_write_egress(&ruleset, &text);
     int64_t before_ns = clock_mono_ns();
     int result = change_sets(rules, strbuf_text(&text), problem);
     if (result < 0)
@@ -432,7 +455,7 @@ int nft_state_set_egress(struct nft_state *rules, const struct egress_lease *egr
     int64_t after_ns = clock_mono_ns();
     rules->n_egress = 0;
     for (size_t i = 0; i < n_egress; i++) {
-        if (egress[i].remaining_ms <= 0)
+        if (egress[i].remaining_ms <= 0 || !nft_text_has_set(&ruleset, &egress[i]))
             continue;
         rules->egress_deadlines[rules->n_egress] =
             deadline_in(egress[i].remaining_ms, before_ns, after_ns);

@@ -28,7 +28,7 @@ nft_state_free(struct nft_state *rules); /* unloads nothing; accepts NULL, retur
 /*
  * Replaces our table in one transaction. KEEP: with the leases that are left, each with the time
  * and the byte count that it has; otherwise without any of a session, the hub's egress included.
- * The egress of names stays, with its time, as long as CONFIG has egress = "strict". 0, or a
+ * The egress of names stays, with its time, as long as CONFIG has a set for it. 0, or a
  * negative errno with the reason in PROBLEM: what was loaded before is still there, unless it is
  * -EAGAIN (loaded, but other programs changed rules all the while, so that it could not be
  * verified).
@@ -39,6 +39,7 @@ int nft_state_load(struct nft_state *rules, const struct netd_config *config, bo
 /* Makes LEASES the only ones, in one transaction, remaining_ms from now. 0 or a negative errno. */
 int nft_state_set_leases(struct nft_state *rules, const struct firewall_lease_state *leases,
                          size_t n_leases, struct strbuf *problem);
+/* The same for destinations; one for which the rules have no set is left out. */
 int nft_state_set_egress(struct nft_state *rules, const struct egress_lease *egress,
                          size_t n_egress, struct strbuf *problem);
 
@@ -68,6 +69,9 @@ int nft_state_list(struct nft_state *rules, struct nft_listing *ret_listing,
 
 /* What was loaded last, NULL before. */
 const struct netd_config *nft_state_config(const struct nft_state *rules);
+
+/* Whether these rules bind a user: that of access.agent_user, when it was there at the load. */
+bool nft_state_binds_agent(const struct nft_state *rules);
 
 const char *nft_state_hash(const struct nft_state *rules); /* "" before the first load */
 

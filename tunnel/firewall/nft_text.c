@@ -85,9 +85,30 @@ static void nft_text_add_lease(struct strbuf *out, const struct firewall_lease_s
                 state->remaining_ms);
 }
 
-static bool is_egress_for(const struct egress_lease *lease, int family)
+/* The sets of destinations; each exists if the rules look it up. */
+static const struct egress_set {
+    const char *name;
+    int family;
+    bool is_agents;
+} egress_sets[] = {{NFT_TEXT_EGRESS4, AF_INET, false},
+                   {NFT_TEXT_EGRESS6, AF_INET6, false},
+                   {NFT_AGENT_SET4, AF_INET, true},
+                   {NFT_AGENT_SET6, AF_INET6, true}};
+
+static bool has_set(const struct nft_text *ruleset, bool is_agents)
 {
-    return lease->remaining_ms > 0 && lease->destination.family == family;
+    return is_agents ? ruleset->agent != 0 : ruleset->config->firewall.egress == EGRESS_STRICT;
+}
+
+bool nft_text_has_set(const struct nft_text *ruleset, const struct egress_lease *lease)
+{
+    return has_set(ruleset, lease->is_agents);
+}
+
+static bool is_egress_for(const struct egress_lease *lease, const struct egress_set *set)
+{
+    return lease->remaining_ms > 0 && lease->destination.family == set->family &&
+           lease->is_agents == set->is_agents;
 }
 
 static void add_egress(struct strbuf *out, const struct egress_lease *lease)
@@ -119,15 +140,15 @@ static size_t nft_text_add_leases(struct strbuf *out, const struct firewall_leas
     return count;
 }
 
-static size_t add_all_egress(struct strbuf *out, const struct egress_lease *egress, size_t n_egress,
-                             int family, const char *first, const char *next)
+static size_t add_all_egress(struct strbuf *out, const struct nft_text *ruleset,
+                             const struct egress_set *set, const char *first, const char *next)
 {
     size_t count = 0;
-    for (size_t i = 0; i < n_egress; i++) {
-        if (!is_egress_for(&egress[i], family))
+    for (size_t i = 0; i < ruleset->n_egress; i++) {
+        if (!is_egress_for(&ruleset->egress[i], set))
             continue;
         add_separator(out, &count, first, next);
-        add_egress(out, &egress[i]);
+        add_egress(out, &ruleset->egress[i]);
     }
     return count;
 }
@@ -135,6 +156,19 @@ static size_t add_all_egress(struct strbuf *out, const struct egress_lease *egre
 #define IN_SET_FIRST "\t\telements = {\n\t\t\t"
 #define IN_SET_NEXT ",\n\t\t\t"
 #define IN_SET_END "\n\t\t}\n"
+
+static void write_egress_set(const struct nft_text *ruleset, const struct egress_set *set,
+                             struct strbuf *out)
+{
+    strbuf_addf(out,
+                "\tset %s {\n"
+                "\t\ttypeof %s daddr . meta l4proto . th dport\n"
+                "\t\tsize 2048\n\t\tflags timeout\n",
+                set->name, family_keyword(set->family));
+    if (add_all_egress(out, ruleset, set, IN_SET_FIRST, IN_SET_NEXT))
+        strbuf_add(out, IN_SET_END);
+    strbuf_add(out, "\t}\n");
+}
 
 static void write_sets(const struct nft_text *ruleset, struct strbuf *out)
 {
@@ -152,20 +186,10 @@ static void write_sets(const struct nft_text *ruleset, struct strbuf *out)
                             IN_SET_NEXT))
         strbuf_add(out, IN_SET_END);
     strbuf_add(out, "\t}\n");
-    if (ruleset->config->firewall.egress != EGRESS_STRICT)
-        return;
-    strbuf_add(out, "\tset " NFT_TEXT_EGRESS4 " {\n"
-                    "\t\ttypeof ip daddr . meta l4proto . th dport\n"
-                    "\t\tsize 2048\n\t\tflags timeout\n");
-    if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET, IN_SET_FIRST, IN_SET_NEXT))
-        strbuf_add(out, IN_SET_END);
-    strbuf_add(out, "\t}\n\tset " NFT_TEXT_EGRESS6 " {\n"
-                    "\t\ttypeof ip6 daddr . meta l4proto . th dport\n"
-                    "\t\tsize 2048\n\t\tflags timeout\n");
-    if (add_all_egress(out, ruleset->egress, ruleset->n_egress, AF_INET6, IN_SET_FIRST,
-                       IN_SET_NEXT))
-        strbuf_add(out, IN_SET_END);
-    strbuf_add(out, "\t}\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(egress_sets); i++) {
+        if (has_set(ruleset, egress_sets[i].is_agents))
+            write_egress_set(ruleset, &egress_sets[i], out);
+    }
 }
 
 void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
@@ -183,16 +207,18 @@ void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_l
         strbuf_add(out, "\n}\n");
 }
 
-void nft_text_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out)
+void nft_text_write_egress(const struct nft_text *ruleset, struct strbuf *out)
 {
-    strbuf_add(out, "flush set inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS4 "\n"
-                    "flush set inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS6 "\n");
-    if (add_all_egress(out, egress, n_egress, AF_INET,
-                       "add element inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS4 " {\n\t", ",\n\t"))
-        strbuf_add(out, "\n}\n");
-    if (add_all_egress(out, egress, n_egress, AF_INET6,
-                       "add element inet " FIREWALL_TABLE " " NFT_TEXT_EGRESS6 " {\n\t", ",\n\t"))
-        strbuf_add(out, "\n}\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(egress_sets); i++) {
+        CLEANUP(strbuf_free) struct strbuf first = STRBUF_EMPTY;
+        const struct egress_set *set = &egress_sets[i];
+        if (!has_set(ruleset, set->is_agents))
+            continue;
+        strbuf_addf(out, "flush set inet " FIREWALL_TABLE " %s\n", set->name);
+        strbuf_addf(&first, "add element inet " FIREWALL_TABLE " %s {\n\t", set->name);
+        if (add_all_egress(out, ruleset, set, strbuf_text(&first), ",\n\t"))
+            strbuf_add(out, "\n}\n");
+    }
 }
 
 /* ---- Chains ---- */
@@ -513,15 +539,17 @@ static void write_own_only(struct strbuf *out)
 }
 
 static void write_output(const struct firewall_config *config, const struct tunnel_config *tunnel,
-                         struct strbuf *out)
+                         uid_t agent, struct strbuf *out)
 {
     bool is_strict = config->egress == EGRESS_STRICT;
     strbuf_addf(out,
                 "\tchain output_lock {\n"
-                "\t\ttype filter hook output priority filter - 5; policy %s;\n"
-                "\t\toifname \"lo\" accept\n"
-                "\t\toifname \"spt*\" goto tunnel_out\n",
+                "\t\ttype filter hook output priority filter - 5; policy %s;\n",
                 is_strict ? "drop" : "accept");
+    if (agent)
+        nft_agent_write_branch(agent, out);
+    strbuf_add(out, "\t\toifname \"lo\" accept\n"
+                    "\t\toifname \"spt*\" goto tunnel_out\n");
     write_tunnel_departure(tunnel, out);
     write_echo_replies(config, out);
     write_silence(out);
@@ -537,6 +565,8 @@ static void write_output(const struct firewall_config *config, const struct tunn
                "@" NFT_TEXT_LEASE_IN " accept\n"
                "\t\tcounter name dropped_out drop\n"
                "\t}\n");
+    if (agent)
+        nft_agent_write_chains(config, out);
 }
 
 static void write_departure(const struct tunnel_config *tunnel, struct strbuf *out)
@@ -567,7 +597,7 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out)
     write_arrival(config, out);
     write_input(&config->firewall, out);
     write_forward(&config->tunnel, out);
-    write_output(&config->firewall, &config->tunnel, out);
+    write_output(&config->firewall, &config->tunnel, ruleset->agent, out);
     write_departure(&config->tunnel, out);
     strbuf_add(out, "}\n");
 }

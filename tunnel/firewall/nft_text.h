@@ -7,6 +7,7 @@
 
 #include "agent/base/strbuf.h"
 #include "tunnel/config/netd_config.h"
+#include "tunnel/firewall/nft_agent.h"
 #include "tunnel/firewall/nft_built_in.h"
 #include "tunnel/model/lease.h"
 
@@ -14,8 +15,9 @@ struct nft_text {
     const struct netd_config *config;
     const struct firewall_lease_state *leases;
     size_t n_leases;
-    const struct egress_lease *egress; /* left out unless egress = "strict" */
+    const struct egress_lease *egress; /* left out: those for which there is no set */
     size_t n_egress;
+    uid_t agent; /* its user, which the rules bind; 0 (root is never bound): there is none */
 };
 
 /* Order of the named counters: the ruleset, the listing and firewall_counters agree on it. */
@@ -40,8 +42,11 @@ void nft_text_write(const struct nft_text *ruleset, struct strbuf *out);
 void nft_text_write_leases(const struct firewall_lease_state *leases, size_t n_leases,
                            struct strbuf *out);
 
-/* The same for the destinations of egress = "strict". */
-void nft_text_write_egress(const struct egress_lease *egress, size_t n_egress, struct strbuf *out);
+/* The same for the destinations, in whose sets there are: RULESET is what was loaded. */
+void nft_text_write_egress(const struct nft_text *ruleset, struct strbuf *out);
+
+/* Whether the rules have a set for this destination. */
+bool nft_text_has_set(const struct nft_text *ruleset, const struct egress_lease *lease);
 
 /*
  * Whether another of LEASES already permits all that LEASES[AT] does: the kernel refuses a set

@@ -1,4 +1,4 @@
-/* What a session, or egress = "strict", permits for a while. */
+/* What a session permits, and what the gateway itself or its agent may reach, for a while. */
 #include "tunnel/model/lease.h"
 
 #include <string.h>
@@ -28,5 +28,5 @@ size_t firewall_leases_left(struct firewall_lease_state *leases, size_t n)
 bool egress_lease_equal(const struct egress_lease *a, const struct egress_lease *b)
 {
     return ip_network_equal(&a->destination, &b->destination) && a->protocol == b->protocol &&
-           a->port == b->port;
+           a->port == b->port && a->is_agents == b->is_agents;
 }

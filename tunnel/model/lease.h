@@ -1,5 +1,6 @@
 /*
- * What a session permits, and what egress = "strict" does, for a while. Values; any thread.
+ * What a session permits, and what the gateway itself or its agent may reach, for a while. Values;
+ * any thread.
  */
 #ifndef SALLYPORT_TUNNEL_MODEL_LEASE_H
 #define SALLYPORT_TUNNEL_MODEL_LEASE_H
@@ -33,16 +34,17 @@ struct firewall_lease_state {
 
 #define FIREWALL_MAX_LEASES 128 /* services times sources: netd_config.h */
 
-/* One destination that the gateway itself may reach for a while (egress = "strict"). */
+/* One destination that may be reached for a while. */
 struct egress_lease {
     struct ip_network destination; /* one host, IPv4 or IPv6 */
     uint8_t protocol;
     uint16_t port;
-    bool is_hub; /* for the tunnel of a session, and gone with it */
+    bool is_agents; /* by the agent's user; else by the whole gateway (egress = "strict") */
+    bool is_hub;    /* for the tunnel of a session, and gone with it */
     int64_t remaining_ms;
 };
 
-#define FIREWALL_MAX_EGRESS 512
+#define FIREWALL_MAX_EGRESS 1280
 
 /* Whether two leases have the same key, and the same interface towards the target. */
 bool firewall_lease_equal(const struct firewall_lease *a, const struct firewall_lease *b);
@@ -53,7 +55,7 @@ bool firewall_lease_is_same_place(const struct firewall_lease *a, const struct f
 /* Drops those without time left from N LEASES; returns how many are left. */
 size_t firewall_leases_left(struct firewall_lease_state *leases, size_t n);
 
-/* Whether two destinations are the same one. */
+/* Whether two destinations are the same one, for the same users. */
 bool egress_lease_equal(const struct egress_lease *a, const struct egress_lease *b);
 
 #endif

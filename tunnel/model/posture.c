@@ -3,3 +3,4 @@
 
 const char *const firewall_state_names[] = {"off",      "locked",   "excepted",
                                             "tampered", "fighting", "exposed"};
+const char *const agent_reach_names[] = {"unknown", "local", "bound"};

@@ -16,12 +16,11 @@
 #include "tunnel/os/confined_child.h"
 #include "tunnel/os/privilege.h"
 #include "tunnel/os/resolve.h"
+#include "tunnel/os/user.h"
 #include "tunnel/session/wireguard.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,34 +357,23 @@ static void show_key(const struct tunnel_config *tunnel)
         log_info("tunnel", "public_key=%s", strbuf_text(&key));
 }
 
-static bool parse_id(const char *text, unsigned *ret_id)
-{
-    if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 9)
-        return false;
-    *ret_id = (unsigned)strtoul(text, NULL, 10);
-    return true;
-}
-
 static uid_t find_agent(const char *name)
 {
-    unsigned id;
-    if (parse_id(name, &id))
-        return id;
-    const struct passwd *user = getpwnam(name);
-    if (!user)
-        log_warning("netd", "agent_user=%s does not exist; no agent can connect", name);
-    return user ? user->pw_uid : NETD_SERVER_NOBODY;
+    uid_t uid = NETD_SERVER_NOBODY;
+    if (user_find(name, &uid) < 0)
+        log_warning("netd",
+                    "agent_user=%s does not exist; no agent can connect, and no rule binds it; "
+                    "create the user, then restart sallyport-netd",
+                    name);
+    return uid;
 }
 
 static gid_t find_admins(const char *name)
 {
-    unsigned id;
-    if (parse_id(name, &id))
-        return id;
-    const struct group *group = getgrnam(name);
-    if (!group)
+    gid_t gid = (gid_t)-1;
+    if (user_find_group(name, &gid) < 0)
         log_warning("netd", "admin_group=%s does not exist; only root may open", name);
-    return group ? group->gr_gid : (gid_t)-1;
+    return gid;
 }
 
 static int start_server(struct netd *netd)

@@ -82,6 +82,8 @@ static void put_firewall(const struct netd *netd, struct wire_status *body)
     body->firewall_state = posture.state;
     body->firewall_exceptions = posture.exceptions;
     body->firewall_reloads = posture.reloads;
+    body->agent_reach = posture.agent;
+    body->agent_destinations = posture.agent_destinations;
     body->firewall_changed_by_pid = posture.changed_by_pid;
     text_put(body->firewall_changed_by, sizeof(body->firewall_changed_by), posture.changed_by);
     text_put(body->firewall_problem, sizeof(body->firewall_problem), posture.problem);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct route_answer {
-    bool is_there, is_unicast;
+    bool is_there, is_unicast, is_local;
     int index;
 };
 
@@ -28,6 +28,7 @@ static void take_route(const struct nlmsghdr *message, void *context)
     memcpy(&answer->index, netlink_value(out), sizeof(answer->index));
     answer->is_there = true;
     answer->is_unicast = header.rtm_type == RTN_UNICAST;
+    answer->is_local = header.rtm_type == RTN_LOCAL;
 }
 
 int route_find(const struct ip_network *host, struct route *ret_route)
@@ -48,6 +49,7 @@ int route_find(const struct ip_network *host, struct route *ret_route)
     if (!answer.is_there || !if_indextoname((unsigned)answer.index, route.interface))
         return -ENETUNREACH;
     route.is_unicast = answer.is_unicast;
+    route.is_local = answer.is_local;
     *ret_route = route;
     return 0;
 }

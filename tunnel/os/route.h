@@ -8,6 +8,7 @@
 
 struct route {
     bool is_unicast; /* false for our own addresses, broadcast, multicast and blackholes */
+    bool is_local;   /* an address of this machine */
     char interface[IFNAMSIZ];
 };
 

@@ -230,6 +230,7 @@ static bool status_is_fit(const struct wire_status *status)
 {
     return status->session_state < SESSION_STATE_COUNT && status->session_end < SESSION_END_COUNT &&
            status->firewall_state < FIREWALL_STATE_COUNT &&
+           status->agent_reach < AGENT_REACH_COUNT &&
            services_are_fit(status->services, status->n_services);
 }
 

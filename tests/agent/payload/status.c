@@ -155,6 +155,7 @@ static void test_session(void)
                                  .firewall_state = FIREWALL_LOCKED,
                                  .firewall_exceptions = 1,
                                  .firewall_reloads = 2,
+                                 .agent_reach = AGENT_BOUND,
                                  .firewall_problem = "x"};
     const struct wire_counters counters = {
         .dropped_in = 1, .dropped_forward = 2, .dropped_out = 3, .spoofed = 4};
@@ -163,7 +164,7 @@ static void test_session(void)
     facts.counters = &counters;
     expect(&facts, false,
            HEAD LINES OUTBOX
-           ",\"firewall\":{\"state\":\"locked\",\"exceptions\":1,\"reloads\":2,\"dropped_in\":1,"
+           ",\"firewall\":{\"state\":\"locked\",\"exceptions\":1,\"reloads\":2,\"agent\":\"bound\",\"dropped_in\":1,"
            "\"dropped_forward\":2,\"dropped_out\":3,\"spoofed\":4,\"problem\":\"x\"},"
            "\"tunnel\":{\"state\":\"open\",\"services\":[\"ssh\",\"plc1\"],\"remaining_s\":3599,"
            "\"bytes\":77,\"opener\":\"alice@plant-7\",\"reason\":\"drive \\\"fault\\\"\"}}");
@@ -172,11 +173,11 @@ static void test_session(void)
                                   .session_end = SESSION_END_EXPIRED,
                                   .firewall_state = FIREWALL_LOCKED};
     expect(&facts, false,
-           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0},"
+           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
                              "\"tunnel\":{\"state\":\"closed\",\"last_end\":\"expired\"}}");
     status.session_end = SESSION_END_NONE;
     expect(&facts, false,
-           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0},"
+           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
                              "\"tunnel\":{\"state\":\"closed\"}}");
 }
 

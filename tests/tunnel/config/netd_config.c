@@ -191,6 +191,15 @@ static const struct {
     {STRICT "dns = [ \"ns.example.com\" ]; };",
      "firewall.dns: \"ns.example.com\" is not an address"},
     {STRICT "dns = [ \"127.0.0.53\" ]; };", "is not the address of a server elsewhere"},
+    {"agent: { may_reach = ( { destination = \"1.2.3\"; port = 1; } ); };",
+     "agent.may_reach[0].destination: \"1.2.3\" is not an address or network"},
+    {"agent: { may_reach = ( { destination = \"a_b\"; port = 1; } ); };",
+     "agent.may_reach[0].destination: \"a_b\" is not a name, address or network"},
+    {"agent: { may_reach = ( { destination = \"a.test\"; } ); };",
+     "agent.may_reach[0].port: missing"},
+    {"agent: { may_reach = ( { destination = \"a.test\"; port = 1; side = \"lan\"; } ); };",
+     "agent.may_reach[0].side"},
+    {"agent: { reach = ( ); };", "agent.reach: unknown"},
     {STRICT "dns = [ \"192.0.2.0/24\" ]; };", "is not the address of a server elsewhere"},
     {STRICT "ntp = [ \"a..b\" ]; };", "firewall.ntp: \"a..b\" is not a name"},
     {STRICT "egress_lease_s = 0; };", "firewall.egress_lease_s"},
@@ -287,6 +296,90 @@ static void test_no_effect(void)
         CU_ASSERT_PTR_NOT_NULL(config);
         TEST_CONTAINS(strbuf_text(&out), "egress_allow, dns and ntp have no effect");
         netd_config_free(config);
+        strbuf_reset(&out);
+        strbuf_add(&text, " agent: { };"); /* which the first two bind or let out */
+        config = load(strbuf_text(&text), &out);
+        CU_ASSERT_PTR_NOT_NULL(config);
+        TEST_TEXT_EQUAL(strstr(strbuf_text(&out), "no effect") ? "told" : "",
+                        strstr(texts[i], "ntp") ? "told" : "");
+        netd_config_free(config);
+    }
+}
+
+/* The group `agent`: addresses, networks, names, and this gateway itself. */
+static void test_agent(void)
+{
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    struct netd_config *config =
+        load("firewall: { dns = [ \"192.0.2.53\" ]; egress_allow = ( "
+             "{ destination = \"proxy.test\"; port = 3128; } ); };\n"
+             "agent: { may_reach = ( { destination = \"192.168.10.5\"; port = 502; },\n"
+             "{ destination = \"fd00::/64\"; protocol = \"udp\"; port = 502; },\n"
+             "{ destination = \"LocalHost\"; port = 1883; },\n"
+             "{ destination = \"broker.test\"; port = 8883; },\n"
+             "{ destination = \"plc.test\"; port = 502; side = \"plant\"; } ); };\n",
+             &out);
+    TEST_TEXT_EQUAL(strbuf_text(&out), ""); /* dns and egress_allow have an effect now */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    const struct firewall_config *firewall = &config->firewall;
+    static const struct {
+        const char *destination;
+        uint8_t protocol;
+        uint16_t port;
+    } reach[] = {{"192.168.10.5", IPPROTO_TCP, 502},
+                 {"fd00::/64", IPPROTO_UDP, 502},
+                 {"127.0.0.1", IPPROTO_TCP, 1883},
+                 {"::1", IPPROTO_TCP, 1883}};
+    char text[IP_NETWORK_TEXT_BYTES];
+    CU_ASSERT_TRUE(firewall->agent.is_bound);
+    CU_ASSERT_EQUAL(firewall->agent.n_destinations, 6);
+    CU_ASSERT_EQUAL_FATAL(firewall->agent.n_reach, ARRAY_LENGTH(reach));
+    for (size_t i = 0; i < ARRAY_LENGTH(reach); i++) {
+        const struct firewall_egress *entry = &firewall->agent.reach[i];
+        TEST_TEXT_EQUAL(ip_network_format(&entry->destination, text), reach[i].destination);
+        CU_ASSERT_EQUAL(entry->protocol, reach[i].protocol);
+        CU_ASSERT_EQUAL(entry->port, reach[i].port);
+    }
+    CU_ASSERT_EQUAL_FATAL(firewall->n_names, 3);
+    for (size_t i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(firewall->names[i].side,
+                        strcmp(firewall->names[i].host, "plc.test") == 0 ? SIDE_PLANT : SIDE_WAN);
+    CU_ASSERT_EQUAL(firewall->names[0].is_agents + firewall->names[1].is_agents +
+                        firewall->names[2].is_agents,
+                    2);
+    netd_config_free(config);
+    config = load(FIREWALL, &out);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_FALSE(config->firewall.agent.is_bound);
+    netd_config_free(config);
+    config = load(FIREWALL "agent: { };", &out); /* which is bound to nothing at all */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_TRUE(config->firewall.agent.is_bound);
+    netd_config_free(config);
+}
+
+/* The longest list of the agent, and one more. */
+static void test_agent_limits(void)
+{
+    static const struct {
+        const char *destination, *finding;
+        int most;
+    } cases[] = {{"localhost", "agent.may_reach", NETD_MAX_REACH},
+                 {"b.test", "is one name too many: may_reach takes 16", NETD_MAX_REACH_NAMES}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        for (int n = cases[i].most; n <= cases[i].most + 1; n++) {
+            CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, out = STRBUF_EMPTY;
+            strbuf_add(&text, "agent: { may_reach = (");
+            for (int j = 1; j <= n; j++)
+                strbuf_addf(&text, "%s{ destination = \"%s\"; port = %d; }", j > 1 ? "," : "",
+                            cases[i].destination, j);
+            strbuf_add(&text, "); };");
+            struct netd_config *config = load(strbuf_text(&text), &out);
+            CU_ASSERT_EQUAL(config != NULL, n == cases[i].most);
+            if (!config)
+                TEST_CONTAINS(strbuf_text(&out), cases[i].finding);
+            netd_config_free(config);
+        }
     }
 }
 
@@ -369,6 +462,8 @@ static void test_difference(void)
         const char *from, *to, *group;
     } changes[] = {
         {"\"eth1\", \"br*\" ];", "\"eth2\" ];", NULL},
+        {"paths:", "agent: { may_reach = ( { destination = \"a.test\"; port = 1; } ); };\npaths:",
+         NULL},
         {"\"s\"", "\"t\"", "paths"},
         {"\"r\"", "\"t\"", "paths"},
         {"\"7\"", "\"9\"", "access"},
@@ -432,6 +527,8 @@ TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"every mistake is found and said", test_bad},
           {"names have an upper number", test_many_names},
           {"what has no effect is said", test_no_effect},
+          {"what the agent may reach", test_agent},
+          {"the agent's list has an upper length", test_agent_limits},
           {"the hub by name and by both kinds of address", test_endpoints},
           {"a file that others may write is refused", test_owner},
           {"the shipped example is up to date and loads", test_example},

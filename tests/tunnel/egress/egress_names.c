@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define S CLOCK_NS_PER_S
+#define ALL_NAMES (NETD_MAX_NAMES + NETD_MAX_REACH_NAMES)
 #define HOLD_MS 360000 /* 300 s and a fifth */
 
 static struct ip_network host(const char *text)
@@ -21,9 +22,11 @@ static struct ip_network host(const char *text)
 
 static struct firewall_config *make_config(size_t n)
 {
-    static const struct firewall_name wanted[] = {{"broker.test", IPPROTO_TCP, 8883},
-                                                  {"ntp.test", IPPROTO_UDP, 123}};
+    static const struct firewall_name wanted[] = {
+        {.host = "broker.test", .protocol = IPPROTO_TCP, .port = 8883},
+        {.host = "ntp.test", .protocol = IPPROTO_UDP, .port = 123, .is_time = true}};
     struct firewall_config *config = memory_zeroed(1, sizeof(*config));
+    config->egress = EGRESS_STRICT;
     config->egress_lease_s = 300;
     config->n_names = n;
     memcpy(config->names, wanted, n * sizeof(wanted[0]));
@@ -227,6 +230,81 @@ static void test_follow(void)
     egress_names_free(names);
 }
 
+/* How many leases for the agent, or for the whole gateway, ADDRESS has. */
+static size_t count_for(const struct egress_names *names, const char *address, bool is_agents)
+{
+    struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
+    struct ip_network wanted = host(address);
+    size_t n = egress_names_leases(names, 0, leases), count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += leases[i].is_agents == is_agents &&
+                 ip_network_equal(&leases[i].destination, &wanted);
+    return count;
+}
+
+/* Whom an answer is for: time servers are not the agent's, its own names are nobody else's. */
+static void test_for_whom(void)
+{
+    static const struct {
+        int egress;
+        bool is_bound;
+        size_t all[5], agent[5]; /* broker, time server, device, name servers, local ones */
+    } cases[] = {
+        {EGRESS_STRICT, true, {1, 1, 0, 2, 0}, {1, 0, 1, 2, 2}},
+        {EGRESS_STRICT, false, {1, 1, 0, 2, 0}, {0, 0, 0, 0, 2}},
+        {EGRESS_OPEN, true, {0, 0, 0, 0, 0}, {1, 0, 1, 2, 2}},
+        {EGRESS_OPEN, false, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 2}},
+    };
+    static const char *const addresses[] = {"203.0.113.1", "203.0.113.2", "192.168.10.5",
+                                            "192.0.2.53", "127.0.0.1"};
+    struct egress_names *names = egress_names_new();
+    struct firewall_config *config = make_config(2);
+    struct ip_network server = host("192.0.2.53"), local = host("127.0.0.1");
+    config->names[config->n_names++] = (struct firewall_name){.host = "plc.test",
+                                                              .protocol = IPPROTO_TCP,
+                                                              .port = 502,
+                                                              .side = SIDE_PLANT,
+                                                              .is_agents = true};
+    config->agent.is_bound = true;
+    egress_names_follow(names, config, 0);
+    CU_ASSERT_EQUAL(egress_names_get(names, 2).side, SIDE_PLANT);
+    CU_ASSERT_EQUAL(egress_names_get(names, 0).side, SIDE_WAN);
+    for (int i = 0; i < 3; i++)
+        (void)answer(names, i, addresses[i], 0);
+    (void)egress_names_have_dns(names, &server, 1, 0);
+    (void)egress_names_have_local_dns(names, &local, 1, 0);
+    for (size_t i = 0; i < 4; i++) {
+        config->egress = cases[i].egress;
+        config->agent.is_bound = cases[i].is_bound;
+        egress_names_follow(names, config, 0); /* answers outlast a trial of other rules */
+        for (size_t j = 0; j < 5; j++) {
+            CU_ASSERT_EQUAL(count_for(names, addresses[j], false), cases[i].all[j]);
+            CU_ASSERT_EQUAL(count_for(names, addresses[j], true), cases[i].agent[j]);
+        }
+    }
+    CU_ASSERT_EQUAL(egress_names_due_ns(names), INT64_MAX); /* nobody needs a name */
+    (void)egress_names_failed(names, 0, 0);
+    egress_names_free(names);
+    free(config);
+}
+
+/* The same name on the other side, or for others, is another one. */
+static void test_identity(void)
+{
+    struct egress_names *names = start(1);
+    struct firewall_config *config = make_config(1);
+    (void)answer(names, 0, "203.0.113.1", 0);
+    config->names[0].side = SIDE_PLANT;
+    egress_names_follow(names, config, 0);
+    CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
+    config->names[0].side = SIDE_WAN;
+    config->names[0].is_agents = config->agent.is_bound = true;
+    egress_names_follow(names, config, 0);
+    CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
+    egress_names_free(names);
+    free(config);
+}
+
 /* The most that there can be fits into the kernel's sets, the hub beside it. */
 static void test_all_full(void)
 {
@@ -234,17 +312,23 @@ static void test_all_full(void)
     struct egress_names *names = egress_names_new();
     struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
     struct ip_network addresses[EGRESS_NAMES_ADDRESSES];
+    config->egress = EGRESS_STRICT;
     config->egress_lease_s = 300;
-    for (config->n_names = 0; config->n_names < NETD_MAX_NAMES; config->n_names++)
+    config->agent.is_bound = true;
+    for (config->n_names = 0; config->n_names < ALL_NAMES; config->n_names++)
         config->names[config->n_names] =
-            (struct firewall_name){"a.test", IPPROTO_TCP, (uint16_t)(config->n_names + 1)};
+            (struct firewall_name){.host = "a.test",
+                                   .protocol = IPPROTO_TCP,
+                                   .port = (uint16_t)(config->n_names + 1),
+                                   .is_agents = config->n_names >= NETD_MAX_NAMES};
     egress_names_follow(names, config, 0);
     for (size_t i = 0; i < EGRESS_NAMES_ADDRESSES; i++) {
         addresses[i] = host("203.0.113.0");
         addresses[i].bytes[3] = (uint8_t)(i + 1);
     }
     (void)egress_names_have_dns(names, addresses, EGRESS_NAMES_ADDRESSES, 0);
-    for (int i = 0; i < NETD_MAX_NAMES; i++)
+    (void)egress_names_have_local_dns(names, addresses, EGRESS_NAMES_ADDRESSES, 0);
+    for (int i = 0; i < ALL_NAMES; i++)
         (void)egress_names_answered(names, i, addresses, EGRESS_NAMES_ADDRESSES, 0);
     CU_ASSERT_EQUAL(egress_names_leases(names, 0, leases), EGRESS_NAMES_MAX_LEASES);
     CU_ASSERT_TRUE(EGRESS_NAMES_MAX_LEASES < FIREWALL_MAX_EGRESS);
@@ -260,4 +344,6 @@ TEST_MAIN("names", {"a name is asked for at once, and again after half its lease
           {"a change is told from the same answer", test_change},
           {"name servers are leased over UDP and TCP", test_dns},
           {"other rules bring other names", test_follow},
+          {"who may use an answer", test_for_whom},
+          {"a name of the plant is not the same as one of the WAN", test_identity},
           {"all that there can be fits", test_all_full})

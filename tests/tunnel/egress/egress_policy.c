@@ -17,7 +17,7 @@ static struct ip_network network(const char *text)
     return parsed;
 }
 
-static const char *objection(const char *address)
+static const char *objection(const char *address, int side)
 {
     struct firewall_config firewall = {.plant = {{"plant0"}, {"br*"}}, .n_plant = 2};
     struct tunnel_config tunnel = {.address = network("10.254.1.42"),
@@ -29,7 +29,7 @@ static const char *objection(const char *address)
     int found = route_find(&host, &route);
     CU_ASSERT_TRUE(found == 0 || found == -ENETUNREACH);
     const char *why =
-        egress_policy_objection(&host, found == 0 ? &route : NULL, &firewall, &tunnel);
+        egress_policy_objection(&host, side, found == 0 ? &route : NULL, &firewall, &tunnel);
     return why ? why : "none";
 }
 
@@ -86,7 +86,32 @@ static void test_answers(void)
         {"fd00:10::5", "in the plant"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        TEST_CONTAINS(objection(cases[i].address), cases[i].why);
+        TEST_CONTAINS(objection(cases[i].address, SIDE_WAN), cases[i].why);
+}
+
+/* A name of which root said that it is a device in the plant. */
+static void test_plant(void)
+{
+    static const struct {
+        const char *address, *why;
+    } cases[] = {
+        {"192.168.10.5", "none"},
+        {"10.20.30.40", "none"}, /* behind a router there */
+        {"192.168.77.5", "none"},
+        {"fd00:10::5", "none"},
+        {"203.0.113.7", "not lie in the plant"},
+        {"2001:db8:ffff::9", "not lie in the plant"}, /* no route at all */
+        {"127.0.0.1", "loopback"},
+        {"::1", "loopback"},
+        {"224.0.0.251", "multicast"},
+        {"169.254.169.254", "link-local"},
+        {"::ffff:192.168.10.5", "disguise"},
+        {"10.254.0.7", "inside the tunnel"},
+        {"192.168.10.1", "this gateway itself"},
+        {"192.168.10.255", "this gateway itself"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        TEST_CONTAINS(objection(cases[i].address, SIDE_PLANT), cases[i].why);
 }
 
 static void test_route(void)
@@ -96,6 +121,13 @@ static void test_route(void)
     CU_ASSERT_EQUAL(route_find(&host, &route), 0);
     TEST_TEXT_EQUAL(route.interface, "wan0");
     CU_ASSERT_TRUE(route.is_unicast);
+    CU_ASSERT_FALSE(route.is_local);
+    host = network("192.168.10.1");
+    CU_ASSERT_EQUAL(route_find(&host, &route), 0);
+    CU_ASSERT_TRUE(route.is_local);
+    host = network("192.168.10.255");
+    CU_ASSERT_EQUAL(route_find(&host, &route), 0);
+    CU_ASSERT_FALSE(route.is_local);
     CU_ASSERT_EQUAL(test_ip("route", "add", "blackhole", "198.51.100.0/24", NULL), 0);
     host = network("198.51.100.1");
     memset(&route, 0, sizeof(route));
@@ -108,6 +140,7 @@ int main(void)
     static const struct test_case cases[] = {
         {"a wan and two plant interfaces", make_networks},
         {"answers that lead inside are refused", test_answers},
+        {"a device in the plant is nowhere else", test_plant},
         {"the kernel is asked for the way", test_route},
     };
     test_private_network();

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static void read_kernel(struct nft_listing *listing, int expected)
@@ -101,11 +102,37 @@ static void test_broken_listing(void)
     }
 }
 
+/* Elements of the agent's sets are told from those of the whole gateway. */
+static void test_agents_elements(void)
+{
+    static const struct {
+        const char *set, *address;
+        bool is_agents;
+    } cases[] = {{"egress4", "192.0.2.7", false},
+                 {"egress6", "fd00::5", false},
+                 {"agent4", "192.0.2.7", true},
+                 {"agent6", "fd00::5", true}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct nft_listing listing;
+        char text[160], address[IP_NETWORK_TEXT_BYTES];
+        (void)snprintf(text, sizeof(text),
+                       "set %s { elements = { %s . tcp . 502 timeout 9s expires 8s } }",
+                       cases[i].set, cases[i].address);
+        CU_ASSERT_EQUAL_FATAL(nft_listing_read(text, &listing), 0);
+        CU_ASSERT_EQUAL_FATAL(listing.n_egress, 1);
+        CU_ASSERT_EQUAL(listing.egress[0].is_agents, cases[i].is_agents);
+        CU_ASSERT_EQUAL(listing.egress[0].remaining_ms, 8000);
+        TEST_TEXT_EQUAL(ip_network_format(&listing.egress[0].destination, address),
+                        cases[i].address);
+    }
+}
+
 int main(void)
 {
     static const struct test_case cases[] = {
         {"leases come back from the kernel as they were given", test_round_trip},
         {"an element that is not ours is seen", test_foreign_elements},
+        {"the agent's destinations are its own", test_agents_elements},
         {"a broken listing is survived", test_broken_listing},
     };
     test_private_network();

@@ -47,6 +47,9 @@ static void test_egress(void)
     other.is_hub = true;
     other.remaining_ms = 9;
     CU_ASSERT_TRUE(egress_lease_equal(&one, &other)); /* the same place */
+    other.is_agents = true;
+    CU_ASSERT_FALSE(egress_lease_equal(&one, &other)); /* for others */
+    other.is_agents = false;
     other.port = 444;
     CU_ASSERT_FALSE(egress_lease_equal(&one, &other));
     other = one;
