@@ -284,8 +284,7 @@ static void read_dns(const struct section *section, const struct text_list *list
 static void read_ntp(const struct section *section, const struct text_list *list,
                      struct firewall_config *config)
 {
-    const struct firewall_name name = {
-        .protocol = IPPROTO_UDP, .port = NTP_PORT, .is_time = true};
+    const struct firewall_name name = {.protocol = IPPROTO_UDP, .port = NTP_PORT, .is_time = true};
     for (size_t i = 0; i < list->length; i++)
         read_destination(section, "ntp", list->items[i], &name, config);
 }
@@ -297,8 +296,8 @@ static size_t count_idle(const struct firewall_config *config)
     for (size_t i = 0; i < config->n_allow; i++)
         idle += config->allow[i].is_time || !config->agent.is_bound;
     for (size_t i = 0; i < config->n_names; i++)
-        idle += !config->names[i].is_agents &&
-                (config->names[i].is_time || !config->agent.is_bound);
+        idle +=
+            !config->names[i].is_agents && (config->names[i].is_time || !config->agent.is_bound);
     return idle;
 }
 

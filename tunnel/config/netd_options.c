@@ -38,8 +38,9 @@ static const struct option firewall_rows[] = {
      .help = "How long an address of egress_allow, ntp or agent.may_reach may be reached after its "
              "name had it last, and a fifth more; names are asked for again after half of it."},
     {MEMBER(raw_firewall, dns), .type = OPTION_TEXT_LIST, .max = NETD_MAX_DNS,
-     .help = "The addresses of the name servers that egress = \"strict\" and the group `agent` let "
-             "out; when the list is empty, those of /etc/resolv.conf, which DHCP may have written."},
+     .help =
+         "The addresses of the name servers that egress = \"strict\" and the group `agent` let "
+         "out; when the list is empty, those of /etc/resolv.conf, which DHCP may have written."},
     {MEMBER(raw_firewall, ntp), .type = OPTION_TEXT_LIST, .max = NETD_MAX_NTP,
      .help = "With egress = \"strict\": the time servers, names or addresses."},
 };
@@ -87,8 +88,9 @@ const struct option_table netd_egress_table =
 static const struct option reach_rows[] = {
     {MEMBER(raw_reach, destination), .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .min = 1,
      .max = NETD_HOST_BYTES - 1,
-     .help = "Where to: an address or a network, IPv4 or IPv6, or a name. A service of this gateway "
-             "itself needs its address, or \"localhost\": a network or a name does not take it in.",
+     .help =
+         "Where to: an address or a network, IPv4 or IPv6, or a name. A service of this gateway "
+         "itself needs its address, or \"localhost\": a network or a name does not take it in.",
      .example = "\"192.168.10.5\""},
     {MEMBER(raw_reach, protocol), .type = OPTION_ENUM, .names = protocol_names, .fallback = "tcp",
      .help = "The transport."},
@@ -201,7 +203,8 @@ const struct option_table netd_service_table =
     TABLE("tunnel.services", raw_service, service_rows, "One thing that a session may open.");
 
 const struct option_table *const netd_option_tables[] = {
-    &netd_firewall_table, &netd_exception_table, &netd_egress_table,
-    &netd_reach_table,    &netd_paths_table,     &netd_access_table,
-    &netd_tunnel_table,   &netd_hub_table,       &netd_service_table,
-    NULL};
+    &netd_firewall_table, &netd_exception_table,
+    &netd_egress_table,   &netd_reach_table,
+    &netd_paths_table,    &netd_access_table,
+    &netd_tunnel_table,   &netd_hub_table,
+    &netd_service_table,  NULL};

@@ -49,7 +49,8 @@ struct raw_service {
 };
 
 extern const struct option_table netd_firewall_table, netd_exception_table, netd_egress_table,
-    netd_reach_table, netd_paths_table, netd_access_table, netd_tunnel_table, netd_hub_table, netd_service_table;
+    netd_reach_table, netd_paths_table, netd_access_table, netd_tunnel_table, netd_hub_table,
+    netd_service_table;
 
 /* All of them, NULL-terminated. */
 extern const struct option_table *const netd_option_tables[];

@@ -16,8 +16,8 @@
 #define NETD_MAX_EGRESS 64 /* elements of firewall.egress_allow */
 #define NETD_MAX_DNS 8
 #define NETD_MAX_NTP 8
-#define NETD_MAX_NAMES 24 /* of egress_allow and ntp together */
-#define NETD_MAX_REACH 512     /* elements of agent.may_reach */
+#define NETD_MAX_NAMES 24       /* of egress_allow and ntp together */
+#define NETD_MAX_REACH 512      /* elements of agent.may_reach */
 #define NETD_MAX_REACH_NAMES 16 /* those of them that are names */
 #define NETD_MAX_SERVICES 16
 #define NETD_MAX_SOURCES 8
@@ -30,8 +30,8 @@ enum netd_egress { /* names: "open", "strict" */
 };
 
 enum netd_side { /* names: "wan", "plant" */
-                 SIDE_WAN,
-                 SIDE_PLANT,
+                 NETD_SIDE_WAN,
+                 NETD_SIDE_PLANT,
 };
 
 enum netd_approval { /* names: "none", "local" */

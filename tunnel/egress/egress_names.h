@@ -1,7 +1,7 @@
 /*
  * What is known of the names of egress = "strict" and of the agent: which one is to be asked for
- * when, and which addresses may be reached by whom for how long. Pure: its caller gives it the time (CLOCK_MONOTONIC).
- * egress_resolver.c owns the only one; main thread only.
+ * when, and which addresses may be reached by whom for how long. Pure: its caller gives it the time
+ * (CLOCK_MONOTONIC). egress_resolver.c owns the only one; main thread only.
  *
  * An address of a name's last good answer stays good until a newer one comes, however long that
  * takes: a name server that is away must not cut the gateway off. What a newer answer does not hold
@@ -22,8 +22,9 @@ struct egress_names *egress_names_new(void);
 struct egress_names *egress_names_free(struct egress_names *names); /* accepts NULL, returns NULL */
 
 /*
- * Takes over the names that CONFIG has; those that it has a use for are due now. What was there before keeps its
- * answer. Numbers of names given out before are void. CONFIG is not needed afterwards.
+ * Takes over the names that CONFIG has; those that it has a use for are due now. What was there
+ * before keeps its answer. Numbers of names given out before are void. CONFIG is not needed
+ * afterwards.
  */
 void egress_names_follow(struct egress_names *names, const struct firewall_config *config,
                          int64_t now_ns);
@@ -35,7 +36,7 @@ int egress_names_next(struct egress_names *names, int64_t now_ns);
 struct egress_name {
     const char *host; /* until egress_names_follow() */
     uint16_t port;
-    int side;      /* enum netd_side: where its addresses must be */
+    int side;          /* enum netd_side: where its addresses must be */
     bool is_known;     /* has an answer at all */
     unsigned failures; /* how often it had none since the last */
 };

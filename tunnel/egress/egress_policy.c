@@ -64,7 +64,7 @@ const char *egress_policy_objection(const struct ip_network *address, int side,
     if (route && strncmp(route->interface, "spt", 3) == 0)
         return "it lies inside the tunnel";
     bool is_in_plant = route && is_plant(route->interface, plant);
-    if (side == SIDE_PLANT)
+    if (side == NETD_SIDE_PLANT)
         return is_in_plant ? NULL : "it does not lie in the plant";
     return is_in_plant ? "it lies in the plant" : NULL;
 }

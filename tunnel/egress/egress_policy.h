@@ -14,9 +14,9 @@
 
 /*
  * Why ADDRESS, one host, is refused: a phrase for a person; NULL when it is not. SIDE is where it
- * must be (enum netd_side): with SIDE_PLANT behind an interface of the plant, else anywhere but
- * there. ROUTE is where it leads, NULL for nowhere. PLANT has the plant's interfaces, TUNNEL the
- * tunnel's addresses.
+ * must be (enum netd_side): with NETD_SIDE_PLANT behind an interface of the plant, else anywhere
+ * but there. ROUTE is where it leads, NULL for nowhere. PLANT has the plant's interfaces, TUNNEL
+ * the tunnel's addresses.
  */
 const char *egress_policy_objection(const struct ip_network *address, int side,
                                     const struct route *route, const struct firewall_config *plant,

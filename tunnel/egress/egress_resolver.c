@@ -45,7 +45,7 @@ struct egress_resolver {
     struct question questions[AT_ONCE];
     int64_t dns_file_ns, push_ns; /* when it is time again */
     bool is_dns_missing, is_push_failing;
-    bool is_pushed; /* the kernel may have leases of ours */
+    bool is_pushed;                 /* the kernel may have leases of ours */
     struct journal_quota strangers; /* lines of the journal */
 };
 
@@ -96,9 +96,8 @@ static void egress_resolver_push(struct egress_resolver *lookup, int64_t now_ns)
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     struct egress_lease leases[EGRESS_NAMES_MAX_LEASES];
     size_t n = egress_names_leases(lookup->names, now_ns, leases);
-    int result = n > 0 || lookup->is_pushed
-                     ? firewall_set_egress(lookup->firewall, leases, n, &problem)
-                     : 0;
+    int result =
+        n > 0 || lookup->is_pushed ? firewall_set_egress(lookup->firewall, leases, n, &problem) : 0;
     if (result < 0 && !lookup->is_push_failing)
         log_error("egress", "the addresses cannot be let out: %s %s; tried again in 5 s",
                   strerror(-result), strbuf_text(&problem));
@@ -114,8 +113,8 @@ static const char *object(const struct egress_resolver *lookup, const struct ip_
 {
     struct route route;
     bool is_routed = ip_network_is_unicast_host(host) && route_find(host, &route) == 0;
-    return egress_policy_objection(host, side, is_routed ? &route : NULL,
-                                   &lookup->config->firewall, lookup->tunnel);
+    return egress_policy_objection(host, side, is_routed ? &route : NULL, &lookup->config->firewall,
+                                   lookup->tunnel);
 }
 
 /* ---- Name servers ---- */
@@ -158,7 +157,7 @@ static size_t sift_dns(struct egress_resolver *lookup, struct ip_network *server
     for (size_t i = 0; i < n; i++) {
         if (!ip_network_is_unicast_host(&servers[i]))
             continue;
-        const char *why = object(lookup, &servers[i], SIDE_WAN);
+        const char *why = object(lookup, &servers[i], NETD_SIDE_WAN);
         if (!why)
             servers[kept++] = servers[i];
         else if (egress_names_refused(lookup->names, EGRESS_NAMES_DNS, &servers[i]))

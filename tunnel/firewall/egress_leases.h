@@ -1,7 +1,7 @@
 /*
  * Destinations that may be reached for a while: with egress = "strict" those that names have, and
- * the hub while there is a session; and what the agent may reach by name. Part of the firewall; only it calls this. Main
- * thread only.
+ * the hub while there is a session; and what the agent may reach by name. Part of the firewall;
+ * only it calls this. Main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_EGRESS_LEASES_H
 #define SALLYPORT_TUNNEL_FIREWALL_EGRESS_LEASES_H

@@ -456,7 +456,7 @@ void firewall_foreign_tunnels(const struct firewall *firewall, struct strbuf *na
 static void describe_agent(const struct firewall *firewall, struct firewall_posture *posture)
 {
     const struct agent_config *agent = &firewall->config->firewall.agent;
-    if (!firewall->rules || !nft_state_binds_agent(firewall->rules))
+    if (!firewall->rules || nft_state_loaded(firewall->rules).agent == 0)
         return;
     posture->agent = agent->is_bound ? AGENT_BOUND : AGENT_LOCAL;
     posture->agent_destinations = agent->is_bound ? agent->n_destinations : 0;

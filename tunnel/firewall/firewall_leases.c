@@ -12,7 +12,7 @@
 
 static void stop_forwarding(const struct nft_state *rules)
 {
-    forwarding_stop(&nft_state_config(rules)->tunnel);
+    forwarding_stop(&nft_state_loaded(rules).config->tunnel);
 }
 
 static bool firewall_leases_is_sound(const struct firewall_lease *lease)
@@ -101,7 +101,7 @@ static int clear_leases(struct nft_state *rules, struct strbuf *problem)
     CLEANUP(strbuf_free) struct strbuf ignored = STRBUF_EMPTY;
     if (nft_state_set_leases(rules, NULL, 0, &ignored) == 0)
         return 0;
-    return nft_state_load(rules, nft_state_config(rules), false, problem);
+    return nft_state_load(rules, nft_state_loaded(rules).config, false, problem);
 }
 
 int firewall_remove_leases(struct firewall *firewall, struct strbuf *problem)
@@ -136,7 +136,7 @@ int firewall_list_leases(struct firewall *firewall, struct firewall_lease_state 
 
 static bool is_strict(const struct nft_state *rules)
 {
-    return nft_state_config(rules)->firewall.egress == EGRESS_STRICT;
+    return nft_state_loaded(rules).config->firewall.egress == EGRESS_STRICT;
 }
 
 int firewall_allow_hub(struct firewall *firewall, const struct sockaddr_storage *hub,
@@ -158,7 +158,7 @@ int firewall_set_egress(struct firewall *firewall, const struct egress_lease *le
                         size_t n_leases, struct strbuf *problem)
 {
     struct nft_state *rules = firewall_rules(firewall);
-    return is_strict(rules) || nft_state_binds_agent(rules)
+    return is_strict(rules) || nft_state_loaded(rules).agent != 0
                ? egress_leases_set(rules, leases, n_leases, problem)
                : 0;
 }

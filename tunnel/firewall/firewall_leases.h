@@ -1,8 +1,8 @@
 /*
  * The leases of an open session, with the kernel's own timeout, and the destinations of
- * egress = "strict" and of the agent. A lease element carries the remaining time of the session as its kernel
- * timeout, and the rules look it up for each packet, before any `established` rule. netd only, main
- * thread only.
+ * egress = "strict" and of the agent. A lease element carries the remaining time of the session as
+ * its kernel timeout, and the rules look it up for each packet, before any `established` rule. netd
+ * only, main thread only.
  */
 #ifndef SALLYPORT_TUNNEL_FIREWALL_FIREWALL_LEASES_H
 #define SALLYPORT_TUNNEL_FIREWALL_FIREWALL_LEASES_H

@@ -94,8 +94,7 @@ static void write_networks(const struct firewall_egress *list, size_t n, struct 
         if (ip_network_is_host(network) || list[i].is_time)
             continue;
         if (network->prefix == 0)
-            strbuf_addf(out, "\t\tmeta nfproto %s",
-                        network->family == AF_INET6 ? "ipv6" : "ipv4");
+            strbuf_addf(out, "\t\tmeta nfproto %s", network->family == AF_INET6 ? "ipv6" : "ipv4");
         else
             strbuf_addf(out, "\t\t%s daddr %s", network->family == AF_INET6 ? "ip6" : "ip",
                         ip_network_format(network, text));
@@ -134,10 +133,10 @@ static void write_bound(const struct firewall_config *config, struct strbuf *out
     write_networks(agent->reach, agent->n_reach, out);
     write_hosts(config->allow, config->n_allow, out);
     for (size_t i = 0; i < config->n_plant; i++) {
-        write_name_ports(config, SIDE_PLANT, config->plant[i].text, out);
+        write_name_ports(config, NETD_SIDE_PLANT, config->plant[i].text, out);
         strbuf_addf(out, "\t\toifname \"%s\" goto agent_refused\n", config->plant[i].text);
     }
-    write_name_ports(config, SIDE_WAN, "", out);
+    write_name_ports(config, NETD_SIDE_WAN, "", out);
     write_networks(config->allow, config->n_allow, out);
     strbuf_add(out, "\t\tgoto agent_refused\n");
 }
@@ -149,13 +148,12 @@ void nft_agent_write_branch(uid_t uid, struct strbuf *out)
 
 void nft_agent_write_chains(const struct firewall_config *config, struct strbuf *out)
 {
-    strbuf_add(out,
-               "\tchain agent_out {\n"
-               "\t\toifname \"spt*\" goto agent_refused\n"
-               "\t\tct state invalid counter name dropped_out drop\n"
-               "\t\tct direction reply counter name dropped_out drop\n"
-               "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn "
-               "counter name dropped_out drop\n");
+    strbuf_add(out, "\tchain agent_out {\n"
+                    "\t\toifname \"spt*\" goto agent_refused\n"
+                    "\t\tct state invalid counter name dropped_out drop\n"
+                    "\t\tct direction reply counter name dropped_out drop\n"
+                    "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn "
+                    "counter name dropped_out drop\n");
     write_hosts(config->agent.reach, config->agent.n_reach, out);
     strbuf_addf(out,
                 "\t\tip daddr { 127.0.0.53, 127.0.0.54 } udp dport %d accept\n"

@@ -218,7 +218,7 @@ static int read_element(struct nft_listing_scanner *scanner, const char *set,
 static bool is_lease_set(const char *name)
 {
     static const char *const names[] = {NFT_TEXT_LEASE_IN, NFT_TEXT_LEASE_THROUGH, NFT_TEXT_EGRESS4,
-                                        NFT_TEXT_EGRESS6, NFT_AGENT_SET4, NFT_AGENT_SET6};
+                                        NFT_TEXT_EGRESS6,  NFT_AGENT_SET4,         NFT_AGENT_SET6};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (strcmp(name, names[i]) == 0)
             return true;

@@ -173,14 +173,9 @@ void nft_state_counters(const struct nft_state *rules, uint64_t ret_packets[COUN
         ret_packets[i] = rules->packets[i] + rules->last[i];
 }
 
-const struct netd_config *nft_state_config(const struct nft_state *rules)
+struct nft_loaded nft_state_loaded(const struct nft_state *rules)
 {
-    return rules->config;
-}
-
-bool nft_state_binds_agent(const struct nft_state *rules)
-{
-    return rules->agent != 0;
+    return (struct nft_loaded){.config = rules->config, .agent = rules->agent};
 }
 
 const char *nft_state_hash(const struct nft_state *rules)

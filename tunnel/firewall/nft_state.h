@@ -67,11 +67,12 @@ struct nft_listing;
 int nft_state_list(struct nft_state *rules, struct nft_listing *ret_listing,
                    struct strbuf *problem);
 
-/* What was loaded last, NULL before. */
-const struct netd_config *nft_state_config(const struct nft_state *rules);
-
-/* Whether these rules bind a user: that of access.agent_user, when it was there at the load. */
-bool nft_state_binds_agent(const struct nft_state *rules);
+/* What was loaded last. */
+struct nft_loaded {
+    const struct netd_config *config; /* NULL before the first load */
+    uid_t agent; /* the user that the rules bind; 0: access.agent_user is none, or root */
+};
+struct nft_loaded nft_state_loaded(const struct nft_state *rules);
 
 const char *nft_state_hash(const struct nft_state *rules); /* "" before the first load */
 

@@ -18,9 +18,9 @@ extern const char *const firewall_state_names[FIREWALL_STATE_COUNT]; /* "off", "
 
 /* What the rules do about the agent's user. */
 enum agent_reach {
-    AGENT_UNKNOWN,  /* they name none: access.agent_user does not exist, or is root */
-    AGENT_LOCAL,    /* it is kept from services of this gateway itself, and from nothing else */
-    AGENT_BOUND,    /* it reaches nothing but what netd.conf names */
+    AGENT_UNKNOWN, /* they name none: access.agent_user does not exist, or is root */
+    AGENT_LOCAL,   /* it is kept from services of this gateway itself, and from nothing else */
+    AGENT_BOUND,   /* it reaches nothing but what netd.conf names */
 };
 #define AGENT_REACH_COUNT (AGENT_BOUND + 1)
 extern const char *const agent_reach_names[AGENT_REACH_COUNT]; /* "unknown", "local", "bound" */
@@ -30,11 +30,11 @@ struct firewall_posture {
     uint32_t exceptions, leases;
     enum agent_reach agent;
     uint32_t agent_destinations; /* AGENT_BOUND: how many netd.conf names */
-    uint32_t reloads;       /* how often ours had to be loaded again since the start */
-    int32_t changed_by_pid; /* who changed it last, 0 when unknown */
-    char changed_by[32];    /* the name of that program, "" when unknown */
-    char hash[65];          /* SHA-256 of the canonical form of what is loaded, hex */
-    char problem[160];      /* one line for a person, "" for none */
+    uint32_t reloads;            /* how often ours had to be loaded again since the start */
+    int32_t changed_by_pid;      /* who changed it last, 0 when unknown */
+    char changed_by[32];         /* the name of that program, "" when unknown */
+    char hash[65];               /* SHA-256 of the canonical form of what is loaded, hex */
+    char problem[160];           /* one line for a person, "" for none */
 };
 
 /* Named counters; they never go down while netd runs, reloads included. */

@@ -132,10 +132,10 @@ struct wire_status {
     int32_t firewall_changed_by_pid;
     char firewall_changed_by[32];
     char firewall_problem[160];
-    uint32_t is_trying;     /* seconds until the tried rules are undone; 0: none */
-    uint64_t journal_lines; /* written since the start; changes with every event */
-    uint64_t asked;         /* number of the present session's request; 0 when closed */
-    uint32_t agent_reach;   /* enum agent_reach */
+    uint32_t is_trying;          /* seconds until the tried rules are undone; 0: none */
+    uint64_t journal_lines;      /* written since the start; changes with every event */
+    uint64_t asked;              /* number of the present session's request; 0 when closed */
+    uint32_t agent_reach;        /* enum agent_reach */
     uint32_t agent_destinations; /* AGENT_BOUND: how many it may reach, beside name servers */
 };
 _Static_assert(sizeof(struct wire_status) == 2544, "wire format"); /* no hidden padding */

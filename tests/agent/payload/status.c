@@ -164,7 +164,8 @@ static void test_session(void)
     facts.counters = &counters;
     expect(&facts, false,
            HEAD LINES OUTBOX
-           ",\"firewall\":{\"state\":\"locked\",\"exceptions\":1,\"reloads\":2,\"agent\":\"bound\",\"dropped_in\":1,"
+           ",\"firewall\":{\"state\":\"locked\",\"exceptions\":1,\"reloads\":2,\"agent\":\"bound\","
+           "\"dropped_in\":1,"
            "\"dropped_forward\":2,\"dropped_out\":3,\"spoofed\":4,\"problem\":\"x\"},"
            "\"tunnel\":{\"state\":\"open\",\"services\":[\"ssh\",\"plc1\"],\"remaining_s\":3599,"
            "\"bytes\":77,\"opener\":\"alice@plant-7\",\"reason\":\"drive \\\"fault\\\"\"}}");
@@ -172,13 +173,17 @@ static void test_session(void)
     status = (struct wire_status){.session_state = SESSION_CLOSED,
                                   .session_end = SESSION_END_EXPIRED,
                                   .firewall_state = FIREWALL_LOCKED};
-    expect(&facts, false,
-           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
-                             "\"tunnel\":{\"state\":\"closed\",\"last_end\":\"expired\"}}");
+    expect(
+        &facts, false,
+        HEAD LINES OUTBOX
+        ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
+        "\"tunnel\":{\"state\":\"closed\",\"last_end\":\"expired\"}}");
     status.session_end = SESSION_END_NONE;
-    expect(&facts, false,
-           HEAD LINES OUTBOX ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
-                             "\"tunnel\":{\"state\":\"closed\"}}");
+    expect(
+        &facts, false,
+        HEAD LINES OUTBOX
+        ",\"firewall\":{\"state\":\"locked\",\"exceptions\":0,\"reloads\":0,\"agent\":\"unknown\"},"
+        "\"tunnel\":{\"state\":\"closed\"}}");
 }
 
 TEST_MAIN("status", {"lines, devices and outbox; netd may not be there", test_without_netd},

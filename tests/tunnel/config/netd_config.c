@@ -342,8 +342,9 @@ static void test_agent(void)
     }
     CU_ASSERT_EQUAL_FATAL(firewall->n_names, 3);
     for (size_t i = 0; i < 3; i++)
-        CU_ASSERT_EQUAL(firewall->names[i].side,
-                        strcmp(firewall->names[i].host, "plc.test") == 0 ? SIDE_PLANT : SIDE_WAN);
+        CU_ASSERT_EQUAL(firewall->names[i].side, strcmp(firewall->names[i].host, "plc.test") == 0
+                                                     ? NETD_SIDE_PLANT
+                                                     : NETD_SIDE_WAN);
     CU_ASSERT_EQUAL(firewall->names[0].is_agents + firewall->names[1].is_agents +
                         firewall->names[2].is_agents,
                     2);
@@ -526,8 +527,7 @@ TEST_MAIN("netd_config", {"a good file becomes typed values", test_good},
           {"exceptions may be ping or a range of ports", test_exceptions},
           {"every mistake is found and said", test_bad},
           {"names have an upper number", test_many_names},
-          {"what has no effect is said", test_no_effect},
-          {"what the agent may reach", test_agent},
+          {"what has no effect is said", test_no_effect}, {"what the agent may reach", test_agent},
           {"the agent's list has an upper length", test_agent_limits},
           {"the hub by name and by both kinds of address", test_endpoints},
           {"a file that others may write is refused", test_owner},

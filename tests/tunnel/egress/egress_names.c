@@ -237,8 +237,8 @@ static size_t count_for(const struct egress_names *names, const char *address, b
     struct ip_network wanted = host(address);
     size_t n = egress_names_leases(names, 0, leases), count = 0;
     for (size_t i = 0; i < n; i++)
-        count += leases[i].is_agents == is_agents &&
-                 ip_network_equal(&leases[i].destination, &wanted);
+        count +=
+            leases[i].is_agents == is_agents && ip_network_equal(&leases[i].destination, &wanted);
     return count;
 }
 
@@ -263,12 +263,12 @@ static void test_for_whom(void)
     config->names[config->n_names++] = (struct firewall_name){.host = "plc.test",
                                                               .protocol = IPPROTO_TCP,
                                                               .port = 502,
-                                                              .side = SIDE_PLANT,
+                                                              .side = NETD_SIDE_PLANT,
                                                               .is_agents = true};
     config->agent.is_bound = true;
     egress_names_follow(names, config, 0);
-    CU_ASSERT_EQUAL(egress_names_get(names, 2).side, SIDE_PLANT);
-    CU_ASSERT_EQUAL(egress_names_get(names, 0).side, SIDE_WAN);
+    CU_ASSERT_EQUAL(egress_names_get(names, 2).side, NETD_SIDE_PLANT);
+    CU_ASSERT_EQUAL(egress_names_get(names, 0).side, NETD_SIDE_WAN);
     for (int i = 0; i < 3; i++)
         (void)answer(names, i, addresses[i], 0);
     (void)egress_names_have_dns(names, &server, 1, 0);
@@ -294,10 +294,10 @@ static void test_identity(void)
     struct egress_names *names = start(1);
     struct firewall_config *config = make_config(1);
     (void)answer(names, 0, "203.0.113.1", 0);
-    config->names[0].side = SIDE_PLANT;
+    config->names[0].side = NETD_SIDE_PLANT;
     egress_names_follow(names, config, 0);
     CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
-    config->names[0].side = SIDE_WAN;
+    config->names[0].side = NETD_SIDE_WAN;
     config->names[0].is_agents = config->agent.is_bound = true;
     egress_names_follow(names, config, 0);
     CU_ASSERT_FALSE(egress_names_get(names, 0).is_known);
@@ -343,7 +343,6 @@ TEST_MAIN("names", {"a name is asked for at once, and again after half its lease
           {"the addresses of one name have an upper number", test_many},
           {"a change is told from the same answer", test_change},
           {"name servers are leased over UDP and TCP", test_dns},
-          {"other rules bring other names", test_follow},
-          {"who may use an answer", test_for_whom},
+          {"other rules bring other names", test_follow}, {"who may use an answer", test_for_whom},
           {"a name of the plant is not the same as one of the WAN", test_identity},
           {"all that there can be fits", test_all_full})

@@ -86,7 +86,7 @@ static void test_answers(void)
         {"fd00:10::5", "in the plant"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        TEST_CONTAINS(objection(cases[i].address, SIDE_WAN), cases[i].why);
+        TEST_CONTAINS(objection(cases[i].address, NETD_SIDE_WAN), cases[i].why);
 }
 
 /* A name of which root said that it is a device in the plant. */
@@ -111,7 +111,7 @@ static void test_plant(void)
         {"192.168.10.255", "this gateway itself"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        TEST_CONTAINS(objection(cases[i].address, SIDE_PLANT), cases[i].why);
+        TEST_CONTAINS(objection(cases[i].address, NETD_SIDE_PLANT), cases[i].why);
 }
 
 static void test_route(void)

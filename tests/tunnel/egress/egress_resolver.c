@@ -87,8 +87,7 @@ static void stop(void)
 static bool is_reachable_for(const char *address, uint16_t port, bool is_agents)
 {
     struct egress_lease all[FIREWALL_MAX_EGRESS];
-    struct egress_lease wanted = {
-        .protocol = IPPROTO_TCP, .port = port, .is_agents = is_agents};
+    struct egress_lease wanted = {.protocol = IPPROTO_TCP, .port = port, .is_agents = is_agents};
     CU_ASSERT_EQUAL(ip_network_parse(address, &wanted.destination), 0);
     size_t n = nft_state_egress(firewall_rules(world.firewall), all, ARRAY_LENGTH(all));
     for (size_t i = 0; i < n; i++) {
@@ -155,14 +154,14 @@ static void test_follow(void)
  */
 static void test_agent(void)
 {
-    start_with(load_text("egress_allow = ( " NAME("broker.test", "3128") " );",
-                         "access: { agent_user = \"64002\"; };\n"
-                         "agent: { may_reach = ( " NAME("plant.test", "8883") ", " NAME(
-                             "broker.test",
-                             "443") ", "
-                                    "{ destination = \"plant.test\"; port = 502; side = "
-                                    "\"plant\"; }, { destination = \"broker.test\"; port = 503; "
-                                    "side = \"plant\"; } ); };"));
+    start_with(load_text(
+        "egress_allow = ( " NAME("broker.test", "3128") " );",
+        "access: { agent_user = \"64002\"; };\n"
+        "agent: { may_reach = ( " NAME("plant.test", "8883") ", " NAME(
+            "broker.test", "443") ", "
+                                  "{ destination = \"plant.test\"; port = 502; side = "
+                                  "\"plant\"; }, { destination = \"broker.test\"; port = 503; "
+                                  "side = \"plant\"; } ); };"));
     run_until_for("192.168.10.5", 502, true);
     run_until_for("198.51.100.7", 443, true);
     run_until_for("198.51.100.7", 3128, true);
@@ -174,8 +173,7 @@ static void test_agent(void)
     TEST_CONTAINS(strbuf_text(&world.events),
                   "name=broker.test address=198.51.100.7 why=\"it does not lie in the plant\"");
     /* Without the group nobody asks for them any more, and what they had is taken back. */
-    struct netd_config *fresh =
-        load_text("", "access: { agent_user = \"64002\"; };\n");
+    struct netd_config *fresh = load_text("", "access: { agent_user = \"64002\"; };\n");
     CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
     CU_ASSERT_EQUAL(firewall_try(world.firewall, fresh, &problem), 0);
     CU_ASSERT_EQUAL(firewall_confirm(world.firewall), 0);

@@ -8,8 +8,8 @@
 #include "tunnel/firewall/nft_run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void read_kernel(struct nft_listing *listing, int expected)

@@ -69,9 +69,9 @@ static void test_keeping(void)
     struct nft_listing listing;
     struct nft_state *rules = NULL;
     CU_ASSERT_EQUAL_FATAL(nft_state_new(&rules), 0);
-    CU_ASSERT_PTR_NULL(nft_state_config(rules));
+    CU_ASSERT_PTR_NULL(nft_state_loaded(rules).config);
     CU_ASSERT_EQUAL_FATAL(nft_state_load(rules, config, false, &problem), 0);
-    CU_ASSERT_PTR_EQUAL(nft_state_config(rules), config);
+    CU_ASSERT_PTR_EQUAL(nft_state_loaded(rules).config, config);
     lease.remaining_ms = 60000;
     CU_ASSERT_EQUAL(nft_state_set_leases(rules, &lease, 1, &problem), 0);
     CU_ASSERT_EQUAL(nft_state_load(rules, config, true, &problem), 0);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const golden[] = {"minimal", "exceptions", "strict", "tunnel",
+static const char *const golden[] = {"minimal",     "exceptions", "strict",      "tunnel",
                                      "agent-local", "agent-open", "agent-strict"};
 
 static void test_golden(void)
