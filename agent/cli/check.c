@@ -7,8 +7,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/cli/check_credentials.h"
-#include "agent/cli/check_egress.h"
 #include "agent/cli/check_machine.h"
+#include "agent/cli/check_reach.h"
 #include "agent/cli/cli.h"
 #include "config/load/files.h"
 #include "config/load/load.h"
@@ -93,7 +93,7 @@ static void check_netd(const struct cli_context *context, struct check_report *r
     if (path && (context->netd_file_given || access(path, R_OK) == 0))
         (void)netd_config_load(path, findings, &config);
     if (config && agent)
-        check_egress(agent, config, findings);
+        check_reach(agent, config, path, findings);
     if (config && agent)
         check_tunnel_addresses(agent, config, findings);
     if (config && report->is_machine_checked)

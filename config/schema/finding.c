@@ -42,11 +42,16 @@ void findings_add(struct findings *findings, enum severity severity, struct wher
         findings->items =
             memory_resize(findings->items, findings->capacity, sizeof(*findings->items));
     }
-    char text[1024];
-    va_list arguments;
+    va_list arguments, again;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
+    size_t size = length > 0 ? (size_t)length + 1 : 1;
+    CLEANUP(memory_free_pointer)
+    char *text = memory_zeroed(size, 1); /* of any length: some hold what to paste */
+    (void)vsnprintf(text, size, format, again);
+    va_end(again);
     findings->items[findings->length] = (struct finding){
         .severity = severity,
         .file = shown(where.file ? where.file : ""),

@@ -88,6 +88,9 @@ class World(t.World):
         self.settings["access"] = {
             name: self.place.write(name, "".join(line + "\n" for line in lines))
             for name, lines in files.items()}
+        # Their agent's broker is on the gateway itself, some with a tap before it.
+        self.settings.setdefault("agent", {"may_reach": [
+            {"destination": "localhost", "port": port} for port in (lib.TLS_PORT, lib.TLS_PORT + 1)]})
         super().write_config(**changes)
 
     def restart(self):

@@ -175,8 +175,8 @@ static void read_exception(const struct section *element, struct firewall_config
 static void allow(struct firewall_config *config, const struct ip_network *destination,
                   uint8_t protocol, uint16_t port, bool is_time)
 {
-    config->allow[config->n_allow++] =
-        (struct firewall_egress){*destination, protocol, port, is_time};
+    config->allow[config->n_allow++] = (struct firewall_egress){
+        .destination = *destination, .protocol = protocol, .port = port, .is_time = is_time};
 }
 
 static size_t count_names(const struct firewall_config *config, bool is_agents)
@@ -229,8 +229,10 @@ static void netd_config_read_egress(const struct section *element, struct firewa
 static void reach(struct agent_config *agent, const struct ip_network *destination,
                   const struct firewall_name *name)
 {
-    agent->reach[agent->n_reach++] = (struct firewall_egress){
-        .destination = *destination, .protocol = name->protocol, .port = name->port};
+    agent->reach[agent->n_reach++] = (struct firewall_egress){.destination = *destination,
+                                                              .protocol = name->protocol,
+                                                              .port = name->port,
+                                                              .entry = name->entry};
 }
 
 /* One element of agent.may_reach. "localhost" is no name that a name server is asked for. */
@@ -251,14 +253,17 @@ static void read_reach(const struct section *element, const char *text,
     }
 }
 
-static void netd_config_read_reach(const struct section *element, struct firewall_config *config)
+static void netd_config_read_reach(const struct section *element, size_t entry,
+                                   struct firewall_config *config)
 {
     struct raw_reach raw = {0};
     if (netd_config_read_group(element, &netd_reach_table, &raw, NULL)) {
         const struct firewall_name name = {.protocol = protocol_of(raw.protocol),
                                            .port = (uint16_t)raw.port,
                                            .side = raw.side,
-                                           .is_agents = true};
+                                           .is_agents = true,
+                                           .entry = entry};
+        config->agent.lines[entry] = element->where.line;
         read_reach(element, raw.destination, &name, config);
     }
     table_free(&netd_reach_table, &raw);
@@ -329,8 +334,9 @@ static void read_agent(const struct section *root, struct firewall_config *confi
     size_t length = section_list(&section, "may_reach", NETD_MAX_REACH);
     for (size_t i = 0; i < length; i++) {
         if (section_element(&section, "may_reach", i, &element))
-            netd_config_read_reach(&element, config);
+            netd_config_read_reach(&element, i, config);
     }
+    config->agent.n_entries = length;
     config->agent.n_destinations = (uint32_t)length;
 }
 

@@ -59,6 +59,7 @@ struct firewall_egress {
     uint8_t protocol;
     uint16_t port;
     bool is_time; /* of firewall.ntp: not the agent's business */
+    size_t entry; /* of agent.may_reach: its number there, counted from 0 */
 };
 
 /* The same by name: whatever addresses the name has, each for a limited time. */
@@ -69,6 +70,7 @@ struct firewall_name {
     int side;       /* enum netd_side: where its addresses must be */
     bool is_time;   /* of firewall.ntp */
     bool is_agents; /* of agent.may_reach: for the agent alone */
+    size_t entry;   /* its number there */
 };
 
 /* The group `agent`: what the agent's user may reach. Part of what a trial of rules changes. */
@@ -76,7 +78,9 @@ struct agent_config {
     bool is_bound; /* there is such a group: nothing but this, egress_allow and name servers */
     struct firewall_egress reach[2 * NETD_MAX_REACH]; /* "localhost" has two addresses */
     size_t n_reach;
-    uint32_t n_destinations; /* elements of may_reach and egress_allow */
+    unsigned lines[NETD_MAX_REACH]; /* of the file, by number of the entry */
+    size_t n_entries;               /* elements of may_reach */
+    uint32_t n_destinations;        /* the same with those of egress_allow */
 };
 
 struct firewall_config {

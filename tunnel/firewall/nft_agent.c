@@ -2,13 +2,14 @@
  * The rules that bind the agent's user. Their order matters:
  *
  * 1. Nothing goes into the tunnel, nothing answers what another program began.
- * 2. Single hosts of agent.may_reach, name servers of this machine, addresses of names.
- * 3. What is left for this gateway itself (all its addresses are behind "lo") is refused: a
- *    network or egress_allow never opens a service of this gateway.
- * 4. Without the group `agent` that is all, and the other rules go on.
- * 5. Networks of may_reach; hosts of egress_allow and name servers.
- * 6. What is left for the plant is refused: a network of egress_allow means the world outside.
- * 7. Networks of egress_allow. The rest is refused.
+ * 2. To this gateway itself (all its addresses are behind "lo"): single hosts of agent.may_reach
+ *    and name servers of this machine. The rest is refused: a network or egress_allow never opens
+ *    a service of this gateway.
+ * 3. Without the group `agent` that is all, and the other rules go on.
+ * 4. Hosts of may_reach, addresses of names, networks of may_reach, hosts of egress_allow and name
+ *    servers.
+ * 5. What is left for the plant is refused: a network of egress_allow means the world outside.
+ * 6. Networks of egress_allow. The rest is refused.
  *
  * Each packet is judged anew, so that a destination that netd.conf does not name any more is cut
  * off at once. The exception are TCP connections to the port of a name, which live on when the
@@ -127,9 +128,17 @@ static void write_name_ports(const struct firewall_config *config, int side, con
 
 /* ---- Chains ---- */
 
+static void write_leased(struct strbuf *out)
+{
+    strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" NFT_AGENT_SET4 " accept\n"
+                    "\t\tip6 daddr . meta l4proto . th dport @" NFT_AGENT_SET6 " accept\n");
+}
+
 static void write_bound(const struct firewall_config *config, struct strbuf *out)
 {
     const struct agent_config *agent = &config->agent;
+    write_hosts(agent->reach, agent->n_reach, out);
+    write_leased(out);
     write_networks(agent->reach, agent->n_reach, out);
     write_hosts(config->allow, config->n_allow, out);
     for (size_t i = 0; i < config->n_plant; i++) {
@@ -141,31 +150,41 @@ static void write_bound(const struct firewall_config *config, struct strbuf *out
     strbuf_add(out, "\t\tgoto agent_refused\n");
 }
 
+static void write_own(const struct agent_config *agent, struct strbuf *out)
+{
+    strbuf_add(out, "\tchain agent_own {\n");
+    write_hosts(agent->reach, agent->n_reach, out);
+    strbuf_addf(out,
+                "\t\tip daddr { 127.0.0.53, 127.0.0.54 } udp dport %d accept\n"
+                "\t\tip daddr { 127.0.0.53, 127.0.0.54 } tcp dport %d accept\n",
+                DNS_PORT, DNS_PORT);
+    write_leased(out);
+    strbuf_add(out, "\t\tgoto agent_refused\n"
+                    "\t}\n");
+}
+
 void nft_agent_write_branch(uid_t uid, struct strbuf *out)
 {
     strbuf_addf(out, "\t\tmeta skuid %" PRIu32 " jump agent_out\n", (uint32_t)uid);
 }
 
-void nft_agent_write_chains(const struct firewall_config *config, struct strbuf *out)
+void nft_agent_write_chains(const struct firewall_config *config, const char *guard,
+                            struct strbuf *out)
 {
     strbuf_add(out, "\tchain agent_out {\n"
                     "\t\toifname \"spt*\" goto agent_refused\n"
                     "\t\tct state invalid counter name dropped_out drop\n"
                     "\t\tct direction reply counter name dropped_out drop\n"
                     "\t\tct state new tcp flags & (fin | syn | rst | ack) != syn "
-                    "counter name dropped_out drop\n");
-    write_hosts(config->agent.reach, config->agent.n_reach, out);
-    strbuf_addf(out,
-                "\t\tip daddr { 127.0.0.53, 127.0.0.54 } udp dport %d accept\n"
-                "\t\tip daddr { 127.0.0.53, 127.0.0.54 } tcp dport %d accept\n",
-                DNS_PORT, DNS_PORT);
-    strbuf_add(out, "\t\tip daddr . meta l4proto . th dport @" NFT_AGENT_SET4 " accept\n"
-                    "\t\tip6 daddr . meta l4proto . th dport @" NFT_AGENT_SET6 " accept\n"
-                    "\t\toifname \"lo\" goto agent_refused\n");
-    if (config->agent.is_bound)
+                    "counter name dropped_out drop\n"
+                    "\t\toifname \"lo\" goto agent_own\n");
+    if (config->agent.is_bound) {
+        strbuf_add(out, guard);
         write_bound(config, out);
-    strbuf_add(out, "\t}\n"
-                    "\tchain agent_refused {\n"
+    }
+    strbuf_add(out, "\t}\n");
+    write_own(&config->agent, out);
+    strbuf_add(out, "\tchain agent_refused {\n"
                     "\t\tlimit rate 6/minute burst 10 packets log prefix \"sallyport agent: \" "
                     "level info\n"
                     "\t\tcounter name dropped_out\n"

@@ -16,7 +16,11 @@
 /* Appends the rule of the chain `output` that leads UID's packets to the chains below. */
 void nft_agent_write_branch(uid_t uid, struct strbuf *out);
 
-/* Appends these chains. They need the two sets. */
-void nft_agent_write_chains(const struct firewall_config *config, struct strbuf *out);
+/*
+ * Appends these chains. They need the two sets. GUARD: rules that stand before whatever permits
+ * something outside this gateway.
+ */
+void nft_agent_write_chains(const struct firewall_config *config, const char *guard,
+                            struct strbuf *out);
 
 #endif

@@ -565,8 +565,10 @@ static void write_output(const struct firewall_config *config, const struct tunn
                "@" NFT_TEXT_LEASE_IN " accept\n"
                "\t\tcounter name dropped_out drop\n"
                "\t}\n");
+    CLEANUP(strbuf_free) struct strbuf guard = STRBUF_EMPTY;
+    write_tunnel_departure(tunnel, &guard);
     if (agent)
-        nft_agent_write_chains(config, out);
+        nft_agent_write_chains(config, strbuf_text(&guard), out);
 }
 
 static void write_departure(const struct tunnel_config *tunnel, struct strbuf *out)

@@ -14,7 +14,10 @@
 #include "agent/cli/init/init_answers.h"
 #include "agent/cli/init/init_keys.h"
 #include "agent/cli/init/init_print.h"
+#include "agent/cli/reach.h"
 #include "agent/tls/tls_policy.h"
+#include "config/load/load.h"
+#include "drivers/driver.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -292,22 +295,22 @@ static void print_renamed(const struct work *work, const char *text)
     cli_print(stderr, "%s", text);
 }
 
-static bool has_file(const struct work *work, const char *name)
+static struct made_file *find_file(struct work *work, const char *name)
 {
     for (size_t i = 0; i < work->n_files; i++) {
         if (strcmp(work->files[i].name, name) == 0)
-            return true;
+            return &work->files[i];
     }
-    return false;
+    return NULL;
 }
 
 /* Authorities, certificate and key, as each connection will load them. */
-static bool tls_files_fit(const struct work *work, struct strbuf *problem)
+static bool tls_files_fit(struct work *work, struct strbuf *problem)
 {
     CLEANUP(memory_free_pointer) char *ca = memory_printf("%s/tls/ca.pem", work->staged);
     CLEANUP(memory_free_pointer) char *pem = memory_printf("%s/tls/gateway.pem", work->staged);
     CLEANUP(memory_free_pointer) char *key = memory_printf("%s/tls/gateway.key", work->staged);
-    bool has_pair = has_file(work, "tls/gateway.pem");
+    bool has_pair = find_file(work, "tls/gateway.pem") != NULL;
     const struct tls_files files = {.ca = work->answers->ca_is_system ? TLS_CA_SYSTEM : ca,
                                     .certificate = has_pair ? pem : NULL,
                                     .key = has_pair ? key : NULL};
@@ -318,7 +321,27 @@ static bool tls_files_fit(const struct work *work, struct strbuf *problem)
     return true;
 }
 
-static int check_staged(const struct work *work)
+/* What the agent may reach: all that its configuration names, files of conf.d included. */
+static int add_reach(struct work *work)
+{
+    CLEANUP(memory_free_pointer) char *agent = memory_printf("%s/sallyport.conf", work->staged);
+    CLEANUP(findings_free) struct findings ignored = FINDINGS_EMPTY; /* found again by the check */
+    CLEANUP(reach_needs_free) struct reach_needs needs = {NULL, 0};
+    struct config *config = NULL;
+    struct made_file *netd = find_file(work, "netd.conf");
+    if (config_load(agent, drivers_for_config(), &ignored, &config) < 0)
+        return CLI_DONE;
+    reach_needs_make(config, &needs);
+    init_print_reach(&needs, &netd->content);
+    config_free(config);
+    int problem = init_files_write_file(work, netd);
+    if (problem < 0)
+        return cli_fail(CLI_FAILED, INIT, "%s cannot be written: %s", work->staged,
+                        strerror(-problem));
+    return CLI_DONE;
+}
+
+static int check_staged(struct work *work)
 {
     CLEANUP(memory_free_pointer) char *agent = memory_printf("%s/sallyport.conf", work->staged);
     CLEANUP(memory_free_pointer) char *netd = memory_printf("%s/netd.conf", work->staged);
@@ -441,6 +464,8 @@ static int write_in_folder(struct work *work)
         code = refuse_existing(work);
     if (code == CLI_DONE)
         code = stage(work);
+    if (code == CLI_DONE)
+        code = add_reach(work);
     if (code == CLI_DONE)
         code = check_staged(work);
     return code == CLI_DONE ? place_files(work) : code;

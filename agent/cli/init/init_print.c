@@ -403,3 +403,12 @@ void init_print_netd_file(const struct init_answers *answers, struct strbuf *out
         strbuf_add(out, "\n# There is no group `tunnel`: no maintenance tunnel can be opened. "
                         "`sallyport explain tunnel`\n# lists its keys.\n");
 }
+
+void init_print_reach(const struct reach_needs *needs, struct strbuf *out)
+{
+    const struct option_table *table = netd_table("agent.may_reach");
+    strbuf_addf(out, "\n# %s\n", table->help);
+    for (size_t i = 0; i < table->n_rows; i++)
+        strbuf_addf(out, "# %s: %s\n", table->rows[i].key, table->rows[i].help);
+    reach_print_group(needs, true, out);
+}

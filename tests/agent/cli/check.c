@@ -175,7 +175,6 @@ static void test_strict_egress(void)
         {"servers = [ \"wss://b.test/mqtt\" ];", ALLOW("b.test", "443"), NULL},
         {"servers = [ \"mqtts://192.0.2.1\" ];", ALLOW("203.0.113.7", "8883"), "192.0.2.1 port"},
         {"servers = [ \"mqtts://192.0.2.1\" ];", ALLOW("192.0.2.0/24", "8883"), NULL},
-        {"servers = [ \"mqtts://localhost\" ];", "", NULL},
         {"servers = [ \"mqtts://b.test\", \"mqtts://c.test\" ];", ALLOW("b.test", "8883"),
          "c.test port 8883"},
         {"servers = [ \"mqtts://b.test\" ]; proxy = \"http://p.test:3128\";",
@@ -202,6 +201,123 @@ static void test_strict_egress(void)
         CU_ASSERT_EQUAL(strstr(strbuf_text(&said), "egress_allow") != NULL,
                         cases[i].finding != NULL);
     }
+}
+
+#define REACH(host, port) "{ destination = \"" host "\"; port = " port "; }"
+
+/* Whether the list in netd.conf fits what the agent's file names: both ways. */
+static void test_reach(void)
+{
+    static const struct {
+        const char *server, *buses, *netd, *finding; /* NULL: none about it */
+        int code;
+    } cases[] = {
+        {"b.test", "", "agent: { may_reach = ( " REACH("B.test", "8883") " ); };", NULL, CLI_DONE},
+        {"b.test", "", "agent: { };",
+         "agent.conf:2: uplink.servers: b.test port 8883 (tcp) is not in agent.may_reach of "
+         "netd.conf: the agent cannot reach it; add it: agent: { may_reach = ( { destination = "
+         "\"b.test\"; port = 8883; } ); };",
+         CLI_FAILED},
+        {"b.test", "", "agent: { may_reach = ( " REACH("b.test", "443") " ); };",
+         "b.test port 8883", CLI_FAILED},
+        {"b.test", "", "agent: { }; firewall: { egress_allow = ( " REACH("b.test", "8883") " ); };",
+         NULL, CLI_DONE},
+        {"b.test", "", "agent: { may_reach = ( " REACH("192.0.2.7", "8883") " ); };", NULL,
+         CLI_DONE},
+        {"192.0.2.7", "", "agent: { may_reach = ( " REACH("192.0.2.0/24", "8883") " ); };", NULL,
+         CLI_DONE},
+        {"192.0.2.7", "", "agent: { may_reach = ( " REACH("192.0.2.8", "8883") " ); };",
+         "192.0.2.7 port 8883", CLI_FAILED},
+        {"localhost", "", "agent: { may_reach = ( " REACH("localhost", "8883") " ); };", NULL,
+         CLI_DONE},
+        {"127.0.0.1", "", "agent: { may_reach = ( " REACH("localhost", "8883") " ); };", NULL,
+         CLI_DONE},
+        {"127.0.0.1", "", "agent: { may_reach = ( " REACH("127.0.0.0/8", "8883") " ); };",
+         "127.0.0.1 port 8883", CLI_FAILED},
+        {"127.0.0.1", "",
+         "agent: { }; firewall: { egress_allow = ( " REACH("127.0.0.1", "8883") " ); };",
+         "127.0.0.1 port 8883", CLI_FAILED},
+        {"localhost", "", "", "uplink.servers: localhost is this gateway itself", CLI_FAILED},
+        {"b.test", "host = \"192.168.10.5\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") ", " REACH("192.168.10.5",
+                                                                      "502") " ); };",
+         NULL, CLI_DONE},
+        {"b.test", "host = \"192.168.10.5\"; transport = \"udp\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") ", " REACH("192.168.10.5",
+                                                                      "502") " ); };",
+         "agent.conf:3: buses.plc.host: 192.168.10.5 port 502 (udp)", CLI_FAILED},
+        {"b.test", "host = \"192.168.10.5\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") " ); };\n"
+                                                           "firewall: { egress_allow = ( " REACH(
+                                                               "192.168.0.0/16", "502") " ); };",
+         "buses.plc.host: 192.168.10.5 port 502 (tcp)", CLI_FAILED},
+        {"b.test", "host = \"plc.test\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") " ); };",
+         "{ destination = \"plc.test\"; port = 502; side = \"plant\"; }", CLI_FAILED},
+        {"b.test", "host = \"plc.test\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") ",\n" REACH("192.168.10.5",
+                                                                       "502") " ); };",
+         NULL, CLI_DONE}, /* which may be its address */
+        {"b.test", "",
+         "agent: { may_reach = ( " REACH("b.test", "8883") ",\n" REACH("192.168.10.5",
+                                                                       "502") " ); };",
+         "netd.conf:2: agent.may_reach[1]: warning: no broker, proxy or line of the agent uses",
+         CLI_DONE},
+        {"b.test", "host = \"192.168.10.5\"; port = 1502;", "",
+         "agent: warning: there is no such group: an agent that is taken over can reach every host "
+         "in plant and WAN; add it: agent: { may_reach = ( { destination = \"b.test\"; port = "
+         "8883; }, { destination = \"192.168.10.5\"; port = 1502; } ); };",
+         CLI_DONE},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
+        char agent[512], netd[512];
+        (void)snprintf(agent, sizeof(agent),
+                       "gateway: { id = \"g\"; site = \"s\"; };\n"
+                       "uplink: { ca = \"system\"; servers = [ \"mqtts://%s\" ]; };\n"
+                       "buses: ( %s%s%s );\n",
+                       cases[i].server,
+                       cases[i].buses[0] ? "{ name = \"plc\"; driver = \"modbus_tcp\"; " : "",
+                       cases[i].buses, cases[i].buses[0] ? " }" : "");
+        (void)snprintf(netd, sizeof(netd), "%s\n", cases[i].netd);
+        struct cli_context context = {.agent_file = test_file("agent.conf", agent),
+                                      .netd_file = test_file("netd.conf", netd),
+                                      .netd_file_given = true};
+        CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), cases[i].code);
+        if (cases[i].finding)
+            TEST_CONTAINS(strbuf_text(&said), cases[i].finding);
+        else
+            TEST_TEXT_EQUAL(strstr(strbuf_text(&said), "reach") ? strbuf_text(&said) : "", "");
+    }
+}
+
+/* A line of a file in conf.d counts, and more than one screen of entries is said in full. */
+static void test_reach_of_folder(void)
+{
+    CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY, buses = STRBUF_EMPTY;
+    strbuf_add(&buses, "buses: (");
+    for (int i = 1; i <= 60; i++)
+        strbuf_addf(&buses,
+                    "%s{ name = \"p%d\"; driver = \"modbus_tcp\"; host = \"192.168.10.%d\"; }",
+                    i > 1 ? ",\n" : "", i, i);
+    strbuf_add(&buses, ");\n");
+    CU_ASSERT_EQUAL_FATAL(mkdir(test_path("conf.d"), 0755), 0);
+    const char *more = test_file("conf.d/more.conf", strbuf_text(&buses));
+    struct cli_context context = {
+        .agent_file = test_file("agent.conf", "gateway: { id = \"g\"; site = \"s\"; };\n"
+                                              "uplink: { ca = \"system\"; servers = [ "
+                                              "\"mqtts://b.test\" ]; };\n"),
+        .netd_file = test_file("netd.conf", "firewall: { };\n"),
+        .netd_file_given = true};
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_DONE);
+    TEST_CONTAINS(strbuf_text(&said), "{ destination = \"192.168.10.60\"; port = 502; } ); };");
+    strbuf_reset(&said);
+    context.netd_file =
+        test_file("netd.conf", "agent: { may_reach = ( " REACH("b.test", "8883") " ); };\n");
+    CU_ASSERT_EQUAL(run(command_check.run, &context, NULL, &said), CLI_FAILED);
+    TEST_CONTAINS(strbuf_text(&said), "more.conf:60: buses.p60.host: 192.168.10.60 port 502");
+    CU_ASSERT_EQUAL(unlink(more), 0);
+    CU_ASSERT_EQUAL(rmdir(test_path("conf.d")), 0);
 }
 
 /* What the agent wants to reach must not be where only a session's tunnel leads. */
@@ -315,6 +431,8 @@ TEST_MAIN("cli/check", {"a good file: the lines and their budget", test_good},
           {"warnings alone are no failure", test_warning},
           {"a proxy's password that everybody can read", test_proxy_password},
           {"a broker that strict egress keeps out of reach", test_strict_egress},
+          {"the agent's list and what it needs", test_reach},
+          {"files of conf.d need entries too", test_reach_of_folder},
           {"addresses that belong to the tunnel", test_tunnel_addresses},
           {"netd.conf is checked as well, where there is one", test_netd_file},
           {"the same as JSON", test_json}, {"explain", test_explain})
