@@ -18,9 +18,9 @@ void firewall_boot_text(const struct netd_config *config, struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY;
     char hex[SHA256_HEX_BYTES];
-    nft_text_write(&(struct nft_text){.config = config,
-                                      .agent = user_find_agent(config->access.agent_user)},
-                   &rules);
+    nft_text_write(
+        &(struct nft_text){.config = config, .agent = user_find_agent(config->access.agent_user)},
+        &rules);
     sha256_text(strbuf_text(&rules), rules.length, hex);
     strbuf_addf(out, NFT_BOOT_HEADER "%s\n%s", hex, strbuf_text(&rules));
 }
@@ -51,8 +51,8 @@ int firewall_lockdown(struct strbuf *problem)
 int firewall_lockdown_as(const struct netd_config *config, struct strbuf *problem)
 {
     CLEANUP(strbuf_free) struct strbuf rules = STRBUF_EMPTY;
-    nft_text_write(&(struct nft_text){.config = config,
-                                      .agent = user_find_agent(config->access.agent_user)},
-                   &rules);
+    nft_text_write(
+        &(struct nft_text){.config = config, .agent = user_find_agent(config->access.agent_user)},
+        &rules);
     return nft_run_load(strbuf_text(&rules), problem);
 }
