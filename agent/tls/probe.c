@@ -83,6 +83,14 @@ static enum probe_result not_connected(struct probe_attempt *probe, const char *
                     "no answer from %s port %u: the %s is down, or a firewall drops the packets",
                     address, peer_port(probe), peer_kind(probe));
         return PROBE_TIMED_OUT;
+    case EPERM: /* netd's rules for the agent's user: tunnel/firewall/nft_agent.c */
+    case EACCES:
+    case ENOPROTOOPT:
+        strbuf_addf(&probe->text,
+                    "this gateway's own firewall refuses %s port %u: agent.may_reach in netd.conf "
+                    "must list it",
+                    address, peer_port(probe));
+        return PROBE_UNREACHABLE;
     default:
         strbuf_addf(&probe->text, "%s port %u cannot be reached: %s", address, peer_port(probe),
                     strerror(error));

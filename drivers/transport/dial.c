@@ -210,6 +210,11 @@ static const char *advice(int problem)
     case EHOSTUNREACH:
     case ENETUNREACH:
         return "; is it switched on and reachable?";
+    case EPERM: /* netd's rules for the agent's user: tunnel/firewall/nft_agent.c */
+    case EACCES:
+    case ENOPROTOOPT:
+        return "; this gateway's own firewall refuses it: agent.may_reach in netd.conf must list "
+               "it";
     default:
         return "";
     }
