@@ -5,6 +5,7 @@
 #include "tests/support/broker.h"
 #include "tests/support/connect_proxy.h"
 #include "tests/support/net.h"
+#include "tests/support/ocsp.h"
 #include "tests/support/pki.h"
 #include "tests/support/test.h"
 #include "tests/support/tls_server.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +207,13 @@ static void test_unverified(void)
     unverified(&(struct tls_server_options){.certificate = "cn"}, "only in its common name (CN)");
     unverified(&(struct tls_server_options){.certificate = "cn-uri"}, "only in its common name");
     unverified(&(struct tls_server_options){.certificate = "staple"}, "must-staple");
+    unsigned char *answer;
+    struct tls_server_options stapling = {.certificate = "good"};
+    stapling.stapled_bytes =
+        ocsp_answer(&(struct ocsp_options){.status = V_OCSP_CERTSTATUS_REVOKED}, &answer);
+    stapling.stapled = answer;
+    unverified(&stapling, "says the OCSP answer that it staples");
+    OPENSSL_free(answer);
 }
 
 static void test_common_name_of_web(void)
