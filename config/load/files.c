@@ -59,7 +59,8 @@ static void check_proxy(const struct config *config, struct findings *findings)
     struct problem problem;
     struct stat about;
     if (!config->uplink.proxy || proxy_url_parse(config->uplink.proxy, &proxy, &problem) < 0 ||
-        !proxy.login[0] || stat(config->files[0], &about) < 0 || !(about.st_mode & S_IRWXO))
+        !proxy_url_has_password(&proxy) || stat(config->files[0], &about) < 0 ||
+        !(about.st_mode & S_IRWXO))
         return;
     findings_add(findings, FINDING_ERROR, where, "uplink.proxy",
                  "it holds a password, and every user of this machine can read %s; run: chgrp "
