@@ -131,7 +131,7 @@ static int begin_file(struct journal *journal, uint32_t number, int64_t wall_ms)
     char name[32];
     journal_file_name(number, name);
     int file = openat(journal->folder_file, name,
-                      O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
+                      O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
     if (file < 0)
         return -errno;
     struct journal before = *journal;
@@ -240,7 +240,7 @@ static int open_files(struct journal *journal, int64_t wall_ms)
     if (problem < 0)
         return problem;
     journal->folder_file = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (journal->folder_file < 0)
+    if (journal->folder_file < 0 || fchmod(journal->folder_file, 0700) < 0)
         return -errno;
     for (;;) {
         uint32_t oldest, newest;

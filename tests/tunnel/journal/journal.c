@@ -84,6 +84,11 @@ static void test_write(void)
                   "purpose=\"drive \\\"fault\\\" on pump\\\\3\\\\x0ahash=0000\" ttl_s=3600 hash=");
     CU_ASSERT_EQUAL(journal_lines(journal), 1);
     journal_close(journal);
+    struct stat folder, file; /* for netd alone */
+    CU_ASSERT_EQUAL(stat(test_path("write"), &folder), 0);
+    CU_ASSERT_EQUAL(folder.st_mode & 07777, 0700);
+    CU_ASSERT_EQUAL(stat(test_path("write/journal-00000001.log"), &file), 0);
+    CU_ASSERT_EQUAL(file.st_mode & 07777, 0600);
 }
 
 /* What would not fit on a line is refused whole, and a line before the next says so. */
