@@ -19,6 +19,10 @@ def name_users():
     with open("/run/passwd", "w", encoding="utf-8") as file:
         file.write(text)
     t.run("mount", "--bind", "/run/passwd", "/etc/passwd")
+    # netd follows the name servers for the agent: this machine's are nobody's business.
+    with open("/run/resolv.conf", "w", encoding="utf-8") as file:
+        file.write("nameserver 127.0.0.53\n")
+    t.run("mount", "--bind", "/run/resolv.conf", "/etc/resolv.conf")
 
 
 class Operator:
