@@ -17,8 +17,10 @@ int wait_for(int file, short events, int64_t deadline_ns, const atomic_bool *sto
         if (atomic_load_explicit(stop, memory_order_relaxed))
             return -ECANCELED;
         int64_t left = deadline_ns - clock_mono_ns();
+        if (left <= 0)
+            return 0;
         bool last = left <= SLICE_NS;
-        int64_t slice = left < 0 ? 0 : last ? left : SLICE_NS;
+        int64_t slice = last ? left : SLICE_NS;
         struct timespec timeout = {.tv_nsec = (long)slice}; /* less than a second */
         struct pollfd wait = {.fd = file, .events = events};
         int ready = ppoll(&wait, 1, &timeout, NULL);

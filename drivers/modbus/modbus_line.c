@@ -16,6 +16,8 @@
 #define NAP_MAX_NS (50 * CLOCK_NS_PER_MS)
 /* A connection on which nothing came for so many requests in a row may be dead at its far end. */
 #define SILENT_MAX 3
+/* Who sends more than this around one request never stops sending, and is not listened to. */
+#define FLOOD_BYTES 65536
 
 /* Whether we hear what we send: from an adapter, or from one at the far end of a connection. */
 enum echo { ECHO_UNKNOWN, ECHO_ABSENT, ECHO_PRESENT };
@@ -31,6 +33,7 @@ struct modbus_line {
     int64_t busy_ns;       /* when the last byte was on the wire, as far as we know */
     int64_t not_before_ns; /* no request before */
     struct overdue_replies late;
+    size_t heard;                       /* bytes that came around the present request */
     size_t used;                        /* of `bytes` */
     size_t taken;                       /* of them: up to the end of the latest reply */
     uint8_t bytes[2 * FRAMING_LARGEST]; /* what came since the last request */
@@ -107,15 +110,23 @@ static void drop_front(struct modbus_line *line, size_t length)
     memmove(line->bytes, line->bytes + length, line->used);
 }
 
-/* Takes what comes; the oldest bytes go when there are too many. As transport->receive(). */
+/*
+ * Takes what comes; the oldest bytes go when there are too many. As transport->receive(), but
+ * -EOVERFLOW when somebody sends without end.
+ */
 static ssize_t modbus_line_take_bytes(struct modbus_line *line, int64_t deadline_ns)
 {
+    if (atomic_load_explicit(line->transport->stop, memory_order_relaxed))
+        return -ECANCELED;
+    if (line->heard >= FLOOD_BYTES)
+        return -EOVERFLOW;
     if (line->used == sizeof(line->bytes))
         drop_front(line, sizeof(line->bytes) - FRAMING_LARGEST);
     ssize_t got = line->transport->calls->receive(line->transport, line->bytes + line->used,
                                                   sizeof(line->bytes) - line->used, deadline_ns);
     if (got > 0) {
         line->used += (size_t)got;
+        line->heard += (size_t)got;
         line->busy_ns = clock_mono_ns();
     }
     return got;
@@ -157,7 +168,8 @@ static bool is_stream(const struct modbus_line *line)
 /*
  * Waits until the request may be sent: silence on a serial line, the pause after a failure, and
  * until a late reply can no longer be mistaken. On a line that is never silent it goes ahead after
- * one timeout. Returns 0, or a negative errno: -EPROTO when the stream is out of step.
+ * one timeout. Returns 0, or a negative errno: -EPROTO when the stream is out of step, -EOVERFLOW
+ * when somebody sends without end.
  */
 static int wait_for_turn(struct modbus_line *line, const struct modbus_request *request)
 {
@@ -176,29 +188,47 @@ static int wait_for_turn(struct modbus_line *line, const struct modbus_request *
     }
 }
 
+/* Somebody sends without end: says so. */
+static enum outcome modbus_line_flooded(const struct modbus_line *line,
+                                        const struct modbus_request *request,
+                                        struct driver_error *error)
+{
+    driver_explain(error,
+                   "unit %u: %zu bytes came and no end of them: a device on this line never stops "
+                   "sending; look at what is connected there",
+                   request->unit, line->heard);
+    return OUTCOME_BAD_REPLY;
+}
+
 /*
  * Connects where that is needed and waits for the request's turn. A connection that was closed
- * while idle, or is out of step, is made again. Returns whether all is ready; else ERROR is filled.
+ * while idle, is out of step or full of what nobody asked for is made again. Returns OUTCOME_OK
+ * when all is ready; else ERROR is filled.
  */
-static bool get_ready(struct modbus_line *line, const struct modbus_request *request,
-                      struct driver_error *error)
+static enum outcome get_ready(struct modbus_line *line, const struct modbus_request *request,
+                              struct driver_error *error)
 {
     drop_front(line, line->taken);
     line->taken = 0;
+    line->heard = 0;
     if (line->open)
         line->number++; /* one that is never sent: every frame answers something else */
     for (bool again = false;; again = true) {
         bool was_open = line->open;
         if (modbus_line_connect(line, error) < 0)
-            return false;
+            return OUTCOME_DISCONNECTED;
         int problem = was_open || !is_stream(line) ? wait_for_turn(line, request) : 0;
         if (problem == 0)
-            return true;
-        if (again || problem == -ECANCELED || line->transport->is_port) {
+            return OUTCOME_OK;
+        bool hopeless = again || problem == -ECANCELED || line->transport->is_port;
+        if (hopeless && problem == -EOVERFLOW)
+            return modbus_line_flooded(line, request, error);
+        if (hopeless) {
             transport_explain_loss(line->transport, -problem, error);
-            return false;
+            return OUTCOME_DISCONNECTED;
         }
         modbus_line_hang_up(line, true);
+        line->heard = 0;
     }
 }
 
@@ -329,12 +359,21 @@ static int64_t deadline(const struct modbus_line *line, const struct modbus_line
     return last_ns;
 }
 
-/* Waits for the reply to the request that has just been sent. */
+/*
+ * Waits for the reply to the request that has just been sent. What came by the deadline counts,
+ * also when this thread was kept from looking until after it; but only one look follows it.
+ */
 static enum outcome modbus_line_collect(struct modbus_line *line,
                                         struct modbus_line_attempt *attempt)
 {
-    for (;;) {
-        ssize_t got = modbus_line_take_bytes(line, deadline(line, attempt));
+    for (bool is_over = false;;) {
+        int64_t deadline_ns = deadline(line, attempt);
+        if (is_over)
+            return modbus_line_give_up(line, attempt);
+        is_over = clock_mono_ns() >= deadline_ns;
+        ssize_t got = modbus_line_take_bytes(line, deadline_ns);
+        if (got == -EOVERFLOW)
+            return modbus_line_flooded(line, attempt->request, attempt->error);
         if (got < 0) {
             transport_explain_loss(line->transport, (int)-got, attempt->error);
             return OUTCOME_DISCONNECTED;
@@ -361,8 +400,9 @@ static enum outcome modbus_line_collect(struct modbus_line *line,
 
 static enum outcome modbus_line_ask(struct modbus_line *line, struct modbus_line_attempt *attempt)
 {
-    if (!get_ready(line, attempt->request, attempt->error))
-        return OUTCOME_DISCONNECTED;
+    enum outcome ready = get_ready(line, attempt->request, attempt->error);
+    if (ready != OUTCOME_OK)
+        return ready;
     overdue_replies_forget(&line->late, attempt->request);
     line->used = 0;
     attempt->frame_bytes = line->framing->encode(attempt->request, ++line->number, attempt->frame);
@@ -396,8 +436,9 @@ static void settle_failure(struct modbus_line *line, const struct modbus_line_at
     if (attempt->sent_ns > 0)
         expect_late_reply(line, attempt);
     line->silent = attempt->received == 0 ? line->silent + 1 : 0;
-    bool may_be_dead = line->silent >= SILENT_MAX && !line->transport->is_port;
-    if (outcome == OUTCOME_DISCONNECTED || is_stream(line) || may_be_dead)
+    bool flooded = line->heard >= FLOOD_BYTES;
+    bool is_spoilt = (line->silent >= SILENT_MAX || flooded) && !line->transport->is_port;
+    if (outcome == OUTCOME_DISCONNECTED || is_stream(line) || is_spoilt)
         modbus_line_hang_up(line, true);
 }
 

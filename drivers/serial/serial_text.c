@@ -23,6 +23,7 @@
 
 #define LINE_MAX_BYTES 1024
 #define BACKLOG_MAX_BYTES 4000 /* the kernel keeps 4095 and loses what comes then: the latest */
+#define FLOOD_BYTES 65536      /* who sends more than this during one poll is not listened to */
 #define TERMINATOR_MAX_BYTES 8
 #define TIMEOUT_MAX_MS 60000
 
@@ -316,8 +317,11 @@ static void serial_text_put_value(const struct text_poll *poll,
 
 /* ---- one poll ---- */
 
-/* Late answers to earlier questions must not be taken for the one to come. */
-static int drop_old_input(struct text_line *line)
+/*
+ * Late answers to earlier questions must not be taken for the one to come; nor what an instrument
+ * says that never stops (-EOVERFLOW).
+ */
+static int drop_old_input(struct text_line *line, struct text_poll *poll)
 {
     char bytes[512];
     ssize_t length;
@@ -325,7 +329,11 @@ static int drop_old_input(struct text_line *line)
     do {
         length = read(line->port, bytes, sizeof(bytes));
         dropped += length > 0 ? (size_t)length : 0;
-    } while (length > 0 && dropped < 65536);
+    } while (length > 0 && dropped < FLOOD_BYTES);
+    if (length > 0) {
+        poll->n_bytes = dropped;
+        return -EOVERFLOW;
+    }
     line->used = 0;
     line->lacks_beginning = false;
     if (length == 0)
@@ -353,16 +361,21 @@ static int send_question(struct text_line *line, int64_t deadline_ns)
     return 0;
 }
 
-/* Returns 0 when the line came or time is up, or a negative errno. */
+/*
+ * Returns 0 when the line came or time is up, or a negative errno. What came by the deadline
+ * counts, also when this thread was kept from looking until after it.
+ */
 static int receive_answer(struct text_line *line, struct text_poll *poll, int64_t deadline_ns)
 {
     while (poll->n_lines == 0) {
+        if (poll->n_bytes >= FLOOD_BYTES)
+            return -EOVERFLOW;
         int ready = wait_for(line->port, POLLIN, deadline_ns, line->stop);
-        if (ready <= 0)
+        if (ready < 0)
             return ready;
         int taken = serial_text_take_bytes(line, poll, true);
-        if (taken < 0)
-            return taken;
+        if (taken < 0 || ready == 0)
+            return taken < 0 ? taken : 0;
     }
     return 0;
 }
@@ -371,7 +384,7 @@ static int receive_answer(struct text_line *line, struct text_poll *poll, int64_
 static int receive_talk(struct text_line *line, struct text_poll *poll, int64_t deadline_ns)
 {
     bool is_backlog = true;
-    while (clock_mono_ns() < deadline_ns) {
+    while (clock_mono_ns() < deadline_ns && poll->n_bytes < FLOOD_BYTES) {
         int taken = serial_text_take_bytes(line, poll, false);
         if (taken < 0)
             return taken;
@@ -396,7 +409,7 @@ static int exchange(struct text_line *line, struct text_poll *poll)
     int64_t deadline = clock_mono_ns() + line->options->timeout_ms * CLOCK_NS_PER_MS;
     if (!line->options->poll)
         return receive_talk(line, poll, deadline);
-    int result = drop_old_input(line);
+    int result = drop_old_input(line, poll);
     if (result == 0)
         result = send_question(line, deadline);
     if (result == 0)
@@ -420,6 +433,13 @@ static enum outcome serial_text_read_poll(void *instance, void *plan, struct bat
     const char *device = line->options->serial.device;
     begin_poll(poll);
     int result = exchange(line, poll);
+    if (result == -EOVERFLOW || (poll->n_lines == 0 && poll->n_bytes >= FLOOD_BYTES)) {
+        driver_explain(error,
+                       "%zu bytes came from %s and no end of them: it never stops sending; look at "
+                       "what is connected there",
+                       poll->n_bytes, device);
+        return put_failure(poll, batch, QUALITY_BAD_REPLY, OUTCOME_BAD_REPLY);
+    }
     if (result < 0 && result != -ECANCELED && result != -EAGAIN) {
         driver_explain(error, "%s is gone: %s", device, strerror(-result));
         return put_failure(poll, batch, QUALITY_DISCONNECTED, OUTCOME_DISCONNECTED);

@@ -29,9 +29,11 @@ struct transport_functions {
     int (*send)(struct transport *transport, const uint8_t *bytes, size_t length);
 
     /*
-     * Takes what has come, at most ROOM bytes, and waits for it until clock_mono_ns() reaches
-     * DEADLINE_NS. Returns how many bytes, 0 when none came in time, or a negative errno:
-     * -ECANCELED when the line is asked to stop, else the connection or the device is gone.
+     * Takes what has come, at most ROOM bytes; when that is nothing, waits for it until
+     * clock_mono_ns() reaches DEADLINE_NS. What came is taken even when the deadline has passed:
+     * whoever calls in a loop has to end it by time. Returns how many bytes, 0 when none came in
+     * time, or a negative errno: -ECANCELED when the line is asked to stop while it waits, else
+     * the connection or the device is gone.
      */
     ssize_t (*receive)(struct transport *transport, uint8_t *bytes, size_t room,
                        int64_t deadline_ns);

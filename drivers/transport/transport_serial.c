@@ -79,16 +79,16 @@ static ssize_t port_receive(struct transport *transport, uint8_t *bytes, size_t 
 {
     struct serial_transport *serial = (struct serial_transport *)transport;
     for (;;) {
-        int ready = wait_for(serial->port, POLLIN, deadline_ns, transport->stop);
-        if (ready <= 0)
-            return ready;
         ssize_t got = read(serial->port, bytes, room);
         if (got > 0)
             return got;
-        if (got == 0) /* readable, and nothing to read: hung up */
+        if (got == 0) /* nothing to wait for: hung up */
             return -EIO;
         if (errno != EAGAIN && errno != EINTR)
             return -errno;
+        int ready = wait_for(serial->port, POLLIN, deadline_ns, transport->stop);
+        if (ready <= 0)
+            return ready;
     }
 }
 

@@ -51,9 +51,6 @@ static ssize_t tcp_receive(struct transport *transport, uint8_t *bytes, size_t r
 {
     struct tcp_transport *tcp = (struct tcp_transport *)transport;
     for (;;) {
-        int ready = wait_for(tcp->socket, POLLIN, deadline_ns, transport->stop);
-        if (ready <= 0)
-            return ready;
         ssize_t got = recv(tcp->socket, bytes, room, MSG_DONTWAIT);
         if (got > 0)
             return got;
@@ -61,6 +58,9 @@ static ssize_t tcp_receive(struct transport *transport, uint8_t *bytes, size_t r
             return -EPIPE;
         if (errno != EAGAIN && errno != EINTR)
             return -errno;
+        int ready = wait_for(tcp->socket, POLLIN, deadline_ns, transport->stop);
+        if (ready <= 0)
+            return ready;
     }
 }
 

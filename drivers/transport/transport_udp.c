@@ -45,14 +45,14 @@ static ssize_t udp_receive(struct transport *transport, uint8_t *bytes, size_t r
 {
     struct udp_transport *udp = (struct udp_transport *)transport;
     for (;;) {
-        int ready = wait_for(udp->socket, POLLIN, deadline_ns, transport->stop);
-        if (ready <= 0)
-            return ready;
         ssize_t got = recv(udp->socket, bytes, room, MSG_DONTWAIT);
         if (got > 0)
             return got;
         if (got < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
+        int ready = wait_for(udp->socket, POLLIN, deadline_ns, transport->stop);
+        if (ready <= 0)
+            return ready;
     }
 }
 

@@ -10,10 +10,12 @@
 #include "tests/support/test.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,7 @@ static struct plant {
     struct sockaddr_in peer;
     int timeout_ms;
     atomic_bool stop, echo;
+    atomic_bool flood; /* sends without end, and answers nothing */
     atomic_int connections, requests, too_soon;
     atomic_int script[4]; /* enum step */
     atomic_int at, length;
@@ -238,7 +241,27 @@ static ssize_t take(uint8_t *bytes, size_t room)
 static bool is_readable(int file)
 {
     struct pollfd wait = {.fd = file, .events = POLLIN};
-    return file >= 0 && poll(&wait, 1, 5) > 0;
+    return file >= 0 && poll(&wait, 1, atomic_load(&plant.flood) ? 0 : 5) > 0;
+}
+
+/* A hundred good frames that answer nothing that was asked, as far as there is room for them. */
+static void put_flood(void)
+{
+    static const uint8_t pdu[] = {3, 4, 1, 2, 3, 4};
+    const struct asked nobody = {.number = {0xFF, 0xFE}, .unit = 9};
+    uint8_t frames[100 * 32];
+    size_t length = 0;
+    struct pollfd wait = {.fd = plant.line, .events = POLLOUT};
+    for (int i = 0; i < 100; i++)
+        length += pack(&nobody, pdu, sizeof(pdu), frames + length);
+    if (plant.line < 0 || poll(&wait, 1, 0) <= 0 || !(wait.revents & POLLOUT))
+        return;
+    if (plant.pair.carrier == UDP) {
+        for (int i = 0; i < 100 && plant.peer.sin_port; i++)
+            put(frames, length / 100);
+    } else {
+        put(frames, length);
+    }
 }
 
 /* A new connection replaces the one there was. */
@@ -248,6 +271,8 @@ static void *run(void *nothing)
     size_t used = 0;
     while (!atomic_load(&plant.stop)) {
         send_late();
+        if (atomic_load(&plant.flood))
+            put_flood();
         if (plant.pair.carrier == TCP && is_readable(plant.listener)) {
             descriptor_close(&plant.line);
             plant.line = accept(plant.listener, NULL, NULL);
@@ -263,7 +288,8 @@ static void *run(void *nothing)
         if (used < request_bytes())
             continue;
         used = 0;
-        serve_request(frame);
+        if (!atomic_load(&plant.flood))
+            serve_request(frame);
     }
     return nothing;
 }
@@ -297,6 +323,7 @@ static void lay(char *keys, size_t size)
     case SERIAL:
         CU_ASSERT_EQUAL_FATAL(openpty(&plant.line, &plant.slave, name, NULL, NULL), 0);
         CU_ASSERT_EQUAL(tcgetattr(plant.slave, &port), 0);
+        CU_ASSERT_EQUAL(fcntl(plant.line, F_SETFL, O_NONBLOCK), 0);
         cfmakeraw(&port); /* no echo of the terminal's own before the driver has set it up */
         CU_ASSERT_EQUAL(tcsetattr(plant.slave, TCSANOW, &port), 0);
         (void)snprintf(keys, size, "driver = \"modbus_rtu\"; device = \"%s\"; baud = 115200;",
@@ -603,6 +630,158 @@ static void test_nobody_listens(void)
     driven_close(&driven);
 }
 
+/*
+ * A device that never stops sending: each poll ends, long before its timeout because so much came,
+ * and is no good one.
+ */
+static void test_flood(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    FOR_EACH_PAIR(pair)
+    {
+        begin(*pair, PATIENT_MS);
+        expect_first();
+        atomic_store(&plant.flood, true);
+        int polls = pair->carrier == UDP ? 1 : 4; /* datagrams do not follow to the next socket */
+        for (int i = 0; i < polls; i++) {
+            CU_ASSERT_EQUAL(driven_read(&driven, 1), OUTCOME_BAD_REPLY);
+            TEST_TEXT_EQUAL(driven_values(&driven, 1), "c=bad-reply");
+            TEST_CONTAINS(driven.error.text, "never stops sending");
+        }
+        end();
+    }
+}
+
+static void test_after_a_flood(void)
+{
+    FOR_EACH_PAIR(pair)
+    {
+        begin(*pair, SHORT_MS);
+        expect_first();
+        atomic_store(&plant.flood, true);
+        CU_ASSERT_NOT_EQUAL(driven_read(&driven, 1), OUTCOME_OK);
+        atomic_store(&plant.flood, false);
+        while (driven_read(&driven, 0) != OUTCOME_OK) /* what was sent before is still coming */
+            TEST_CONTAINS(driven_values(&driven, 0), "a=");
+        TEST_TEXT_EQUAL(driven_values(&driven, 0), "a=1010 b=1500");
+        expect_second();
+        end();
+    }
+}
+
+/* It does not keep its line from stopping, either: the patient poll ends at once. */
+static void test_flood_and_stop(void)
+{
+    static const struct pair pair = {RTU, TCP};
+    begin(pair, PATIENT_MS);
+    expect_first();
+    atomic_store(&plant.flood, true);
+    atomic_store(&driven.stop, true);
+    CU_ASSERT_EQUAL(driven_read(&driven, 1), OUTCOME_DISCONNECTED);
+    atomic_store(&plant.flood, false);
+    end();
+}
+
+/* ---- a transport of our own: what comes, and when ---- */
+
+static struct scripted {
+    struct transport base;
+    const uint8_t *bytes; /* come in two halves */
+    size_t length;
+    bool endless; /* the last byte again and again */
+    bool sent;    /* the request */
+    unsigned looks;
+    atomic_bool stop;
+} scripted;
+
+static int scripted_open(struct transport *transport, struct driver_error *error)
+{
+    (void)transport, (void)error;
+    return 0;
+}
+
+static void scripted_close(struct transport *transport, bool in_error)
+{
+    (void)transport, (void)in_error;
+}
+
+static int scripted_send(struct transport *transport, const uint8_t *bytes, size_t length)
+{
+    (void)transport, (void)bytes, (void)length;
+    scripted.sent = true;
+    return 0;
+}
+
+/* Before the request there is silence. After it, something comes whenever time is up. */
+static ssize_t scripted_receive(struct transport *transport, uint8_t *bytes, size_t room,
+                                int64_t deadline_ns)
+{
+    (void)transport;
+    clock_sleep_until(deadline_ns);
+    if (!scripted.sent || scripted.looks++ > 100000 || room == 0 || scripted.length == 0)
+        return 0;
+    size_t length =
+        scripted.looks == 1 && !scripted.endless ? scripted.length / 2 : scripted.length;
+    memcpy(bytes, scripted.bytes, length);
+    scripted.bytes += scripted.endless ? 0 : length;
+    scripted.length -= scripted.endless ? 0 : length;
+    return (ssize_t)length;
+}
+
+static void scripted_free(struct transport *transport)
+{
+    (void)transport;
+}
+
+static enum outcome scripted_exchange(const uint8_t *bytes, size_t length, bool endless,
+                                      struct pdu_reply *ret_reply, struct driver_error *error)
+{
+    static const struct transport_functions calls = {.open = scripted_open,
+                                                     .close = scripted_close,
+                                                     .send = scripted_send,
+                                                     .receive = scripted_receive,
+                                                     .free = scripted_free};
+    const struct modbus_request request = modbus_read_request(1, MODBUS_HOLDING, 10, 1);
+    memset(&scripted, 0, sizeof(scripted));
+    scripted.base = (struct transport){
+        .calls = &calls, .stop = &scripted.stop, .is_datagrams = true, .lost = "", .advice = ""};
+    struct modbus_line *line = modbus_line_new(framings_all[1], &scripted.base, 20);
+    struct driver_error ignored;
+    CU_ASSERT_EQUAL(modbus_line_connect(line, &ignored), 0);
+    CU_ASSERT_STRING_EQUAL(framings_all[1]->name, "rtu");
+    scripted.bytes = bytes;
+    scripted.endless = endless;
+    scripted.length = length;
+    enum outcome outcome = modbus_line_exchange(line, &request, ret_reply, error);
+    modbus_line_free(line);
+    return outcome;
+}
+
+/* However much is there when time is up: one look, and the poll ends. */
+static void test_deadline_comes_first(void)
+{
+    static const uint8_t noise[] = {0x55};
+    struct pdu_reply reply;
+    struct driver_error error = {""};
+    CU_ASSERT_EQUAL(scripted_exchange(noise, 1, true, &reply, &error), OUTCOME_BAD_REPLY);
+    CU_ASSERT_TRUE(scripted.looks <= 3);
+    TEST_CONTAINS(error.text, "within 20 ms, but no reply");
+}
+
+/* What had come when time was up counts, though we were kept from looking. */
+static void test_reply_at_the_deadline(void)
+{
+    static uint8_t frame[] = {1, 3, 2, 4, 210, 0, 0}; /* 1234 */
+    unsigned crc = crc_of(frame, 5);
+    frame[5] = (uint8_t)crc;
+    frame[6] = (uint8_t)(crc >> 8);
+    struct pdu_reply reply;
+    struct driver_error error = {""};
+    CU_ASSERT_EQUAL(scripted_exchange(frame, sizeof(frame), false, &reply, &error), OUTCOME_OK);
+    CU_ASSERT_EQUAL(pdu_get_u16(reply.data), 1234);
+    CU_ASSERT_EQUAL(scripted.looks, 2);
+}
+
 static const char *check_seven_bits(const char *framing)
 {
     char text[512];
@@ -635,4 +814,10 @@ TEST_MAIN("modbus_line", {"values arrive", test_good},
           {"a write is confirmed, with an echo and without", test_write},
           {"an echo never confirms a write", test_write_first},
           {"datagrams that nobody takes are noticed", test_nobody_listens},
+          {"a device that never stops sending is cut off", test_flood},
+          {"a line is well again once such a device is quiet", test_after_a_flood},
+          {"a device that never stops sending does not keep its line from stopping",
+           test_flood_and_stop},
+          {"the deadline comes first, whatever has come", test_deadline_comes_first},
+          {"a reply that came by the deadline counts", test_reply_at_the_deadline},
           {"seven data bits are enough for text alone", test_findings})

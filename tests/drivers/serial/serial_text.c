@@ -48,6 +48,7 @@ struct bench {
     pthread_t player;
     char question[64]; /* what the instrument was asked */
     const char *answer;
+    atomic_bool flood_ends;
 };
 
 static void add_tag(struct bench *bench, const char *match, int type)
@@ -279,6 +280,40 @@ static void test_garbage(void)
     CU_ASSERT_EQUAL(ask(bench, "5\r\n"), OUTCOME_OK);
     CU_ASSERT_EQUAL(value_of(bench, 0), 5);
     bench_free(bench);
+}
+
+static void *flood(void *argument)
+{
+    struct bench *bench = argument;
+    char text[512];
+    memset(text, '7', sizeof(text));
+    while (!atomic_load(&bench->flood_ends)) {
+        struct pollfd wait = {.fd = bench->instrument, .events = POLLOUT};
+        if (poll(&wait, 1, 10) > 0)
+            (void)!write(bench->instrument, text, sizeof(text));
+    }
+    return NULL;
+}
+
+/* An instrument that never stops sending: polls end long before their timeout, and are bad ones. */
+static void test_flood(void)
+{
+    static const char *const questions[] = {"P\r", NULL};
+    for (size_t i = 0; i < 2; i++) {
+        struct bench *bench = bench_new(questions[i], "\r\n", DEADLINE_S * 1000);
+        add_tag(bench, "^([0-9]+)$", VALUE_FLOAT64);
+        bench_open(bench);
+        CU_ASSERT_EQUAL(fcntl(bench->instrument, F_SETFL, O_NONBLOCK), 0);
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&bench->player, NULL, flood, bench), 0);
+        for (int poll = 0; poll < 4; poll++) {
+            CU_ASSERT_EQUAL(read_once(bench), OUTCOME_BAD_REPLY);
+            CU_ASSERT_EQUAL(quality_of(bench, 0), QUALITY_BAD_REPLY);
+            TEST_CONTAINS(bench->error.text, "never stops sending");
+        }
+        atomic_store(&bench->flood_ends, true);
+        pthread_join(bench->player, NULL);
+        bench_free(bench);
+    }
 }
 
 /* A zero byte is noise like any other: it does not hide what follows. */
@@ -600,20 +635,19 @@ static void test_replugged(void)
     bench_free(bench);
 }
 
-TEST_MAIN("serial_text", {"a question and its answer", test_answer},
-          {"what is no value says why", test_bad_values}, {"silence", test_silence},
-          {"a late answer is not taken for the next one", test_late_answer_is_dropped},
-          {"garbage is survived", test_garbage}, {"a zero byte in a line", test_zero_byte},
-          {"a line has 1024 bytes at most", test_longest_line},
-          {"other terminators", test_terminator},
-          {"a text is cut at its length", test_string_length},
-          {"talk: the latest lines count", test_talk},
-          {"talk: half a line is no line", test_talk_begins_within_a_line},
-          {"talk: a full buffer is old", test_talk_overflow},
-          {"an unplugged adapter", test_unplugged},
-          {"an adapter unplugged while waited for", test_unplugged_while_waiting},
-          {"a port that cannot be had says why", test_port_refused},
-          {"the port is set as configured", test_settings}, {"a stop ends a wait", test_stop},
-          {"mistakes are found", test_checks},
-          {"a configuration as in the manual", test_configuration},
-          {"unplugged and plugged in again: the line comes back", test_replugged})
+TEST_MAIN(
+    "serial_text", {"a question and its answer", test_answer},
+    {"what is no value says why", test_bad_values}, {"silence", test_silence},
+    {"a late answer is not taken for the next one", test_late_answer_is_dropped},
+    {"garbage is survived", test_garbage},
+    {"an instrument that never stops sending ends no poll well", test_flood},
+    {"a zero byte in a line", test_zero_byte}, {"a line has 1024 bytes at most", test_longest_line},
+    {"other terminators", test_terminator}, {"a text is cut at its length", test_string_length},
+    {"talk: the latest lines count", test_talk},
+    {"talk: half a line is no line", test_talk_begins_within_a_line},
+    {"talk: a full buffer is old", test_talk_overflow}, {"an unplugged adapter", test_unplugged},
+    {"an adapter unplugged while waited for", test_unplugged_while_waiting},
+    {"a port that cannot be had says why", test_port_refused},
+    {"the port is set as configured", test_settings}, {"a stop ends a wait", test_stop},
+    {"mistakes are found", test_checks}, {"a configuration as in the manual", test_configuration},
+    {"unplugged and plugged in again: the line comes back", test_replugged})
