@@ -4,7 +4,7 @@
  *
  * Decisions that a user can notice:
  * - A connection that cannot be made, or a serial device that is gone, puts the line down
- *   (LINE_EVENT_DOWN): dialled again after 1 s to 60 s, at a random moment. LINE_EVENT_UP reports
+ *   (LINE_EVENT_DOWN): dialled again after 1 s to 5 s, at a random moment. LINE_EVENT_UP reports
  *   the first connection too.
  * - A connection that breaks while a unit is asked is dialled again at once and the question is
  *   repeated once: servers close idle connections. If it breaks again, that counts against the
@@ -23,10 +23,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define IDLE_MAX_NS (2 * CLOCK_NS_PER_S)     /* the heartbeat never pauses longer in a wait */
-#define REDIAL_FIRST_NS (1 * CLOCK_NS_PER_S) /* doubled by each failure */
-#define REDIAL_MAX_NS (60 * CLOCK_NS_PER_S)
-#define REDIAL_MIN_NS (100 * CLOCK_NS_PER_MS) /* chance must not make it a busy loop */
+#define IDLE_MAX_NS (2 * CLOCK_NS_PER_S) /* the heartbeat never pauses longer in a wait */
 
 static void count(atomic_ullong *counter, uint64_t by)
 {
@@ -102,16 +99,6 @@ static void deliver_notice(struct line *line, size_t index)
 
 /* ---- the connection ---- */
 
-static int64_t redial_delay(struct line *line)
-{
-    int64_t limit = REDIAL_FIRST_NS;
-    for (unsigned i = 1; i < line->failed_dials && limit < REDIAL_MAX_NS; i++)
-        limit *= 2;
-    limit = min_i64(limit, REDIAL_MAX_NS);
-    double share = (double)draw(line) / (double)UINT32_MAX;
-    return REDIAL_MIN_NS + (int64_t)((double)(limit - REDIAL_MIN_NS) * share);
-}
-
 static void line_worker_hang_up(struct line *line)
 {
     line->driver->disconnect(line->instance);
@@ -123,12 +110,12 @@ static void go_down(struct line *line, const struct driver_error *error)
 {
     line_worker_hang_up(line);
     line->failed_dials++;
-    line->dial_at_ns = clock_mono_ns() + redial_delay(line);
+    line->dial_at_ns = clock_mono_ns() + schedule_redial_ns(line->failed_dials, draw(line));
     set_error(line, line->error, error);
     if (atomic_load(&line->state) == LINE_DOWN)
         return;
     atomic_store(&line->state, LINE_DOWN);
-    log_warning("line", "line=%s is down: %s; trying again every 1 s to 60 s", name_of(line),
+    log_warning("line", "line=%s is down: %s; trying again every 1 s to 5 s", name_of(line),
                 error->text);
     deliver_event(line, LINE_EVENT_DOWN, line->number);
 }
@@ -227,13 +214,15 @@ static void note_success(struct line *line, size_t index, int64_t started_ns, in
     deliver_event(line, LINE_EVENT_UNIT_RECOVERED, line->numbers[owner]);
 }
 
-static void line_worker_note_failure(struct line *line, size_t index, int64_t started_ns,
-                                     int64_t ended_ns, const struct driver_error *error)
+static void line_worker_note_failure(struct line *line, size_t index, enum outcome outcome,
+                                     int64_t started_ns, int64_t ended_ns,
+                                     const struct driver_error *error)
 {
     size_t owner = line->schedule.groups[index].unit;
     struct unit *unit = &line->units[owner];
     bool probe = atomic_load(&unit->state) == UNIT_TRIPPED;
-    bool tripped = schedule_failed(&line->schedule, index, started_ns, ended_ns, draw(line));
+    enum breaker_failure kind = outcome == OUTCOME_BAD_REPLY ? BREAKER_BAD_REPLY : BREAKER_SILENCE;
+    bool tripped = schedule_failed(&line->schedule, index, kind, started_ns, ended_ns, draw(line));
     count(&line->polls_failed, 1);
     count(&unit->polls_failed, 1);
     set_error(line, unit->error, error);
@@ -243,8 +232,9 @@ static void line_worker_note_failure(struct line *line, size_t index, int64_t st
     if (!tripped)
         return;
     log_warning("line",
-                "line=%s device=%s failed %d times in a row: %s; probing it every 5 s to 5 min",
-                name_of(line), device_of(line, index)->name, BREAKER_TRIPS_AFTER, error->text);
+                "line=%s device=%s failed %u times in a row: %s; probing it every 5 s to 5 min",
+                name_of(line), device_of(line, index)->name,
+                line->schedule.units[owner].breaker.failures, error->text);
     deliver_event(line, LINE_EVENT_UNIT_TRIPPED, line->numbers[owner]);
 }
 
@@ -277,7 +267,7 @@ static void poll_group(struct line *line, size_t index)
     else if (outcome == OUTCOME_DISCONNECTED && (!line->link.redials || !line->connected))
         note_loss(line, index, &error);
     else
-        line_worker_note_failure(line, index, started, ended, &error);
+        line_worker_note_failure(line, index, outcome, started, ended, &error);
     if (line->connected)
         settle_connection(line, outcome, &error);
 }

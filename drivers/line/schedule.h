@@ -12,6 +12,11 @@
  *   within 1/SCHEDULE_REST of the line's time; a single one after a long rest is within it, so
  *   that one bad frame costs one poll. The first question to a unit is free: only asking shows
  *   who lives.
+ * - Tripped units are probed at the distances of breaker.h. Besides, so that units that come back
+ *   together are soon noticed, the one that was left alone longest is probed ahead of its time when
+ *   no probe failed for SCHEDULE_SCOUT_NS or, while others answer, for SCHEDULE_SCOUT_REST times
+ *   what the last one took. When one of them answers, or the line is connected again, all others
+ *   are probed at once, a tick apart, but not again within SCHEDULE_RALLY_NS.
  * - What is not asked when due (tripped, held back, or not connected) gets a notice instead, at
  *   most one each second: a batch that says so.
  */
@@ -24,8 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SCHEDULE_REST 15                           /* one part for suspects, 14 for the others */
-#define SCHEDULE_PATIENCE_NS INT64_C(1000000000)   /* how long a suspect lets others go first */
+#define SCHEDULE_REST 15                         /* one part for suspects, 14 for the others */
+#define SCHEDULE_PATIENCE_NS INT64_C(1000000000) /* how long a suspect lets others go first */
+#define SCHEDULE_SCOUT_NS INT64_C(5000000000)
+#define SCHEDULE_SCOUT_REST 30
+#define SCHEDULE_RALLY_NS INT64_C(60000000000)
 #define SCHEDULE_NOTICE_GAP_NS INT64_C(1000000000) /* between notices of one group, at least */
 #define SCHEDULE_SPREAD_MAX_NS INT64_C(5000000000) /* the first turns of all groups, at most */
 
@@ -50,7 +58,8 @@ struct schedule_group {
 struct schedule_device {
     size_t first_group, n_groups; /* its groups are next to each other */
     struct breaker breaker;
-    int64_t ask_at_ns; /* of a suspect: not before */
+    int64_t ask_at_ns; /* of a suspect: not before, but for a scout */
+    int64_t asked_ns;  /* when it was asked last */
     int64_t cost_ns;   /* how long its last failure took */
 };
 
@@ -61,7 +70,10 @@ struct schedule {
     struct schedule_device *units;
     size_t n_units;
     int64_t rest_until_ns; /* no suspect before, unless that costs no other group a turn */
+    int64_t scout_at_ns;   /* no probe ahead of its time before */
+    int64_t rally_ns;      /* no further rally before */
     int64_t taken_ns;      /* when the present turn began */
+    bool is_costly;        /* it may cost another group a turn */
     int64_t turn_ns;       /* how long an answered one takes, on average */
 };
 
@@ -100,16 +112,23 @@ void schedule_put_off(struct schedule *schedule, size_t group, int64_t now_ns);
 bool schedule_answered(struct schedule *schedule, size_t group, int64_t now_ns);
 
 /*
- * GROUP was asked in vain from STARTED_NS to NOW_NS; RANDOM as for breaker_fail(). Returns
+ * GROUP was asked in vain from STARTED_NS to NOW_NS; KIND and RANDOM as for breaker_fail(). Returns
  * whether that opened its unit's breaker.
  */
-bool schedule_failed(struct schedule *schedule, size_t group, int64_t started_ns, int64_t now_ns,
-                     uint32_t random);
+bool schedule_failed(struct schedule *schedule, size_t group, enum breaker_failure kind,
+                     int64_t started_ns, int64_t now_ns, uint32_t random);
 
 /* GROUP was asked when the connection broke: the device is not to blame. */
 void schedule_lost(struct schedule *schedule, size_t group);
 
-/* The line is up again: whoever missed turns gets the next one soon. */
+/* The line is up again: whoever missed turns gets the next one soon, tripped units included. */
 void schedule_resume(struct schedule *schedule, int64_t now_ns);
+
+/*
+ * How long to wait before a line that could not be connected FAILED times in a row (1 or more) is
+ * dialled again: 0.1 s to 1 s, 2 s, 4 s, then SCHEDULE_REDIAL_NS at most. RANDOM: all 32 bits even.
+ */
+#define SCHEDULE_REDIAL_NS INT64_C(5000000000)
+int64_t schedule_redial_ns(unsigned failed, uint32_t random);
 
 #endif

@@ -78,8 +78,8 @@ static void ask(struct plant *plant, size_t index)
     plant->random = plant->random * 1664525 + 1013904223;
     if (plant->dead[unit]) {
         plant->in_vain_ns += plant->timeout_ns;
-        plant->trips +=
-            schedule_failed(&plant->schedule, index, started, plant->now_ns, plant->random);
+        plant->trips += schedule_failed(&plant->schedule, index, BREAKER_SILENCE, started,
+                                        plant->now_ns, plant->random);
     } else {
         plant->answers[index]++;
         plant->recoveries += schedule_answered(&plant->schedule, index, plant->now_ns);
@@ -397,6 +397,121 @@ static void test_one_silent_block(void)
     CU_ASSERT_EQUAL(plant.units[0].breaker.state, UNIT_OK);
 }
 
+/* Every unit of PLANT that was dead is back: how long until all were heard. */
+static int64_t return_of_the_dead(struct plant *on, int64_t at_most_ns)
+{
+    int64_t back_ns = on->now_ns;
+    bool all_heard = false;
+    memset(on->answers, 0, sizeof(on->answers));
+    memset(on->dead, 0, sizeof(on->dead));
+    while (!all_heard && on->now_ns < back_ns + at_most_ns) {
+        run(on, 50 * MS);
+        all_heard = true;
+        for (size_t i = 0; i < on->schedule.n_groups; i++)
+            all_heard &= on->answers[i] > 0;
+    }
+    CU_ASSERT_TRUE(all_heard);
+    return on->now_ns - back_ns;
+}
+
+/* 30 of 100 on a line that is nearly full: 30 timeouts until the first of them is asked. */
+static void test_return_on_a_shared_line(void)
+{
+    for (int64_t minutes = 1; minutes < 40; minutes += 13) {
+        make_plant(&plant, 100, 1 * S);
+        plant.answer_ns = 9 * MS; /* when all are back: 90 % of the line */
+        for (size_t i = 0; i < 30; i++)
+            plant.dead[i * 3] = true;
+        start(&plant);
+        run(&plant, minutes * 61 * S); /* some are tripped, later all */
+        CU_ASSERT_TRUE(return_of_the_dead(&plant, 300 * S) <= 40 * S);
+        CU_ASSERT_EQUAL(plant.recoveries, plant.trips);
+    }
+}
+
+/* Nobody is left who could lose a turn: 5 s until the first of them is asked. */
+static void test_return_of_a_whole_line(void)
+{
+    for (size_t n_units = 1; n_units <= 31; n_units += 15) {
+        for (int64_t minutes = 1; minutes < 40; minutes += 13) {
+            make_plant(&plant, n_units, 1 * S);
+            memset(plant.dead, true, n_units);
+            start(&plant);
+            run(&plant, 600 * S);
+            run(&plant, minutes * 61 * S);
+            CU_ASSERT_EQUAL(plant.trips, n_units);
+            int64_t took_ns = return_of_the_dead(&plant, 300 * S);
+            CU_ASSERT_TRUE(took_ns <= 5 * S + plant.timeout_ns + (int64_t)n_units * 60 * MS);
+        }
+    }
+}
+
+/* While only some are back, the probes of the others are spread, and harm nobody. */
+static void test_return_of_some(void)
+{
+    make_plant(&plant, 100, 1 * S);
+    plant.answer_ns = 9 * MS;
+    for (size_t i = 0; i < 30; i++)
+        plant.dead[i * 3] = true;
+    start(&plant);
+    run(&plant, 3600 * S);
+    recount(&plant);
+    for (size_t i = 0; i < 15; i++)
+        plant.dead[i * 6] = false;
+    run(&plant, 600 * S);
+    CU_ASSERT_EQUAL(plant.recoveries, 15);
+    CU_ASSERT_TRUE(plant.in_vain_ns <= 60 * S); /* a tenth of the line */
+    for (size_t i = 0; i < 100; i++)
+        CU_ASSERT_TRUE(plant.dead[i] || i % 6 == 0 || plant.answers[i] >= 540);
+}
+
+/* The network was away: when the line is up again, its tripped units are probed at once. */
+static void test_return_of_the_network(void)
+{
+    make_plant(&plant, 20, 1 * S);
+    memset(plant.dead, true, 10);
+    start(&plant);
+    run(&plant, 3600 * S);
+    plant.connected = false;
+    run(&plant, 600 * S);
+    plant.connected = true;
+    schedule_resume(&plant.schedule, plant.now_ns);
+    CU_ASSERT_TRUE(return_of_the_dead(&plant, 300 * S) <= 2 * S);
+    CU_ASSERT_EQUAL(plant.recoveries, 10);
+}
+
+/* A unit that comes and goes does not call the dead ones each time. */
+static void test_one_rally_a_minute(void)
+{
+    make_plant(&plant, 3, 1 * S);
+    plant.dead[0] = plant.dead[1] = true;
+    start(&plant);
+    run(&plant, 3600 * S);
+    struct schedule_device *dead = &plant.units[0], *back = &plant.units[1];
+    CU_ASSERT_EQUAL(dead->breaker.state, UNIT_TRIPPED);
+    CU_ASSERT_TRUE(schedule_answered(&plant.schedule, 1, plant.now_ns));
+    CU_ASSERT_EQUAL(dead->ask_at_ns, plant.now_ns);
+    for (int64_t second = 1; second < 60; second++) {
+        dead->ask_at_ns = INT64_MAX;
+        back->breaker.state = UNIT_TRIPPED;
+        CU_ASSERT_TRUE(schedule_answered(&plant.schedule, 1, plant.now_ns + second * S));
+        CU_ASSERT_EQUAL(dead->ask_at_ns, INT64_MAX);
+    }
+    back->breaker.state = UNIT_TRIPPED;
+    CU_ASSERT_TRUE(schedule_answered(&plant.schedule, 1, plant.now_ns + 60 * S));
+    CU_ASSERT_EQUAL(dead->ask_at_ns, plant.now_ns + 60 * S);
+}
+
+static void test_redial(void)
+{
+    static const int64_t most[] = {1, 2, 4, 5, 5, 5};
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(schedule_redial_ns(i + 1, 0), 100 * MS);
+        CU_ASSERT_EQUAL(schedule_redial_ns(i + 1, UINT32_MAX), most[i] * S);
+    }
+    CU_ASSERT_EQUAL(schedule_redial_ns(UINT32_MAX, UINT32_MAX), 5 * S);
+}
+
 static void test_line_down(void)
 {
     make_plant(&plant, 4, 100 * MS);
@@ -421,24 +536,29 @@ static void test_line_down(void)
     CU_ASSERT_EQUAL(plant.skipped, 0);    /* the line was not busy */
 }
 
-TEST_MAIN("schedule", {"an hour at 100 ms does not drift", test_no_drift},
-          {"what was missed is counted, not caught up", test_no_burst},
-          {"every turn is either taken or counted as skipped", test_every_turn_is_accounted_for},
-          {"a line asked for too much serves its units in turn", test_fair_turns},
-          {"a slow interval keeps its turns on a full line", test_slow_interval_is_not_starved},
-          {"first turns are staggered within a line and among lines", test_staggered},
-          {"lines poll on common ticks", test_common_ticks},
-          {"a daily value is read within 5 s of the start", test_long_interval_starts_soon},
-          {"it waits for the next thing to do", test_waits_for_what_is_next},
-          {"30 of 100 dead: the others keep 90 % on the same line",
-           test_dead_units_on_a_shared_line},
-          {"the same on a line that is full anyway", test_dead_units_on_a_full_line},
-          {"a unit that fails waits while others are due", test_suspects_wait_while_others_are_due},
-          {"one failure on a busy line costs one poll", test_one_failure_costs_one_poll},
-          {"one failure on a full line costs a few polls", test_one_failure_on_a_full_line},
-          {"a unit that fails alone is asked as usual", test_alone_nobody_is_bothered},
-          {"a unit that answers again is polled as before", test_recovery},
-          {"a daily value missed while tripped is read after recovery",
-           test_slow_group_after_recovery},
-          {"single failures never trip", test_one_silent_block},
-          {"a line that is down gives notices, and resumes", test_line_down})
+TEST_MAIN(
+    "schedule", {"an hour at 100 ms does not drift", test_no_drift},
+    {"what was missed is counted, not caught up", test_no_burst},
+    {"every turn is either taken or counted as skipped", test_every_turn_is_accounted_for},
+    {"a line asked for too much serves its units in turn", test_fair_turns},
+    {"a slow interval keeps its turns on a full line", test_slow_interval_is_not_starved},
+    {"first turns are staggered within a line and among lines", test_staggered},
+    {"lines poll on common ticks", test_common_ticks},
+    {"a daily value is read within 5 s of the start", test_long_interval_starts_soon},
+    {"it waits for the next thing to do", test_waits_for_what_is_next},
+    {"30 of 100 dead: the others keep 90 % on the same line", test_dead_units_on_a_shared_line},
+    {"the same on a line that is full anyway", test_dead_units_on_a_full_line},
+    {"a unit that fails waits while others are due", test_suspects_wait_while_others_are_due},
+    {"one failure on a busy line costs one poll", test_one_failure_costs_one_poll},
+    {"one failure on a full line costs a few polls", test_one_failure_on_a_full_line},
+    {"a unit that fails alone is asked as usual", test_alone_nobody_is_bothered},
+    {"a unit that answers again is polled as before", test_recovery},
+    {"a daily value missed while tripped is read after recovery", test_slow_group_after_recovery},
+    {"single failures never trip", test_one_silent_block},
+    {"30 of 100 that come back together are heard within 40 s", test_return_on_a_shared_line},
+    {"a whole line that comes back is heard within 5 s and a timeout", test_return_of_a_whole_line},
+    {"the return of some costs the others no more than a tenth", test_return_of_some},
+    {"a line that is up again probes its tripped units at once", test_return_of_the_network},
+    {"a unit that comes and goes calls the others once a minute", test_one_rally_a_minute},
+    {"a line that is down is dialled every 5 s at the latest", test_redial},
+    {"a line that is down gives notices, and resumes", test_line_down})
