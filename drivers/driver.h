@@ -6,7 +6,7 @@
  * drivers: schedule, circuit breaker, reconnect back-off, counters, delivery. All functions below
  * are called by that one thread (create, prepare, cost_us and free also before it starts or
  * after it ended); a driver therefore needs no lock, keeps no file-scope state, and may block,
- * but never for longer than its configured timeout.
+ * but never for longer than its configured timeout, or until the line is wanted by another poll.
  *
  * A new driver is one file with one `const struct driver NAME_driver`, one line in
  * drivers/CMakeLists.txt, and one test of the same name.
@@ -38,10 +38,21 @@ struct driver_error {
 /* Fills ERROR, cut to its size. */
 void driver_explain(struct driver_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* What a driver may know of the present read or request; set before each. */
+struct driver_turn {
+    /*
+     * Until when the line may be busy without costing another poll its turn, as clock_mono_ns(). A
+     * late reply may be waited for until then.
+     */
+    int64_t spare_until_ns;
+    bool must_ask; /* the unit did not answer when asked last: a poll must ask it something */
+};
+
 /* What a line gives to its driver. Valid as long as the instance. */
 struct driver_host {
     const struct config_bus *bus;
-    const atomic_bool *stop; /* a wait longer than 100 ms looks at it and gives up early */
+    const atomic_bool *stop;        /* a wait longer than 100 ms looks at it and gives up early */
+    const struct driver_turn *turn; /* NULL: all of it is zero */
 };
 
 /* A kind of request that some drivers carry out outside the schedule; told apart by address. */
@@ -92,8 +103,9 @@ struct driver {
     /*
      * Reads one poll while connected and puts exactly one sample for each of its tags into BATCH,
      * which has been begun and has room. Reading may be repeated: it changes nothing in a unit.
-     * Fills ERROR unless the outcome is OUTCOME_OK. After a timeout the rest of the poll is not
-     * tried: its tags get QUALITY_TIMEOUT.
+     * Fills ERROR unless the outcome is OUTCOME_OK; then it does so only when a reply came after
+     * the timeout, to say how late. After a timeout the rest of the poll is not tried: its tags
+     * get QUALITY_TIMEOUT.
      */
     enum outcome (*read)(void *line, void *poll, struct batch *batch, struct driver_error *error);
 

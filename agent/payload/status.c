@@ -44,7 +44,9 @@ static void status_add_device(struct line *line, const struct config_device *dev
     json_text_u64(json, "polls_ok", health.polls_ok);
     json_text_u64(json, "polls_failed", health.polls_failed);
     json_text_fixed(json, "last_ms", (double)health.last_us / 1000, 3);
-    if (health.error[0] && health.state != UNIT_OK)
+    if (health.polls_late > 0)
+        json_text_u64(json, "polls_late", health.polls_late);
+    if (health.error[0] && (health.state != UNIT_OK || health.is_late))
         json_text_string(json, "error", health.error);
     json_text_close_object(json);
 }

@@ -152,7 +152,7 @@ int line_new(const struct config *config, size_t bus, const struct line_callback
     line->bus = bus;
     line->number = (uint16_t)bus;
     line->driver = driver_of(config->buses[bus].driver);
-    line->host = (struct driver_host){&config->buses[bus], &line->stop};
+    line->host = (struct driver_host){&config->buses[bus], &line->stop, &line->turn};
     line->callbacks = *callbacks;
     line->phase = phase;
     line->total = total;
@@ -289,6 +289,8 @@ void line_get_device_health(struct line *line, size_t device, struct device_heal
     ret_health->state = (enum device_state)atomic_load(&unit->state);
     ret_health->polls_ok = value_of(&unit->polls_ok);
     ret_health->polls_failed = value_of(&unit->polls_failed);
+    ret_health->polls_late = value_of(&unit->polls_late);
+    ret_health->is_late = atomic_load(&unit->is_late);
     ret_health->failures_in_row = atomic_load(&unit->failures_in_row);
     ret_health->last_us = atomic_load(&unit->last_us);
     pthread_mutex_lock(&line->lock);

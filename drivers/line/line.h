@@ -33,9 +33,11 @@ struct line_health {
 struct device_health {
     enum device_state state;
     uint64_t polls_ok, polls_failed;
+    uint64_t polls_late; /* of the good ones: a reply came after the timeout */
+    bool is_late;        /* the last good one was such a poll; `error` says how late */
     uint32_t failures_in_row;
     uint32_t last_us; /* duration of the last good poll */
-    char error[160];  /* the last reason of failure, kept after it recovered */
+    char error[160];  /* the last reason of failure or lateness, kept after it recovered */
 };
 
 /*

@@ -9,6 +9,8 @@
  * - A connection that breaks while a unit is asked is dialled again at once and the question is
  *   repeated once: servers close idle connections. If it breaks again, that counts against the
  *   unit, since other units of the same gateway may be well.
+ * - A reply that comes after the timeout is taken as long as no other poll wants the line, and is
+ *   counted and reported as late.
  * - What is not asked gets a batch of QUALITY_DISCONNECTED or QUALITY_TRIPPED samples, at most
  *   one per second. A probe that fails adds nothing to that.
  */
@@ -196,7 +198,22 @@ static void publish_breaker(struct line *line, size_t index)
                           memory_order_relaxed);
 }
 
-static void note_success(struct line *line, size_t index, int64_t started_ns, int64_t ended_ns)
+/* A good poll, but a reply came after the timeout as REMARK says; or none did. */
+static void note_lateness(struct line *line, size_t index, const struct driver_error *remark)
+{
+    struct unit *unit = &line->units[line->schedule.groups[index].unit];
+    bool is_late = remark->text[0] != 0;
+    atomic_store(&unit->is_late, is_late);
+    if (!is_late)
+        return;
+    set_error(line, unit->error, remark);
+    if (atomic_fetch_add_explicit(&unit->polls_late, 1, memory_order_relaxed) == 0)
+        log_warning("line", "line=%s device=%s: %s; its late replies are counted in the status",
+                    name_of(line), device_of(line, index)->name, remark->text);
+}
+
+static void note_success(struct line *line, size_t index, int64_t started_ns, int64_t ended_ns,
+                         const struct driver_error *remark)
 {
     size_t owner = line->schedule.groups[index].unit;
     struct unit *unit = &line->units[owner];
@@ -206,6 +223,7 @@ static void note_success(struct line *line, size_t index, int64_t started_ns, in
     int64_t took_us = (ended_ns - started_ns) / CLOCK_NS_PER_US;
     atomic_store_explicit(&unit->last_us, (unsigned)took_us, memory_order_relaxed);
     publish_breaker(line, owner);
+    note_lateness(line, index, remark);
     deliver_batch(line);
     if (!recovered)
         return;
@@ -254,6 +272,8 @@ static void poll_group(struct line *line, size_t index)
     struct driver_error error;
     int64_t started = clock_mono_ns();
     count(&line->polls_skipped, schedule_take(&line->schedule, index, started));
+    line->turn = (struct driver_turn){schedule_spare_until(&line->schedule, index),
+                                      schedule_is_suspect(&line->schedule, index)};
     enum outcome outcome = line_worker_read_group(line, index, &error);
     if (reconnect_after(line, outcome)) {
         started = clock_mono_ns();
@@ -261,7 +281,7 @@ static void poll_group(struct line *line, size_t index)
     }
     int64_t ended = clock_mono_ns();
     if (outcome == OUTCOME_OK)
-        note_success(line, index, started, ended);
+        note_success(line, index, started, ended, &error);
     else if (atomic_load(&line->stop))
         return; /* the driver gave up because we asked it to */
     else if (outcome == OUTCOME_DISCONNECTED && (!line->link.redials || !line->connected))
@@ -290,6 +310,7 @@ static enum outcome line_worker_ask(struct line *line, const struct driver_reque
         pthread_mutex_unlock(&line->lock);
         return OUTCOME_DISCONNECTED;
     }
+    line->turn = (struct driver_turn){.spare_until_ns = 0};
     enum outcome outcome = line->driver->request(line->instance, request->body, error);
     beat(line);
     if (request->may_repeat && reconnect_after(line, outcome)) {

@@ -24,6 +24,8 @@ struct group {
 struct unit {
     atomic_int state; /* enum device_state */
     atomic_ullong polls_ok, polls_failed;
+    atomic_ullong polls_late;
+    atomic_bool is_late;
     atomic_uint failures_in_row, last_us;
     char error[160]; /* under the line's lock */
 };
@@ -51,6 +53,8 @@ struct line {
     size_t *devices;
     uint16_t number, *numbers; /* see line_set_numbers(); same order as devices */
     struct batch batch;        /* large enough for every group */
+
+    struct driver_turn turn; /* what the driver may know of it */
 
     bool connected;
     unsigned failed_dials; /* in a row, until something was exchanged */

@@ -176,6 +176,22 @@ uint64_t schedule_take(struct schedule *schedule, size_t index, int64_t now_ns)
     return (uint64_t)(late / group->interval_ns);
 }
 
+int64_t schedule_spare_until(const struct schedule *schedule, size_t index)
+{
+    int64_t until_ns = schedule->groups[index].due_ns;
+    for (size_t i = 0; i < schedule->n_groups; i++) {
+        const struct schedule_group *group = &schedule->groups[i];
+        if (!is_suspect(&schedule->units[group->unit]))
+            until_ns = min_i64(until_ns, group->due_ns);
+    }
+    return until_ns;
+}
+
+bool schedule_is_suspect(const struct schedule *schedule, size_t index)
+{
+    return is_suspect(&schedule->units[schedule->groups[index].unit]);
+}
+
 void schedule_put_off(struct schedule *schedule, size_t index, int64_t now_ns)
 {
     struct schedule_group *group = &schedule->groups[index];

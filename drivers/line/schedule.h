@@ -105,6 +105,16 @@ struct turn schedule_next(const struct schedule *schedule, bool connected, int64
  */
 uint64_t schedule_take(struct schedule *schedule, size_t group, int64_t now_ns);
 
+/*
+ * Until when GROUP, which has just been taken, may keep the line without costing another turn:
+ * when the next group of a healthy unit is due, its own next turn included. In the past when one
+ * is waiting.
+ */
+int64_t schedule_spare_until(const struct schedule *schedule, size_t group);
+
+/* Whether the unit of GROUP did not answer when it was asked last. */
+bool schedule_is_suspect(const struct schedule *schedule, size_t group);
+
 /* GROUP was given a notice: its next one comes a second later at the earliest. */
 void schedule_put_off(struct schedule *schedule, size_t group, int64_t now_ns);
 

@@ -18,6 +18,8 @@
 #define SILENT_MAX 3
 /* Who sends more than this around one request never stops sending, and is not listened to. */
 #define FLOOD_BYTES 65536
+/* How long a late reply is waited for where nobody else wants the line; one timeout at most. */
+#define LATE_MAX_NS (10 * CLOCK_NS_PER_S)
 
 /* Whether we hear what we send: from an adapter, or from one at the far end of a connection. */
 enum echo { ECHO_UNKNOWN, ECHO_ABSENT, ECHO_PRESENT };
@@ -26,6 +28,7 @@ struct modbus_line {
     const struct framing *framing;
     struct transport *transport;
     int64_t timeout_ns;
+    const struct driver_turn *turn; /* see struct driver_host */
     bool open;
     enum echo echo;
     unsigned silent;       /* requests in a row to which nothing came on this connection */
@@ -58,12 +61,13 @@ struct modbus_line_attempt {
 };
 
 struct modbus_line *modbus_line_new(const struct framing *framing, struct transport *transport,
-                                    int64_t timeout_ms)
+                                    int64_t timeout_ms, const struct driver_turn *turn)
 {
     struct modbus_line *line = memory_zeroed(1, sizeof(*line));
     line->framing = framing;
     line->transport = transport;
     line->timeout_ns = timeout_ms * CLOCK_NS_PER_MS;
+    line->turn = turn;
     overdue_replies_init(&line->late, framing, line->timeout_ns);
     return line;
 }
@@ -308,18 +312,53 @@ static void expect_late_reply(struct modbus_line *line, const struct modbus_line
     line->not_before_ns = clock_mono_ns() + line->transport->pause_ns;
 }
 
+static long long ms_of(int64_t ns)
+{
+    return ns / CLOCK_NS_PER_MS;
+}
+
+/* How long the rest of a reply may take once its first bytes have come. */
+static int64_t reply_ns(const struct modbus_line *line, const struct modbus_line_attempt *attempt)
+{
+    int64_t bytes = (int64_t)framing_reply_bytes(line->framing, attempt->request);
+    return bytes * line->transport->char_ns;
+}
+
+/* The reply is there. Says so when it came after the timeout. */
+static void remark_lateness(const struct modbus_line *line,
+                            const struct modbus_line_attempt *attempt)
+{
+    int64_t took_ns = line->busy_ns - attempt->sent_ns;
+    if (took_ns <= line->timeout_ns + reply_ns(line, attempt))
+        return;
+    driver_explain(
+        attempt->error,
+        "unit %u: replies come %lld ms after timeout_ms = %lld: raise it to %lld or more",
+        attempt->request->unit, ms_of(took_ns - line->timeout_ns), ms_of(line->timeout_ns),
+        ms_of(took_ns + took_ns / 4));
+}
+
 /* Says why there is no reply. */
 static enum outcome modbus_line_give_up(const struct modbus_line *line,
                                         const struct modbus_line_attempt *attempt)
 {
     unsigned unit = attempt->request->unit;
-    long long timeout_ms = line->timeout_ns / CLOCK_NS_PER_MS;
+    long long timeout_ms = ms_of(line->timeout_ns);
     if (attempt->doubtful) {
         driver_explain(attempt->error,
                        "unit %u: what came is its reply or an echo of the request; whether this "
                        "line has an echo is known once something was read",
                        unit);
         return OUTCOME_BAD_REPLY;
+    }
+    int64_t worst_ns = overdue_replies_worst(&line->late, attempt->request);
+    if (line->used == 0 && attempt->passed_over == VERDICT_GOOD && worst_ns > 0) {
+        driver_explain(attempt->error,
+                       "unit %u did not answer within %lld ms; an earlier reply came %lld ms after "
+                       "timeout_ms = %lld: raise it to %lld or more",
+                       unit, timeout_ms, ms_of(worst_ns - line->timeout_ns), timeout_ms,
+                       ms_of(worst_ns + worst_ns / 4));
+        return OUTCOME_TIMEOUT;
     }
     if (line->used == 0 && attempt->passed_over == VERDICT_GOOD) {
         driver_explain(attempt->error, "unit %u did not answer within %lld ms", unit, timeout_ms);
@@ -346,14 +385,23 @@ static void nap(const struct modbus_line *line, struct modbus_line_attempt *atte
     clock_sleep_until(min_i64(attempt->end_ns - char_ns, line->busy_ns + NAP_MAX_NS));
 }
 
+/* Until when the reply may begin: for the timeout, and longer while nobody else wants the line. */
+static int64_t patient_until(const struct modbus_line *line,
+                             const struct modbus_line_attempt *attempt)
+{
+    int64_t in_time_ns = attempt->sent_ns + line->timeout_ns;
+    int64_t late_ns = in_time_ns + min_i64(line->timeout_ns, LATE_MAX_NS);
+    int64_t spare_ns = line->turn ? line->turn->spare_until_ns : 0;
+    return max_i64(in_time_ns, min_i64(late_ns, spare_ns));
+}
+
 /* Until when to wait for more. */
 static int64_t deadline(const struct modbus_line *line, const struct modbus_line_attempt *attempt)
 {
-    int64_t first_ns = attempt->sent_ns + line->timeout_ns;
+    int64_t first_ns = patient_until(line, attempt);
     if (line->used == 0)
         return first_ns;
-    int64_t bytes = (int64_t)framing_reply_bytes(line->framing, attempt->request);
-    int64_t last_ns = first_ns + bytes * line->transport->char_ns;
+    int64_t last_ns = first_ns + reply_ns(line, attempt);
     if (attempt->verdict == VERDICT_DAMAGED)
         return min_i64(last_ns, line->busy_ns + DAMAGED_PAUSE_NS);
     return last_ns;
@@ -384,8 +432,10 @@ static enum outcome modbus_line_collect(struct modbus_line *line,
         if (!strip_echo(line, attempt))
             continue;
         judge(line, attempt);
-        if (is_reply(attempt->verdict))
+        if (is_reply(attempt->verdict)) {
+            remark_lateness(line, attempt);
             return OUTCOME_OK;
+        }
         if (is_dropped_datagram(line, attempt))
             continue;
         if (!line->framing->found_anywhere && attempt->verdict != VERDICT_INCOMPLETE) {
@@ -447,7 +497,7 @@ enum outcome modbus_line_exchange(void *instance, const struct modbus_request *r
 {
     struct modbus_line *line = instance;
     for (bool repeated = false;; repeated = true) {
-        struct driver_error problem;
+        struct driver_error problem = {""};
         struct modbus_line_attempt attempt = {.request = request,
                                               .end_ns = INT64_MAX,
                                               .verdict = VERDICT_INCOMPLETE,
@@ -457,6 +507,8 @@ enum outcome modbus_line_exchange(void *instance, const struct modbus_request *r
         enum outcome outcome = modbus_line_ask(line, &attempt);
         if (outcome == OUTCOME_OK) {
             settle_success(line, &attempt);
+            if (problem.text[0])
+                *error = problem;
             return outcome;
         }
         settle_failure(line, &attempt, outcome);
@@ -485,7 +537,9 @@ void modbus_line_poll_free(void *poll)
 enum outcome modbus_line_read(void *instance, void *poll, struct batch *batch,
                               struct driver_error *error)
 {
-    return modbus_poll_read(poll, modbus_line_exchange, instance, clock_mono_ns(), batch, error);
+    const struct modbus_line *line = instance;
+    struct modbus_poll_wish wish = {clock_mono_ns(), line->turn && line->turn->must_ask};
+    return modbus_poll_read(poll, modbus_line_exchange, instance, &wish, batch, error);
 }
 
 enum outcome modbus_line_request(void *instance, void *body, struct driver_error *error)

@@ -21,10 +21,13 @@
 
 struct modbus_line; /* opaque */
 
-/* Takes over TRANSPORT. TIMEOUT_MS: from the end of a request to its reply, or on a serial port to
- * the first byte of it. */
+/*
+ * Takes over TRANSPORT. TIMEOUT_MS: from the end of a request to its reply, or on a serial port to
+ * the first byte of it. A late reply is waited for as TURN allows (see struct driver_host), but no
+ * longer than TIMEOUT_MS once more, and 10 s.
+ */
 struct modbus_line *modbus_line_new(const struct framing *framing, struct transport *transport,
-                                    int64_t timeout_ms);
+                                    int64_t timeout_ms, const struct driver_turn *turn);
 
 /* The functions of struct driver that do not depend on the keys of the bus; see there. LINE is a
  * struct modbus_line, POLL a struct modbus_poll. */
@@ -48,7 +51,8 @@ struct driver_link modbus_line_link(const void *line);
     .cost_us = modbus_line_cost_us, .link = modbus_line_link
 
 /*
- * Carries out a valid request; fit for modbus_exchange. OUTCOME_DISCONNECTED: the connection or the
+ * Carries out a valid request; fit for modbus_exchange. OUTCOME_OK with a text in ERROR: the reply
+ * came after the timeout. OUTCOME_DISCONNECTED: the connection or the
  * device is gone, or the line was asked to stop. Whether a request that failed was carried out is
  * not known, except that it was not when ERROR says that there was no connection.
  */

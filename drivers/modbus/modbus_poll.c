@@ -15,6 +15,7 @@
 #define BAD_IN_ROW 2      /* after so many bad replies the unit is not asked further */
 #define RETRY_FIRST_S 10
 #define RETRY_MOST_S 300
+#define PROBE_S 10 /* how often a unit that refuses everything is asked for something */
 
 #define ILLEGAL_ADDRESS 2 /* exception codes (section 7) */
 #define ILLEGAL_VALUE 3   /* of a read: too many at once, to some units */
@@ -38,6 +39,7 @@ struct modbus_poll {
     struct point *points;
     struct read_plan_block *blocks; /* room for n_items */
     bool stale;                     /* points changed: plan again before the next read */
+    int64_t probe_ns;               /* everything is refused: not asked before */
 };
 
 /* One call of modbus_poll_read(). */
@@ -53,7 +55,9 @@ struct modbus_poll_run {
     bool ended; /* the unit is not asked further; the other tags get `quality` and `code` */
     enum quality quality;
     uint8_t code;
-    bool probe; /* every tag is left out: one is tried all the same, so that the unit is asked */
+    bool all_out;                        /* every tag is left out */
+    const struct read_plan_block *probe; /* one that is tried all the same, so that the unit is
+                                            asked; NULL: none */
 };
 
 static void plan_again(struct modbus_poll *poll)
@@ -184,7 +188,10 @@ static bool modbus_poll_ask(struct modbus_poll_run *run, const struct read_plan_
                             struct pdu_reply *ret_reply)
 {
     struct modbus_request request = request_for(run->poll, block);
-    enum outcome outcome = run->exchange(run->line, &request, ret_reply, run->error);
+    struct driver_error said = {""};
+    enum outcome outcome = run->exchange(run->line, &request, ret_reply, &said);
+    if (said.text[0] && (outcome != OUTCOME_OK || run->outcome == OUTCOME_OK))
+        *run->error = said;
     if (outcome == OUTCOME_OK) {
         run->bad_in_row = 0;
         return true;
@@ -253,34 +260,53 @@ static bool read_items(struct modbus_poll_run *run, size_t first, size_t n_items
 static void read_block(struct modbus_poll_run *run, const struct read_plan_block *block)
 {
     const struct point *point = &run->poll->points[block->first];
-    if (point->exception && !run->ended && !run->probe) {
-        if (run->now_ns < point->retry_ns || run->retries == 0) {
+    if (point->exception && !run->ended && block != run->probe) {
+        if (run->all_out || run->now_ns < point->retry_ns || run->retries == 0) {
             put_bad(run, block->first, block->n_items, QUALITY_EXCEPTION, point->exception);
             return;
         }
         run->retries--;
     }
-    run->probe = false;
     (void)read_items(run, block->first, block->n_items, 0);
 }
 
+/*
+ * When every tag is left out, chooses the one that is tried: whose turn it is by the times at which
+ * they would be tried one by one. None when the unit was asked lately, and answered.
+ */
+static void choose_probe(struct modbus_poll_run *run, bool must_ask)
+{
+    struct modbus_poll *poll = run->poll;
+    const struct read_plan_block *next = NULL;
+    run->all_out = true;
+    for (size_t i = 0; i < poll->n_blocks; i++) {
+        const struct read_plan_block *block = &poll->blocks[i];
+        run->all_out &= poll->points[block->first].exception != 0;
+        if (!next || poll->points[block->first].retry_ns < poll->points[next->first].retry_ns)
+            next = block;
+    }
+    if (run->all_out && !must_ask && run->now_ns < poll->probe_ns)
+        return;
+    run->probe = run->all_out ? next : NULL;
+    poll->probe_ns = run->now_ns + PROBE_S * CLOCK_NS_PER_S;
+}
+
 enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange, void *line,
-                              int64_t now_ns, struct batch *batch, struct driver_error *error)
+                              const struct modbus_poll_wish *wish, struct batch *batch,
+                              struct driver_error *error)
 {
     if (poll->stale)
         plan_again(poll);
     struct modbus_poll_run run = {.poll = poll,
                                   .exchange = exchange,
                                   .line = line,
-                                  .now_ns = now_ns,
+                                  .now_ns = wish->now_ns,
                                   .batch = batch,
                                   .error = error,
                                   .extra = EXTRA_REQUESTS,
                                   .retries = RETRIES,
-                                  .outcome = OUTCOME_OK,
-                                  .probe = true};
-    for (size_t i = 0; i < poll->n_blocks; i++)
-        run.probe &= poll->points[poll->blocks[i].first].exception != 0;
+                                  .outcome = OUTCOME_OK};
+    choose_probe(&run, wish->must_ask);
     for (size_t i = 0; i < poll->n_blocks; i++)
         read_block(&run, &poll->blocks[i]);
     return run.outcome;

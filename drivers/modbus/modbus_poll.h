@@ -7,6 +7,9 @@
  * tried again on its own after 10 s, then ever more rarely; all others keep arriving, in the very
  * poll in which it was found. When both halves are fine, what lies between them is not: they are
  * kept apart from then on.
+ *
+ * A unit that refuses every tag is asked for one of them every 10 s, each in its turn. When one is
+ * answered, the others are tried at once.
  */
 #ifndef SALLYPORT_DRIVERS_MODBUS_MODBUS_POLL_H
 #define SALLYPORT_DRIVERS_MODBUS_MODBUS_POLL_H
@@ -29,12 +32,18 @@ struct modbus_poll *modbus_poll_free(struct modbus_poll *poll); /* accepts NULL,
 bool modbus_poll_request(const struct modbus_poll *poll, size_t i,
                          struct modbus_request *ret_request);
 
+struct modbus_poll_wish {
+    int64_t now_ns; /* clock_mono_ns() */
+    bool must_ask;  /* at least one request, though everything is refused */
+};
+
 /*
- * Does what driver->read() promises. NOW_NS is clock_mono_ns(). One bad reply costs the tags of
+ * Does what driver->read() promises. One bad reply costs the tags of
  * its request; after two in a row, or a timeout, the unit is not asked further.
  */
 enum outcome modbus_poll_read(struct modbus_poll *poll, modbus_exchange exchange, void *line,
-                              int64_t now_ns, struct batch *batch, struct driver_error *error);
+                              const struct modbus_poll_wish *wish, struct batch *batch,
+                              struct driver_error *error);
 
 /* Does what driver->request() promises for the modbus_service: carries out CALL. */
 enum outcome modbus_request_once(modbus_exchange exchange, void *line, struct modbus_call *call,

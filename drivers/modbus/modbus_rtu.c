@@ -20,7 +20,8 @@ static int modbus_rtu_create(const struct driver_host *host, void **ret_line)
     const struct modbus_rtu_bus *options = host->bus->options;
     struct transport *transport =
         transport_serial_new(&options->serial, options->turnaround_ms, host->stop);
-    *ret_line = modbus_line_new(framings_all[options->framing], transport, options->timeout_ms);
+    *ret_line =
+        modbus_line_new(framings_all[options->framing], transport, options->timeout_ms, host->turn);
     return 0;
 }
 

@@ -33,7 +33,8 @@ static int modbus_tcp_create(const struct driver_host *host, void **ret_line)
         options->transport == CARRIER_UDP ? transport_udp_new : transport_tcp_new;
     struct transport *transport =
         transport_new(options->host, (uint16_t)options->port, options->timeout_ms, host->stop);
-    *ret_line = modbus_line_new(framings_all[options->framing], transport, options->timeout_ms);
+    *ret_line =
+        modbus_line_new(framings_all[options->framing], transport, options->timeout_ms, host->turn);
     return 0;
 }
 

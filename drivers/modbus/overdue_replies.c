@@ -44,6 +44,12 @@ int64_t overdue_replies_until(const struct overdue_replies *late,
     return unit->sent_ns + max_i64(unit->worst_ns + unit->worst_ns / 4, 2 * late->timeout_ns);
 }
 
+int64_t overdue_replies_worst(const struct overdue_replies *late,
+                              const struct modbus_request *request)
+{
+    return late->units[request->unit].worst_ns;
+}
+
 void overdue_replies_forget(struct overdue_replies *late, const struct modbus_request *request)
 {
     struct overdue_unit *unit = &late->units[request->unit];

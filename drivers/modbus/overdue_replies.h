@@ -44,6 +44,11 @@ void overdue_replies_owe(struct overdue_replies *late, const struct modbus_reque
 int64_t overdue_replies_until(const struct overdue_replies *late,
                               const struct modbus_request *request);
 
+/* How long after a request the latest of all late replies of REQUEST's unit came; 0: there was
+ * none. */
+int64_t overdue_replies_worst(const struct overdue_replies *late,
+                              const struct modbus_request *request);
+
 /* The unit of REQUEST is asked now: an older debt of the same function is given up. */
 void overdue_replies_forget(struct overdue_replies *late, const struct modbus_request *request);
 

@@ -63,7 +63,7 @@ static struct plant *plant_new(int64_t delay_ms, double fail_percent, bool silen
         .name = "mixer", .tags = plant->tags, .options = memory_zeroed(1, config->device.size)};
     option_set_bool(&config->device, plant->device.options, "silent", silent);
     plant->batch = (struct batch){plant->slots, 256, 0};
-    plant->host = (struct driver_host){&plant->bus, &plant->stop};
+    plant->host = (struct driver_host){&plant->bus, &plant->stop, NULL};
     return plant;
 }
 

@@ -15,6 +15,7 @@ struct driven {
     const struct driver *driver;
     struct driver_host host;
     atomic_bool stop;
+    struct driver_turn turn; /* a late reply is not waited for */
     void *line;
     void *polls[DRIVEN_MAX_DEVICES];
     struct batch batch; /* of the last read */

@@ -143,6 +143,24 @@ static void test_trouble(void)
                 "\"firewall\":{\"state\":\"unknown\"},\"tunnel\":{\"state\":\"unknown\"}}");
 }
 
+/* A device whose replies come late is well, and the status says how late. */
+static void test_late_replies(void)
+{
+    struct line line = plc1;
+    struct line *const of_config[] = {NULL, &line};
+    struct status_facts facts = plain;
+    facts.lines = of_config;
+    line.devices[0].polls_late = 3;
+    for (int is_late = 0; is_late < 2; is_late++) {
+        CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+        struct json_text json = JSON_TEXT(&out);
+        line.devices[0].is_late = is_late;
+        status_json(&facts, false, &json);
+        TEST_CONTAINS(strbuf_text(&out), "\"last_ms\":1.500,\"polls_late\":3");
+        CU_ASSERT_EQUAL(strstr(strbuf_text(&out), "an old one") != NULL, is_late);
+    }
+}
+
 static void test_session(void)
 {
     struct wire_status status = {.session_state = SESSION_OPEN,
@@ -188,5 +206,5 @@ static void test_session(void)
 
 TEST_MAIN("status", {"lines, devices and outbox; netd may not be there", test_without_netd},
           {"the command line also learns of the uplink", test_local},
-          {"what is wrong is said", test_trouble},
+          {"what is wrong is said", test_trouble}, {"late replies are said", test_late_replies},
           {"firewall and tunnel as netd has them", test_session})

@@ -32,6 +32,9 @@ struct rig {
     bool breaks_once;                /* the next read finds the connection closed */
     int64_t read_takes_ns;
     bool read_hangs; /* until told to stop */
+    bool late;       /* good replies come after the timeout */
+    bool spare;      /* there was time to spare for that */
+    bool must_ask;   /* as the last poll was told */
     enum outcome request_outcome;
     bool request_hangs; /* until released */
     int prepare_result;
@@ -70,6 +73,7 @@ struct fake_bus {
 struct fake_line {
     struct rig *rig;
     const atomic_bool *stop;
+    const struct driver_turn *turn;
 };
 
 struct fake_poll {
@@ -83,7 +87,7 @@ static int fake_create(const struct driver_host *host, void **ret_line)
 {
     const struct fake_bus *bus = host->bus->options;
     struct fake_line *line = memory_zeroed(1, sizeof(*line));
-    *line = (struct fake_line){bus->rig, host->stop};
+    *line = (struct fake_line){bus->rig, host->stop, host->turn};
     line->rig->instances++;
     *ret_line = line;
     return 0;
@@ -183,7 +187,9 @@ static enum outcome fake_read(void *instance, void *plan, struct batch *batch,
     const struct fake_poll *poll = plan;
     pthread_mutex_lock(&rig->lock);
     enum outcome outcome = next_outcome(rig, poll->index);
-    bool hangs = rig->read_hangs;
+    bool hangs = rig->read_hangs, late = rig->late;
+    rig->spare |= line->turn->spare_until_ns > clock_mono_ns();
+    rig->must_ask = line->turn->must_ask;
     int64_t takes = rig->read_takes_ns;
     rig->reads++;
     rig->read_thread = pthread_self();
@@ -199,6 +205,8 @@ static enum outcome fake_read(void *instance, void *plan, struct batch *batch,
     fill(poll, outcome, batch);
     if (outcome != OUTCOME_OK)
         (void)snprintf(error->text, sizeof(error->text), "device %u is moody", poll->index);
+    else if (late)
+        (void)snprintf(error->text, sizeof(error->text), "7 ms late");
     return outcome;
 }
 
@@ -536,10 +544,50 @@ static void test_silent_unit_behind_a_gateway(void)
     CU_ASSERT_EQUAL(GET(disconnects), 3); /* the late answer must not meet the next question */
     CU_ASSERT_EQUAL(GET(connects), 4);
     CU_ASSERT_EQUAL(GET(events[LINE_EVENT_DOWN]), 0);
-    SET(outcome[1] = OUTCOME_OK); /* the first probe comes after five seconds */
+    CU_ASSERT_FALSE(GET(must_ask)); /* unit 0, which is well */
+    SET(outcome[1] = OUTCOME_OK);   /* the first probe comes after five seconds */
     WAIT_FOR(rig->events[LINE_EVENT_UNIT_RECOVERED] == 1);
     WAIT_FOR(rig->values[1] >= 20);
     CU_ASSERT_EQUAL(device_state(rig, 1), UNIT_OK);
+    rig_free(rig);
+}
+
+/* A driver learns that a unit did not answer: it must not report one well that it did not ask. */
+static void test_must_ask(void)
+{
+    struct rig *rig = rig_new(&serial, 1, 5);
+    rig_start(rig);
+    WAIT_FOR(rig->values[0] >= 3 && !rig->must_ask);
+    SET(outcome[0] = OUTCOME_TIMEOUT);
+    WAIT_FOR(rig->bad[0][QUALITY_TIMEOUT] >= 2 && rig->must_ask);
+    rig_free(rig);
+}
+
+/* Late replies are good ones, are counted, and the status says how late. */
+static void test_late_replies(void)
+{
+    struct rig *rig = rig_new(&tcp, 1, 5);
+    struct device_health health;
+    rig_start(rig);
+    WAIT_FOR(rig->values[0] >= 5 && rig->spare);
+    line_get_device_health(rig->line, 0, &health);
+    CU_ASSERT_FALSE(health.is_late);
+    CU_ASSERT_EQUAL(health.polls_late, 0);
+    SET(late = true);
+    unsigned before = GET(values[0]);
+    WAIT_FOR(rig->values[0] >= before + 5);
+    line_get_device_health(rig->line, 0, &health);
+    CU_ASSERT_TRUE(health.is_late);
+    CU_ASSERT_TRUE(health.polls_late >= 3);
+    CU_ASSERT_EQUAL(health.polls_failed, 0);
+    CU_ASSERT_EQUAL(health.state, UNIT_OK);
+    TEST_TEXT_EQUAL(health.error, "7 ms late");
+    SET(late = false);
+    before = GET(values[0]);
+    WAIT_FOR(rig->values[0] >= before + 3);
+    line_get_device_health(rig->line, 0, &health);
+    CU_ASSERT_FALSE(health.is_late);
+    CU_ASSERT_EQUAL(GET(events[LINE_EVENT_UNIT_TRIPPED]), 0);
     rig_free(rig);
 }
 
@@ -844,6 +892,8 @@ TEST_MAIN("line", {"polls every unit and delivers what they say", test_polls},
           {"a full queue is counted and never waited for", test_refused_batches},
           {"no connection: down, disconnected, up", test_refused_connection},
           {"TCP: a silent unit trips, redials and recovers", test_silent_unit_behind_a_gateway},
+          {"late replies count as good and are told of", test_late_replies},
+          {"a unit that did not answer must be asked", test_must_ask},
           {"serial: the port stays open for a silent unit", test_silent_unit_on_a_serial_line},
           {"serial: an unplugged adapter is not the units' fault", test_unplugged},
           {"TCP: a closed idle connection loses nothing", test_idle_connection_closed},

@@ -502,6 +502,24 @@ static void test_one_rally_a_minute(void)
     CU_ASSERT_EQUAL(dead->ask_at_ns, plant.now_ns + 60 * S);
 }
 
+/* Nobody else wants the line until the next group of a healthy unit is due. */
+static void test_spare(void)
+{
+    make_plant(&plant, 3, 1 * S);
+    start(&plant);
+    int64_t due_ns[3];
+    for (size_t i = 0; i < 3; i++)
+        due_ns[i] = plant.groups[i].due_ns;
+    (void)schedule_take(&plant.schedule, 0, due_ns[0]);
+    CU_ASSERT_EQUAL(schedule_spare_until(&plant.schedule, 0), due_ns[1]);
+    plant.units[1].breaker.state = UNIT_TRIPPED;
+    CU_ASSERT_EQUAL(schedule_spare_until(&plant.schedule, 0), due_ns[2]);
+    plant.units[2].breaker.state = UNIT_FAILING;
+    CU_ASSERT_EQUAL(schedule_spare_until(&plant.schedule, 0), due_ns[0] + 1 * S); /* its own */
+    plant.units[0].breaker.state = UNIT_FAILING;
+    CU_ASSERT_EQUAL(schedule_spare_until(&plant.schedule, 0), due_ns[0] + 1 * S);
+}
+
 static void test_redial(void)
 {
     static const int64_t most[] = {1, 2, 4, 5, 5, 5};
@@ -560,5 +578,6 @@ TEST_MAIN(
     {"the return of some costs the others no more than a tenth", test_return_of_some},
     {"a line that is up again probes its tripped units at once", test_return_of_the_network},
     {"a unit that comes and goes calls the others once a minute", test_one_rally_a_minute},
+    {"a late reply may take what nobody else wants", test_spare},
     {"a line that is down is dialled every 5 s at the latest", test_redial},
     {"a line that is down gives notices, and resumes", test_line_down})

@@ -21,6 +21,7 @@ struct unit {
     uint8_t exception;         /* refuses everything */
     enum outcome outcomes[16]; /* of the next exchanges */
     size_t n_outcomes;
+    size_t late;     /* so many of the next good replies come late */
     size_t requests; /* since the last look */
     struct modbus_request latest;
     uint8_t data[256];
@@ -66,6 +67,10 @@ static enum outcome exchange(void *line, const struct modbus_request *request,
             return outcome;
         }
     }
+    if (unit->late > 0) {
+        unit->late--;
+        driver_explain(error, "late");
+    }
     fill(unit, request);
     memset(reply, 0, sizeof(*reply));
     memcpy(reply->data, unit->data, sizeof(reply->data));
@@ -79,6 +84,7 @@ static enum outcome exchange(void *line, const struct modbus_request *request,
 static struct driven driven;
 static struct unit unit;
 static int64_t now_ns;
+static bool must_ask;
 
 /* A device with these keys and tags, on a unit that is well. */
 static void begin(const char *keys, const char *tags)
@@ -91,6 +97,7 @@ static void begin(const char *keys, const char *tags)
     driven_open(&driven, text);
     memset(&unit, 0, sizeof(unit));
     now_ns = 1000 * CLOCK_NS_PER_S;
+    must_ask = false;
 }
 
 /* N tags "t0", "t1", ... at FIRST, FIRST + STEP, ... */
@@ -108,8 +115,9 @@ static enum outcome poll(void)
 {
     unit.requests = 0;
     driven_begin(&driven, 0);
+    struct modbus_poll_wish wish = {now_ns, must_ask};
     enum outcome outcome =
-        modbus_poll_read(driven.polls[0], exchange, &unit, now_ns, &driven.batch, &driven.error);
+        modbus_poll_read(driven.polls[0], exchange, &unit, &wish, &driven.batch, &driven.error);
     now_ns += CLOCK_NS_PER_S;
     return outcome;
 }
@@ -278,15 +286,59 @@ static void test_all_left_out(void)
     begin("", "{ name = \"t0\"; address = 0; }");
     unit.illegal[0] = 0;
     unit.n_illegal = 1;
+    for (int i = 0; i < 40; i++) { /* a second apart */
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+        CU_ASSERT_EQUAL(unit.requests, i % 10 == 0); /* or nobody would notice that it is dead */
+        TEST_TEXT_EQUAL(values(), "t0=exception-2");
+    }
+    CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    must_ask = true;
     for (int i = 0; i < 5; i++) {
         CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
-        CU_ASSERT_EQUAL(unit.requests, 1); /* or nobody would notice that the unit is dead */
-        TEST_TEXT_EQUAL(values(), "t0=exception-2");
+        CU_ASSERT_EQUAL(unit.requests, 1);
     }
     unit.outcomes[0] = OUTCOME_TIMEOUT;
     unit.n_outcomes = 1;
     CU_ASSERT_EQUAL(poll(), OUTCOME_TIMEOUT);
     TEST_TEXT_EQUAL(values(), "t0=timeout");
+    driven_close(&driven);
+}
+
+/* Every register is refused: finding that out takes two requests for each, then one every 10 s. */
+static void test_everything_refused(void)
+{
+    begin_row("", "holding", 16, 0, 1);
+    for (uint16_t i = 0; i < 16; i++)
+        unit.illegal[unit.n_illegal++] = i;
+    size_t asked = 0;
+    for (int i = 0; i < 40; i++) {
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+        TEST_TEXT_EQUAL(values(), row(16, 0, 1, 0xFFFF));
+        asked += unit.requests;
+    }
+    CU_ASSERT_TRUE(asked <= 2 * 16 + 4);
+    for (int i = 0; i < 100; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    unit.n_illegal = 0; /* reprogrammed: the first that is answered draws the others with it */
+    for (int i = 0; i < 20; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    TEST_TEXT_EQUAL(values(), row(16, 0, 1, 0));
+    CU_ASSERT_EQUAL(unit.requests, 1);
+    driven_close(&driven);
+}
+
+/* One register of a unit that refused everything exists now: its turn comes. */
+static void test_one_of_all_comes_back(void)
+{
+    begin_row("", "holding", 16, 0, 1);
+    for (uint16_t i = 0; i < 16; i++)
+        unit.illegal[unit.n_illegal++] = i;
+    for (int i = 0; i < 100; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    unit.illegal[7] = 1000;
+    for (int i = 0; i < 16 * 10 + 10; i++)
+        CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    TEST_TEXT_EQUAL(values(), row(16, 0, 1, 0xFFFF & ~(1U << 7)));
     driven_close(&driven);
 }
 
@@ -350,6 +402,23 @@ static void test_failures(void)
     expect_after(ok, gone, ok, gone, "t0=1000 t1=disconnected t2=disconnected t3=disconnected");
 }
 
+/* A good poll says that a reply was late; a bad one says why it is bad. */
+static void test_late(void)
+{
+    begin_four();
+    unit.late = 1;
+    CU_ASSERT_EQUAL(poll(), OUTCOME_OK);
+    TEST_TEXT_EQUAL(values(), "t0=1000 t1=1100 t2=1200 t3=1300");
+    TEST_TEXT_EQUAL(driven.error.text, "late");
+    driven.error.text[0] = 0;
+    unit.outcomes[0] = OUTCOME_BAD_REPLY;
+    unit.n_outcomes = 1;
+    unit.late = 1;
+    CU_ASSERT_EQUAL(poll(), OUTCOME_BAD_REPLY);
+    TEST_TEXT_EQUAL(driven.error.text, "as told");
+    driven_close(&driven);
+}
+
 /* The search for a guilty tag is cut short by silence; each tag still gets its one sample. */
 static void test_silence_while_searching(void)
 {
@@ -397,6 +466,9 @@ TEST_MAIN("modbus_poll", {"tags of all tables arrive with as few requests as can
           {"a unit that delivers less at once is asked for less", test_too_many_at_once},
           {"the bits of a refused register go and come together", test_bit_tags},
           {"a unit is asked even when all its tags are left out", test_all_left_out},
+          {"a unit that refuses everything is asked every 10 s", test_everything_refused},
+          {"one tag of a unit that refused everything comes back", test_one_of_all_comes_back},
+          {"a late reply is told of", test_late},
           {"other exceptions are told and leave no trace", test_other_exceptions},
           {"a gateway's silent unit is asked once", test_gateway},
           {"a failure costs its request; silence ends the poll", test_failures},

@@ -99,7 +99,7 @@ static struct bench *bench_new(const char *poll, const char *terminator, int64_t
     bench->device = (struct config_device){.name = "weigher", .tags = bench->tags};
     bench->config = (struct config){
         .buses = &bench->bus, .n_buses = 1, .devices = &bench->device, .n_devices = 1};
-    bench->host = (struct driver_host){&bench->bus, &bench->stop};
+    bench->host = (struct driver_host){&bench->bus, &bench->stop, NULL};
     bench->batch = (struct batch){bench->slots, 256, 0};
     plug_in(bench, bench->device_path);
     return bench;
