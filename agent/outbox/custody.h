@@ -9,11 +9,22 @@
 #include "agent/outbox/eviction.h"
 #include "agent/outbox/message_queue.h"
 #include "agent/outbox/recovery.h"
+#include "agent/outbox/reservation.h"
 
 struct tier;
 
+/* Since when a power cut may cost more than was promised, and why. */
+struct unsafe {
+    int64_t since_ms; /* UTC; 0: it costs no more than promised */
+    char reason[160];
+};
+
 struct custody {
     struct numbers numbers;
+    struct reservation reservation;
+    unsigned short_of_room; /* how often in a row the disk had room for a reservation only */
+    struct unsafe unsafe;
+    struct run_list moved; /* by the transaction of the disk tier under way */
     struct loss_ledger *ledger;         /* what is true now; the outbox's */
     struct loss_ledger undo;            /* what it was before the transaction under way */
     const struct message_queue *memory; /* all that is not committed, and some that is */
@@ -22,13 +33,17 @@ struct custody {
     int64_t wall_ms;    /* UTC, as the last caller gave it */
     int64_t sync_at_ms; /* not before this the next routine transaction on disk */
     uint64_t released, dropped, disk_bytes_written; /* since the start */
-    uint64_t dropped_below; /* the messages dropped for want of room had numbers below, at most */
+    uint64_t dropped_below; /* the messages dropped had numbers below, at most; but for single ones
+                               that could not be read */
     char damage[160];       /* what was set aside since the start; "" for nothing */
 };
 
 void custody_note_evicted(struct custody *custody, const struct evicted *evicted);
 
-/* The messages FIRST to BELOW, if there are any, will never arrive: their file is damaged. */
-void custody_write_off(struct custody *custody, uint64_t first, uint64_t below);
+/*
+ * The messages of TIER below BELOW that are not acknowledged will never arrive: its file is
+ * damaged. It holds none of them any more.
+ */
+void custody_write_off(struct custody *custody, struct tier *tier, uint64_t below);
 
 #endif

@@ -12,8 +12,14 @@
 /* Not open yet; its file is "outbox.db" in FOLDER. CUSTODY must outlive it. */
 struct tier *disk_tier_new(struct custody *custody, const char *folder);
 
-/* Whether few of the numbers that it has reserved are left. */
-bool disk_tier_reserve_is_low(const struct numbers *numbers);
+/* Whether few of the numbers that it has reserved are left, or it knows of no reservation. */
+bool disk_tier_reserve_is_low(const struct custody *custody);
+
+/*
+ * Where the disk is full: reserves numbers, for which there is room nevertheless. Nothing happens
+ * when that fails, or enough are reserved.
+ */
+void disk_tier_reserve(struct tier *tier, int64_t now_ms);
 
 /*
  * At start, when the live tier belongs to another stream than this one, whose state is STATE: takes

@@ -175,14 +175,15 @@ static bool lanes_read_one(void *context, const struct stored_message *message)
            message_queue_bytes(reading->into) < RECENT_BYTES;
 }
 
-/* Reads ahead what is stored of FROM <= seq < BELOW. False when there is nothing. */
-static bool read_ahead(struct lanes *lanes, struct tiers *tiers, uint64_t from, uint64_t below,
-                       struct message_queue *into)
+/* Reads ahead what is stored of FROM <= seq < BELOW. 0 when there is nothing, or a negative errno.
+ */
+static int read_ahead(struct lanes *lanes, struct tiers *tiers, uint64_t from, uint64_t below,
+                      struct message_queue *into)
 {
     struct lanes_reading reading = {lanes, into};
     message_queue_reset(into);
-    tiers_read(tiers, from, below, lanes_read_one, &reading);
-    return message_queue_count(into) > 0;
+    int r = tiers_read(tiers, from, below, lanes_read_one, &reading);
+    return message_queue_count(into) > 0 ? 1 : r;
 }
 
 bool lanes_next_live(struct lanes *lanes, struct tiers *tiers, struct stored_message *ret_message)
@@ -191,12 +192,17 @@ bool lanes_next_live(struct lanes *lanes, struct tiers *tiers, struct stored_mes
     struct message_queue *recent = &lanes->recent, *from = &lanes->ahead;
     message_queue_drop_below(recent, min_u64(lanes->live_cursor, numbers->committed_below));
     uint64_t in_memory = message_queue_seq(recent, 0, numbers->committed_below);
-    if (message_queue_count(from) == 0 && lanes->live_cursor < in_memory &&
-        !read_ahead(lanes, tiers, lanes->live_cursor, in_memory, from))
-        lanes->live_cursor = in_memory;
+    if (message_queue_count(from) == 0 && lanes->live_cursor < in_memory) {
+        int r = read_ahead(lanes, tiers, lanes->live_cursor, in_memory, from);
+        if (r < 0)
+            return false; /* they are read again later, and stay in order */
+        if (r == 0)
+            lanes->live_cursor = in_memory;
+    }
     if (message_queue_count(from) == 0)
         from = recent;
-    if (message_queue_seq(from, 0, numbers->committed_below) >= numbers->committed_below)
+    uint64_t ready_below = numbers_ready_below(numbers);
+    if (message_queue_seq(from, 0, ready_below) >= ready_below)
         return false;
     *ret_message = message_queue_at(from, 0);
     message_queue_drop(from, 1);
@@ -212,11 +218,15 @@ bool lanes_next_backlog(struct lanes *lanes, struct tiers *tiers,
     if (lanes->backlog_done)
         return false;
     uint64_t below = min_u64(lanes->lane_start, numbers->committed_below);
-    if (message_queue_count(backlog) == 0 &&
-        !read_ahead(lanes, tiers, lanes->backlog_cursor, below, backlog)) {
-        lanes->backlog_done = numbers->committed_below >= lanes->lane_start;
-        return false;
+    if (message_queue_count(backlog) == 0) {
+        int r = read_ahead(lanes, tiers, lanes->backlog_cursor, below, backlog);
+        lanes->backlog_done = r == 0 && numbers->committed_below >= lanes->lane_start;
+        if (r <= 0)
+            return false;
     }
+    uint64_t ready_below = numbers_ready_below(numbers);
+    if (message_queue_seq(backlog, 0, ready_below) >= ready_below)
+        return false;
     *ret_message = message_queue_at(backlog, 0);
     message_queue_drop(backlog, 1);
     lanes->backlog_cursor = ret_message->seq + 1;

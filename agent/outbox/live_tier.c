@@ -14,14 +14,17 @@ static int save_live_state(const struct place *live)
 {
     const struct custody *custody = live->custody;
     const struct numbers *numbers = &custody->numbers;
+    const struct run_list *on_disk = &custody->disk->held;
+    uint64_t disk_first = run_list_first(on_disk, 1, numbers->boundary);
     struct stored_state state = {.next_seq = numbers->next_seq,
-                                 .disk_first = numbers->disk_first,
+                                 .reserved_below = numbers->reserved_below,
+                                 .disk_first = disk_first,
                                  .disk_below = numbers->boundary,
                                  .ledger_version = custody->ledger->version,
                                  .wall_ms = custody->wall_ms};
     memcpy(state.stream, numbers->stream, sizeof(state.stream));
     memcpy(state.previous_stream, numbers->previous_stream, sizeof(state.previous_stream));
-    return store_save(live->store, &state, place_unsaved_ledger(live));
+    return place_save(live, &state);
 }
 
 /* --- what is due in every pass --------------------------------------------------------------- */
@@ -70,7 +73,8 @@ static int change_live(struct place *live)
     if (r < 0)
         return r;
     tier->error = 0;
-    tier->ledger_version = custody->ledger->version;
+    place_note_saved(live);
+    place_note_pending(live);
     seq_set_reset(&live->released);
     custody->released += change.released;
     numbers->live_stale = numbers->live_state_stale = false;
@@ -106,7 +110,9 @@ static void stay_within_bounds(struct place *live)
         loss_ledger_copy(custody->ledger, &custody->undo);
         return;
     }
-    live->tier.ledger_version = custody->ledger->version;
+    place_note_saved(live);
+    if (change.evicted.below > 1)
+        run_list_remove(&live->tier.held, 1, change.evicted.below - 1);
     custody_note_evicted(custody, &change.evicted);
 }
 
@@ -137,18 +143,20 @@ static int commit_live(struct place *live, const struct tier_job *job, int64_t n
     return r;
 }
 
-/* What was in it and is not in memory will never arrive. */
+/* What was in it and is not in memory will never arrive; the rest is committed again. */
 static void write_off_live(struct custody *custody)
 {
     struct numbers *numbers = &custody->numbers;
     uint64_t below = message_queue_seq(custody->memory, 0, numbers->committed_below);
-    custody_write_off(custody, numbers->boundary, below);
+    custody_write_off(custody, custody->live, below);
+    run_list_reset(&custody->live->held);
     numbers->committed_below = max_u64(below, numbers->boundary);
     numbers->live_stale = false;
     numbers->live_state_stale = true;
 }
 
-static const struct place_kind live_kind = {"live.db", STORE_LIVE, commit_live, write_off_live};
+static const struct place_kind live_kind = {"live.db", STORE_LIVE, commit_live, true,
+                                            write_off_live};
 
 struct tier *live_tier_new(struct custody *custody, const char *folder)
 {

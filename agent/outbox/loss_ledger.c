@@ -14,7 +14,7 @@
 static const char *const kind_names[] = {
     [SPAN_HISTORICAL] = "historical", [SPAN_FULL] = "full",
     [SPAN_POWER_LOSS] = "power-loss", [SPAN_DAMAGED] = "damaged",
-    [SPAN_TOO_LARGE] = "too-large",
+    [SPAN_TOO_LARGE] = "too-large",   [SPAN_ON_DISK] = "on-disk",
 };
 _Static_assert(ARRAY_LENGTH(kind_names) == SPAN_KINDS, "every kind has a name");
 
@@ -146,13 +146,12 @@ static bool gap_joins(const struct span *gap, enum span_kind kind, uint64_t firs
            (crowded || gap->last + 1 == first);
 }
 
-void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64_t first,
-                         uint64_t last, int64_t from_ms, int64_t to_ms)
+/* FIRST..LAST are in no gap. */
+static void add_part(struct loss_ledger *ledger, enum span_kind kind, uint64_t first, uint64_t last,
+                     int64_t from_ms, int64_t to_ms)
 {
-    assert(kind != SPAN_HISTORICAL && first <= last);
     struct span_list *list = &ledger->gaps;
     bool crowded = list->n >= LOSS_LEDGER_MAX_SPANS;
-    loss_ledger_reports_lost(ledger, first, last);
     ledger->version++;
     for (size_t i = list->n; i-- > 0;) {
         struct span *gap = &list->spans[i];
@@ -168,36 +167,91 @@ void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64
     list_append(list, &(struct span){kind, first, last, from_ms, to_ms, 0});
 }
 
-static struct span *find_unreported(const struct loss_ledger *ledger)
+/* The gap that ends first of those with a number from FIRST to LAST; NULL for none. */
+static const struct span *find_overlap(const struct loss_ledger *ledger, uint64_t first,
+                                       uint64_t last)
+{
+    const struct span *found = NULL;
+    for (size_t i = 0; i < ledger->gaps.n; i++) {
+        const struct span *gap = &ledger->gaps.spans[i];
+        if (gap->last >= first && gap->first <= last && (!found || gap->last < found->last))
+            found = gap;
+    }
+    return found;
+}
+
+void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64_t first,
+                         uint64_t last, int64_t from_ms, int64_t to_ms)
+{
+    assert(kind != SPAN_HISTORICAL && kind != SPAN_ON_DISK && first <= last);
+    const struct span *known;
+    while (first <= last && (known = find_overlap(ledger, first, last))) {
+        uint64_t goes_on = known->last + 1;
+        if (known->first > first)
+            add_part(ledger, kind, first, known->first - 1, from_ms, to_ms);
+        first = goes_on;
+    }
+    if (first <= last)
+        add_part(ledger, kind, first, last, from_ms, to_ms);
+}
+
+static struct span *find_unreported(const struct loss_ledger *ledger,
+                                    const struct run_list *in_flight)
 {
     for (size_t i = 0; i < ledger->gaps.n; i++) {
-        if (ledger->gaps.spans[i].event_seq == 0)
-            return &ledger->gaps.spans[i];
+        struct span *gap = &ledger->gaps.spans[i];
+        if (gap->event_seq == 0 &&
+            run_list_first(in_flight, gap->first, gap->last + 1) > gap->last)
+            return gap;
     }
     return NULL;
 }
 
-const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger)
+const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger,
+                                        const struct run_list *in_flight)
 {
-    return find_unreported(ledger);
+    return find_unreported(ledger, in_flight);
 }
 
-void loss_ledger_gap_reported(struct loss_ledger *ledger, uint64_t event_seq)
+void loss_ledger_gap_reported(struct loss_ledger *ledger, const struct run_list *in_flight,
+                              uint64_t event_seq)
 {
-    struct span *gap = find_unreported(ledger);
+    struct span *gap = find_unreported(ledger, in_flight);
     if (!gap)
         return;
     gap->event_seq = event_seq;
     ledger->version++;
+    loss_ledger_reports_lost(ledger, gap->first, gap->last);
 }
 
-void loss_ledger_report_arrived(struct loss_ledger *ledger, uint64_t seq)
+/* Takes SEQ out of the gap AT. */
+static void split_gap(struct loss_ledger *ledger, size_t at, uint64_t seq)
+{
+    struct span_list *list = &ledger->gaps;
+    struct span *gap = &list->spans[at];
+    struct span rest = *gap;
+    ledger->version++;
+    rest.first = seq + 1;
+    gap->last = seq - 1;
+    bool before = gap->first <= gap->last, after = rest.first <= rest.last;
+    if (before && after)
+        list_append(list, &rest);
+    else if (after)
+        *gap = rest;
+    else if (!before)
+        list_remove(list, at, 1);
+}
+
+void loss_ledger_arrived(struct loss_ledger *ledger, uint64_t seq)
 {
     struct span_list *list = &ledger->gaps;
     for (size_t i = list->n; i-- > 0;) {
-        if (list->spans[i].event_seq != seq)
-            continue;
-        list_remove(list, i, 1);
-        ledger->version++;
+        const struct span *gap = &list->spans[i];
+        if (gap->event_seq == seq) {
+            list_remove(list, i, 1);
+            ledger->version++;
+        } else if (gap->event_seq == 0 && gap->first <= seq && seq <= gap->last) {
+            split_gap(ledger, i, seq);
+        }
     }
 }

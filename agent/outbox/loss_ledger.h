@@ -9,6 +9,8 @@
 #ifndef SALLYPORT_AGENT_OUTBOX_LOSS_LEDGER_H
 #define SALLYPORT_AGENT_OUTBOX_LOSS_LEDGER_H
 
+#include "agent/outbox/run_list.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +22,7 @@ enum span_kind {
     SPAN_POWER_LOSS = 2, /* may have been in the live tier when the power failed */
     SPAN_DAMAGED = 3,    /* were, or may have been, in a damaged file */
     SPAN_TOO_LARGE = 4,  /* longer than a message may be */
+    SPAN_ON_DISK = 5,    /* no loss: in the live tier, what the disk tier holds */
     SPAN_KINDS
 };
 const char *span_kind_name(enum span_kind kind); /* "full", "power-loss", ...: part of the events */
@@ -63,19 +66,26 @@ bool loss_ledger_is_historical(const struct loss_ledger *ledger, uint64_t seq);
 void loss_ledger_forget_below(struct loss_ledger *ledger, uint64_t oldest);
 
 /*
- * Notes a loss; contiguous losses of one kind that are not yet reported become one. Gaps whose
- * reports are among what was lost have to be reported again.
+ * Notes a loss; contiguous losses of one kind that are not yet reported become one, and what is in
+ * a gap already is not noted again. Gaps whose reports are among what was lost have to be reported
+ * again, once this one is reported.
  */
 void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64_t first,
                          uint64_t last, int64_t from_ms, int64_t to_ms);
 
-/* The oldest gap that no message reports yet; NULL for none. Valid until the next change. */
-const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger);
+/*
+ * The oldest gap that no message reports yet; NULL for none. Valid until the next change. A gap with
+ * numbers that are IN_FLIGHT is left out: an acknowledgement may still say that they arrived.
+ */
+const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger,
+                                        const struct run_list *in_flight);
 /* The message EVENT_SEQ reports loss_ledger_next_gap(). */
-void loss_ledger_gap_reported(struct loss_ledger *ledger, uint64_t event_seq);
+void loss_ledger_gap_reported(struct loss_ledger *ledger, const struct run_list *in_flight,
+                              uint64_t event_seq);
 
-/* The broker has the report SEQ: its gaps may be forgotten. */
-void loss_ledger_report_arrived(struct loss_ledger *ledger, uint64_t seq);
+/* The broker has SEQ: it is in no gap that is not yet reported, and the gaps that it reports may be
+ * forgotten. */
+void loss_ledger_arrived(struct loss_ledger *ledger, uint64_t seq);
 /* The messages FIRST..LAST are lost: gaps that they report have to be reported again. */
 void loss_ledger_reports_lost(struct loss_ledger *ledger, uint64_t first, uint64_t last);
 

@@ -9,6 +9,7 @@
 #include "agent/outbox/eviction.h"
 #include "agent/outbox/fill_rate.h"
 #include "agent/outbox/lanes.h"
+#include "agent/outbox/run_list.h"
 #include "agent/outbox/tiers.h"
 
 #include <assert.h>
@@ -22,6 +23,7 @@ struct outbox {
     struct lanes *lanes;
     struct tiers *tiers;
     struct fill_rate rate;
+    struct run_list in_flight; /* handed out on this link and not acknowledged */
     int64_t spill_after_ms, sync_ms;
     uint64_t max_bytes;
     uint64_t taken, taken_bytes, refused; /* since the start; bytes with their overhead */
@@ -32,6 +34,7 @@ static struct outbox *outbox_free(struct outbox *outbox)
     outbox->tiers = tiers_close(outbox->tiers);
     outbox->lanes = lanes_free(outbox->lanes);
     loss_ledger_free(&outbox->ledger);
+    run_list_free(&outbox->in_flight);
     free(outbox);
     return NULL;
 }
@@ -43,6 +46,7 @@ int outbox_open(const struct outbox_settings *settings, int64_t wall_ms, struct 
     const struct tiers_settings tiers = {.state_dir = settings->state_dir,
                                          .runtime_dir = settings->runtime_dir,
                                          .max_bytes = settings->max_bytes,
+                                         .spill_after_ms = settings->spill_after_ms,
                                          .sync_ms = settings->sync_ms};
     struct outbox *outbox = memory_zeroed(1, sizeof(*outbox));
     outbox->max_bytes = settings->max_bytes;
@@ -136,6 +140,7 @@ static bool hand_out(struct outbox *outbox, lane *next, struct outbox_message *r
         .wall_ms = message.wall_ms,
         .body = message.body,
         .body_length = message.body_length};
+    run_list_add(&outbox->in_flight, message.seq, message.seq);
     return true;
 }
 
@@ -153,6 +158,7 @@ void outbox_release(struct outbox *outbox, uint64_t seq)
 {
     if (seq == 0 || seq >= tiers_state(outbox->tiers).numbers->committed_below)
         return;
+    run_list_remove(&outbox->in_flight, seq, seq);
     tiers_release(outbox->tiers, seq);
     lanes_follow(outbox->lanes, outbox->tiers);
 }
@@ -162,6 +168,7 @@ void outbox_release(struct outbox *outbox, uint64_t seq)
 void outbox_link(struct outbox *outbox, bool up, int64_t now_ms)
 {
     struct lanes *lanes = outbox->lanes;
+    run_list_reset(&outbox->in_flight);
     /* What was never handed out while the link was up is historical from now on. */
     if (lanes_link_is_up(lanes))
         tiers_link_down(outbox->tiers, lanes_link_down(lanes), now_ms);
@@ -194,7 +201,7 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms)
 
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 {
-    const struct span *gap = loss_ledger_next_gap(&outbox->ledger);
+    const struct span *gap = loss_ledger_next_gap(&outbox->ledger, &outbox->in_flight);
     if (!gap || !lanes_link_is_up(outbox->lanes) || tiers_state(outbox->tiers).commit_error)
         return false; /* it could not be reported now, and may still grow */
     *ret_gap = (struct outbox_gap){.first = gap->first,
@@ -208,7 +215,8 @@ bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap)
 void outbox_gap_reported(struct outbox *outbox)
 {
     uint64_t next_seq = tiers_state(outbox->tiers).numbers->next_seq;
-    loss_ledger_gap_reported(&outbox->ledger, next_seq - 1);
+    loss_ledger_gap_reported(&outbox->ledger, &outbox->in_flight, next_seq - 1);
+    tiers_secure(outbox->tiers);
 }
 
 /* --- figures --------------------------------------------------------------------------------- */
@@ -234,4 +242,6 @@ void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats
                                        .oldest_wall_ms = figures.oldest_wall_ms,
                                        .runway_h = fill_rate_hours(&outbox->rate, room)};
     memcpy(ret_stats->problem, figures.problem, sizeof(ret_stats->problem));
+    ret_stats->unsafe_since_ms = figures.unsafe_since_ms;
+    memcpy(ret_stats->unsafe_reason, figures.unsafe_reason, sizeof(ret_stats->unsafe_reason));
 }

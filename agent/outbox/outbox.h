@@ -14,10 +14,13 @@
  *   - Full: the oldest messages of the disk tier are dropped, and a gap record takes their place.
  *   - A tier that is full, read-only or broken is worked around: without the disk tier messages
  *     wait in the live tier (up to 16 MiB or max_bytes), without the live tier they go to disk at
- *     once. What failed is tried again, at least once a minute.
- *   - A number is used only after the disk tier has reserved it (a small write for every 32768
- *     messages), so a power cut cannot make it be used twice. When nothing can be reserved for
- *     that long, the rest goes out under a new stream.
+ *     once. What failed is tried again, at least every ten seconds. While what is due on disk cannot
+ *     be written there, a power cut may cost more: `unsafe_since_ms` says so.
+ *   - A message is handed out only after the disk tier has reserved its number, so a power cut
+ *     cannot make it be used twice. What is reserved lasts for about spill_after_ms + sync_ms at
+ *     the present rate (a small write for most of it), since all of it is in the gap that a power
+ *     cut leaves. When nothing can be reserved, messages wait in custody; after a minute the rest
+ *     goes out under a new stream.
  *
  * Main loop only. Time comes from the caller: NOW_MS is monotonic milliseconds, WALL_MS is UTC.
  */
@@ -54,8 +57,10 @@ struct outbox_message {
 };
 
 /*
- * A run of numbers: those of them that have not arrived by now never will. After a power cut these
- * are all numbers that may have been in the live tier: most were acknowledged, or never used.
+ * A run of numbers that are in custody no more and were not acknowledged: those of them that have
+ * not arrived by now never will. After a power cut, or when a file was damaged and nothing else
+ * knows what was in it, these are all numbers that may have been there: many have arrived, or were
+ * never used. Each number is in one gap at most.
  */
 struct outbox_gap {
     uint64_t first, last;   /* sequence numbers, inclusive */
@@ -120,9 +125,10 @@ int64_t outbox_tick(struct outbox *outbox, int64_t now_ms);
 
 /*
  * The oldest gap that has not been reported yet. The caller takes an event about it into custody
- * and calls outbox_gap_reported() before the next outbox_commit(); both become durable together.
- * None while the link is down, so that what is lost in one outage becomes one gap. A gap whose
- * report is lost itself is offered again.
+ * and calls outbox_gap_reported() before the next outbox_commit(); both become durable together,
+ * on disk where that works. None while the link is down, so that what is lost in one outage becomes
+ * one gap, and none of numbers that the broker may still acknowledge. A gap whose report is lost
+ * itself is offered again.
  */
 bool outbox_next_gap(const struct outbox *outbox, struct outbox_gap *ret_gap);
 void outbox_gap_reported(struct outbox *outbox);
@@ -138,6 +144,9 @@ struct outbox_stats {
     double runway_h;        /* hours until full if nothing were acknowledged from now on, at the
                                rate of the last ten minutes; -1: unknown */
     char problem[160];      /* "FILE: what is wrong; what happens meanwhile", "" for none */
+    int64_t unsafe_since_ms; /* UTC: since when a power cut may cost more than spill_after_ms or
+                                sync_ms, because what was due on disk is not there; 0: no more */
+    char unsafe_reason[160]; /* what was wrong at that time, as `problem` */
 };
 void outbox_get_stats(struct outbox *outbox, int64_t now_ms, struct outbox_stats *ret_stats);
 

@@ -1,6 +1,7 @@
 /* What the live tier and the disk tier are made of. */
 #include "agent/outbox/place.h"
 
+#include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
@@ -14,7 +15,11 @@
 #include <string.h>
 
 #define RETRY_MIN_MS 1000
-#define RETRY_MAX_MS 60000
+#define RETRY_MAX_MS 10000
+#define READ_RETRY_MS 1000
+/* A start waits so long for a file that cannot be read before it goes on without it. */
+#define START_TRIES 50
+#define START_PAUSE_MS 200
 
 static struct place *place_of(struct tier *tier)
 {
@@ -101,13 +106,39 @@ static int set_aside(struct place *place, struct strbuf *warning)
 static int open_fresh(struct place *place)
 {
     struct stored_state state = {.next_seq = 0};
-    return store_open(place->kind->store, place->path, &state, NULL, &place->store);
+    return store_open(place->kind->store, place->path, &state, NULL, NULL, &place->store);
+}
+
+static int try_open(struct place *place, struct tier_found *found)
+{
+    found->state = (struct stored_state){.next_seq = 0};
+    loss_ledger_free(&found->ledger);
+    run_list_reset(&found->on_disk);
+    run_list_reset(&found->held);
+    int r = store_open(place->kind->store, place->path, &found->state, &found->ledger,
+                       &found->on_disk, &place->store);
+    if (r == 0)
+        r = store_held(place->store, &found->held);
+    if (r < 0)
+        place->store = store_close(place->store);
+    return r;
+}
+
+/* What the system does not read now it may read in a moment: nothing in it is lost yet. */
+static int open_patiently(struct place *place, struct tier_found *found)
+{
+    int r = try_open(place, found);
+    for (int i = 0; r == -EIO && i < START_TRIES; i++) {
+        clock_sleep_until(clock_mono_ns() + START_PAUSE_MS * CLOCK_NS_PER_MS);
+        r = try_open(place, found);
+    }
+    /* The live tier cannot be left out and come back: its numbers have to go on. */
+    return r == -EIO && place->kind->store == STORE_LIVE ? -EBADMSG : r;
 }
 
 static int open_store(struct place *place, struct strbuf *warning, struct tier_found *found)
 {
-    int r =
-        store_open(place->kind->store, place->path, &found->state, &found->ledger, &place->store);
+    int r = open_patiently(place, found);
     if (r == -EBADMSG) {
         found->damaged = true;
         r = set_aside(place, warning);
@@ -135,6 +166,7 @@ static int recover_place(struct tier *tier, const char *folder, struct strbuf *w
         warn_failure(warning, place->path, r);
         return place_failed(place, r, 0);
     }
+    run_list_copy(&tier->held, &ret_found->held);
     ret_found->open = true;
     ret_found->known = !ret_found->damaged && ret_found->state.stream[0] != '\0';
     return 0;
@@ -145,6 +177,7 @@ static void forget(struct place *place)
     place->store = store_close(place->store);
     seq_set_reset(&place->released);
     place->tier.ledger_version = 0;
+    place->on_disk_version = UINT64_MAX;
 }
 
 int place_replace(struct place *place, int64_t now_ms)
@@ -201,10 +234,41 @@ int place_append_pending(const struct place *place, uint64_t *body_bytes)
     return r;
 }
 
+void place_note_pending(struct place *place)
+{
+    const struct custody *custody = place->custody;
+    for (size_t i = 0; i < message_queue_count(custody->memory); i++) {
+        uint64_t seq = message_queue_seq(custody->memory, i, SEQ_LIMIT);
+        if (seq >= custody->numbers.committed_below)
+            run_list_add(&place->tier.held, seq, seq);
+    }
+}
+
+static const struct run_list *on_disk_of(const struct place *place)
+{
+    return place->kind->tells_of_disk ? &place->custody->disk->held : NULL;
+}
+
 const struct loss_ledger *place_unsaved_ledger(const struct place *place)
 {
     const struct loss_ledger *ledger = place->custody->ledger;
-    return place->tier.ledger_version != ledger->version ? ledger : NULL;
+    const struct run_list *on_disk = on_disk_of(place);
+    bool saved = place->tier.ledger_version == ledger->version &&
+                 (!on_disk || place->on_disk_version == on_disk->version);
+    return saved ? NULL : ledger;
+}
+
+int place_save(const struct place *place, const struct stored_state *state)
+{
+    return store_save(place->store, state, place_unsaved_ledger(place), on_disk_of(place));
+}
+
+void place_note_saved(struct place *place)
+{
+    const struct run_list *on_disk = on_disk_of(place);
+    place->tier.ledger_version = place->custody->ledger->version;
+    if (on_disk)
+        place->on_disk_version = on_disk->version;
 }
 
 /* --- the interface --------------------------------------------------------------------------- */
@@ -220,6 +284,17 @@ static int read_place(struct tier *tier, uint64_t from, uint64_t below, store_vi
 {
     struct store *store = place_of(tier)->store;
     return store && from < below ? store_read(store, from, below, visit, context) : 0;
+}
+
+static void note_read_of_place(struct tier *tier, int r, int64_t now_ms)
+{
+    if (r == -EBADMSG) {
+        (void)place_replace(place_of(tier), now_ms);
+        return;
+    }
+    tier->read_error = r;
+    if (r < 0)
+        tier->read_at_ms = now_ms + READ_RETRY_MS;
 }
 
 static bool release_in_place(struct tier *tier, uint64_t seq)
@@ -256,7 +331,8 @@ static void renew_place(struct tier *tier, int64_t now_ms)
     if (tier->error && now_ms < tier->retry_at_ms)
         return;
     forget(place);
-    place->kind->write_off(place->custody); /* there is nothing to write off */
+    run_list_reset(&tier->held); /* all of it is in the other tier */
+    place->kind->write_off(place->custody);
     quarantine_remove(place->path);
     int r = open_fresh(place);
     if (r == 0)
@@ -273,7 +349,8 @@ static void get_place_figures(const struct tier *tier, struct tier_figures *ret_
                               .messages = place->store ? store_messages(place->store) : 0,
                               .released = seq_set_count(&place->released),
                               .path = place->path,
-                              .problem = problem_of(tier->error)};
+                              .problem = problem_of(tier->error),
+                              .reading = problem_of(tier->read_error)};
 }
 
 static uint64_t bytes_of_place(const struct tier *tier)
@@ -293,6 +370,7 @@ static void close_place(struct tier *tier)
 {
     struct place *place = place_of(tier);
     (void)store_close(place->store);
+    run_list_free(&tier->held);
     free(place->path);
     free(place);
 }
@@ -304,6 +382,7 @@ static const struct tier_class place_class = {.recover = recover_place,
                                               .forget_released = forget_released_in_place,
                                               .is_released = is_released_in_place,
                                               .fail = fail_place,
+                                              .note_read = note_read_of_place,
                                               .renew = renew_place,
                                               .figures = get_place_figures,
                                               .bytes = bytes_of_place,
@@ -316,6 +395,7 @@ struct tier *place_new(const struct place_kind *kind, struct custody *custody, c
     place->tier.class = &place_class;
     place->kind = kind;
     place->custody = custody;
+    place->on_disk_version = UINT64_MAX;
     place->path = memory_printf("%s/%s", folder, kind->file_name);
     return &place->tier;
 }

@@ -17,6 +17,7 @@ struct place_kind {
     const char *file_name;
     enum store_kind store;
     int (*commit)(struct place *place, const struct tier_job *job, int64_t now_ms);
+    bool tells_of_disk; /* what the disk tier holds is saved in it, too */
     /* Its messages are gone: notes which of them will never arrive, and what the fresh file needs.
      */
     void (*write_off)(struct custody *custody);
@@ -29,6 +30,7 @@ struct place {
     struct store *store; /* NULL: cannot be opened at the moment */
     char *path;
     int64_t retry_wait_ms;
+    uint64_t on_disk_version; /* live: of what the disk tier holds, as saved in this one */
     struct seq_set released; /* acknowledged, to be removed from it */
 };
 
@@ -53,7 +55,14 @@ int place_remove_released(const struct place *place, uint64_t *count);
 /* Within a transaction: adds what is only in memory. *BODY_BYTES rises by the size of it. */
 int place_append_pending(const struct place *place, uint64_t *body_bytes);
 
+/* What was only in memory is in it now; before `committed_below` changes. */
+void place_note_pending(struct place *place);
+
 /* The ledger, when the one that is saved in it is older; else NULL. */
 const struct loss_ledger *place_unsaved_ledger(const struct place *place);
+/* The state, and place_unsaved_ledger() with all that belongs to it, within a transaction. */
+int place_save(const struct place *place, const struct stored_state *state);
+/* That transaction is committed. */
+void place_note_saved(struct place *place);
 
 #endif

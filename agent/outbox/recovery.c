@@ -54,6 +54,32 @@ static void find_boundary(struct numbers *numbers, const struct tier_found *live
                                         : numbers->boundary;
 }
 
+/* The disk tier is new, although it should hold something. */
+static void write_off_lost_disk(const struct tier_found *live, struct loss_ledger *ledger)
+{
+    const struct stored_state *state = &live->state;
+    for (size_t i = 0; i < live->on_disk.n; i++)
+        loss_ledger_add_gap(ledger, SPAN_DAMAGED, live->on_disk.runs[i].first,
+                            live->on_disk.runs[i].last, 0, 0);
+    if (live->on_disk.n == 0 && state->disk_first < state->disk_below) /* it knows no more */
+        loss_ledger_add_gap(ledger, SPAN_DAMAGED, state->disk_first, state->disk_below - 1, 0, 0);
+}
+
+/*
+ * Below which number messages may be handed out. While the disk tier cannot be opened it counts
+ * what it had reserved; a fresh one cannot know of another use of the numbers.
+ */
+static uint64_t find_reserved(const struct tier_found *live, const struct tier_found *disk,
+                              const struct numbers *numbers)
+{
+    bool same = disk->known && strcmp(disk->state.stream, numbers->stream) == 0;
+    if (same)
+        return disk->state.clean ? numbers->next_seq : disk->state.reserved_below;
+    if (disk->open)
+        return SEQ_LIMIT;
+    return live->state.reserved_below ? live->state.reserved_below : numbers->next_seq;
+}
+
 /* The live tier survived: its numbers are exact. */
 static void from_live(const struct tier_found *live, const struct tier_found *disk, int64_t wall_ms,
                       struct loss_ledger *ledger, struct numbers *numbers)
@@ -67,14 +93,9 @@ static void from_live(const struct tier_found *live, const struct tier_found *di
     find_boundary(numbers, live, disk);
     numbers->disk_misses_history =
         disk->last > 0 && live->state.ledger_version != disk->state.ledger_version;
-    /* The disk tier is new, although it should hold something. */
-    if (!disk->known && disk->open && live->state.disk_first < live->state.disk_below)
-        loss_ledger_add_gap(ledger, SPAN_DAMAGED, live->state.disk_first,
-                            live->state.disk_below - 1, 0, 0);
-    bool same = disk->known && strcmp(disk->state.stream, numbers->stream) == 0;
-    numbers->reserved_below = !same               ? SEQ_LIMIT
-                              : disk->state.clean ? 0
-                                                  : disk->state.reserved_below;
+    if (!disk->known && disk->open)
+        write_off_lost_disk(live, ledger);
+    numbers->reserved_below = find_reserved(live, disk, numbers);
 }
 
 /*
@@ -96,7 +117,7 @@ static void from_disk(const struct tier_found *live, const struct tier_found *di
         numbers->next_seq = max_u64(numbers->next_seq, state->reserved_below);
     numbers->boundary = numbers->next_seq;
     numbers->disk_first = disk->first ? disk->first : numbers->boundary;
-    numbers->reserved_below = 0;
+    numbers->reserved_below = numbers->next_seq;
     if (lost_from < numbers->next_seq && !(state->clean && !disk->damaged))
         loss_ledger_add_gap(ledger, disk->damaged || live->damaged ? SPAN_DAMAGED : SPAN_POWER_LOSS,
                             lost_from, numbers->next_seq - 1, state->wall_ms, wall_ms);

@@ -7,10 +7,8 @@
 #define SALLYPORT_AGENT_OUTBOX_RECOVERY_H
 
 #include "agent/outbox/loss_ledger.h"
+#include "agent/outbox/run_list.h"
 #include "agent/outbox/stored.h"
-
-/* How many numbers are reserved on disk at a time: one small flash write for each half of it. */
-#define RESERVE_BLOCK UINT64_C(65536)
 
 /*
  * Which number is where. The invariant that all of it rests on: numbers below `boundary` are in
@@ -24,17 +22,26 @@ struct numbers {
     uint64_t committed_below; /* numbers below may be handed out */
     uint64_t boundary;        /* see above */
     uint64_t disk_first;      /* no number below is on disk */
-    uint64_t reserved_below;  /* numbers below may be used: the disk knows */
+    uint64_t reserved_below;  /* numbers below may be handed out: the disk knows */
     bool live_stale;          /* the live tier still has rows below the boundary */
     bool live_state_stale;    /* its state must be written with the next commit */
     bool disk_misses_history; /* which of its messages are historical has changed since */
     bool disk_unsynced;       /* a power cut may take back what it was given */
 };
 
+/* Below which number messages may be handed out: committed, and under a number that is reserved. */
+static inline uint64_t numbers_ready_below(const struct numbers *numbers)
+{
+    return numbers->committed_below < numbers->reserved_below ? numbers->committed_below
+                                                              : numbers->reserved_below;
+}
+
 /* What was found of a tier at start. */
 struct tier_found {
     struct stored_state state; /* also of a damaged file, as far as it could be read */
     struct loss_ledger ledger; /* owned; its version is the state's */
+    struct run_list held;      /* owned: the messages in it */
+    struct run_list on_disk;   /* owned; live: what the disk tier holds, as far as it knew */
     uint64_t first, last;      /* messages; 0: none */
     bool open;                 /* it can be used: what was there, or a fresh one */
     bool damaged;              /* the file is set aside */

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 int sql_result(sqlite3 *database, int code)
@@ -84,6 +86,34 @@ int sql_query_is(sqlite3 *database, const char *text, const char *expected)
     if (r == 0) {
         const char *answer = (const char *)sqlite3_column_text(statement, 0);
         r = answer && strcmp(answer, expected) == 0 ? 0 : -EBADMSG;
+    }
+    (void)sqlite3_finalize(statement);
+    return r;
+}
+
+/* The code of SQLite in the first complaint of a check, "... error code=266"; 0 for none. */
+static int complaint_code(const char *complaint)
+{
+    static const char mark[] = "error code=";
+    const char *found = complaint ? strstr(complaint, mark) : NULL;
+    return found ? (int)strtol(found + sizeof(mark) - 1, NULL, 10) : 0;
+}
+
+int sql_quick_check(sqlite3 *database)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(database, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    int r = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -EBADMSG : sql_result(database, code);
+    const char *answer = r == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (answer && strcmp(answer, "ok") != 0) {
+        int complaint = complaint_code(answer);
+        bool unread = (complaint & 0xff) == SQLITE_IOERR &&
+                      complaint != SQLITE_IOERR_SHORT_READ && complaint != SQLITE_IOERR_CORRUPTFS;
+        r = unread ? -EIO : -EBADMSG;
+    } else if (r == 0 && !answer) {
+        r = -EBADMSG;
     }
     (void)sqlite3_finalize(statement);
     return r;

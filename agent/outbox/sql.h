@@ -21,6 +21,12 @@ int sql_query_u64(sqlite3 *database, const char *text, uint64_t *ret_value);
 /* 0 when the text that a query returns is EXPECTED, else -EBADMSG or what went wrong. */
 int sql_query_is(sqlite3 *database, const char *text, const char *expected);
 
+/*
+ * Looks for damage: 0 for none, -EBADMSG, or what kept it from looking. SQLite reports a page that
+ * the system did not read (an input/output error) in the same text as a damaged one.
+ */
+int sql_quick_check(sqlite3 *database);
+
 void sql_bind_u64(sqlite3_stmt *statement, int at, uint64_t value); /* at most INT64_MAX */
 uint64_t sql_column_u64(sqlite3_stmt *statement, int at);           /* negative: 0 */
 

@@ -48,8 +48,10 @@ static void adopt_live(struct custody *custody, const struct stored_state *disk,
                                        " messages got new numbers in stream %s",
                                        figures.path, count, disk->stream);
     start_warn(warning, text);
-    if (r < 0) /* its numbers mean something else: it must not be read as if they were ours */
-        live->class->fail(live, -EBADMSG, 0);
+    if (r == 0)
+        return;
+    run_list_reset(&live->held); /* its numbers mean something else: they are not ours */
+    live->class->fail(live, -EBADMSG, 0);
 }
 
 static void reconcile(struct custody *custody, const struct tier_found *live,
@@ -61,6 +63,10 @@ static void reconcile(struct custody *custody, const struct tier_found *live,
         start_new_stream(numbers->stream);
     if (foreign)
         adopt_live(custody, &disk->state, warning);
+    else if (numbers->boundary > 1)
+        run_list_remove(&custody->live->held, 1, numbers->boundary - 1);
+    if (!disk->open) /* out of reach: what the live tier knows of it has to do */
+        run_list_copy(&custody->disk->held, &live->on_disk);
 }
 
 static int open_both(struct custody *custody, const char *state_dir, const char *runtime_dir,
@@ -82,5 +88,9 @@ int start_open(struct custody *custody, const char *state_dir, const char *runti
         reconcile(custody, &live, &disk, warning);
     loss_ledger_free(&live.ledger);
     loss_ledger_free(&disk.ledger);
+    run_list_free(&live.held);
+    run_list_free(&live.on_disk);
+    run_list_free(&disk.held);
+    run_list_free(&disk.on_disk);
     return r;
 }

@@ -1,6 +1,7 @@
 /* What a tier keeps its messages in: opening, transactions, messages. */
 #include "agent/outbox/store.h"
 
+#include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
 #include "agent/base/memory.h"
 #include "agent/outbox/sql.h"
@@ -9,15 +10,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CHECK_MAX_BYTES (UINT64_C(32) << 20)
+#define SPARE_BYTES (64 << 10) /* of the log, beyond what it has used: some twelve states */
 #define SHRINK_BYTES (UINT64_C(4) << 20)
 #define PAGE_BYTES 4096
 #define TABLE_PAGES 3 /* of an empty store, beside the one for messages */
+#define ON_DISK_SPANS_MAX 256 /* of what the live tier says of the disk tier: it is written often */
 
 enum statement {
     ST_BEGIN,
@@ -72,6 +76,7 @@ struct store {
     const struct medium *medium;
     bool in_transaction, full_sync;
     uint64_t messages, messages_before; /* now, and when the transaction began */
+    off_t roomy_below;                  /* so much of the log has its blocks */
 };
 
 /* --- transactions ---------------------------------------------------------------------------- */
@@ -115,6 +120,21 @@ void store_rollback(struct store *store)
 
 /* --- state and ledger ------------------------------------------------------------------------ */
 
+/* Beyond the most that is written, the rest becomes one span. */
+static int save_on_disk(struct store *store, const struct run_list *on_disk)
+{
+    sqlite3_stmt *add = store->statements[ST_LEDGER_ADD];
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < on_disk->n && i < ON_DISK_SPANS_MAX; i++) {
+        size_t last = i + 1 == ON_DISK_SPANS_MAX ? on_disk->n - 1 : i;
+        const struct span span = {
+            SPAN_ON_DISK, on_disk->runs[i].first, on_disk->runs[last].last, 0, 0, 0};
+        store_row_bind_span(add, &span);
+        r = sql_run(add);
+    }
+    return r;
+}
+
 static int save_ledger(struct store *store, const struct loss_ledger *ledger)
 {
     const struct span_list *lists[] = {&ledger->historical, &ledger->gaps};
@@ -130,23 +150,32 @@ static int save_ledger(struct store *store, const struct loss_ledger *ledger)
 }
 
 int store_save(struct store *store, const struct stored_state *state,
-               const struct loss_ledger *ledger)
+               const struct loss_ledger *ledger, const struct run_list *on_disk)
 {
     sqlite3_stmt *save = store->statements[ST_STATE_SAVE];
     store_row_bind_state(save, state, store->messages);
     int r = sql_run(save);
-    return r == 0 && ledger ? save_ledger(store, ledger) : r;
+    if (r == 0 && ledger)
+        r = save_ledger(store, ledger);
+    return r == 0 && ledger && on_disk ? save_on_disk(store, on_disk) : r;
 }
 
-static void load_ledger(struct store *store, struct loss_ledger *ledger)
+static int load_ledger(struct store *store, struct loss_ledger *ledger, struct run_list *on_disk)
 {
     sqlite3_stmt *statement = store->statements[ST_LEDGER_LOAD];
     struct span span;
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        if (store_row_read_span(statement, &span))
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (!store_row_read_span(statement, &span))
+            continue;
+        if (span.kind == SPAN_ON_DISK)
+            run_list_add(on_disk, span.first, span.last);
+        else
             loss_ledger_add(ledger, &span);
     }
+    int r = sql_result(store->database, code);
     (void)sqlite3_reset(statement);
+    return r;
 }
 
 /* A fresh store has no row, and RET_STATE is left alone. */
@@ -224,6 +253,33 @@ int store_range(struct store *store, uint64_t *ret_first, uint64_t *ret_last)
     return r;
 }
 
+static int store_held_exactly(struct store *store, struct run_list *ret_held)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->database, "SELECT seq FROM message ORDER BY seq", -1,
+                                  &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        uint64_t seq = sql_column_u64(statement, 0);
+        if (seq > 0)
+            run_list_add(ret_held, seq, seq);
+        code = SQLITE_OK;
+    }
+    int r = sql_result(store->database, code);
+    (void)sqlite3_finalize(statement);
+    return r;
+}
+
+int store_held(struct store *store, struct run_list *ret_held)
+{
+    if (store_bytes(store) <= CHECK_MAX_BYTES)
+        return store_held_exactly(store, ret_held);
+    uint64_t first = 0, last = 0;
+    int r = store_range(store, &first, &last);
+    if (r == 0 && first > 0)
+        run_list_add(ret_held, first, last);
+    return r;
+}
+
 /* --- room ------------------------------------------------------------------------------------ */
 
 static uint64_t pages(struct store *store, enum statement which)
@@ -244,6 +300,25 @@ uint64_t store_bytes(struct store *store)
     uint64_t all = pages(store, ST_PAGES), unused = pages(store, ST_FREE_PAGES);
     bool empty = store->messages == 0 || all < unused + TABLE_PAGES;
     return empty ? 0 : (all - unused - TABLE_PAGES) * PAGE_BYTES;
+}
+
+/* Blocks behind the end of the log are its own before they are needed. */
+int store_keep_room(struct store *store)
+{
+    struct stat about;
+    if (!store->medium->synced)
+        return 0;
+    CLEANUP(descriptor_close) int file =
+        open(sqlite3_filename_wal(sqlite3_db_filename(store->database, "main")),
+             O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0 || fstat(file, &about) < 0)
+        return 0; /* its first transaction makes it, or tells what is wrong */
+    if (about.st_size + SPARE_BYTES <= store->roomy_below)
+        return 0;
+    int r = fallocate(file, FALLOC_FL_KEEP_SIZE, 0, about.st_size + SPARE_BYTES) < 0 ? -errno : 0;
+    if (r == 0)
+        store->roomy_below = about.st_size + SPARE_BYTES;
+    return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : 0;
 }
 
 void store_reuse(struct store *store)
@@ -319,7 +394,7 @@ static int check_content(struct store *store)
 {
     if (store_bytes(store) > CHECK_MAX_BYTES)
         return 0;
-    int r = sql_query_is(store->database, "PRAGMA quick_check(1)", "ok");
+    int r = sql_quick_check(store->database);
     if (r == 0)
         r = sql_query_u64(store->database, "SELECT count(*) FROM message", &store->messages);
     return r;
@@ -345,7 +420,8 @@ static int open_database(struct store *store, const char *path)
 }
 
 int store_open(enum store_kind kind, const char *path, struct stored_state *ret_state,
-               struct loss_ledger *ret_ledger, struct store **ret_store)
+               struct loss_ledger *ret_ledger, struct run_list *ret_on_disk,
+               struct store **ret_store)
 {
     struct store *store = memory_zeroed(1, sizeof(*store));
     store->medium = kind == STORE_LIVE ? &tmpfs : &flash;
@@ -360,12 +436,12 @@ int store_open(enum store_kind kind, const char *path, struct stored_state *ret_
         r = prepare_all(store);
     if (r == 0)
         r = check_content(store);
+    if (r == 0 && ret_ledger)
+        r = load_ledger(store, ret_ledger, ret_on_disk);
     if (r < 0) {
         (void)store_close(store);
         return r;
     }
-    if (ret_ledger)
-        load_ledger(store, ret_ledger);
     *ret_store = store;
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "agent/base/strbuf.h"
 #include "agent/outbox/custody.h"
+#include "agent/outbox/run_list.h"
 
 /* What a transaction of the disk tier is for, beside what is due there anyway. */
 struct tier_job {
@@ -23,6 +24,7 @@ struct tier_figures {
     uint64_t released; /* acknowledged, to be removed with the next transaction */
     const char *path;
     const char *problem; /* what is wrong with it; NULL: nothing */
+    const char *reading; /* why it could not be read last; NULL: it could */
 };
 
 struct tier_class {
@@ -54,6 +56,8 @@ struct tier_class {
 
     /* R is what an operation returned: a damaged file is replaced, else it is tried again later. */
     void (*fail)(struct tier *tier, int r, int64_t now_ms);
+    /* The same for read(): it may still be written. R may be 0: reading works. */
+    void (*note_read)(struct tier *tier, int r, int64_t now_ms);
     /* It failed, and all that it held is in the other tier: starts afresh, if it is time to try. */
     void (*renew)(struct tier *tier, int64_t now_ms);
 
@@ -68,6 +72,9 @@ struct tier {
     const struct tier_class *class;
     int error;               /* why it cannot take anything, negative errno; 0: it works */
     int64_t retry_at_ms;     /* not tried again before */
+    int read_error;          /* why it could not be read last, negative errno; 0: it could */
+    int64_t read_at_ms;      /* not read again before */
+    struct run_list held;    /* numbers of the messages in it that are not acknowledged */
     uint64_t ledger_version; /* of the ledger that is saved in it */
 };
 

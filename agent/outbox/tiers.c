@@ -12,11 +12,14 @@
 #include "agent/outbox/start.h"
 #include "agent/outbox/text_set.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SHRINK_MS 10000 /* how often an empty tier is looked at */
+/* How long messages wait for a reservation of their numbers before a new stream begins. */
+#define RESERVATION_PATIENCE_MS 60000
 
 struct tiers {
     struct custody custody;
@@ -24,6 +27,8 @@ struct tiers {
     int64_t sync_ms;
     int64_t shrink_at_ms;
     int64_t now_ms; /* as the last caller gave it */
+    int64_t unreserved_ms; /* since when messages wait for a reservation; INT64_MAX: none */
+    bool secure;           /* see tiers_secure() */
 };
 
 struct tiers_state tiers_state(const struct tiers *tiers)
@@ -78,40 +83,109 @@ static bool may_try(const struct tier *tier, int64_t now_ms)
     return tier->error == 0 || now_ms >= tier->retry_at_ms;
 }
 
-int tiers_commit(struct tiers *tiers, int64_t now_ms)
-{
-    return tiers_settle(tiers, NULL, now_ms);
-}
-
-void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
-{
-    struct numbers *numbers = &tiers->custody.numbers;
-    const struct tier_job job = {.durable = true};
-    tiers->custody.wall_ms = wall_ms;
-    if (numbers->next_seq < numbers->reserved_below)
-        return;
-    if (may_try(tiers->custody.disk, now_ms) && tiers_settle(tiers, &job, now_ms) == 0)
-        return;
-    /*
-     * Numbers that the disk does not know of could be used again after a power cut. A stream that
-     * the disk does not know of cannot: the rest goes out under a new one.
-     */
-    memcpy(numbers->previous_stream, numbers->stream, sizeof(numbers->stream));
-    start_new_stream(numbers->stream);
-    numbers->reserved_below = SEQ_LIMIT;
-    numbers->live_state_stale = true;
-}
-
-uint64_t tiers_take_number(struct tiers *tiers)
-{
-    return tiers->custody.numbers.next_seq++;
-}
-
 static struct tier_figures figures_of(const struct tier *tier)
 {
     struct tier_figures figures;
     tier->class->figures(tier, &figures);
     return figures;
+}
+
+static void describe_problem(const struct custody *custody, char *text, size_t size)
+{
+    const struct tier_figures live = figures_of(custody->live), disk = figures_of(custody->disk);
+    text[0] = '\0';
+    if (disk.problem)
+        (void)snprintf(text, size, "%s: %s; messages are kept in memory", disk.path, disk.problem);
+    else if (live.problem)
+        (void)snprintf(text, size, "%s: %s; messages are written to disk at once", live.path,
+                       live.problem);
+    else if (disk.reading || live.reading)
+        (void)snprintf(text, size, "%s: %s; it is read again later",
+                       disk.reading ? disk.path : live.path,
+                       disk.reading ? disk.reading : live.reading);
+    else if (custody->damage[0])
+        (void)snprintf(text, size, "%s", custody->damage);
+}
+
+/* What was due on disk by promise is there (R is 0), or not. */
+static void note_promise(struct custody *custody, int r)
+{
+    struct unsafe *unsafe = &custody->unsafe;
+    if (r == 0) {
+        unsafe->since_ms = 0;
+        unsafe->reason[0] = '\0';
+        return;
+    }
+    if (unsafe->since_ms == 0)
+        unsafe->since_ms = custody->wall_ms > 0 ? custody->wall_ms : 1;
+    if (unsafe->reason[0] == '\0')
+        describe_problem(custody, unsafe->reason, sizeof(unsafe->reason));
+}
+
+/* Does JOB on disk, or notes that it would have been due. */
+static int do_job(struct tiers *tiers, const struct tier_job *job, int64_t now_ms)
+{
+    struct tier *disk = tiers->custody.disk;
+    bool tried = may_try(disk, now_ms);
+    int r = tried ? tiers_settle(tiers, job, now_ms) : disk->error;
+    if (!tried && r == -ENOSPC)
+        disk_tier_reserve(disk, now_ms);
+    if (job->durable)
+        note_promise(&tiers->custody, r);
+    return r;
+}
+
+void tiers_secure(struct tiers *tiers)
+{
+    tiers->secure = true;
+}
+
+int tiers_commit(struct tiers *tiers, int64_t now_ms)
+{
+    int r = tiers_settle(tiers, NULL, now_ms);
+    if (r < 0 || !tiers->secure)
+        return r;
+    const struct tier_job job = {.move_below = tiers->custody.numbers.committed_below,
+                                 .durable = true};
+    tiers->secure = false; /* without a disk tier it goes out nevertheless */
+    (void)do_job(tiers, &job, now_ms);
+    return tiers_settle(tiers, NULL, now_ms);
+}
+
+void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
+{
+    const struct numbers *numbers = &tiers->custody.numbers;
+    const struct tier_job job = {.durable = true};
+    tiers->custody.wall_ms = wall_ms;
+    if (numbers->next_seq >= numbers->reserved_below)
+        (void)do_job(tiers, &job, now_ms);
+}
+
+/*
+ * Numbers that the disk does not know of could be used again after a power cut, so their messages
+ * wait. A stream that the disk does not know of cannot: when it takes too long, the rest goes out
+ * under a new one.
+ */
+static void end_wait_for_reservation(struct tiers *tiers, bool link_up, int64_t now_ms)
+{
+    struct numbers *numbers = &tiers->custody.numbers;
+    if (!link_up || numbers->committed_below <= numbers->reserved_below) {
+        tiers->unreserved_ms = INT64_MAX;
+        return;
+    }
+    tiers->unreserved_ms = min_i64(tiers->unreserved_ms, now_ms);
+    if (now_ms - tiers->unreserved_ms < RESERVATION_PATIENCE_MS)
+        return;
+    memcpy(numbers->previous_stream, numbers->stream, sizeof(numbers->stream));
+    start_new_stream(numbers->stream);
+    numbers->reserved_below = SEQ_LIMIT;
+    numbers->live_state_stale = true;
+    (void)tiers_settle(tiers, NULL, now_ms);
+}
+
+uint64_t tiers_take_number(struct tiers *tiers)
+{
+    return tiers->custody.numbers.next_seq++;
 }
 
 static bool live_has_messages(const struct tiers *tiers)
@@ -124,10 +198,14 @@ static bool find_job(const struct tiers *tiers, bool link_up, uint64_t spill_bel
                      struct tier_job *ret_job)
 {
     const struct numbers *numbers = &tiers->custody.numbers;
+    uint64_t reserved_below = numbers->reserved_below;
     struct tier_job job = {.move_below = link_up ? spill_below : 0};
     if (!link_up && routine && live_has_messages(tiers))
         job.move_below = numbers->committed_below;
-    bool reserve = numbers->reserved_below != SEQ_LIMIT && disk_tier_reserve_is_low(numbers);
+    bool reserve = reserved_below != SEQ_LIMIT &&
+                   (disk_tier_reserve_is_low(&tiers->custody) ||
+                    reservation_is_wide(&tiers->custody.reservation, numbers->next_seq,
+                                        reserved_below, tiers->now_ms));
     job.durable = job.move_below > 0 || reserve || (routine && numbers->disk_unsynced);
     *ret_job = job;
     const struct tier *disk = tiers->custody.disk;
@@ -148,12 +226,16 @@ void tiers_work(struct tiers *tiers, bool link_up, uint64_t spill_below, int64_t
 {
     struct tier_job job;
     bool routine = now_ms >= tiers->custody.sync_at_ms;
-    if (find_job(tiers, link_up, spill_below, routine, &job) &&
-        may_try(tiers->custody.disk, now_ms)) {
-        (void)tiers_settle(tiers, &job, now_ms);
-        (void)tiers_settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
-        tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
+    if (find_job(tiers, link_up, spill_below, routine, &job)) {
+        bool tried = may_try(tiers->custody.disk, now_ms);
+        job.durable |= tiers->custody.unsafe.since_ms != 0; /* so that it is known to be over */
+        (void)do_job(tiers, &job, now_ms);
+        if (tried) {
+            (void)tiers_settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
+            tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;
+        }
     }
+    end_wait_for_reservation(tiers, link_up, now_ms);
 }
 
 int64_t tiers_next_due(const struct tiers *tiers, bool link_up, int64_t spill_at_ms,
@@ -218,7 +300,8 @@ void tiers_release(struct tiers *tiers, uint64_t seq)
 {
     const struct tier_job job = {.durable = false};
     struct tier *tier = tier_of(tiers, seq);
-    loss_ledger_report_arrived(tiers->custody.ledger, seq);
+    loss_ledger_arrived(tiers->custody.ledger, seq);
+    run_list_remove(&tier->held, seq, seq);
     if (tier->class->release(tier, seq))
         return;
     (void)tiers_settle(tiers, tier == tiers->custody.disk ? &job : NULL, tiers->now_ms);
@@ -243,8 +326,12 @@ static bool tiers_is_sound(const struct stored_message *message)
 /* A stored message is unreadable: it will never arrive. */
 static void note_damaged(struct tiers *tiers, uint64_t seq)
 {
-    custody_write_off(&tiers->custody, seq, seq + 1);
-    tiers->custody.dropped++;
+    struct tier *tier = tier_of(tiers, seq);
+    if (run_list_first(&tier->held, seq, seq + 1) == seq) {
+        loss_ledger_add_gap(tiers->custody.ledger, SPAN_DAMAGED, seq, seq, 0, 0);
+        tiers->custody.dropped++;
+    }
+    run_list_remove(&tier->held, seq, seq);
     release_anyway(tiers, seq);
 }
 
@@ -261,24 +348,29 @@ static bool tiers_read_one(void *context, const struct stored_message *message)
     return reading->visit(reading->context, message);
 }
 
-static void read_tier(struct tiers_reading *reading, struct tier *tier, uint64_t from,
-                      uint64_t below)
+static int read_tier(struct tiers_reading *reading, struct tier *tier, uint64_t from,
+                     uint64_t below)
 {
+    int64_t now_ms = reading->tiers->now_ms;
+    if (tier->read_error && now_ms < tier->read_at_ms)
+        return tier->read_error;
     reading->tier = tier;
     int r = tier->class->read(tier, from, below, tiers_read_one, reading);
-    if (r < 0)
-        tier->class->fail(tier, r, reading->tiers->now_ms);
+    if (r < 0 || tier->read_error)
+        tier->class->note_read(tier, r, now_ms);
+    return r;
 }
 
-void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
+int tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
                 void *context)
 {
     const struct custody *custody = &tiers->custody;
     struct tiers_reading reading = {.tiers = tiers, .visit = visit, .context = context};
     uint64_t boundary = custody->numbers.boundary;
-    read_tier(&reading, custody->disk, from, min_u64(below, boundary));
-    if (!reading.any)
-        read_tier(&reading, custody->live, max_u64(from, boundary), below);
+    int r = read_tier(&reading, custody->disk, from, min_u64(below, boundary));
+    if (r == 0 && !reading.any)
+        r = read_tier(&reading, custody->live, max_u64(from, boundary), below);
+    return r;
 }
 
 /* --- figures --------------------------------------------------------------------------------- */
@@ -316,19 +408,6 @@ static uint64_t kept(const struct tier_figures *figures)
     return figures->messages - min_u64(figures->released, figures->messages);
 }
 
-static void describe_problem(const struct custody *custody, char *text, size_t size)
-{
-    const struct tier_figures live = figures_of(custody->live), disk = figures_of(custody->disk);
-    text[0] = '\0';
-    if (disk.problem)
-        (void)snprintf(text, size, "%s: %s; messages are kept in memory", disk.path, disk.problem);
-    else if (live.problem)
-        (void)snprintf(text, size, "%s: %s; messages are written to disk at once", live.path,
-                       live.problem);
-    else if (custody->damage[0])
-        (void)snprintf(text, size, "%s", custody->damage);
-}
-
 void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figures)
 {
     const struct custody *custody = &tiers->custody;
@@ -341,7 +420,9 @@ void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figu
         .released = custody->released + live.released + disk.released,
         .disk_bytes_written = custody->disk_bytes_written,
         .oldest_wall_ms = oldest_wall_ms(custody),
+        .unsafe_since_ms = custody->unsafe.since_ms,
     };
+    memcpy(ret_figures->unsafe_reason, custody->unsafe.reason, sizeof(custody->unsafe.reason));
     describe_problem(custody, ret_figures->problem, sizeof(ret_figures->problem));
 }
 
@@ -352,9 +433,11 @@ static void tiers_begin(struct tiers *tiers)
 {
     const struct numbers *numbers = &tiers->custody.numbers;
     const struct tier_job job = {.durable = true};
+    const struct reservation *reservation = &tiers->custody.reservation;
     bool disk_due = numbers->live_stale;
     if (figures_of(tiers->custody.disk).open)
-        disk_due |= numbers->reserved_below == SEQ_LIMIT || disk_tier_reserve_is_low(numbers);
+        disk_due |= disk_tier_reserve_is_low(&tiers->custody) ||
+                    reservation_is_wide(reservation, numbers->next_seq, numbers->reserved_below, 0);
     loss_ledger_outage_begins(tiers->custody.ledger, numbers->next_seq);
     if (disk_due)
         (void)tiers_settle(tiers, &job, 0);
@@ -367,6 +450,7 @@ static struct tiers *tiers_free(struct tiers *tiers)
     custody->live->class->close(custody->live);
     custody->disk->class->close(custody->disk);
     loss_ledger_free(&custody->undo);
+    run_list_free(&custody->moved);
     free(tiers);
     return NULL;
 }
@@ -383,6 +467,7 @@ int tiers_open(const struct tiers_settings *settings, const struct message_queue
     custody->max_bytes = settings->max_bytes;
     custody->wall_ms = wall_ms;
     custody->sync_at_ms = INT64_MIN;
+    tiers->unreserved_ms = INT64_MAX;
     custody->live = live_tier_new(custody, settings->runtime_dir);
     custody->disk = disk_tier_new(custody, settings->state_dir);
     int r = start_open(custody, settings->state_dir, settings->runtime_dir, warning);
@@ -390,6 +475,8 @@ int tiers_open(const struct tiers_settings *settings, const struct message_queue
         (void)tiers_free(tiers);
         return r;
     }
+    reservation_init(&custody->reservation, settings->spill_after_ms + settings->sync_ms,
+                     custody->numbers.next_seq);
     tiers_begin(tiers);
     *ret_tiers = tiers;
     return 0;

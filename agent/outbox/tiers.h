@@ -21,7 +21,7 @@ struct tiers; /* opaque */
 struct tiers_settings {
     const char *state_dir, *runtime_dir; /* made when missing */
     uint64_t max_bytes;                  /* of both tiers, bodies and their overhead */
-    int64_t sync_ms;
+    int64_t spill_after_ms, sync_ms;
 };
 
 /*
@@ -52,6 +52,12 @@ void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms);
 uint64_t tiers_take_number(struct tiers *tiers);
 
 /*
+ * What is taken by now is on disk before the next commit returns, if the disk tier works: a power
+ * cut must not take back the report of a gap that has arrived, or it would be made again.
+ */
+void tiers_secure(struct tiers *tiers);
+
+/*
  * Puts what is only in memory into custody, deletes what was acknowledged, saves the ledger. 0 or a
  * negative errno: tried again with the next one.
  */
@@ -78,9 +84,10 @@ void tiers_link_up(struct tiers *tiers, int64_t now_ms);
 
 /*
  * Hands committed messages FROM <= seq < BELOW to VISIT in order, but for those acknowledged: of
- * the disk tier, or when it has none of them, of the live tier.
+ * the disk tier, or when it has none of them, of the live tier. 0 or a negative errno: there may be
+ * more, to be read later.
  */
-void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
+int tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
                 void *context);
 
 /* The lowest number in the live tier that is at least FROM; LIMIT when none is below that. */
@@ -95,6 +102,8 @@ struct tiers_figures {
     uint64_t released, disk_bytes_written; /* since the start */
     int64_t oldest_wall_ms;                /* 0: none */
     char problem[160];                     /* "" for none */
+    int64_t unsafe_since_ms; /* UTC; since when a power cut may cost more than promised; 0: not */
+    char unsafe_reason[160];
 };
 void tiers_get_figures(const struct tiers *tiers, struct tiers_figures *ret_figures);
 

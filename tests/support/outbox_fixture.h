@@ -10,6 +10,7 @@
 #include "tests/support/test.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +244,7 @@ static inline void copy_file(const char *from, const char *to)
 }
 
 static unsigned long syncs; /* of files, since the start of the program */
+static int sync_error;      /* errno of every sync from now on; 0: they work */
 
 /*
  * Takes the place of the C library's for SQLite, too: keeps a copy of the file as it was at its
@@ -273,12 +275,20 @@ static inline void keep_synced_copy(int file)
 
 __attribute__((visibility("default"))) int fdatasync(int file)
 {
+    if (sync_error) {
+        errno = sync_error;
+        return -1;
+    }
     keep_synced_copy(file);
     return 0;
 }
 
 __attribute__((visibility("default"))) int fsync(int file)
 {
+    if (sync_error) {
+        errno = sync_error;
+        return -1;
+    }
     keep_synced_copy(file);
     return 0;
 }

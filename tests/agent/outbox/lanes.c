@@ -3,6 +3,7 @@
 
 #include "tests/support/test.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ static struct {
     uint64_t dropped, dropped_below;
     uint64_t stored_first, stored_below; /* what a tier holds */
     size_t n_reads;
+    int read_error; /* after what is stored */
 } fake;
 
 struct tiers_state tiers_state(const struct tiers *tiers)
@@ -32,16 +34,17 @@ static struct stored_message message_of(uint64_t seq)
                                    .body_length = strlen(body)};
 }
 
-void tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
-                void *context)
+int tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
+               void *context)
 {
     (void)tiers;
     fake.n_reads++;
     for (uint64_t seq = fake.stored_first; seq < fake.stored_below && seq < below; seq++) {
         struct stored_message message = message_of(seq);
         if (seq >= from && !visit(context, &message))
-            return;
+            return 0;
     }
+    return fake.read_error;
 }
 
 uint64_t tiers_first_live(const struct tiers *tiers, uint64_t from, uint64_t limit)
@@ -56,6 +59,7 @@ static struct lanes *begin(uint64_t next_seq)
     memset(&fake, 0, sizeof(fake));
     fake.numbers.next_seq = fake.numbers.committed_below = next_seq;
     fake.numbers.boundary = 1;
+    fake.numbers.reserved_below = SEQ_LIMIT;
     return lanes_new(2000);
 }
 
@@ -210,7 +214,49 @@ static void test_no_mark(void)
     lanes_free(lanes);
 }
 
-TEST_MAIN("lanes", {"the live lane, from memory", test_live_from_memory},
+/* Not handed out before its number is reserved on disk; nothing is skipped meanwhile. */
+static void test_waits_for_reservation(void)
+{
+    struct stored_message message;
+    struct lanes *lanes = begin(1);
+    lanes_link_up(lanes, 3); /* 1 and 2 are backlog */
+    fake.stored_first = 1;
+    fake.stored_below = 3;
+    fake.numbers.reserved_below = 2;
+    add(lanes, 4, 1000);
+    commit(lanes);
+    CU_ASSERT_FALSE(lanes_next_live(lanes, NULL, &message));
+    CU_ASSERT_TRUE(lanes_next_backlog(lanes, NULL, &message) && message.seq == 1);
+    CU_ASSERT_FALSE(lanes_next_backlog(lanes, NULL, &message));
+    fake.numbers.reserved_below = 4;
+    CU_ASSERT_TRUE(lanes_next_backlog(lanes, NULL, &message) && message.seq == 2);
+    CU_ASSERT_TRUE(lanes_next_live(lanes, NULL, &message) && message.seq == 3);
+    CU_ASSERT_FALSE(lanes_next_live(lanes, NULL, &message));
+    fake.numbers.reserved_below = SEQ_LIMIT;
+    CU_ASSERT_TRUE(lanes_next_live(lanes, NULL, &message) && message.seq == 4);
+    lanes_free(lanes);
+}
+
+/* A tier that cannot be read for a while: its messages come later, and in order. */
+static void test_unreadable_for_a_while(void)
+{
+    struct stored_message message;
+    struct lanes *lanes = begin(5);
+    lanes_link_up(lanes, 5);
+    fake.read_error = -EIO;
+    CU_ASSERT_FALSE(lanes_next_backlog(lanes, NULL, &message));
+    fake.read_error = 0;
+    fake.stored_first = 1;
+    fake.stored_below = 5;
+    for (uint64_t seq = 1; seq < 5; seq++)
+        CU_ASSERT_TRUE(lanes_next_backlog(lanes, NULL, &message) && message.seq == seq);
+    CU_ASSERT_FALSE(lanes_next_backlog(lanes, NULL, &message));
+    lanes_free(lanes);
+}
+
+TEST_MAIN("lanes", {"a message waits until its number is reserved", test_waits_for_reservation},
+          {"a tier that cannot be read for a while", test_unreadable_for_a_while},
+          {"the live lane, from memory", test_live_from_memory},
           {"the live lane, read back from a tier", test_live_from_a_tier},
           {"the backlog lane, once for each link", test_backlog},
           {"what was dropped is not handed out", test_dropped},

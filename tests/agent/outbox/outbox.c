@@ -233,7 +233,8 @@ static struct files look_at(const char *folder)
     return files;
 }
 
-static void test_no_flash_while_up(void)
+/* Nothing but reservations, each for longer than half of what a power cut may cost. */
+static void test_little_flash_while_up(void)
 {
     struct box box;
     char shared[300];
@@ -253,11 +254,11 @@ static void test_no_flash_while_up(void)
     }
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
-    CU_ASSERT_EQUAL(syncs, syncs_before);
+    CU_ASSERT(syncs > syncs_before);
+    CU_ASSERT(syncs - syncs_before <= 500000 / (3000 / 2));
     (void)snprintf(shared, sizeof(shared), "%s/outbox.db-shm", box.state_dir);
     CU_ASSERT_EQUAL(access(shared, F_OK), -1); /* a mapped file would be written to as well */
-    CU_ASSERT_EQUAL(after.modified_ns, before.modified_ns);
-    CU_ASSERT_EQUAL(after.blocks, before.blocks);
+    CU_ASSERT(after.bytes - before.bytes < 2 << 20); /* a page each */
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
     CU_ASSERT(look_at(box.runtime_dir).bytes < 4 << 20); /* nor does the live tier pile up */
@@ -457,20 +458,37 @@ static void test_gap_is_reported_once(void)
     box_done(&box);
 }
 
-/* The report was in the live tier when the power failed: the gap is reported again. */
-static void test_lost_report_is_repeated(void)
+static void report_without_disk_work(struct box *box)
+{
+    sync_error = EIO;
+    report_work(box);
+}
+
+/* Whether a gap is made again after its report was taken and the power failed. */
+static bool report_is_made_again(void (*work)(struct box *box), uint64_t *ret_messages)
 {
     struct box box;
     struct outbox_gap gap;
     box_init(&box);
     box_in_killed_child(&box, power_cut_work);
     box_power_cut(&box);
-    box_in_killed_child(&box, report_work);
+    box_in_killed_child(&box, work);
     box_power_cut(&box);
     box_open(&box);
-    CU_ASSERT_TRUE_FATAL(box_gap(&box, &gap));
-    CU_ASSERT_EQUAL(gap.first, 11);
+    *ret_messages = box_stats(&box).messages;
+    bool again = box_gap(&box, &gap) && gap.first == 11;
     box_done(&box);
+    return again;
+}
+
+/* The report is on disk before it goes out: it comes again as it was, and not as a second one. */
+static void test_report_survives_a_power_cut(void)
+{
+    uint64_t messages = 0;
+    CU_ASSERT_FALSE(report_is_made_again(report_work, &messages));
+    CU_ASSERT_EQUAL(messages, 11);
+    CU_ASSERT_TRUE(report_is_made_again(report_without_disk_work, &messages)); /* nobody knows */
+    CU_ASSERT_EQUAL(messages, 10);
 }
 
 /* A gap and ten messages on disk; the report is taken, and two messages are acknowledged. */
@@ -489,7 +507,7 @@ static void settled_work(struct box *box)
         outbox_release(box->outbox, seq); /* the broker has the report */
     box_expect(box, outbox_next_backlog, 1, 2, true, true);
     box_pass(box, 1000); /* the disk hears of the two, and of the gap as it is now */
-    CU_ASSERT_EQUAL(box_stats(box).disk_messages, 8);
+    CU_ASSERT_EQUAL(box_stats(box).disk_messages, box->settings.sync_ms == 999 ? 8 : 9);
 }
 
 static bool first_gap_after_settled_work(int64_t sync_ms)
@@ -511,7 +529,7 @@ static bool first_gap_after_settled_work(int64_t sync_ms)
 
 static void test_report_on_its_way(void)
 {
-    CU_ASSERT_TRUE(first_gap_after_settled_work(1000)); /* it was in the live tier only */
+    CU_ASSERT_FALSE(first_gap_after_settled_work(1000)); /* it is on disk, to be sent again */
     CU_ASSERT_FALSE(first_gap_after_settled_work(999)); /* it had arrived: there is a new gap */
 }
 
@@ -692,15 +710,15 @@ TEST_MAIN("outbox",
           {"what is historical is decided once, through kill and stop", test_flags_stay},
           {"and through a power cut", test_flags_survive_power_cut},
           {"and through a kill and a power cut", test_flags_survive_kill_and_power_cut},
-          {"no write reaches the state folder while the link is up", test_no_flash_while_up},
+          {"only reservations reach the state folder while the link is up", test_little_flash_while_up},
           {"what is not acknowledged in time goes to disk", test_late_acknowledgements_spill},
           {"everything goes to disk while the link is down", test_outage_goes_to_disk},
           {"a power cut is a gap, and no number is used again", test_power_cut},
           {"power cuts in a row", test_power_cuts_in_a_row},
           {"a kill is no gap", test_kill_leaves_no_gap},
           {"a gap is reported once", test_gap_is_reported_once},
-          {"a report that was lost is repeated", test_lost_report_is_repeated},
-          {"a report is repeated unless it was acknowledged", test_report_on_its_way},
+          {"a report survives a power cut", test_report_survives_a_power_cut},
+          {"a report on its way is not made again", test_report_on_its_way},
           {"the disk does not get ahead of what is committed", test_report_before_commit},
           {"room on flash is given back", test_room_is_given_back},
           {"a slow broker gets everything in order", test_slow_broker},

@@ -390,6 +390,8 @@ static void damage_while_running(struct box *box)
             CU_ASSERT_TRUE(box_content_good(&message));
             last = message.seq;
             received++;
+            if (message.seq % 3 || message.seq < 2000)
+                outbox_release(box->outbox, message.seq); /* the others are still in flight */
         }
         CU_ASSERT_EQUAL(outbox_commit(box->outbox, box->now_ms), 0);
     }
@@ -398,7 +400,7 @@ static void damage_while_running(struct box *box)
     TEST_CONTAINS(box_stats(box).problem, "outbox.db was damaged");
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box->outbox, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
-    CU_ASSERT(gap.first <= last + 1 && gap.last == 3000); /* all that did not arrive is in it */
+    CU_ASSERT(gap.first == last + 1 && gap.last == 3000); /* all that did not arrive, and no more */
     box_expect(box, outbox_next_live, fresh - 4, fresh, false, true);
     box_pass(box, 2000);
 }
@@ -445,14 +447,16 @@ static void test_live_damaged_while_running(void)
     memset(noise, 0xa5, sizeof(noise));
     overwrite(file_of(box.runtime_dir, "live.db"), 0, noise, sizeof(noise));
     overwrite(file_of(box.runtime_dir, "live.db-wal"), 0, noise, sizeof(noise));
-    uint64_t last = 0, back = 0; /* the number with which it goes on after the damage */
+    uint64_t last = 0, before = 0, back = 0; /* the numbers before and after the damage */
     struct outbox_message message;
     for (int i = 0; i < 3; i++) {
         while (outbox_next_live(box.outbox, &message)) {
             CU_ASSERT_TRUE(box_content_good(&message));
             CU_ASSERT(message.seq == last + 1 || back == 0);
+            before = message.seq == last + 1 ? before : last;
             back = message.seq == last + 1 ? back : message.seq;
             last = message.seq;
+            outbox_release(box.outbox, message.seq);
         }
         CU_ASSERT_EQUAL(outbox_commit(box.outbox, box.now_ms), 0);
     }
@@ -460,7 +464,7 @@ static void test_live_damaged_while_running(void)
     CU_ASSERT(back > 1 && back < 1000);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
     TEST_TEXT_EQUAL(gap.reason, "damaged");
-    CU_ASSERT_EQUAL(gap.first, 1);
+    CU_ASSERT_EQUAL(gap.first, before + 1);
     CU_ASSERT_EQUAL(gap.last, back - 1);
     CU_ASSERT_EQUAL(box_take(&box, 1, 100), 1001);
     box_expect(&box, outbox_next_live, 1001, 1001, false, true);
@@ -732,19 +736,25 @@ static uint64_t old_last;
 
 static void exhaust(struct box *box)
 {
+    struct outbox_message message;
     box_open(box);
     (void)snprintf(old_stream, sizeof(old_stream), "%s", outbox_stream(box->outbox));
-    fill(box->state_dir);
     box_link(box, true);
+    sync_error = EIO;
     old_last = 0;
-    for (uint64_t seq = 1; seq <= 70000; seq += 10) {
+    for (uint64_t seq = 1; seq <= 700; seq += 10) { /* for 70 s */
         box_take(box, 10, 30);
-        if (strcmp(outbox_stream(box->outbox), old_stream) == 0)
-            old_last = seq + 9; /* the next ones may still have the old stream, or not */
-        box_expect(box, outbox_next_live, seq, seq + 9, false, true);
-        box->now_ms += 10;
-        (void)outbox_tick(box->outbox, box->now_ms);
+        bool is_old = strcmp(outbox_stream(box->outbox), old_stream) == 0;
+        while (outbox_next_live(box->outbox, &message)) {
+            CU_ASSERT_TRUE(box_content_good(&message));
+            outbox_release(box->outbox, message.seq);
+            old_last = is_old ? message.seq : old_last;
+        }
+        CU_ASSERT(!is_old || seq < 200 || box_stats(box).messages > 0); /* they wait */
+        box_pass(box, 1000);
     }
+    (void)outbox_commit(box->outbox, box->now_ms);
+    CU_ASSERT_EQUAL(box_stats(box).messages, 0);
     (void)snprintf(new_stream, sizeof(new_stream), "%s", outbox_stream(box->outbox));
 }
 
@@ -760,32 +770,24 @@ static void exhaust_work(struct box *box)
 static void test_reservation_runs_out(void)
 {
     struct box box;
-    if (!have_namespace) {
-        skip();
-        return;
-    }
     box_init(&box);
-    (void)test_folder();
-    mount_small(box.state_dir, 256, 0);
     box_in_killed_child(&box, exhaust_work);
     FILE *file = fopen(test_path("old-last"), "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     CU_ASSERT_EQUAL(fscanf(file, "%15s %15s %" SCNu64, old_stream, new_stream, &old_last), 3);
     (void)fclose(file);
     CU_ASSERT_STRING_NOT_EQUAL(old_stream, new_stream);
-    CU_ASSERT(old_last > 60000);
+    CU_ASSERT(old_last > 30 && old_last < 200);
     box_open(&box); /* after a kill the new stream goes on */
     TEST_TEXT_EQUAL(outbox_stream(box.outbox), new_stream);
-    CU_ASSERT_EQUAL(box_next_seq(&box), 70001);
+    CU_ASSERT_EQUAL(box_next_seq(&box), 701);
     box_done(&box);
     box_lose_live(&box); /* after a power cut the old one does, beyond all it had used */
-    make_room(box.state_dir);
     box_open(&box);
     bool newer = strcmp(outbox_stream(box.outbox), new_stream) == 0;
     CU_ASSERT(newer || strcmp(outbox_stream(box.outbox), old_stream) == 0);
-    CU_ASSERT(box_next_seq(&box) > (newer ? 70000 : old_last));
+    CU_ASSERT(box_next_seq(&box) > (newer ? 700 : old_last));
     box_done(&box);
-    unmount(box.state_dir);
 }
 
 /* The runtime folder is full: straight to disk, and back when there is room. */
@@ -1086,13 +1088,17 @@ static void test_dropped_is_gone(void)
     box_take(&box, 300, 1000);
     box_pass(&box, 1000);
     box_link(&box, true);
-    box_expect(&box, outbox_next_backlog, 1, 10, true, false);
+    box_expect(&box, outbox_next_backlog, 1, 10, true, true);
+    box_expect(&box, outbox_next_backlog, 11, 12, true, false);
     for (int i = 0; i < 4; i++) { /* a slow broker: these go to disk, too */
         box_take(&box, 50, 1000);
         box_pass(&box, 3000);
     }
+    CU_ASSERT_FALSE(outbox_next_gap(box.outbox, &gap)); /* two of them may have arrived */
+    outbox_release(box.outbox, 11);
+    outbox_release(box.outbox, 12);
     CU_ASSERT_TRUE_FATAL(outbox_next_gap(box.outbox, &gap));
-    CU_ASSERT(gap.first == 1 && gap.last > 20 && gap.last < 290);
+    CU_ASSERT(gap.first == 13 && gap.last > 20 && gap.last < 290);
     CU_ASSERT_TRUE_FATAL(outbox_next_backlog(box.outbox, &message));
     CU_ASSERT_EQUAL(message.seq, gap.last + 1);
     box_done(&box);

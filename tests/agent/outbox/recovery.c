@@ -9,6 +9,7 @@
 #define WALL_MS INT64_C(1795343987000)
 
 static struct loss_ledger ledger;
+static const struct run_list none_in_flight;
 static struct numbers numbers;
 
 static void name_stream(char *stream, const char *text)
@@ -65,7 +66,7 @@ static void expect_numbers(const char *stream, uint64_t next_seq, uint64_t bound
 
 static void expect_gap(enum span_kind kind, uint64_t first, uint64_t last)
 {
-    const struct span *gap = loss_ledger_next_gap(&ledger);
+    const struct span *gap = loss_ledger_next_gap(&ledger, &none_in_flight);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gap);
     CU_ASSERT_EQUAL(gap->kind, kind);
     CU_ASSERT_EQUAL(gap->first, first);
@@ -78,7 +79,7 @@ static void test_nothing(void)
     const struct tier_found live = found("", 0, 0, 0), disk = found("", 0, 0, 0);
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("", 1, 1, 1, SEQ_LIMIT);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
     const struct tier_found none = {.open = false}; /* and without a disk */
     CU_ASSERT_FALSE(reconcile(&live, &none));
     expect_numbers("", 1, 1, 1, SEQ_LIMIT);
@@ -91,7 +92,7 @@ static void test_kill(void)
     expect_numbers("aa", 21, 11, 1, 65547);
     CU_ASSERT_FALSE(numbers.live_stale);
     CU_ASSERT_FALSE(numbers.disk_misses_history);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
     live.state.next_seq = 15; /* the row 20 is newer than the state */
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("aa", 21, 11, 1, 65547);
@@ -105,7 +106,7 @@ static void test_kill_after_a_move(void)
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("aa", 21, 21, 1, 65547);
     CU_ASSERT_TRUE(numbers.live_stale); /* its rows are on disk */
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 static void test_newer_ledger(void)
@@ -136,12 +137,12 @@ static void test_older_live_tier(void)
     disk.state.alone = true; /* it was the only one that worked: its number is exact */
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("aa", 31, 31, 1, 65567);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
     disk.state.alone = false;
     disk.state.clean = true; /* or stopped in order; its reservation is not valid any more */
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 31, 31, 1, 0);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    expect_numbers("aa", 31, 31, 1, 31);
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 static void test_clean_stop(void)
@@ -150,8 +151,8 @@ static void test_clean_stop(void)
     struct tier_found disk = found_disk("aa", 11, 3, 10, 65547);
     disk.state.clean = true;
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 11, 11, 3, 0);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    expect_numbers("aa", 11, 11, 3, 11);
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 static void test_power_cut(void)
@@ -160,7 +161,7 @@ static void test_power_cut(void)
     struct tier_found disk = found_disk("aa", 15, 1, 10, 65547);
     disk.state.settled_below = 11;
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 65547, 65547, 1, 0);
+    expect_numbers("aa", 65547, 65547, 1, 65547);
     expect_gap(SPAN_POWER_LOSS, 11, 65546);
     CU_ASSERT_EQUAL(ledger.gaps.spans[0].from_ms, WALL_MS - 9000);
     CU_ASSERT_EQUAL(ledger.gaps.spans[0].to_ms, WALL_MS);
@@ -171,7 +172,7 @@ static void test_live_tier_damaged(void)
     const struct tier_found live = damaged(true);
     const struct tier_found disk = found_disk("aa", 11, 1, 10, 65547);
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 65547, 65547, 1, 0);
+    expect_numbers("aa", 65547, 65547, 1, 65547);
     expect_gap(SPAN_DAMAGED, 11, 65546);
 }
 
@@ -187,6 +188,22 @@ static void test_disk_tier_damaged(void)
     expect_gap(SPAN_DAMAGED, 4, 10);
 }
 
+/* What was acknowledged of it did arrive: the live tier knows which messages were still there. */
+static void test_disk_tier_damaged_with_holes(void)
+{
+    struct tier_found live = found("aa", 21, 11, 20);
+    const struct tier_found disk = damaged(true);
+    live.state.disk_first = 4;
+    live.state.disk_below = 11;
+    run_list_add(&live.on_disk, 4, 4);
+    run_list_add(&live.on_disk, 7, 8);
+    CU_ASSERT_FALSE(reconcile(&live, &disk));
+    CU_ASSERT_EQUAL_FATAL(ledger.gaps.n, 2);
+    CU_ASSERT(ledger.gaps.spans[0].first == 4 && ledger.gaps.spans[0].last == 4);
+    CU_ASSERT(ledger.gaps.spans[1].first == 7 && ledger.gaps.spans[1].last == 8);
+    run_list_free(&live.on_disk);
+}
+
 /* A state could be read from the damaged file, and nothing else knows anything. */
 static void test_disk_tier_damaged_alone(void)
 {
@@ -197,7 +214,7 @@ static void test_disk_tier_damaged_alone(void)
     disk.state.clean = true;
     disk.state.disk_first = 4;
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 21, 21, 21, 0);
+    expect_numbers("aa", 21, 21, 21, 21);
     expect_gap(SPAN_DAMAGED, 4, 20); /* although it was stopped in order */
 }
 
@@ -206,7 +223,7 @@ static void test_both_damaged(void)
     const struct tier_found live = damaged(true), disk = damaged(true);
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("", 1, 1, 1, SEQ_LIMIT); /* a new stream */
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 /* It cannot be opened: what it holds is not lost, and its reservation is not known. */
@@ -217,8 +234,11 @@ static void test_disk_out_of_reach(void)
     live.state.disk_first = 4;
     live.state.disk_below = 11;
     CU_ASSERT_FALSE(reconcile(&live, &disk));
-    expect_numbers("aa", 21, 11, 4, SEQ_LIMIT);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    expect_numbers("aa", 21, 11, 4, 21); /* not known: nothing new is handed out */
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
+    live.state.reserved_below = 80;
+    CU_ASSERT_FALSE(reconcile(&live, &disk));
+    expect_numbers("aa", 21, 11, 4, 80);
 }
 
 /* A new stream began because nothing could be reserved; the disk tier has the one before. */
@@ -230,7 +250,7 @@ static void test_new_stream(void)
     CU_ASSERT_FALSE(reconcile(&live, &disk));
     expect_numbers("bb", 70001, 60001, 1, SEQ_LIMIT);
     TEST_TEXT_EQUAL(numbers.previous_stream, "aa");
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 static void test_foreign_live_tier(void)
@@ -239,8 +259,8 @@ static void test_foreign_live_tier(void)
     struct tier_found disk = found_disk("aa", 11, 1, 10, 65547);
     disk.state.clean = true;
     CU_ASSERT_TRUE(reconcile(&live, &disk));
-    expect_numbers("aa", 11, 11, 1, 0);
-    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger));
+    expect_numbers("aa", 11, 11, 1, 11);
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
 }
 
 int main(void)
@@ -255,6 +275,8 @@ int main(void)
         {"a power cut: a gap up to what was reserved", test_power_cut},
         {"the live tier is damaged", test_live_tier_damaged},
         {"the disk tier is damaged: the live tier knows what is lost", test_disk_tier_damaged},
+        {"the disk tier is damaged: what had arrived of it is no loss",
+         test_disk_tier_damaged_with_holes},
         {"the disk tier is damaged, and nothing else is left", test_disk_tier_damaged_alone},
         {"both are damaged: a new stream", test_both_damaged},
         {"the disk tier is out of reach", test_disk_out_of_reach},

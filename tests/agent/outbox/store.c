@@ -15,7 +15,7 @@ static struct store *open_store(const char *name, struct stored_state *ret_state
 {
     struct store *store = NULL;
     memset(ret_state, 0, sizeof(*ret_state));
-    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, NULL, &store), 0);
     return store;
 }
 
@@ -126,17 +126,21 @@ static void test_state_and_ledger(void)
                                   .wall_ms = 12345,
                                   .clean = true,
                                   .alone = true};
+    struct run_list on_disk = {.version = 0}, loaded_on_disk = {.version = 0};
+    run_list_add(&on_disk, 4, 8);
+    run_list_add(&on_disk, 12, 12);
     loss_ledger_outage_begins(&ledger, 3);
     loss_ledger_add_gap(&ledger, SPAN_FULL, 1, 2, 100, 200);
-    loss_ledger_gap_reported(&ledger, 9);
+    loss_ledger_gap_reported(&ledger, &on_disk, 9);
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
     put(store, 1, 5);
-    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0);
-    CU_ASSERT_EQUAL(store_save(store, &state, &ledger), 0); /* replaces */
-    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);    /* leaves the ledger alone */
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger, &on_disk), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, &ledger, &on_disk), 0); /* replaces */
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL, NULL), 0);    /* leaves the ledger alone */
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
-    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path("state.db"), &read, &loaded, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path("state.db"), &read, &loaded,
+                                     &loaded_on_disk, &store), 0);
     TEST_TEXT_EQUAL(read.stream, state.stream);
     TEST_TEXT_EQUAL(read.previous_stream, state.previous_stream);
     CU_ASSERT(read.next_seq == 10 && read.reserved_below == 20 && read.settled_below == 5);
@@ -148,6 +152,16 @@ static void test_state_and_ledger(void)
     const struct span *gap = &loaded.gaps.spans[0];
     CU_ASSERT(gap->kind == SPAN_FULL && gap->first == 1 && gap->last == 2);
     CU_ASSERT(gap->from_ms == 100 && gap->to_ms == 200 && gap->event_seq == 9);
+    CU_ASSERT_EQUAL_FATAL(loaded_on_disk.n, 2);
+    CU_ASSERT(loaded_on_disk.runs[0].first == 4 && loaded_on_disk.runs[0].last == 8);
+    CU_ASSERT(loaded_on_disk.runs[1].first == 12 && loaded_on_disk.runs[1].last == 12);
+    struct run_list held = {.version = 0};
+    CU_ASSERT_EQUAL(store_held(store, &held), 0);
+    CU_ASSERT_EQUAL_FATAL(held.n, 1);
+    CU_ASSERT(held.runs[0].first == 1 && held.runs[0].last == 5);
+    run_list_free(&held);
+    run_list_free(&on_disk);
+    run_list_free(&loaded_on_disk);
     loss_ledger_free(&ledger);
     loss_ledger_free(&loaded);
     store_close(store);
@@ -157,7 +171,7 @@ static void test_held(void)
 {
     struct stored_state state;
     struct store *store = open_store("held.db", &state), *second = NULL;
-    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, &second), -EBUSY);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, NULL, &second), -EBUSY);
     CU_ASSERT_PTR_NULL(second);
     store_close(store);
     store = open_store("held.db", &state);
@@ -178,7 +192,7 @@ static void test_no_damage_crashes(void)
         put(store, i * 50 + 1, i * 50 + 50);
     state.next_seq = 501;
     (void)snprintf(state.stream, sizeof(state.stream), "00000001");
-    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL, NULL), 0);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
     (void)unlink(log);
@@ -198,7 +212,7 @@ static void test_no_damage_crashes(void)
         CU_ASSERT(pwrite(file, noise, 1 + random % sizeof(noise), at) > 0);
         close(file);
         store = NULL;
-        int r = store_open(STORE_DISK, path, &state, NULL, &store);
+        int r = store_open(STORE_DISK, path, &state, NULL, NULL, &store);
         struct seen seen = {.limit = 90, .good = true};
         CU_ASSERT(r == 0 || r == -EBADMSG);
         refused += r < 0;
@@ -226,7 +240,7 @@ static void test_state_is_checked(void)
     struct store *store = open_store("worn.db", &state);
     (void)snprintf(state.stream, sizeof(state.stream), "0a0b0c0d");
     CU_ASSERT_EQUAL(store_begin(store, true), 0);
-    CU_ASSERT_EQUAL(store_save(store, &state, NULL), 0);
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL, NULL), 0);
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
     (void)unlink(test_path("worn.db-wal"));
@@ -237,7 +251,7 @@ static void test_state_is_checked(void)
     CU_ASSERT_EQUAL(pwrite(file, "1", 1, place - content), 1);
     close(file);
     store = NULL;
-    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, NULL, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, path, &state, NULL, NULL, &store), -EBADMSG);
     CU_ASSERT_PTR_NULL(store);
 }
 
@@ -246,9 +260,9 @@ static void test_not_a_file(void)
     struct stored_state state;
     struct store *store = NULL;
     CU_ASSERT_EQUAL(mkdir(test_path("folder.db"), 0700), 0);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, &store), -EBADMSG);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, &store), -ENOENT);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, NULL, &store), -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, NULL, NULL, &store), -ENOENT);
 }
 
 TEST_MAIN("store", {"messages go in, out in order, and away", test_messages},
