@@ -70,6 +70,9 @@ static void print_outbox(const json_t *outbox)
     const char *problem = agent_ask_text(outbox, "problem", "");
     if (problem[0])
         cli_print(stdout, "          %s\n", problem);
+    if (agent_ask_number(outbox, "unsafe_since") > 0)
+        cli_print(stdout, "          a power cut may cost more than promised: %s\n",
+                  agent_ask_text(outbox, "unsafe_reason", ""));
 }
 
 static void print_lines(json_t *lines)

@@ -136,7 +136,9 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
     struct outbox_stats stats;
     gateway->tick_due_ms = outbox_tick(gateway->outbox, at_ms);
     outbox_get_stats(gateway->outbox, at_ms, &stats);
-    if (gateway_events_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem)))
+    bool news =
+        gateway_events_store(stats.problem, gateway->store_problem, sizeof(gateway->store_problem));
+    if (gateway_events_unsafe(gateway->intake, &stats, &gateway->store_unsafe_ms) || news)
         status_soon(gateway);
 }
 

@@ -143,3 +143,27 @@ bool gateway_events_store(const char *problem, char *known, size_t size)
         log_info("outbox", "the store works again");
     return true;
 }
+
+bool gateway_events_unsafe(struct intake *intake, const struct outbox_stats *stats,
+                           int64_t *known_ms)
+{
+    int64_t since_ms = stats->unsafe_since_ms, now_ms = clock_wall_ms();
+    struct event event;
+    if (since_ms == *known_ms || (since_ms && *known_ms))
+        return false;
+    event_init(&event, since_ms ? EVENT_STORE_UNSAFE : EVENT_STORE_SAFE, now_ms);
+    event_add_number(&event, MEMBER_FROM, since_ms ? since_ms : *known_ms);
+    if (since_ms)
+        event_add_text(&event, MEMBER_REASON, stats->unsafe_reason);
+    else
+        event_add_number(&event, MEMBER_TO, now_ms);
+    if (intake_event(intake, &event) == 0)
+        return false; /* the store cannot take it now: tried again */
+    if (since_ms)
+        log_warning("outbox", "%s; until that is over a power cut may cost more messages",
+                    stats->unsafe_reason);
+    else
+        log_info("outbox", "what was due on disk is there; a power cut costs no more than promised");
+    *known_ms = since_ms;
+    return true;
+}

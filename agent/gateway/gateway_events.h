@@ -40,4 +40,11 @@ void gateway_events_summary(const char *lines, struct strbuf *out);
  */
 bool gateway_events_store(const char *problem, char *known, size_t size);
 
+/*
+ * An event when a power cut begins to cost more than promised, and when that is over. KNOWN_MS is
+ * what STATS said the last time (0 at first), and is updated. Returns whether it differed.
+ */
+bool gateway_events_unsafe(struct intake *intake, const struct outbox_stats *stats,
+                           int64_t *known_ms);
+
 #endif

@@ -41,6 +41,7 @@ struct gateway {
     struct netd_watch *netd;
 
     char store_problem[sizeof(((struct outbox_stats *)NULL)->problem)]; /* the one that is known */
+    int64_t store_unsafe_ms; /* since when, as far as an event says; 0: it is not */
     int64_t started_mono_ns;
     int64_t tick_due_ms, certificate_due_ms; /* monotonic */
     int64_t timer_ms;                        /* what the timer is set to */

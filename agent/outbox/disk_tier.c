@@ -336,7 +336,7 @@ static int commit_disk(struct place *disk, const struct tier_job *job, int64_t n
         if (r == -ENOSPC)
             disk_tier_reserve(&disk->tier, now_ms);
     }
-    if (r == -EBADMSG) {
+    if (place_is_lost(disk, PLACE_COMMIT, r, now_ms)) {
         r = place_replace(disk, now_ms);
         if (r == 0)
             r = change_disk(disk, job, now_ms);

@@ -134,7 +134,7 @@ static int commit_live(struct place *live, const struct tier_job *job, int64_t n
     if (tier->error && now_ms < tier->retry_at_ms)
         return tier->error;
     int r = change_live(live);
-    if (r == -EBADMSG) {
+    if (place_is_lost(live, PLACE_COMMIT, r, now_ms)) {
         (void)place_replace(live, now_ms);
         r = change_live(live);
     }

@@ -7,6 +7,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/min_max.h"
 #include "agent/outbox/quarantine.h"
+#include "agent/outbox/sql.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +18,7 @@
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 10000
 #define READ_RETRY_MS 1000
+#define READ_PATIENCE_MS 60000
 /* A start waits so long for a file that cannot be read before it goes on without it. */
 #define START_TRIES 50
 #define START_PAUSE_MS 200
@@ -46,6 +48,13 @@ int place_failed(struct place *place, int r, int64_t now_ms)
     return r;
 }
 
+bool place_is_lost(struct place *place, enum place_use use, int r, int64_t now_ms)
+{
+    int64_t *since_ms = &place->unread_ms[use];
+    *since_ms = r == -SQL_EREAD ? min_i64(*since_ms, now_ms) : INT64_MAX;
+    return r == -EBADMSG || (r == -SQL_EREAD && now_ms - *since_ms >= READ_PATIENCE_MS);
+}
+
 static const char *problem_of(int error)
 {
     switch (error) {
@@ -65,6 +74,7 @@ static const char *problem_of(int error)
     case -EBUSY:
         return "held by another process";
     case -EIO:
+    case -SQL_EREAD:
         return "input/output error";
     }
     return strerror(-error);
@@ -128,12 +138,12 @@ static int try_open(struct place *place, struct tier_found *found)
 static int open_patiently(struct place *place, struct tier_found *found)
 {
     int r = try_open(place, found);
-    for (int i = 0; r == -EIO && i < START_TRIES; i++) {
+    for (int i = 0; r == -SQL_EREAD && i < START_TRIES; i++) {
         clock_sleep_until(clock_mono_ns() + START_PAUSE_MS * CLOCK_NS_PER_MS);
         r = try_open(place, found);
     }
     /* The live tier cannot be left out and come back: its numbers have to go on. */
-    return r == -EIO && place->kind->store == STORE_LIVE ? -EBADMSG : r;
+    return r == -SQL_EREAD && place->kind->store == STORE_LIVE ? -EBADMSG : r;
 }
 
 static int open_store(struct place *place, struct strbuf *warning, struct tier_found *found)
@@ -288,9 +298,9 @@ static int read_place(struct tier *tier, uint64_t from, uint64_t below, store_vi
 
 static void note_read_of_place(struct tier *tier, int r, int64_t now_ms)
 {
-    if (r == -EBADMSG) {
+    if (place_is_lost(place_of(tier), PLACE_READ, r, now_ms)) {
         (void)place_replace(place_of(tier), now_ms);
-        return;
+        r = 0;
     }
     tier->read_error = r;
     if (r < 0)
@@ -396,6 +406,7 @@ struct tier *place_new(const struct place_kind *kind, struct custody *custody, c
     place->kind = kind;
     place->custody = custody;
     place->on_disk_version = UINT64_MAX;
+    place->unread_ms[PLACE_COMMIT] = place->unread_ms[PLACE_READ] = INT64_MAX;
     place->path = memory_printf("%s/%s", folder, kind->file_name);
     return &place->tier;
 }

@@ -12,6 +12,9 @@
 
 struct place;
 
+/* What a file is read for. */
+enum place_use { PLACE_COMMIT, PLACE_READ, PLACE_USES };
+
 /* What is not the same for both. */
 struct place_kind {
     const char *file_name;
@@ -30,6 +33,7 @@ struct place {
     struct store *store; /* NULL: cannot be opened at the moment */
     char *path;
     int64_t retry_wait_ms;
+    int64_t unread_ms[PLACE_USES]; /* since when it cannot be read; INT64_MAX: it can */
     uint64_t on_disk_version; /* live: of what the disk tier holds, as saved in this one */
     struct seq_set released; /* acknowledged, to be removed from it */
 };
@@ -39,6 +43,12 @@ struct tier *place_new(const struct place_kind *kind, struct custody *custody, c
 
 /* Records R as its failure, and when to try again. Returns R. */
 int place_failed(struct place *place, int r, int64_t now_ms);
+
+/*
+ * Whether R, what an operation for USE returned, means that the file is lost: it is damaged, or it
+ * could not be read for a minute.
+ */
+bool place_is_lost(struct place *place, enum place_use use, int r, int64_t now_ms);
 
 /*
  * The file turned out to be damaged: writes it off, sets it aside and continues with a fresh one.

@@ -65,6 +65,37 @@ static void write_off_lost_disk(const struct tier_found *live, struct loss_ledge
         loss_ledger_add_gap(ledger, SPAN_DAMAGED, state->disk_first, state->disk_below - 1, 0, 0);
 }
 
+/* Whether the live tier knows exactly what the disk tier held at the end. */
+static bool knows_disk(const struct tier_found *live, const struct tier_found *disk)
+{
+    const struct stored_state *state = &live->state;
+    bool says = live->on_disk.n > 0 || state->disk_first >= state->disk_below;
+    uint64_t next_seq = max_u64(state->next_seq, live->last + 1);
+    bool newer = disk->state.next_seq > next_seq ||
+                 (disk->state.next_seq == next_seq && disk->state.alone); /* it did not work */
+    return says && !newer && live->on_disk.n < STORE_ON_DISK_MAX;
+}
+
+/*
+ * Of a damaged log SQLite takes what comes before the damage, silently: what had moved to disk may
+ * be missing, and what had left it may be there again. What a transaction dropped that the live
+ * tier has not seen is in the ledger.
+ */
+static void compare_disk(const struct tier_found *live, struct tier_found *disk,
+                         struct loss_ledger *ledger)
+{
+    struct run_list lost = {.version = 0};
+    if (!knows_disk(live, disk))
+        return;
+    run_list_minus(&live->on_disk, &disk->held, &lost);
+    for (size_t i = 0; i < lost.n; i++)
+        loss_ledger_add_gap(ledger, SPAN_DAMAGED, lost.runs[i].first, lost.runs[i].last, 0, 0);
+    run_list_free(&lost);
+    run_list_minus(&disk->held, &live->on_disk, &disk->stale);
+    if (live->state.disk_below > 0) /* the rest may have moved just before the end */
+        run_list_remove(&disk->stale, live->state.disk_below, SEQ_LIMIT);
+}
+
 /*
  * Below which number messages may be handed out. While the disk tier cannot be opened it counts
  * what it had reserved; a fresh one cannot know of another use of the numbers.
@@ -81,7 +112,7 @@ static uint64_t find_reserved(const struct tier_found *live, const struct tier_f
 }
 
 /* The live tier survived: its numbers are exact. */
-static void from_live(const struct tier_found *live, const struct tier_found *disk, int64_t wall_ms,
+static void from_live(const struct tier_found *live, struct tier_found *disk, int64_t wall_ms,
                       struct loss_ledger *ledger, struct numbers *numbers)
 {
     bool newer = disk->known && disk->state.ledger_version > live->state.ledger_version;
@@ -95,6 +126,8 @@ static void from_live(const struct tier_found *live, const struct tier_found *di
         disk->last > 0 && live->state.ledger_version != disk->state.ledger_version;
     if (!disk->known && disk->open)
         write_off_lost_disk(live, ledger);
+    else if (disk->known)
+        compare_disk(live, disk, ledger);
     numbers->reserved_below = find_reserved(live, disk, numbers);
 }
 
@@ -129,7 +162,7 @@ static void from_nothing(struct numbers *numbers)
     numbers->reserved_below = SEQ_LIMIT;
 }
 
-bool recovery_reconcile(const struct tier_found *live, const struct tier_found *disk,
+bool recovery_reconcile(const struct tier_found *live, struct tier_found *disk,
                         int64_t wall_ms, struct loss_ledger *ret_ledger,
                         struct numbers *ret_numbers)
 {

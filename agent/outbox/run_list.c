@@ -114,3 +114,19 @@ uint64_t run_list_first(const struct run_list *list, uint64_t from, uint64_t lim
     size_t at = run_list_find(list, from);
     return at < list->n ? min_u64(max_u64(list->runs[at].first, from), limit) : limit;
 }
+
+void run_list_minus(const struct run_list *list, const struct run_list *other,
+                    struct run_list *ret_rest)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        uint64_t first = list->runs[i].first, last = list->runs[i].last;
+        for (size_t at = run_list_find(other, first);
+             first <= last && at < other->n && other->runs[at].first <= last; at++) {
+            if (other->runs[at].first > first)
+                run_list_add(ret_rest, first, other->runs[at].first - 1);
+            first = other->runs[at].last + 1;
+        }
+        if (first <= last)
+            run_list_add(ret_rest, first, last);
+    }
+}

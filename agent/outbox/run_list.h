@@ -25,6 +25,10 @@ void run_list_copy(struct run_list *to, const struct run_list *from);
 void run_list_add(struct run_list *list, uint64_t first, uint64_t last);
 void run_list_remove(struct run_list *list, uint64_t first, uint64_t last);
 
+/* What is in LIST and not in OTHER is added to RET_REST. */
+void run_list_minus(const struct run_list *list, const struct run_list *other,
+                    struct run_list *ret_rest);
+
 /* The lowest number in it that is at least FROM; LIMIT when none is below that. */
 uint64_t run_list_first(const struct run_list *list, uint64_t from, uint64_t limit);
 

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +36,10 @@ int sql_result(sqlite3 *database, int code)
         return -EFBIG;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-        if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS)
+        if (code == SQLITE_IOERR_SHORT_READ)
             return -EBADMSG;
+        if (code == SQLITE_IOERR_CORRUPTFS || code == SQLITE_IOERR_READ)
+            return -SQL_EREAD;
         return system_errno > 0 ? -system_errno : -EIO;
     }
     return -EIO;
@@ -109,9 +110,7 @@ int sql_quick_check(sqlite3 *database)
     const char *answer = r == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     if (answer && strcmp(answer, "ok") != 0) {
         int complaint = complaint_code(answer);
-        bool unread = (complaint & 0xff) == SQLITE_IOERR &&
-                      complaint != SQLITE_IOERR_SHORT_READ && complaint != SQLITE_IOERR_CORRUPTFS;
-        r = unread ? -EIO : -EBADMSG;
+        r = (complaint & 0xff) == SQLITE_IOERR ? sql_result(database, complaint) : -EBADMSG;
     } else if (r == 0 && !answer) {
         r = -EBADMSG;
     }

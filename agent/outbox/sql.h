@@ -7,6 +7,12 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
+/*
+ * The system did not read a part of a file. SQLite has a code of its own for it ("the file system is
+ * corrupt"), but a cable or a controller may be the cause, and then nothing is lost.
+ */
+#define SQL_EREAD EREMOTEIO
+
 /* What a code of SQLite means: 0 or a negative errno, the system's where SQLite has kept it. */
 int sql_result(sqlite3 *database, int code);
 
@@ -23,7 +29,7 @@ int sql_query_is(sqlite3 *database, const char *text, const char *expected);
 
 /*
  * Looks for damage: 0 for none, -EBADMSG, or what kept it from looking. SQLite reports a page that
- * the system did not read (an input/output error) in the same text as a damaged one.
+ * the system did not read in the same text as a damaged one.
  */
 int sql_quick_check(sqlite3 *database);
 

@@ -54,8 +54,21 @@ static void adopt_live(struct custody *custody, const struct stored_state *disk,
     live->class->fail(live, -EBADMSG, 0);
 }
 
+/* What was settled and is there again must not go out again. */
+static void release_stale(struct tier *disk, const struct run_list *stale)
+{
+    const struct run_list *held = &disk->held;
+    for (size_t i = 0; i < stale->n; i++) {
+        uint64_t seq = stale->runs[i].first, end = stale->runs[i].last + 1;
+        while ((seq = run_list_first(held, seq, end)) < end) {
+            (void)disk->class->release(disk, seq);
+            run_list_remove(&disk->held, seq, seq);
+        }
+    }
+}
+
 static void reconcile(struct custody *custody, const struct tier_found *live,
-                      const struct tier_found *disk, struct strbuf *warning)
+                      struct tier_found *disk, struct strbuf *warning)
 {
     struct numbers *numbers = &custody->numbers;
     bool foreign = recovery_reconcile(live, disk, custody->wall_ms, custody->ledger, numbers);
@@ -67,6 +80,7 @@ static void reconcile(struct custody *custody, const struct tier_found *live,
         run_list_remove(&custody->live->held, 1, numbers->boundary - 1);
     if (!disk->open) /* out of reach: what the live tier knows of it has to do */
         run_list_copy(&custody->disk->held, &live->on_disk);
+    release_stale(custody->disk, &disk->stale);
 }
 
 static int open_both(struct custody *custody, const char *state_dir, const char *runtime_dir,
@@ -92,5 +106,6 @@ int start_open(struct custody *custody, const char *state_dir, const char *runti
     run_list_free(&live.on_disk);
     run_list_free(&disk.held);
     run_list_free(&disk.on_disk);
+    run_list_free(&disk.stale);
     return r;
 }

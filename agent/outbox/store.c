@@ -21,7 +21,6 @@
 #define SHRINK_BYTES (UINT64_C(4) << 20)
 #define PAGE_BYTES 4096
 #define TABLE_PAGES 3 /* of an empty store, beside the one for messages */
-#define ON_DISK_SPANS_MAX 256 /* of what the live tier says of the disk tier: it is written often */
 
 enum statement {
     ST_BEGIN,
@@ -125,8 +124,8 @@ static int save_on_disk(struct store *store, const struct run_list *on_disk)
 {
     sqlite3_stmt *add = store->statements[ST_LEDGER_ADD];
     int r = 0;
-    for (size_t i = 0; r == 0 && i < on_disk->n && i < ON_DISK_SPANS_MAX; i++) {
-        size_t last = i + 1 == ON_DISK_SPANS_MAX ? on_disk->n - 1 : i;
+    for (size_t i = 0; r == 0 && i < on_disk->n && i < STORE_ON_DISK_MAX; i++) {
+        size_t last = i + 1 == STORE_ON_DISK_MAX ? on_disk->n - 1 : i;
         const struct span span = {
             SPAN_ON_DISK, on_disk->runs[i].first, on_disk->runs[last].last, 0, 0, 0};
         store_row_bind_span(add, &span);

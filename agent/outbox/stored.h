@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define STREAM_DIGITS 8
+#define STORE_ON_DISK_MAX 256 /* runs of numbers that the live tier knows of the disk tier */
 
 /* Above every number there will ever be. As a reservation: none is needed. */
 #define SEQ_LIMIT (UINT64_C(1) << 62)

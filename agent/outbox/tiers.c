@@ -123,16 +123,16 @@ static void note_promise(struct custody *custody, int r)
 }
 
 /* Does JOB on disk, or notes that it would have been due. */
-static int do_job(struct tiers *tiers, const struct tier_job *job, int64_t now_ms)
+static void do_job(struct tiers *tiers, const struct tier_job *job, bool moves_what_is_due,
+                   int64_t now_ms)
 {
     struct tier *disk = tiers->custody.disk;
     bool tried = may_try(disk, now_ms);
     int r = tried ? tiers_settle(tiers, job, now_ms) : disk->error;
     if (!tried && r == -ENOSPC)
         disk_tier_reserve(disk, now_ms);
-    if (job->durable)
+    if (job->durable && (r < 0 || moves_what_is_due))
         note_promise(&tiers->custody, r);
-    return r;
 }
 
 void tiers_secure(struct tiers *tiers)
@@ -148,7 +148,7 @@ int tiers_commit(struct tiers *tiers, int64_t now_ms)
     const struct tier_job job = {.move_below = tiers->custody.numbers.committed_below,
                                  .durable = true};
     tiers->secure = false; /* without a disk tier it goes out nevertheless */
-    (void)do_job(tiers, &job, now_ms);
+    do_job(tiers, &job, true, now_ms);
     return tiers_settle(tiers, NULL, now_ms);
 }
 
@@ -158,7 +158,7 @@ void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms)
     const struct tier_job job = {.durable = true};
     tiers->custody.wall_ms = wall_ms;
     if (numbers->next_seq >= numbers->reserved_below)
-        (void)do_job(tiers, &job, now_ms);
+        do_job(tiers, &job, false, now_ms);
 }
 
 /*
@@ -229,7 +229,7 @@ void tiers_work(struct tiers *tiers, bool link_up, uint64_t spill_below, int64_t
     if (find_job(tiers, link_up, spill_below, routine, &job)) {
         bool tried = may_try(tiers->custody.disk, now_ms);
         job.durable |= tiers->custody.unsafe.since_ms != 0; /* so that it is known to be over */
-        (void)do_job(tiers, &job, now_ms);
+        do_job(tiers, &job, true, now_ms);
         if (tried) {
             (void)tiers_settle(tiers, NULL, now_ms); /* the live tier removes what has moved */
             tiers->custody.sync_at_ms = now_ms + tiers->sync_ms;

@@ -99,6 +99,10 @@ static void add_outbox(const struct status_facts *facts, struct json_text *json)
         json_text_fixed(json, "runway_h", stats->runway_h, 1);
     if (stats->problem[0])
         json_text_string(json, "problem", stats->problem);
+    if (stats->unsafe_since_ms) {
+        json_text_i64(json, "unsafe_since", stats->unsafe_since_ms);
+        json_text_string(json, "unsafe_reason", stats->unsafe_reason);
+    }
     json_text_close_object(json);
 }
 

@@ -95,6 +95,8 @@ static const struct {
                                     {MEMBER_FILE, MEMBER_SUBJECT, MEMBER_DAYS_LEFT}},
     [EVENT_CONFIG_RELOADED] = {"config_reloaded", {MEMBER_CHANGES}},
     [EVENT_CONFIG_REJECTED] = {"config_rejected", {MEMBER_REASON}},
+    [EVENT_STORE_UNSAFE] = {"store_unsafe", {MEMBER_FROM, MEMBER_REASON}},
+    [EVENT_STORE_SAFE] = {"store_safe", {MEMBER_FROM, MEMBER_TO}},
     [EVENT_CHAIN] = {"chain", {MEMBER_PREVIOUS}},
     [EVENT_JOURNAL_GAP] = {"journal_gap", {MEMBER_LINES}},
     [EVENT_JOURNAL_DAMAGED] = {"journal_damaged", {MEMBER_FILE}},

@@ -31,6 +31,8 @@ enum event_kind {
     EVENT_CERTIFICATE_EXPIRING,
     EVENT_CONFIG_RELOADED,
     EVENT_CONFIG_REJECTED,
+    EVENT_STORE_UNSAFE,
+    EVENT_STORE_SAFE,
 
     /* Of netd's journal. */
     EVENT_CHAIN, /* the first line of each file */

@@ -157,10 +157,29 @@ static void test_store(void)
     CU_ASSERT_TRUE(gateway_events_store("", known, sizeof(known)));
 }
 
+/* Once when it begins, whatever the reason becomes, and once when it ends. */
+static void test_unsafe(void)
+{
+    int64_t known_ms = 0;
+    struct outbox_stats stats = {.unsafe_since_ms = 0};
+    seen[0] = '\0';
+    CU_ASSERT_FALSE(gateway_events_unsafe(NULL, &stats, &known_ms));
+    stats.unsafe_since_ms = 500;
+    (void)snprintf(stats.unsafe_reason, sizeof(stats.unsafe_reason), "disk full");
+    CU_ASSERT_TRUE(gateway_events_unsafe(NULL, &stats, &known_ms));
+    CU_ASSERT_FALSE(gateway_events_unsafe(NULL, &stats, &known_ms));
+    CU_ASSERT_EQUAL(known_ms, 500);
+    stats.unsafe_since_ms = 0;
+    CU_ASSERT_TRUE(gateway_events_unsafe(NULL, &stats, &known_ms));
+    CU_ASSERT_FALSE(gateway_events_unsafe(NULL, &stats, &known_ms));
+    TEST_CONTAINS(seen, "store_unsafe from=500 reason=\"disk full\"\n0 store_safe from=500 to=");
+}
+
 TEST_MAIN("gateway_events", {"lines and devices, and why they failed", test_lines},
           {"small events with one text or none", test_texts},
           {"certificates that expire", test_certificates},
           {"a few lines are given whole", test_few_lines},
           {"of many lines the first are given, and how many more there are", test_many_lines},
           {"a long line is cut between two characters", test_long_line},
-          {"trouble with the store is reported once, and its end", test_store})
+          {"trouble with the store is reported once, and its end", test_store},
+          {"what a power cut may cost is reported once, and the end", test_unsafe})

@@ -46,10 +46,14 @@ static struct tier_found damaged(bool open)
     return (struct tier_found){.open = open, .damaged = true};
 }
 
+static struct tier_found reconciled; /* the disk tier */
+
 static bool reconcile(const struct tier_found *live, const struct tier_found *disk)
 {
     loss_ledger_free(&ledger);
-    return recovery_reconcile(live, disk, WALL_MS, &ledger, &numbers);
+    run_list_free(&reconciled.stale);
+    reconciled = *disk;
+    return recovery_reconcile(live, &reconciled, WALL_MS, &ledger, &numbers);
 }
 
 static void expect_numbers(const char *stream, uint64_t next_seq, uint64_t boundary,
@@ -204,6 +208,30 @@ static void test_disk_tier_damaged_with_holes(void)
     run_list_free(&live.on_disk);
 }
 
+/* The end of its log is damaged: what is missing of what it held is lost, what is there again was
+ * settled before. */
+static void test_disk_tier_set_back(void)
+{
+    struct tier_found live = found("aa", 21, 11, 20), disk = found_disk("aa", 9, 2, 7, 80);
+    live.state.disk_first = 4;
+    live.state.disk_below = 11;
+    run_list_add(&live.on_disk, 4, 4);
+    run_list_add(&live.on_disk, 7, 9);
+    run_list_add(&disk.held, 2, 7);
+    CU_ASSERT_FALSE(reconcile(&live, &disk));
+    expect_gap(SPAN_DAMAGED, 8, 9);
+    CU_ASSERT_EQUAL_FATAL(reconciled.stale.n, 2);
+    CU_ASSERT(reconciled.stale.runs[0].first == 2 && reconciled.stale.runs[0].last == 3);
+    CU_ASSERT(reconciled.stale.runs[1].first == 5 && reconciled.stale.runs[1].last == 6);
+    disk.state.alone = true; /* the live tier did not work at the end: it knows nothing */
+    disk.state.next_seq = 21;
+    CU_ASSERT_FALSE(reconcile(&live, &disk));
+    CU_ASSERT_PTR_NULL(loss_ledger_next_gap(&ledger, &none_in_flight));
+    CU_ASSERT_EQUAL(reconciled.stale.n, 0);
+    run_list_free(&live.on_disk);
+    run_list_free(&disk.held);
+}
+
 /* A state could be read from the damaged file, and nothing else knows anything. */
 static void test_disk_tier_damaged_alone(void)
 {
@@ -277,6 +305,7 @@ int main(void)
         {"the disk tier is damaged: the live tier knows what is lost", test_disk_tier_damaged},
         {"the disk tier is damaged: what had arrived of it is no loss",
          test_disk_tier_damaged_with_holes},
+        {"the disk tier is set back: its log was damaged", test_disk_tier_set_back},
         {"the disk tier is damaged, and nothing else is left", test_disk_tier_damaged_alone},
         {"both are damaged: a new stream", test_both_damaged},
         {"the disk tier is out of reach", test_disk_out_of_reach},

@@ -131,6 +131,8 @@ static void test_trouble(void)
     facts.lines = down;
     facts.outbox.runway_h = 12.345;
     (void)snprintf(facts.outbox.problem, sizeof(facts.outbox.problem), "disk full");
+    facts.outbox.unsafe_since_ms = 1795343987000;
+    (void)snprintf(facts.outbox.unsafe_reason, sizeof(facts.outbox.unsafe_reason), "it is full");
     expect(&facts, false,
            HEAD ",\"lines\":{\"spare\":{\"state\":\"down\",\"polls_ok\":0,\"polls_failed\":0,"
                 "\"polls_skipped\":0,\"refused\":0,\"error\":\"no route\",\"units\":{"
@@ -139,7 +141,8 @@ static void test_trouble(void)
                 "\"polls_failed\":0,\"last_ms\":0.000}}}},"
                 "\"outbox\":{\"stream\":\"9f2c61aa\",\"messages\":1,\"bytes\":4096,"
                 "\"max_bytes\":1048576,\"dropped\":7,\"next_seq\":12,\"runway_h\":12.3,"
-                "\"problem\":\"disk full\"},"
+                "\"problem\":\"disk full\",\"unsafe_since\":1795343987000,"
+                "\"unsafe_reason\":\"it is full\"},"
                 "\"firewall\":{\"state\":\"unknown\"},\"tunnel\":{\"state\":\"unknown\"}}");
 }
 
