@@ -163,7 +163,8 @@ bool gateway_events_unsafe(struct intake *intake, const struct outbox_stats *sta
         log_warning("outbox", "%s; until that is over a power cut may cost more messages",
                     stats->unsafe_reason);
     else
-        log_info("outbox", "what was due on disk is there; a power cut costs no more than promised");
+        log_info("outbox",
+                 "what was due on disk is there; a power cut costs no more than promised");
     *known_ms = since_ms;
     return true;
 }

@@ -24,7 +24,7 @@ struct custody {
     struct reservation reservation;
     unsigned short_of_room; /* how often in a row the disk had room for a reservation only */
     struct unsafe unsafe;
-    struct run_list moved; /* by the transaction of the disk tier under way */
+    struct run_list moved;              /* by the transaction of the disk tier under way */
     struct loss_ledger *ledger;         /* what is true now; the outbox's */
     struct loss_ledger undo;            /* what it was before the transaction under way */
     const struct message_queue *memory; /* all that is not committed, and some that is */
@@ -39,11 +39,5 @@ struct custody {
 };
 
 void custody_note_evicted(struct custody *custody, const struct evicted *evicted);
-
-/*
- * The messages of TIER below BELOW that are not acknowledged will never arrive: its file is
- * damaged. It holds none of them any more.
- */
-void custody_write_off(struct custody *custody, struct tier *tier, uint64_t below);
 
 #endif

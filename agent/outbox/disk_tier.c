@@ -114,8 +114,8 @@ static int save_disk_state(const struct disk_change *change, bool ledger)
                                  .settled_below = settled_below,
                                  .disk_first = change->disk_first,
                                  .disk_below = change->boundary,
-                                 .ledger_version = ledger ? custody->ledger->version
-                                                          : disk->tier.ledger_version,
+                                 .ledger_version =
+                                     ledger ? custody->ledger->version : disk->tier.ledger_version,
                                  .wall_ms = custody->wall_ms,
                                  .clean = change->job->clean,
                                  .alone = with_pending};
@@ -241,7 +241,7 @@ static int change_disk(struct place *disk, const struct tier_job *job, int64_t n
     struct disk_change change = plan_change(disk, job, now_ms);
     loss_ledger_copy(&custody->undo, custody->ledger);
     run_list_reset(&custody->moved);
-    int r = store_keep_room(disk->store);
+    int r = store_keep_room(disk->store, false);
     if (r == 0)
         r = place_change(disk, change.durable, fill_disk, &change);
     if (r < 0)
@@ -251,7 +251,7 @@ static int change_disk(struct place *disk, const struct tier_job *job, int64_t n
     if (r == 0) {
         note_reserved(&change, now_ms);
         custody->short_of_room = 0;
-        (void)store_keep_room(disk->store); /* the log may have grown */
+        (void)store_keep_room(disk->store, false); /* the log may have grown */
     }
     if (r == 0 || r == -EUCLEAN)
         live->class->note_read(live, change.live_r, now_ms);
@@ -284,8 +284,8 @@ static int find_attached(struct place *disk, struct store *store, const struct s
     if (r < 0)
         return r;
     bool same = strcmp(state->stream, numbers->stream) == 0;
-    bool ours = state->stream[0] == '\0' || same ||
-                strcmp(state->stream, numbers->previous_stream) == 0;
+    bool ours =
+        state->stream[0] == '\0' || same || strcmp(state->stream, numbers->previous_stream) == 0;
     bool fits = last < numbers->boundary || (same && last < numbers->committed_below);
     if (!ours || !fits || state->next_seq > numbers->next_seq)
         return -ESTALE;
@@ -295,7 +295,7 @@ static int find_attached(struct place *disk, struct store *store, const struct s
         run_list_remove(&custody->live->held, 1, last);
     }
     if (first == 0) /* they were in a file that is not there any more */
-        custody_write_off(custody, &disk->tier, numbers->boundary);
+        tier_write_off(&disk->tier, custody, numbers->boundary);
     run_list_reset(&disk->tier.held);
     numbers->disk_first = first ? first : numbers->boundary;
     return store_held(store, &disk->tier.held);
@@ -331,7 +331,7 @@ static int commit_disk(struct place *disk, const struct tier_job *job, int64_t n
     if (r == 0)
         r = change_disk(disk, job, now_ms);
     if (r == -ENOSPC && disk->store) {
-        store_reuse(disk->store);
+        (void)store_keep_room(disk->store, true);
         r = change_disk(disk, job, now_ms);
         if (r == -ENOSPC)
             disk_tier_reserve(&disk->tier, now_ms);
@@ -351,7 +351,7 @@ static int commit_disk(struct place *disk, const struct tier_job *job, int64_t n
 static void write_off_disk(struct custody *custody)
 {
     struct numbers *numbers = &custody->numbers;
-    custody_write_off(custody, custody->disk, numbers->boundary);
+    tier_write_off(custody->disk, custody, numbers->boundary);
     run_list_reset(&custody->disk->held);
     numbers->disk_first = numbers->boundary;
     numbers->live_state_stale = true;
@@ -382,8 +382,8 @@ static bool adopt_one(void *context, const struct stored_message *message)
     struct stored_message adopted = *message;
     adopted.seq = adoption->next++;
     if (!message->body) { /* its number is used, so that its loss can be proved */
-        loss_ledger_add_gap(adoption->disk->custody->ledger, SPAN_DAMAGED, adopted.seq,
-                            adopted.seq, 0, 0);
+        loss_ledger_add_gap(adoption->disk->custody->ledger, SPAN_DAMAGED, adopted.seq, adopted.seq,
+                            0, 0);
         return true;
     }
     run_list_add(&adoption->disk->custody->moved, adopted.seq, adopted.seq);

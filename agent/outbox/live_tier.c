@@ -148,7 +148,7 @@ static void write_off_live(struct custody *custody)
 {
     struct numbers *numbers = &custody->numbers;
     uint64_t below = message_queue_seq(custody->memory, 0, numbers->committed_below);
-    custody_write_off(custody, custody->live, below);
+    tier_write_off(custody->live, custody, below);
     run_list_reset(&custody->live->held);
     numbers->committed_below = max_u64(below, numbers->boundary);
     numbers->live_stale = false;

@@ -200,8 +200,7 @@ static struct span *find_unreported(const struct loss_ledger *ledger,
 {
     for (size_t i = 0; i < ledger->gaps.n; i++) {
         struct span *gap = &ledger->gaps.spans[i];
-        if (gap->event_seq == 0 &&
-            run_list_first(in_flight, gap->first, gap->last + 1) > gap->last)
+        if (gap->event_seq == 0 && run_list_first(in_flight, gap->first, gap->last + 1) > gap->last)
             return gap;
     }
     return NULL;

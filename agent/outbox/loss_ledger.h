@@ -74,8 +74,8 @@ void loss_ledger_add_gap(struct loss_ledger *ledger, enum span_kind kind, uint64
                          uint64_t last, int64_t from_ms, int64_t to_ms);
 
 /*
- * The oldest gap that no message reports yet; NULL for none. Valid until the next change. A gap with
- * numbers that are IN_FLIGHT is left out: an acknowledgement may still say that they arrived.
+ * The oldest gap that no message reports yet; NULL for none. Valid until the next change. A gap
+ * with numbers that are IN_FLIGHT is left out: an acknowledgement may still say that they arrived.
  */
 const struct span *loss_ledger_next_gap(const struct loss_ledger *ledger,
                                         const struct run_list *in_flight);

@@ -24,6 +24,7 @@ struct outbox {
     struct tiers *tiers;
     struct fill_rate rate;
     struct run_list in_flight; /* handed out on this link and not acknowledged */
+    bool has_report;           /* of a gap, taken since the last commit */
     int64_t spill_after_ms, sync_ms;
     uint64_t max_bytes;
     uint64_t taken, taken_bytes, refused; /* since the start; bytes with their overhead */
@@ -81,7 +82,8 @@ const char *outbox_stream(const struct outbox *outbox)
 
 int outbox_commit(struct outbox *outbox, int64_t now_ms)
 {
-    int r = tiers_commit(outbox->tiers, now_ms);
+    int r = tiers_commit(outbox->tiers, outbox->has_report, now_ms);
+    outbox->has_report &= r < 0; /* without a disk tier it goes out nevertheless */
     lanes_follow(outbox->lanes, outbox->tiers);
     return r;
 }
@@ -216,7 +218,8 @@ void outbox_gap_reported(struct outbox *outbox)
 {
     uint64_t next_seq = tiers_state(outbox->tiers).numbers->next_seq;
     loss_ledger_gap_reported(&outbox->ledger, &outbox->in_flight, next_seq - 1);
-    tiers_secure(outbox->tiers);
+    /* A power cut must not take it back once it has arrived, or the gap would be reported again. */
+    outbox->has_report = true;
 }
 
 /* --- figures --------------------------------------------------------------------------------- */

@@ -14,8 +14,8 @@
  *   - Full: the oldest messages of the disk tier are dropped, and a gap record takes their place.
  *   - A tier that is full, read-only or broken is worked around: without the disk tier messages
  *     wait in the live tier (up to 16 MiB or max_bytes), without the live tier they go to disk at
- *     once. What failed is tried again, at least every ten seconds. While what is due on disk cannot
- *     be written there, a power cut may cost more: `unsafe_since_ms` says so.
+ *     once. What failed is tried again, at least every ten seconds. While what is due on disk
+ * cannot be written there, a power cut may cost more: `unsafe_since_ms` says so.
  *   - A message is handed out only after the disk tier has reserved its number, so a power cut
  *     cannot make it be used twice. What is reserved lasts for about spill_after_ms + sync_ms at
  *     the present rate (a small write for most of it), since all of it is in the gap that a power
@@ -140,10 +140,10 @@ struct outbox_stats {
     uint64_t taken, released, dropped; /* since the start */
     uint64_t disk_bytes_written;       /* bodies written to the disk tier since the start */
     uint64_t max_bytes;
-    int64_t oldest_wall_ms; /* of the oldest message in custody; 0 for none */
-    double runway_h;        /* hours until full if nothing were acknowledged from now on, at the
-                               rate of the last ten minutes; -1: unknown */
-    char problem[160];      /* "FILE: what is wrong; what happens meanwhile", "" for none */
+    int64_t oldest_wall_ms;  /* of the oldest message in custody; 0 for none */
+    double runway_h;         /* hours until full if nothing were acknowledged from now on, at the
+                                rate of the last ten minutes; -1: unknown */
+    char problem[160];       /* "FILE: what is wrong; what happens meanwhile", "" for none */
     int64_t unsafe_since_ms; /* UTC: since when a power cut may cost more than spill_after_ms or
                                 sync_ms, because what was due on disk is not there; 0: no more */
     char unsafe_reason[160]; /* what was wrong at that time, as `problem` */

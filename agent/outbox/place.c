@@ -51,6 +51,8 @@ int place_failed(struct place *place, int r, int64_t now_ms)
 bool place_is_lost(struct place *place, enum place_use use, int r, int64_t now_ms)
 {
     int64_t *since_ms = &place->unread_ms[use];
+    if (now_ms == 0)
+        return r == -EBADMSG; /* the start, whose time is not known */
     *since_ms = r == -SQL_EREAD ? min_i64(*since_ms, now_ms) : INT64_MAX;
     return r == -EBADMSG || (r == -SQL_EREAD && now_ms - *since_ms >= READ_PATIENCE_MS);
 }

@@ -34,8 +34,8 @@ struct place {
     char *path;
     int64_t retry_wait_ms;
     int64_t unread_ms[PLACE_USES]; /* since when it cannot be read; INT64_MAX: it can */
-    uint64_t on_disk_version; /* live: of what the disk tier holds, as saved in this one */
-    struct seq_set released; /* acknowledged, to be removed from it */
+    uint64_t on_disk_version;      /* live: of what the disk tier holds, as saved in this one */
+    struct seq_set released;       /* acknowledged, to be removed from it */
 };
 
 /* A tier of KIND that is not open yet; its file belongs in FOLDER. CUSTODY must outlive it. */

@@ -162,9 +162,8 @@ static void from_nothing(struct numbers *numbers)
     numbers->reserved_below = SEQ_LIMIT;
 }
 
-bool recovery_reconcile(const struct tier_found *live, struct tier_found *disk,
-                        int64_t wall_ms, struct loss_ledger *ret_ledger,
-                        struct numbers *ret_numbers)
+bool recovery_reconcile(const struct tier_found *live, struct tier_found *disk, int64_t wall_ms,
+                        struct loss_ledger *ret_ledger, struct numbers *ret_numbers)
 {
     struct numbers numbers = {.next_seq = 0};
     bool same =

@@ -42,11 +42,11 @@ struct tier_found {
     struct loss_ledger ledger; /* owned; its version is the state's */
     struct run_list held;      /* owned: the messages in it */
     struct run_list on_disk;   /* owned; live: what the disk tier holds, as far as it knew */
-    struct run_list stale;     /* owned; disk, from recovery_reconcile(): settled, and there again */
-    uint64_t first, last;      /* messages; 0: none */
-    bool open;                 /* it can be used: what was there, or a fresh one */
-    bool damaged;              /* the file is set aside */
-    bool known;                /* it is open and says which stream it belongs to */
+    struct run_list stale; /* owned; disk, from recovery_reconcile(): settled, and there again */
+    uint64_t first, last;  /* messages; 0: none */
+    bool open;             /* it can be used: what was there, or a fresh one */
+    bool damaged;          /* the file is set aside */
+    bool known;            /* it is open and says which stream it belongs to */
 };
 
 /*
@@ -54,8 +54,7 @@ struct tier_found {
  * Returns whether the live tier belongs to another stream than the disk tier: its messages must
  * get new numbers then, or be set aside.
  */
-bool recovery_reconcile(const struct tier_found *live, struct tier_found *disk,
-                        int64_t wall_ms, struct loss_ledger *ret_ledger,
-                        struct numbers *ret_numbers);
+bool recovery_reconcile(const struct tier_found *live, struct tier_found *disk, int64_t wall_ms,
+                        struct loss_ledger *ret_ledger, struct numbers *ret_numbers);
 
 #endif

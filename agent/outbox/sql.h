@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * The system did not read a part of a file. SQLite has a code of its own for it ("the file system is
- * corrupt"), but a cable or a controller may be the cause, and then nothing is lost.
+ * The system did not read a part of a file. SQLite has a code of its own for it ("the file system
+ * is corrupt"), but a cable or a controller may be the cause, and then nothing is lost.
  */
 #define SQL_EREAD EREMOTEIO
 

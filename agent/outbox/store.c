@@ -302,14 +302,16 @@ uint64_t store_bytes(struct store *store)
 }
 
 /* Blocks behind the end of the log are its own before they are needed. */
-int store_keep_room(struct store *store)
+int store_keep_room(struct store *store, bool reuse)
 {
     struct stat about;
+    if (reuse)
+        (void)sql_checkpoint(store->database);
     if (!store->medium->synced)
         return 0;
-    CLEANUP(descriptor_close) int file =
-        open(sqlite3_filename_wal(sqlite3_db_filename(store->database, "main")),
-             O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP(descriptor_close)
+    int file = open(sqlite3_filename_wal(sqlite3_db_filename(store->database, "main")),
+                    O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0 || fstat(file, &about) < 0)
         return 0; /* its first transaction makes it, or tells what is wrong */
     if (about.st_size + SPARE_BYTES <= store->roomy_below)
@@ -318,11 +320,6 @@ int store_keep_room(struct store *store)
     if (r == 0)
         store->roomy_below = about.st_size + SPARE_BYTES;
     return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : 0;
-}
-
-void store_reuse(struct store *store)
-{
-    (void)sql_checkpoint(store->database);
 }
 
 void store_shrink(struct store *store)

@@ -70,13 +70,10 @@ uint64_t store_bytes(struct store *store);
 
 /*
  * Disk tier: makes sure that there is room on the medium for some transactions that only save the
- * state, also when it is full. 0, or -ENOSPC: little or nothing of that room is left, and nothing
- * else should take it.
+ * state, also when it is full. REUSE: makes the room of the write-ahead log usable again before. 0,
+ * or -ENOSPC: little or nothing of that room is left, and nothing else should take it.
  */
-int store_keep_room(struct store *store);
-
-/* Makes the room of the write-ahead log usable again. */
-void store_reuse(struct store *store);
+int store_keep_room(struct store *store, bool reuse);
 
 /* Gives the room of a store without messages back to the file system, if it is much. */
 void store_shrink(struct store *store);

@@ -81,4 +81,10 @@ struct tier {
 /* The lowest number in TIER that is at least FROM; LIMIT when none is below that. */
 uint64_t tier_first(struct tier *tier, uint64_t from, uint64_t limit);
 
+/*
+ * The messages of TIER below BELOW that are not acknowledged will never arrive: its file is
+ * damaged. It holds none of them any more.
+ */
+void tier_write_off(struct tier *tier, struct custody *custody, uint64_t below);
+
 #endif

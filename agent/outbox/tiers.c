@@ -26,9 +26,8 @@ struct tiers {
     int commit_error; /* of the last commit */
     int64_t sync_ms;
     int64_t shrink_at_ms;
-    int64_t now_ms; /* as the last caller gave it */
+    int64_t now_ms;        /* as the last caller gave it */
     int64_t unreserved_ms; /* since when messages wait for a reservation; INT64_MAX: none */
-    bool secure;           /* see tiers_secure() */
 };
 
 struct tiers_state tiers_state(const struct tiers *tiers)
@@ -135,19 +134,13 @@ static void do_job(struct tiers *tiers, const struct tier_job *job, bool moves_w
         note_promise(&tiers->custody, r);
 }
 
-void tiers_secure(struct tiers *tiers)
-{
-    tiers->secure = true;
-}
-
-int tiers_commit(struct tiers *tiers, int64_t now_ms)
+int tiers_commit(struct tiers *tiers, bool on_disk, int64_t now_ms)
 {
     int r = tiers_settle(tiers, NULL, now_ms);
-    if (r < 0 || !tiers->secure)
+    if (r < 0 || !on_disk)
         return r;
     const struct tier_job job = {.move_below = tiers->custody.numbers.committed_below,
                                  .durable = true};
-    tiers->secure = false; /* without a disk tier it goes out nevertheless */
     do_job(tiers, &job, true, now_ms);
     return tiers_settle(tiers, NULL, now_ms);
 }
@@ -362,7 +355,7 @@ static int read_tier(struct tiers_reading *reading, struct tier *tier, uint64_t 
 }
 
 int tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
-                void *context)
+               void *context)
 {
     const struct custody *custody = &tiers->custody;
     struct tiers_reading reading = {.tiers = tiers, .visit = visit, .context = context};

@@ -52,16 +52,11 @@ void tiers_reserve(struct tiers *tiers, int64_t now_ms, int64_t wall_ms);
 uint64_t tiers_take_number(struct tiers *tiers);
 
 /*
- * What is taken by now is on disk before the next commit returns, if the disk tier works: a power
- * cut must not take back the report of a gap that has arrived, or it would be made again.
- */
-void tiers_secure(struct tiers *tiers);
-
-/*
  * Puts what is only in memory into custody, deletes what was acknowledged, saves the ledger. 0 or a
- * negative errno: tried again with the next one.
+ * negative errno: tried again with the next one. ON_DISK: all of it is on disk then, if the disk
+ * tier works.
  */
-int tiers_commit(struct tiers *tiers, int64_t now_ms);
+int tiers_commit(struct tiers *tiers, bool on_disk, int64_t now_ms);
 
 /*
  * Does what is due on disk. Link up: messages below SPILL_BELOW move there (0: none); link down:
@@ -88,7 +83,7 @@ void tiers_link_up(struct tiers *tiers, int64_t now_ms);
  * more, to be read later.
  */
 int tiers_read(struct tiers *tiers, uint64_t from, uint64_t below, store_visit *visit,
-                void *context);
+               void *context);
 
 /* The lowest number in the live tier that is at least FROM; LIMIT when none is below that. */
 uint64_t tiers_first_live(const struct tiers *tiers, uint64_t from, uint64_t limit);

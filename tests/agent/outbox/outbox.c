@@ -257,7 +257,7 @@ static void test_little_flash_while_up(void)
     CU_ASSERT(syncs > syncs_before);
     CU_ASSERT(syncs - syncs_before <= 500000 / (3000 / 2));
     (void)snprintf(shared, sizeof(shared), "%s/outbox.db-shm", box.state_dir);
-    CU_ASSERT_EQUAL(access(shared, F_OK), -1); /* a mapped file would be written to as well */
+    CU_ASSERT_EQUAL(access(shared, F_OK), -1);       /* a mapped file would be written to as well */
     CU_ASSERT(after.bytes - before.bytes < 2 << 20); /* a page each */
     CU_ASSERT_EQUAL(box_stats(&box).disk_bytes_written, 0);
     CU_ASSERT_EQUAL(box_stats(&box).messages, 0);
@@ -530,7 +530,7 @@ static bool first_gap_after_settled_work(int64_t sync_ms)
 static void test_report_on_its_way(void)
 {
     CU_ASSERT_FALSE(first_gap_after_settled_work(1000)); /* it is on disk, to be sent again */
-    CU_ASSERT_FALSE(first_gap_after_settled_work(999)); /* it had arrived: there is a new gap */
+    CU_ASSERT_FALSE(first_gap_after_settled_work(999));  /* it had arrived: there is a new gap */
 }
 
 /* More than fits in memory, part of it on disk already: still one lane, in order. */
@@ -710,7 +710,8 @@ TEST_MAIN("outbox",
           {"what is historical is decided once, through kill and stop", test_flags_stay},
           {"and through a power cut", test_flags_survive_power_cut},
           {"and through a kill and a power cut", test_flags_survive_kill_and_power_cut},
-          {"only reservations reach the state folder while the link is up", test_little_flash_while_up},
+          {"only reservations reach the state folder while the link is up",
+           test_little_flash_while_up},
           {"what is not acknowledged in time goes to disk", test_late_acknowledgements_spill},
           {"everything goes to disk while the link is down", test_outage_goes_to_disk},
           {"a power cut is a gap, and no number is used again", test_power_cut},

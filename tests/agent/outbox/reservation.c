@@ -75,9 +75,10 @@ static void test_bounds(void)
     CU_ASSERT_TRUE(reservation_is_low(&reservation, 100, 100 + RESERVATION_MAX / 4 - 1));
     CU_ASSERT_FALSE(reservation_is_low(&reservation, 100, 100 + RESERVATION_MAX / 4));
     begin();
-    CU_ASSERT_TRUE(reservation_is_wide(&reservation, 1, 65536, now_ms)); /* as earlier versions made it */
+    CU_ASSERT_TRUE(
+        reservation_is_wide(&reservation, 1, 65536, now_ms)); /* as earlier versions made it */
     CU_ASSERT_FALSE(reservation_is_wide(&reservation, 1, 1 + RESERVATION_MIN, now_ms));
 }
 
-TEST_MAIN("reservation", {"it follows the rate", test_follows_the_rate},
-          {"a burst", test_burst}, {"bounds", test_bounds})
+TEST_MAIN("reservation", {"it follows the rate", test_follows_the_rate}, {"a burst", test_burst},
+          {"bounds", test_bounds})

@@ -15,7 +15,8 @@ static struct store *open_store(const char *name, struct stored_state *ret_state
 {
     struct store *store = NULL;
     memset(ret_state, 0, sizeof(*ret_state));
-    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, NULL, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path(name), ret_state, NULL, NULL, &store),
+                          0);
     return store;
 }
 
@@ -136,11 +137,11 @@ static void test_state_and_ledger(void)
     put(store, 1, 5);
     CU_ASSERT_EQUAL(store_save(store, &state, &ledger, &on_disk), 0);
     CU_ASSERT_EQUAL(store_save(store, &state, &ledger, &on_disk), 0); /* replaces */
-    CU_ASSERT_EQUAL(store_save(store, &state, NULL, NULL), 0);    /* leaves the ledger alone */
+    CU_ASSERT_EQUAL(store_save(store, &state, NULL, NULL), 0);        /* leaves the ledger alone */
     CU_ASSERT_EQUAL(store_commit(store), 0);
     store_close(store);
-    CU_ASSERT_EQUAL_FATAL(store_open(STORE_DISK, test_path("state.db"), &read, &loaded,
-                                     &loaded_on_disk, &store), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        store_open(STORE_DISK, test_path("state.db"), &read, &loaded, &loaded_on_disk, &store), 0);
     TEST_TEXT_EQUAL(read.stream, state.stream);
     TEST_TEXT_EQUAL(read.previous_stream, state.previous_stream);
     CU_ASSERT(read.next_seq == 10 && read.reserved_below == 20 && read.settled_below == 5);
@@ -171,7 +172,8 @@ static void test_held(void)
 {
     struct stored_state state;
     struct store *store = open_store("held.db", &state), *second = NULL;
-    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, NULL, &second), -EBUSY);
+    CU_ASSERT_EQUAL(store_open(STORE_DISK, test_path("held.db"), &state, NULL, NULL, &second),
+                    -EBUSY);
     CU_ASSERT_PTR_NULL(second);
     store_close(store);
     store = open_store("held.db", &state);
@@ -260,8 +262,10 @@ static void test_not_a_file(void)
     struct stored_state state;
     struct store *store = NULL;
     CU_ASSERT_EQUAL(mkdir(test_path("folder.db"), 0700), 0);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, NULL, &store), -EBADMSG);
-    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, NULL, &store), -ENOENT);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, test_path("folder.db"), &state, NULL, NULL, &store),
+                    -EBADMSG);
+    CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/nonexistent/x.db", &state, NULL, NULL, &store),
+                    -ENOENT);
     CU_ASSERT_EQUAL(store_open(STORE_LIVE, "/proc/self/x.db", &state, NULL, NULL, &store), -ENOENT);
 }
 
