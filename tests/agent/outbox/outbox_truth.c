@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define SEEDS 24 /* more with OUTBOX_TRUTH_SEEDS=N */
+#define SEEDS 10 /* more with OUTBOX_TRUTH_SEEDS=N */
 #define LIVES 8
 #define OPERATIONS 300
 #define MAX_SEQ 60000
