@@ -41,12 +41,12 @@ static const struct strbuf *sound(void)
         return &content;
     fuzz_folder_clear();
     const char *path = fuzz_file("sound", "", 0);
-    assert(store_open(STORE_DISK, path, &state, NULL, &store) == 0);
+    assert(store_open(STORE_DISK, path, &state, NULL, NULL, &store) == 0);
     assert(store_begin(store, true) == 0);
     for (uint64_t seq = 1; seq <= MESSAGES; seq++)
         append(store, seq);
     state.next_seq = MESSAGES + 1;
-    assert(store_save(store, &state, NULL) == 0 && store_commit(store) == 0);
+    assert(store_save(store, &state, NULL, NULL) == 0 && store_commit(store) == 0);
     store_close(store);
     assert(file_read(path, 1 << 24, &content) == 0 && content.length > 8192);
     return &content;
@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size >= 2 ? ((size_t)data[0] << 8 | data[1]) % (damaged.length + 1) : damaged.length;
     fuzz_folder_clear();
     const char *path = fuzz_file("store", damaged.data, length);
-    if (store_open(STORE_DISK, path, &state, NULL, &store) < 0)
+    if (store_open(STORE_DISK, path, &state, NULL, NULL, &store) < 0)
         return 0; /* set aside by the caller */
     assert(memchr(state.stream, '\0', sizeof(state.stream)));
     use(store);
