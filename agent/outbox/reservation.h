@@ -1,7 +1,8 @@
 /*
  * How many numbers are reserved on disk at a time. After a power cut all that were reserved and may
- * have been used are reported as a gap, so a reservation is as short as the time that a power cut
- * may cost: it lasts about that long at the present rate. Pure; main loop only.
+ * have been used are reported as a gap, so a reservation must be short; but each is a write to
+ * flash. It lasts, at the present rate, eight times as long as what a power cut may cost: less than
+ * ten times of what may be lost is reported. Pure; main loop only.
  */
 #ifndef SALLYPORT_AGENT_OUTBOX_RESERVATION_H
 #define SALLYPORT_AGENT_OUTBOX_RESERVATION_H
@@ -9,11 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define RESERVATION_WINDOWS 8 /* of what a power cut may cost, in one reservation */
 #define RESERVATION_MIN UINT64_C(64)
 #define RESERVATION_MAX UINT64_C(65536)
 
 struct reservation {
-    int64_t window_ms; /* what a power cut may cost */
+    int64_t window_ms; /* so long one lasts */
     uint64_t block;    /* numbers in the last one */
     uint64_t seq;      /* the next number when the last one was made */
     int64_t at_ms;     /* when that was */

@@ -468,7 +468,8 @@ int tiers_open(const struct tiers_settings *settings, const struct message_queue
         (void)tiers_free(tiers);
         return r;
     }
-    reservation_init(&custody->reservation, settings->spill_after_ms + settings->sync_ms,
+    reservation_init(&custody->reservation,
+                     RESERVATION_WINDOWS * (settings->spill_after_ms + settings->sync_ms),
                      custody->numbers.next_seq);
     tiers_begin(tiers);
     *ret_tiers = tiers;

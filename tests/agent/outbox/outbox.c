@@ -1,6 +1,8 @@
 /* Custody of messages: numbers, lanes, history, gaps, and what reaches the flash. */
 #include "tests/support/outbox_fixture.h"
 
+#include "agent/outbox/reservation.h"
+
 #include <errno.h>
 #include <malloc.h>
 #include <sqlite3.h>
@@ -255,7 +257,7 @@ static void test_little_flash_while_up(void)
     box_pass(&box, 10000);
     struct files after = look_at(box.state_dir);
     CU_ASSERT(syncs > syncs_before);
-    CU_ASSERT(syncs - syncs_before <= 500000 / (3000 / 2));
+    CU_ASSERT(syncs - syncs_before <= 500000 / (RESERVATION_WINDOWS * 3000 / 2));
     (void)snprintf(shared, sizeof(shared), "%s/outbox.db-shm", box.state_dir);
     CU_ASSERT_EQUAL(access(shared, F_OK), -1);       /* a mapped file would be written to as well */
     CU_ASSERT(after.bytes - before.bytes < 2 << 20); /* a page each */
