@@ -17,6 +17,12 @@ struct test_case {
     void (*run)(void);
 };
 
+/*
+ * Ends a program that plays a confined helper. What a sanitizer does at the end of a process, such
+ * as looking for leaks from another one, a helper may not.
+ */
+_Noreturn void test_helper_end(int code);
+
 int test_main(const char *suite, const struct test_case *cases, size_t n_cases);
 
 #define TEST_MAIN(suite, ...)                                                                      \

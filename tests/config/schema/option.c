@@ -25,7 +25,7 @@ static void test_findings(void)
     findings_add(&findings, FINDING_ERROR, (struct where){"b.conf", 2}, "j", "two, second");
     findings_sort(&findings);
     findings_print(&findings, &out);
-    TEST_TEXT_EQUAL(strbuf_text(&out), "a.conf:12: warning: line?break ? \xc2\xb0\n"
+    TEST_TEXT_EQUAL(strbuf_text(&out), "a.conf:12: warning: line\\x0abreak \\xb0 \xc2\xb0\n"
                                        "b.conf:2: k: two, first\n"
                                        "b.conf:2: j: two, second\n"
                                        "b.conf:9: k: nine\n");

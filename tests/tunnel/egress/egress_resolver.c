@@ -218,7 +218,7 @@ int main(int argc, char **argv)
         {"the agent's names are on the side that root said", test_agent},
     };
     if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
-        return resolve(argv[2]);
+        test_helper_end(resolve(argv[2]));
     test_private_network();
     if (!make_networks())
         return 1;

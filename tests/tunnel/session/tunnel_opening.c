@@ -327,6 +327,6 @@ int main(int argc, char **argv)
         {"a stop at any time leaves nothing going", test_stopped},
     };
     if (argc == 4 && strcmp(argv[1], "--resolve") == 0)
-        return resolve(argv[2], argv[3]);
+        test_helper_end(resolve(argv[2], argv[3]));
     return test_main("tunnel_opening", cases, sizeof(cases) / sizeof(cases[0]));
 }
