@@ -208,7 +208,7 @@ static void on_new(void *parent, void *value, CRYPTO_EX_DATA *data, int index, l
     struct server_check *check = server_check_share(guard);
     pthread_mutex_unlock(&guard_lock);
     (void)apply(check, tls, NULL);
-    (void)server_check_free(check);
+    (void)server_check_free(check); /* NOLINT(clang-analyzer-unix.Malloc): references are counted */
     (void)atomic_fetch_add(&guarded, 1);
 }
 

@@ -154,6 +154,7 @@ static int add_loader(struct dl_phdr_info *object, size_t size, void *context)
     (void)size;
     for (size_t i = 0; i < object->dlpi_phnum; i++) {
         if (object->dlpi_phdr[i].p_type == PT_INTERP) {
+            /* NOLINTNEXTLINE(performance-no-int-to-ptr): dl_iterate_phdr() tells it so */
             const char *loader = (const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
             int problem = add_path(*ruleset, loader, EXECUTE);
             return problem < 0 ? problem : 1;
