@@ -2,9 +2,7 @@
 #include "agent/cli/check_machine.h"
 
 #include "agent/base/descriptor.h"
-#include "config/load/broker_url.h"
-#include "config/load/proxy_url.h"
-#include "config/schema/option.h"
+#include "agent/cli/reach.h"
 #include "tunnel/config/exposure.h"
 #include "tunnel/config/overlap.h"
 #include "tunnel/os/netlink.h"
@@ -39,59 +37,27 @@ void check_machine(const struct netd_config *netd, const char *path, struct find
 
 /* ---- The agent's addresses ---- */
 
-static void check_address(const struct netd_config *netd, const char *host, const char *full_key,
-                          struct where where, struct findings *findings)
+static void check_address(const struct netd_config *netd, const struct reach_need *need,
+                          struct findings *findings)
 {
     struct ip_network address;
     const char *key;
     char text[IP_NETWORK_TEXT_BYTES];
-    if (!host || ip_network_parse(host, &address) < 0)
+    if (ip_network_parse(need->host, &address) < 0)
         return;
     const struct ip_network *own = overlap_find(&netd->tunnel, &address, &key);
     if (own)
-        findings_add(findings, FINDING_ERROR, where, full_key,
+        findings_add(findings, FINDING_ERROR, need->where, need->key,
                      "%s lies in %s of netd.conf (%s), which only a session's tunnel reaches: "
                      "choose other addresses for the tunnel",
-                     host, key, ip_network_format(own, text));
-}
-
-/* The key `host` of the bus's driver; NULL: it has none, or it is unset. */
-static const char *bus_host(const struct config_bus *bus)
-{
-    const struct option *row = option_find(&bus->driver->bus, "host");
-    const char *host = NULL;
-    if (row && row->type == OPTION_TEXT)
-        memcpy(&host, (const char *)bus->options + row->offset, sizeof(host));
-    return host;
-}
-
-static void check_uplink_address(const struct config *agent, const struct netd_config *netd,
-                                 const char *key, const char *host, struct findings *findings)
-{
-    const struct option *row = option_find(&config_uplink_table, key);
-    char full_key[80];
-    (void)snprintf(full_key, sizeof(full_key), "uplink.%s", key);
-    check_address(
-        netd, host, full_key,
-        (struct where){agent->files[0], agent->uplink_lines[row - config_uplink_table.rows]},
-        findings);
+                     need->host, key, ip_network_format(own, text));
 }
 
 void check_tunnel_addresses(const struct config *agent, const struct netd_config *netd,
                             struct findings *findings)
 {
-    struct problem ignored;
-    for (size_t i = 0; i < agent->n_buses; i++) {
-        char key[80];
-        (void)snprintf(key, sizeof(key), "buses.%s.host", agent->buses[i].name);
-        check_address(netd, bus_host(&agent->buses[i]), key, agent->buses[i].where, findings);
-    }
-    for (size_t i = 0; i < agent->uplink.servers.length; i++) {
-        struct broker_url server;
-        if (broker_url_parse(agent->uplink.servers.items[i], &server, &ignored) == 0)
-            check_uplink_address(agent, netd, "servers", server.host, findings);
-    }
-    struct proxy_url proxy;
-    if (agent->uplink.proxy && proxy_url_parse(agent->uplink.proxy, &proxy, &ignored) == 0)
-        check_uplink_address(agent, netd, "proxy", proxy.host, findings);
+    CLEANUP(reach_needs_free) struct reach_needs needs;
+    reach_needs_make(agent, &needs);
+    for (size_t i = 0; i < needs.length; i++)
+        check_address(netd, &needs.items[i], findings);
 }

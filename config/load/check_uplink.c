@@ -73,15 +73,16 @@ static void check_proxy(const struct check_uplink_group *uplink, const struct co
         section_report(uplink->section, FINDING_ERROR, "proxy_password_file",
                        "`proxy` names no user: write http://USER@HOST:PORT there");
     else if (has_file && proxy_url_has_password(&proxy))
-        section_report(uplink->section, FINDING_ERROR, "proxy",
-                       "has a password, and `proxy_password_file` gives one too: remove it here");
+        section_report(
+            uplink->section, FINDING_ERROR, "proxy",
+            "has a password, and `uplink.proxy_password_file` gives one too: remove it here");
     else if (proxy_url_has_password(&proxy))
         section_report(uplink->section, FINDING_WARNING, "proxy",
                        "everybody who may read this file learns the password: put it into a file "
-                       "of its own and name that with `proxy_password_file`");
+                       "of its own and name that with `uplink.proxy_password_file`");
     else if (proxy.login[0] && !has_file)
         section_report(uplink->section, FINDING_ERROR, "proxy",
-                       "names a user, but there is no password: set `proxy_password_file`");
+                       "names a user, but there is no password: set `uplink.proxy_password_file`");
     memory_wipe(&proxy, sizeof(proxy));
 }
 

@@ -22,12 +22,6 @@ bool netd_config_is_roots(const char *path);
 /* Always returns NULL; accepts NULL. */
 struct netd_config *netd_config_free(struct netd_config *config);
 
-/*
- * What a trial of new rules cannot change: the first group other than `firewall` and `agent` in
- * which the two are not the same ("tunnel", ...), or NULL.
- */
-const char *netd_config_difference(const struct netd_config *a, const struct netd_config *b);
-
 /* The service NAME, or NULL. */
 const struct tunnel_service *netd_config_service(const struct netd_config *config,
                                                  const char *name);

@@ -72,6 +72,8 @@ void overlap_check_config(const struct netd_config *config, const char *path,
     for (size_t i = 0; i < firewall->n_allow; i++)
         report(config, &firewall->allow[i].destination, "firewall.egress_allow, dns or ntp", path,
                findings);
+    for (size_t i = 0; i < firewall->agent.n_reach; i++)
+        report(config, &firewall->agent.reach[i].destination, "agent.may_reach", path, findings);
     if (config->tunnel.is_configured &&
         ip_network_parse(config->tunnel.hub.endpoint_host, &hub) == 0)
         report(config, &hub, "tunnel.hub.endpoint", path, findings);

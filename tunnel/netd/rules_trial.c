@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
+#include "tunnel/config/netd_difference.h"
 #include "tunnel/netd/config_trial.h"
 
 #include <errno.h>

@@ -324,20 +324,25 @@ static void test_reach_of_folder(void)
 static void test_tunnel_addresses(void)
 {
     static const struct {
-        const char *source, *server, *finding;
+        const char *source, *server, *proxy, *finding;
     } cases[] = {
-        {"10.254.0.0/24", "b.test", NULL},
-        {"192.0.2.0/24", "b.test", "buses.plc.host: 192.0.2.1 lies in tunnel.sources"},
-        {"10.254.0.0/24", "10.254.0.9", "uplink.servers: 10.254.0.9 lies in tunnel.sources"},
-        {"10.254.0.0/24", "10.253.0.1", "uplink.servers: 10.253.0.1 lies in tunnel.hub.address"},
+        {"10.254.0.0/24", "b.test", "", NULL},
+        {"192.0.2.0/24", "b.test", "", "buses.plc.host: 192.0.2.1 lies in tunnel.sources"},
+        {"10.254.0.0/24", "10.254.0.9", "", "uplink.servers: 10.254.0.9 lies in tunnel.sources"},
+        {"10.254.0.0/24", "10.253.0.1", "",
+         "uplink.servers: 10.253.0.1 lies in tunnel.hub.address"},
+        {"10.254.0.0/24", "b.test", "proxy = \"http://10.254.1.42:3128\";",
+         "uplink.proxy: 10.254.1.42 lies in tunnel.address"},
+        /* The proxy reaches the broker, wherever that is: not this machine. */
+        {"10.254.0.0/24", "10.254.0.9", "proxy = \"http://p.test:3128\";", NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         CLEANUP(strbuf_free) struct strbuf said = STRBUF_EMPTY;
         char agent[512], netd[1024];
         (void)snprintf(agent, sizeof(agent),
                        "gateway: { id = \"g\"; site = \"s\"; };\n"
-                       "uplink: { ca = \"system\"; servers = [ \"mqtts://%s\" ]; };\n%s",
-                       cases[i].server, strstr(good, "buses"));
+                       "uplink: { ca = \"system\"; servers = [ \"mqtts://%s\" ]; %s };\n%s",
+                       cases[i].server, cases[i].proxy, strstr(good, "buses"));
         (void)snprintf(netd, sizeof(netd),
                        "firewall: { wan = [ \"nowhere0\" ]; };\n"
                        "tunnel: { gateway = \"s/g\"; address = \"10.254.1.42\"; "

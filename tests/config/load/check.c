@@ -75,13 +75,12 @@ static void test_uplink(void)
         {"proxy = \"http://u@p:3128\"; proxy_password_file = \"f\";", ""},
         {"proxy = \"http://u:secret@p:3128\";",
          "c.conf:3: uplink.proxy: warning: everybody who may read this file learns the password: "
-         "put it into a file of its own and name that with `proxy_password_file`\n"},
+         "put it into a file of its own and name that with `uplink.proxy_password_file`\n"},
         {"proxy = \"http://u:secret@p:3128\"; proxy_password_file = \"f\";",
-         "c.conf:3: uplink.proxy: has a password, and `proxy_password_file` gives one too: remove "
-         "it "
-         "here\n"},
+         "c.conf:3: uplink.proxy: has a password, and `uplink.proxy_password_file` gives one too: "
+         "remove it here\n"},
         {"proxy = \"http://u@p:3128\";", "c.conf:3: uplink.proxy: names a user, but there is no "
-                                         "password: set `proxy_password_file`\n"},
+                                         "password: set `uplink.proxy_password_file`\n"},
         {"proxy = \"http://p:3128\"; proxy_password_file = \"f\";",
          "c.conf:3: uplink.proxy_password_file: `proxy` names no user: write http://USER@HOST:PORT "
          "there\n"},

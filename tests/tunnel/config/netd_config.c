@@ -1,5 +1,7 @@
 /* netd.conf: what a good file becomes, and what is said about a bad one. */
 #include "tunnel/config/netd_config.h"
+#include "tunnel/config/netd_difference.h"
+#include "tunnel/config/netd_options.h"
 #include "tunnel/config/netd_reference.h"
 
 #include "agent/base/descriptor.h"
@@ -451,6 +453,20 @@ static void test_explain(void)
 }
 
 /* Everything but the firewall takes a restart: a trial has to know what that is. */
+/* Whether TRIED names every key of TABLE: a new key has to be compared, and tried here. */
+static bool has_each_key(const struct option_table *table, const char *tried)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        CLEANUP(strbuf_free) struct strbuf key = STRBUF_EMPTY;
+        strbuf_addf(&key, " %s.%s ", table->path, table->rows[i].key);
+        if (strstr(tried, strbuf_text(&key)))
+            continue;
+        printf("\nnetd_config_difference: nobody has tried%s\n", strbuf_text(&key));
+        return false;
+    }
+    return true;
+}
+
 static void test_difference(void)
 {
     static const char good[] =
@@ -460,38 +476,39 @@ static void test_difference(void)
                  "max_ttl_s = 60; idle_close_s = 30; keepalive_s = 20;\n"
                  "mtu = 1400; approval = \"local\"; };\n";
     static const struct {
-        const char *from, *to, *group;
+        const char *from, *to, *group, *key;
     } changes[] = {
-        {"\"eth1\", \"br*\" ];", "\"eth2\" ];", NULL},
+        {"\"eth1\", \"br*\" ];", "\"eth2\" ];", NULL, "firewall.wan"},
         {"paths:", "agent: { may_reach = ( { destination = \"a.test\"; port = 1; } ); };\npaths:",
-         NULL},
-        {"\"s\"", "\"t\"", "paths"},
-        {"\"r\"", "\"t\"", "paths"},
-        {"\"7\"", "\"9\"", "access"},
-        {"\"8\"", "\"9\"", "access"},
-        {"\"a\"", "\"c\"", "access"},
-        {"\"b\"", "\"c\"", "access"},
-        {"gw-0042", "gw-0043", "tunnel"},
-        {"10.254.1.42", "10.254.1.43", "tunnel"},
-        {"wireguard.key", "other.key", "tunnel"},
-        {"w2h8S6S0", "w2h8S6S1", "tunnel"},
-        {"vpn.example", "hub.example", "tunnel"},
-        {":443", ":444", "tunnel"},
-        {"10.254.0.1\"", "10.254.0.2\"", "tunnel"},
-        {"hub = {", "hub = { preshared_key_file = \"x\";", "tunnel"},
-        {"10.254.0.0/24", "10.254.0.0/25", "tunnel"},
-        {"\"ssh\"", "\"tty\"", "tunnel"},
-        {"port = 22;", "port = 23;", "tunnel"},
-        {"\"tcp\"", "\"udp\"", "tunnel"},
-        {"192.168.10.5", "192.168.10.6", "tunnel"},
-        {"interface = \"eth1\"", "interface = \"eth2\"", "tunnel"},
-        {"= 60", "= 61", "tunnel"},
-        {"= 30", "= 31", "tunnel"},
-        {"= 20", "= 21", "tunnel"},
-        {"1400", "1401", "tunnel"},
-        {"\"local\"", "\"none\"", "tunnel"},
+         NULL, "agent.may_reach"},
+        {"\"s\"", "\"t\"", "paths", "paths.state_dir"},
+        {"\"r\"", "\"t\"", "paths", "paths.runtime_dir"},
+        {"\"7\"", "\"9\"", "access", "access.agent_user"},
+        {"\"8\"", "\"9\"", "access", "access.admin_group"},
+        {"\"a\"", "\"c\"", "access", "access.allowed_signers"},
+        {"\"b\"", "\"c\"", "access", "access.revoked_keys"},
+        {"gw-0042", "gw-0043", "tunnel", "tunnel.gateway"},
+        {"10.254.1.42", "10.254.1.43", "tunnel", "tunnel.address"},
+        {"wireguard.key", "other.key", "tunnel", "tunnel.private_key_file"},
+        {"w2h8S6S0", "w2h8S6S1", "tunnel", "tunnel.hub.public_key"},
+        {"vpn.example", "hub.example", "tunnel", "tunnel.hub.endpoint"},
+        {":443", ":444", "tunnel", "tunnel.hub.endpoint"},
+        {"10.254.0.1\"", "10.254.0.2\"", "tunnel", "tunnel.hub.address"},
+        {"hub = {", "hub = { preshared_key_file = \"x\";", "tunnel",
+         "tunnel.hub.preshared_key_file"},
+        {"10.254.0.0/24", "10.254.0.0/25", "tunnel", "tunnel.sources"},
+        {"\"ssh\"", "\"tty\"", "tunnel", "tunnel.services.name"},
+        {"port = 22;", "port = 23;", "tunnel", "tunnel.services.port"},
+        {"\"tcp\"", "\"udp\"", "tunnel", "tunnel.services.protocol"},
+        {"192.168.10.5", "192.168.10.6", "tunnel", "tunnel.services.target"},
+        {"interface = \"eth1\"", "interface = \"eth2\"", "tunnel", "tunnel.services.interface"},
+        {"= 60", "= 61", "tunnel", "tunnel.max_ttl_s"},
+        {"= 30", "= 31", "tunnel", "tunnel.idle_close_s"},
+        {"= 20", "= 21", "tunnel", "tunnel.keepalive_s"},
+        {"1400", "1401", "tunnel", "tunnel.mtu"},
+        {"\"local\"", "\"none\"", "tunnel", "tunnel.approval"},
     };
-    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf out = STRBUF_EMPTY, tried = STRBUF_EMPTY;
     struct netd_config *before = load(good, &out);
     CU_ASSERT_PTR_NOT_NULL_FATAL(before);
     for (size_t i = 0; i < ARRAY_LENGTH(changes); i++) {
@@ -507,8 +524,14 @@ static void test_difference(void)
         const char *group = netd_config_difference(before, after);
         TEST_TEXT_EQUAL(group ? group : "-", changes[i].group ? changes[i].group : "-");
         netd_config_free(after);
+        strbuf_addf(&tried, " %s ", changes[i].key);
     }
     netd_config_free(before);
+    CU_ASSERT_TRUE(has_each_key(&netd_paths_table, strbuf_text(&tried)));
+    CU_ASSERT_TRUE(has_each_key(&netd_access_table, strbuf_text(&tried)));
+    CU_ASSERT_TRUE(has_each_key(&netd_tunnel_table, strbuf_text(&tried)));
+    CU_ASSERT_TRUE(has_each_key(&netd_hub_table, strbuf_text(&tried)));
+    CU_ASSERT_TRUE(has_each_key(&netd_service_table, strbuf_text(&tried)));
 }
 
 static void test_manual(void)

@@ -110,6 +110,10 @@ static void test_config(void)
     config.firewall.allow[0].destination = network("10.253.0.0/16");
     config.firewall.n_allow = 1;
     CU_ASSERT_EQUAL(errors(&config, "tunnel.hub.address"), 1);
+    config.firewall.n_allow = 0;
+    config.firewall.agent.reach[0].destination = network("10.254.1.42");
+    config.firewall.agent.n_reach = 1;
+    CU_ASSERT_EQUAL(errors(&config, "tunnel.address"), 1);
     config.tunnel.is_configured = false;
     CU_ASSERT_EQUAL(errors(&config, ""), 0);
 }
