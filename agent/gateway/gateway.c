@@ -147,10 +147,10 @@ static void tick_store(struct gateway *gateway, int64_t at_ms)
 static int64_t gateway_publish(struct gateway *gateway, int64_t at_ms)
 {
     bool is_open = announcer_is_open(gateway->announcer);
-    command_relay_settle(gateway->command_relay, is_open);
+    int64_t relay_due_ms = command_relay_settle(gateway->command_relay, is_open, at_ms);
     int64_t pause_ms = is_open ? publisher_pump(gateway->publisher, at_ms) : -1;
-    int64_t status_due_ms = announcer_settle(gateway->announcer, at_ms);
-    return pause_ms < 0 ? status_due_ms : min_i64(status_due_ms, at_ms + pause_ms);
+    int64_t due_ms = min_i64(relay_due_ms, announcer_settle(gateway->announcer, at_ms));
+    return pause_ms < 0 ? due_ms : min_i64(due_ms, at_ms + pause_ms);
 }
 
 /* After the handlers of each pass. */
@@ -261,7 +261,9 @@ static int make_uplink(struct gateway *gateway)
         publisher_new(config->uplink.window, (uint64_t)config->outbox.backlog_rate_kib_s << 10,
                       gateway->dialect, gateway->outbox, gateway->uplink);
     gateway->announcer = announcer_new(gateway->dialect, gateway->uplink, get_facts, gateway);
-    gateway->command_relay = command_relay_new(gateway->dialect, gateway->uplink);
+    CLEANUP(memory_free_pointer)
+    char *name = memory_printf("%s/%s", config->gateway.site, config->gateway.id);
+    gateway->command_relay = command_relay_new(name, gateway->dialect, gateway->uplink);
     return 0;
 }
 
@@ -368,7 +370,7 @@ static bool say_goodbye(struct gateway *gateway)
     bool is_open = announcer_is_open(gateway->announcer);
     if (is_open)
         (void)publisher_pump(gateway->publisher, now_ms());
-    command_relay_settle(gateway->command_relay, is_open);
+    (void)command_relay_settle(gateway->command_relay, is_open, now_ms());
     announcer_farewell(gateway->announcer);
     return uplink_stop(gateway->uplink, STOP_TIMEOUT_MS);
 }

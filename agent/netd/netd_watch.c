@@ -1,6 +1,7 @@
 /* What the agent knows of netd. */
 #include "agent/netd/netd_watch.h"
 
+#include "agent/base/clock.h"
 #include "agent/base/descriptor.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
@@ -44,15 +45,21 @@ static void on_event(void *context, const struct event *event, uint64_t position
 static void on_change(void *context)
 {
     struct netd_watch *watch = context;
-    command_relay_netd(watch->relay,
-                       netd_client_is_connected(watch->client) ? watch->client : NULL);
+    command_relay_netd(watch->relay, netd_client_is_connected(watch->client) ? watch->client : NULL,
+                       clock_mono_ns() / CLOCK_NS_PER_MS);
     watch->callbacks.changed(watch->callbacks.context);
 }
 
 static void on_challenge(void *context, const char *challenge)
 {
     struct netd_watch *watch = context;
-    command_relay_challenge(watch->relay, challenge);
+    command_relay_challenge(watch->relay, challenge, clock_mono_ns() / CLOCK_NS_PER_MS);
+}
+
+static void on_signers(void *context, const struct wire_signers *signers)
+{
+    struct netd_watch *watch = context;
+    command_relay_signers(watch->relay, signers);
 }
 
 static void netd_watch_on_answer(void *context, enum refusal refusal,
@@ -80,6 +87,7 @@ int netd_watch_new(const struct config_gateway *config, struct command_relay *re
     const struct netd_client_callbacks reach_up = {.changed = on_change,
                                                    .event = on_event,
                                                    .challenge = on_challenge,
+                                                   .signers = on_signers,
                                                    .answered = netd_watch_on_answer,
                                                    .context = watch};
     watch->callbacks = *callbacks;
@@ -99,7 +107,7 @@ struct netd_watch *netd_watch_free(struct netd_watch *watch)
 {
     if (!watch)
         return NULL;
-    command_relay_netd(watch->relay, NULL);
+    command_relay_netd(watch->relay, NULL, clock_mono_ns() / CLOCK_NS_PER_MS);
     netd_client_free(watch->client);
     free(watch->position_file);
     free(watch);

@@ -227,7 +227,10 @@ static void dialect_json_open_session(struct dialect *dialect, struct uplink_ope
     (void)make_offline(dialect, &json->will);
     opening->will = dialect_message_view(&json->will);
     opening->subscriptions[opening->n_subscriptions++] = (struct uplink_subscription){
-        .filter = json->command_topic, .qos = QOS, .is_optional = true};
+        .filter = json->command_topic,
+        .qos = QOS,
+        .is_optional = true,
+        .crowd_bytes = WIRE_SIGNED_BYTES + 1}; /* one more than allowed: netd sees that */
 }
 
 /* An empty message removes a retained one. */

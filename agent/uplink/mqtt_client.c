@@ -164,8 +164,9 @@ static int mqtt_client_on_message(void *context, char *topic, int topic_length,
     struct operation operation = present(context);
     size_t name = strnlen(topic, topic_length > 0 ? (size_t)topic_length : SIZE_MAX);
     size_t length = message->payloadlen > 0 ? (size_t)message->payloadlen : 0;
-    if (length > MQTT_RECEIVED_MAX_BYTES)
-        length = MQTT_RECEIVED_MAX_BYTES;
+    size_t longest = uplink_ring_longest(operation.client->ring, topic, MQTT_RECEIVED_MAX_BYTES);
+    if (length > longest)
+        length = longest;
     struct uplink_event event = {
         .kind = UPLINK_EVENT_MESSAGE,
         .generation = operation.generation,

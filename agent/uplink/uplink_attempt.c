@@ -80,6 +80,7 @@ void uplink_attempt_forget(struct uplink_session *session)
 static struct uplink_opening ask_opening(struct uplink_session *session)
 {
     struct uplink_opening opening = {.n_subscriptions = 0};
+    const struct uplink_subscription *crowd = NULL;
     if (session->callbacks.open)
         session->callbacks.open(session->callbacks.context, &opening);
     assert(opening.n_subscriptions <= UPLINK_SUBSCRIPTIONS);
@@ -87,7 +88,11 @@ static struct uplink_opening ask_opening(struct uplink_session *session)
     for (size_t i = 0; i < opening.n_subscriptions; i++) {
         session->subscriptions[i] = opening.subscriptions[i];
         session->subscriptions[i].filter = memory_text(opening.subscriptions[i].filter);
+        if (opening.subscriptions[i].crowd_bytes > 0)
+            crowd = &session->subscriptions[i];
     }
+    uplink_ring_set_crowd(session->ring, crowd ? crowd->filter : NULL,
+                          crowd ? crowd->crowd_bytes : 0);
     session->n_subscriptions = opening.n_subscriptions;
     session->subscribed = 0;
     return opening;

@@ -24,6 +24,8 @@
 #define PROVEN_NS (30 * CLOCK_NS_PER_S)
 /* How long messages in flight may still be acknowledged when new settings come. */
 #define LEAVING_NS (3 * CLOCK_NS_PER_S)
+#define CROWD_A_TURN 64 /* messages of the crowd that are handled in one turn of the loop */
+#define DROPPED_S 10    /* between two lines in the log about dropped messages */
 
 /* --- settings --------------------------------------------------------------------------------- */
 
@@ -191,6 +193,33 @@ static void engine_handle(struct uplink_session *session, const struct uplink_ev
     }
 }
 
+/* A flood must not fill the log either. */
+static void tell_dropped(struct uplink_session *session)
+{
+    int64_t now_ns = clock_mono_ns();
+    session->dropped += uplink_ring_take_dropped(session->ring);
+    if (session->dropped == 0 ||
+        (session->dropped_ns && now_ns - session->dropped_ns < DROPPED_S * CLOCK_NS_PER_S))
+        return;
+    log_warning("uplink", "dropped=%llu messages: the broker sends too many",
+                (unsigned long long)session->dropped);
+    session->dropped = 0;
+    session->dropped_ns = now_ns;
+}
+
+/* Some of the crowd's messages; the rest comes in the next turn, after everything else. */
+static void drain_crowd(struct uplink_session *session)
+{
+    struct uplink_event event;
+    for (size_t n = 0; n < CROWD_A_TURN; n++) {
+        if (!uplink_ring_pop_crowd(session->ring, &event))
+            return;
+        engine_handle(session, &event);
+        free(event.topic);
+    }
+    uplink_ring_wake(uplink_ring_descriptor(session->ring));
+}
+
 void uplink_engine_drain(struct uplink_session *session)
 {
     struct uplink_event event;
@@ -199,10 +228,8 @@ void uplink_engine_drain(struct uplink_session *session)
         engine_handle(session, &event);
         free(event.topic);
     }
-    uint64_t dropped = uplink_ring_take_dropped(session->ring);
-    if (dropped)
-        log_warning("uplink", "dropped=%llu messages: the broker sends too many",
-                    (unsigned long long)dropped);
+    drain_crowd(session);
+    tell_dropped(session);
     uplink_attempt_finish_probe(session);
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/uplink/mqtt_message.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define UPLINK_SUBSCRIPTIONS 8 /* of one session, at most */
@@ -15,6 +16,8 @@ struct uplink_subscription {
     const char *filter; /* a topic or a topic filter */
     int qos;            /* 0 or 1 */
     bool is_optional;   /* a refusal is logged, and does not make the attempt fail */
+    size_t crowd_bytes; /* not 0: strangers may publish to this topic (no filter; one of a session);
+                           its messages wait apart from all others, and are cut to this length */
 };
 
 /*
@@ -55,14 +58,15 @@ struct uplink_callbacks {
     void (*failed)(void *context, const char *reason);
     /*
      * A message on a subscribed topic; valid during the call. Longer than 65536 bytes: cut to
-     * that. A flood is dropped beyond `max_received` messages in one turn of the loop, and logged.
+     * that. A flood is dropped beyond `max_received` messages in one turn of the loop, and logged;
+     * on the topic with `crowd_bytes` beyond UPLINK_RING_CROWD messages.
      */
     void (*received)(void *context, const char *topic, const void *payload, size_t length,
                      bool retained);
     void *context;
     size_t max_received; /* messages that wait for the loop at a time; 0: UPLINK_RECEIVED */
 };
-/* A flood of commands must not use up our memory; one an hour is usual. */
+/* A flood must not use up our memory. */
 #define UPLINK_RECEIVED 32
 /* Places of the window for messages without a tag. */
 #define UPLINK_SPARE 4

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -16,6 +17,15 @@
  */
 #define RESERVED 16
 
+/* Messages on one topic. */
+struct uplink_crowd {
+    char *topic; /* NULL: none */
+    size_t longest;
+    struct uplink_event *events; /* a ring of UPLINK_RING_CROWD */
+    size_t head, bytes;
+    atomic_size_t used;
+};
+
 struct uplink_ring {
     pthread_mutex_t lock;
     struct uplink_event *events;
@@ -24,6 +34,7 @@ struct uplink_ring {
     size_t messages;     /* of the used ones */
     size_t acknowledged; /* of the used ones */
     size_t patience;
+    struct uplink_crowd crowd;
     uint64_t dropped;
     enum { WAKE_NOT, WAKE_LATER, WAKE_NOW } wake; /* what the timer is set to */
     int timer;
@@ -69,11 +80,49 @@ static bool uplink_ring_take(struct uplink_ring *ring, struct uplink_event *ret_
     return true;
 }
 
+static bool crowd_take(struct uplink_crowd *crowd, struct uplink_event *ret_event)
+{
+    if (crowd->used == 0)
+        return false;
+    *ret_event = crowd->events[crowd->head];
+    crowd->head = (crowd->head + 1) % UPLINK_RING_CROWD;
+    crowd->used--;
+    crowd->bytes -= ret_event->length;
+    return true;
+}
+
 static void drop_all(struct uplink_ring *ring)
 {
     struct uplink_event event;
-    while (uplink_ring_take(ring, &event))
+    while (uplink_ring_take(ring, &event) || crowd_take(&ring->crowd, &event))
         free(event.topic);
+}
+
+void uplink_ring_set_crowd(struct uplink_ring *ring, const char *topic, size_t longest)
+{
+    struct uplink_crowd *crowd = &ring->crowd;
+    pthread_mutex_lock(&ring->lock);
+    free(crowd->topic);
+    crowd->topic = topic ? memory_text(topic) : NULL;
+    crowd->longest = longest;
+    if (topic && !crowd->events)
+        crowd->events = memory_zeroed(UPLINK_RING_CROWD, sizeof(*crowd->events));
+    pthread_mutex_unlock(&ring->lock);
+}
+
+/* Under the lock. */
+static bool is_crowded(const struct uplink_ring *ring, const char *topic)
+{
+    return ring->crowd.topic && strcmp(ring->crowd.topic, topic) == 0;
+}
+
+size_t uplink_ring_longest(struct uplink_ring *ring, const char *topic, size_t longest)
+{
+    pthread_mutex_lock(&ring->lock);
+    if (is_crowded(ring, topic) && ring->crowd.longest < longest)
+        longest = ring->crowd.longest;
+    pthread_mutex_unlock(&ring->lock);
+    return longest;
 }
 
 void uplink_ring_resize(struct uplink_ring *ring, size_t capacity, size_t max_messages,
@@ -92,6 +141,8 @@ struct uplink_ring *uplink_ring_free(struct uplink_ring *ring)
     drop_all(ring);
     pthread_mutex_destroy(&ring->lock);
     descriptor_close(&ring->timer);
+    free(ring->crowd.topic);
+    free(ring->crowd.events);
     free(ring->events);
     free(ring);
     return NULL;
@@ -117,19 +168,37 @@ static void set_wake(struct uplink_ring *ring, bool later)
     }
 }
 
+/* Under the lock. False: there is no room. */
+static bool ring_add(struct uplink_ring *ring, const struct uplink_event *event)
+{
+    if (!has_room(ring, event->kind))
+        return false;
+    ring->events[(ring->head + ring->used++) % ring->capacity] = *event;
+    ring->messages += event->kind == UPLINK_EVENT_MESSAGE;
+    ring->acknowledged += event->kind == UPLINK_EVENT_DELIVERED;
+    return true;
+}
+
+/* Under the lock. The same. */
+static bool crowd_add(struct uplink_crowd *crowd, const struct uplink_event *event)
+{
+    if (crowd->used == UPLINK_RING_CROWD || crowd->bytes + event->length > UPLINK_RING_CROWD_BYTES)
+        return false;
+    crowd->events[(crowd->head + crowd->used++) % UPLINK_RING_CROWD] = *event;
+    crowd->bytes += event->length;
+    return true;
+}
+
 void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event)
 {
     pthread_mutex_lock(&ring->lock);
-    bool fits = has_room(ring, event->kind);
-    if (fits) {
-        ring->events[(ring->head + ring->used++) % ring->capacity] = *event;
-        ring->messages += event->kind == UPLINK_EVENT_MESSAGE;
-        ring->acknowledged += event->kind == UPLINK_EVENT_DELIVERED;
+    bool is_crowd = event->kind == UPLINK_EVENT_MESSAGE && is_crowded(ring, event->topic);
+    bool fits = is_crowd ? crowd_add(&ring->crowd, event) : ring_add(ring, event);
+    if (fits)
         set_wake(ring,
                  event->kind == UPLINK_EVENT_DELIVERED && ring->acknowledged < ring->patience);
-    } else {
+    else
         ring->dropped++;
-    }
     pthread_mutex_unlock(&ring->lock);
     if (!fits)
         free(event->topic);
@@ -139,6 +208,14 @@ bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event)
 {
     pthread_mutex_lock(&ring->lock);
     bool found = uplink_ring_take(ring, ret_event);
+    pthread_mutex_unlock(&ring->lock);
+    return found;
+}
+
+bool uplink_ring_pop_crowd(struct uplink_ring *ring, struct uplink_event *ret_event)
+{
+    pthread_mutex_lock(&ring->lock);
+    bool found = crowd_take(&ring->crowd, ret_event);
     pthread_mutex_unlock(&ring->lock);
     return found;
 }
@@ -166,14 +243,15 @@ void uplink_ring_hurry(struct uplink_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);
     ring->patience = 1;
-    if (ring->used > 0)
+    if (ring->used > 0 || ring->crowd.used > 0)
         set_wake(ring, false);
     pthread_mutex_unlock(&ring->lock);
 }
 
 bool uplink_ring_is_empty(const struct uplink_ring *ring)
 {
-    return atomic_load_explicit(&ring->used, memory_order_relaxed) == 0;
+    return atomic_load_explicit(&ring->used, memory_order_relaxed) == 0 &&
+           atomic_load_explicit(&ring->crowd.used, memory_order_relaxed) == 0;
 }
 
 uint64_t uplink_ring_take_dropped(struct uplink_ring *ring)

@@ -2,6 +2,9 @@
  * The bounded ring between Paho's threads (writers) and the main loop (reader). The callbacks of
  * Paho run with its locks held, so they copy what they have into this ring, wake the loop, and
  * return. Nothing is ever waited for.
+ *
+ * Messages on the crowded topic, where strangers may publish, have a lane of their own: however
+ * many come, they push out nothing else, and nothing else pushes out them.
  */
 #ifndef SALLYPORT_AGENT_UPLINK_UPLINK_RING_H
 #define SALLYPORT_AGENT_UPLINK_UPLINK_RING_H
@@ -41,6 +44,18 @@ struct uplink_ring; /* opaque */
 struct uplink_ring *uplink_ring_new(size_t capacity, size_t max_messages, size_t patience);
 #define UPLINK_RING_LATER_MS 20
 
+/*
+ * Reader only. From now on messages on TOPIC, which is copied, go to the crowd's lane, cut to
+ * LONGEST bytes; NULL: there is no such topic.
+ */
+void uplink_ring_set_crowd(struct uplink_ring *ring, const char *topic, size_t longest);
+#define UPLINK_RING_CROWD 1024                    /* messages in the lane, at most */
+#define UPLINK_RING_CROWD_BYTES (2 * 1024 * 1024) /* of their content together, at most */
+
+/* Any thread. To how many bytes a message on TOPIC is to be cut; LONGEST unless it is the crowd's.
+ */
+size_t uplink_ring_longest(struct uplink_ring *ring, const char *topic, size_t longest);
+
 /* Reader only. Drops what is in the ring and gives it other sizes; the descriptor stays. */
 void uplink_ring_resize(struct uplink_ring *ring, size_t capacity, size_t max_messages,
                         size_t patience);
@@ -58,6 +73,9 @@ void uplink_ring_push(struct uplink_ring *ring, const struct uplink_event *event
 
 /* Reader only. The caller frees RET_EVENT->topic. False when the ring is empty. */
 bool uplink_ring_pop(struct uplink_ring *ring, struct uplink_event *ret_event);
+
+/* The same of the crowd's lane, which uplink_ring_pop() leaves alone. */
+bool uplink_ring_pop_crowd(struct uplink_ring *ring, struct uplink_event *ret_event);
 
 /*
  * A timerfd, readable when the reader should look; uplink_ring_acknowledge() before the reader

@@ -42,6 +42,8 @@ struct uplink_session {
     bool owner_knows; /* that there is no session */
     int64_t since_wall_ms;
     uint64_t connects, failures, published, acknowledged;
+    uint64_t dropped;   /* messages that found no room, and are not in the log yet */
+    int64_t dropped_ns; /* when the log was told last; 0: never */
 };
 
 /* The server of the session or of the last attempt, and the client for it. */

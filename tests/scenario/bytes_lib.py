@@ -131,7 +131,7 @@ class SocketTap:
 
     def pass_on(self, source, sink, from_client):
         try:
-            while message := source.recv(16384):
+            while message := source.recv(32768):
                 self.messages.append((from_client, message))
                 sink.send(message)
         except OSError:
@@ -145,12 +145,13 @@ class SocketTap:
 
 
 VERBS = ("none", "hello", "status", "counters", "open", "extend", "close", "approve", "verify",
-         "acknowledge", "try", "keep", "journal", "subscribe", "changed", "challenge", "signed")
+         "acknowledge", "try", "keep", "journal", "subscribe", "changed", "challenge", "signed", "signers")
 # Fields of replies that are overwritten: (offset in the body, bytes, also when they are zero).
 FREE = {
     t.STATUS: [(8, 8, False), (16, 8, False), (24, 8, False), (32, 8, False),  # times
                (40, 8, True), (2320, 4, False), (2516, 4, False)],  # bytes, a process, seconds
     t.COUNTERS: [(at, 8, True) for at in range(0, 40, 8)],  # what was dropped, what passed
+    t.SIGNERS: [(at, 32, False) for at in range(4, 16388, 32)],  # fingerprints of fresh keys
 }
 # Fields of replies that are sentences for people: (offset in the body, bytes).
 SENTENCES = {verb: [(0, 512)] for verb in (t.OPEN_LOCAL, t.EXTEND, t.CLOSE, t.APPROVE, t.ACKNOWLEDGE,

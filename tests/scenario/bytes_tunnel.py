@@ -38,6 +38,7 @@ BY_HAND = [  # (who, what, message), in this order
     ("agent", "status", t.header(t.STATUS)),
     ("agent", "counters", t.header(t.COUNTERS)),
     ("agent", "challenge", t.header(t.CHALLENGE)),
+    ("agent", "signers", t.header(t.SIGNERS)),
     ("agent", "the first line of the journal", t.header(t.JOURNAL) + bytes(8)),
     ("agent", "a cursor in the midst of a line", t.header(t.JOURNAL) + struct.pack("<Q", 5)),
     ("agent", "a cursor that leads nowhere", t.header(t.JOURNAL) + b"\xff" * 8),
@@ -54,6 +55,7 @@ BY_HAND = [  # (who, what, message), in this order
     ("stranger", "hello", t.header(t.HELLO)),
     ("root", "hello", t.header(t.HELLO)),
     ("root", "challenge", t.header(t.CHALLENGE)),
+    ("root", "signers", t.header(t.SIGNERS)),
     ("root", "extend without a session", extension(10)),
     ("root", "close without a session", t.header(t.CLOSE)),
     ("root", "approve without a session", t.header(t.APPROVE) + struct.pack("<Q", 1)),
@@ -95,9 +97,9 @@ def by_hand(book, forms, world):
         lines, answer = b.netd_lines(forms, True, message), b""
         try:
             peers[who].send(message)
-            answer = peers[who].recv(16384)
+            answer = peers[who].recv(32768)
             while answer[6:8] == struct.pack("<H", t.CHANGED):  # unasked, at any time
-                answer = peers[who].recv(16384)
+                answer = peers[who].recv(32768)
         except ConnectionError:
             pass
         lines += b.netd_lines(forms, False, answer) if answer else ["<- end of the connection"]
@@ -331,7 +333,7 @@ class Act:
         peer = t.Peer(self.world, 0)
         peer.socket.send(t.header(t.APPROVE) + struct.pack("<Q", 99))
         self.book.add("netd-socket.txt", "root: approve another request", b.netd_lines(
-            self.forms, False, peer.socket.recv(16384)))
+            self.forms, False, peer.socket.recv(32768)))
         self.on_site("tunnel", "close")
 
     def ends(self):

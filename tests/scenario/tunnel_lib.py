@@ -277,7 +277,7 @@ MAGIC, VERSION = 0x31545053, 1
 # setgroups, setresuid, setresgid: glibc's own change the whole process, these one thread.
 CREDENTIALS = {"x86_64": (116, 117, 119), "aarch64": (159, 147, 149)}[os.uname().machine]
 (HELLO, STATUS, COUNTERS, OPEN_LOCAL, EXTEND, CLOSE, APPROVE, VERIFY, ACKNOWLEDGE, TRY, KEEP,
- JOURNAL, SUBSCRIBE, CHANGED, CHALLENGE, SIGNED) = range(1, 17)
+ JOURNAL, SUBSCRIBE, CHANGED, CHALLENGE, SIGNED, SIGNERS) = range(1, 18)
 STATES = ("closed", "waiting", "opening", "open", "closing")
 REFUSALS = ("accepted", "malformed", "too-large", "retained", "wrong-gateway", "bad-challenge",
             "replayed", "bad-signature", "unknown-signer", "unknown-service", "bad-ttl",
@@ -341,7 +341,7 @@ class Peer:
         """(result, body) of the answer; None when netd closed the connection instead."""
         try:
             self.socket.send(message)
-            answer = self.socket.recv(16384)
+            answer = self.socket.recv(32768)
         except (ConnectionError, BrokenPipeError):
             return None
         return (struct.unpack("<i", answer[12:16])[0], answer[16:]) if answer else None

@@ -45,8 +45,7 @@ static size_t decode_group(const char group[4], unsigned char bytes[3])
     return 3 - pads;
 }
 
-/* Decodes TEXT, line ends aside. Returns the number of bytes, or 0 when it is not base64. */
-static size_t decode(const char *text, size_t length, unsigned char bytes[ARMOUR_BYTES])
+size_t armour_decode(const char *text, size_t length, unsigned char bytes[ARMOUR_BYTES])
 {
     size_t done = 0, filled = 0;
     bool has_ended = false;
@@ -87,14 +86,9 @@ void armour_print(struct armour_part part, char text[ARMOUR_KEY_TEXT_BYTES])
 
 void armour_fingerprint(struct armour_part key, char text[ARMOUR_PRINT_BYTES])
 {
-    char hex[SHA256_HEX_BYTES], print[ARMOUR_KEY_TEXT_BYTES];
-    unsigned char hash[SHA256_HEX_BYTES / 2];
-    sha256_text((const char *)key.at, key.length, hex);
-    for (size_t i = 0; i < sizeof(hash); i++) {
-        const char *const hex_digits = "0123456789abcdef";
-        hash[i] = (unsigned char)((strchr(hex_digits, hex[2 * i]) - hex_digits) << 4 |
-                                  (strchr(hex_digits, hex[2 * i + 1]) - hex_digits));
-    }
+    char print[ARMOUR_KEY_TEXT_BYTES];
+    unsigned char hash[SHA256_BYTES];
+    sha256_bytes(key.at, key.length, hash);
     armour_print((struct armour_part){hash, sizeof(hash)}, print);
     print[strcspn(print, "=")] = '\0';
     (void)snprintf(text, ARMOUR_PRINT_BYTES, "SHA256:%.50s", print);
@@ -142,7 +136,7 @@ int armour_read(const char *text, size_t length, struct armour *ret_armour)
     if (!find_inside(text, length, &inside, &inside_length))
         return -EBADMSG;
     rest.at = ret_armour->bytes;
-    rest.length = decode(inside, inside_length, ret_armour->bytes);
+    rest.length = armour_decode(inside, inside_length, ret_armour->bytes);
     if (rest.length < sizeof(head) || memcmp(rest.at, head, sizeof(head)) != 0)
         return -EBADMSG;
     rest.at += sizeof(head);

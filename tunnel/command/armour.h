@@ -33,6 +33,9 @@ int armour_read(const char *text, size_t length, struct armour *ret_armour);
 /* Cuts a string, with its length before it, off REST. 0, or -EBADMSG: it is not whole. */
 int armour_cut(struct armour_part *rest, struct armour_part *ret_part);
 
+/* Decodes base64 TEXT, line ends aside. Returns the number of bytes; 0: it is none, or too long. */
+size_t armour_decode(const char *text, size_t length, unsigned char bytes[ARMOUR_BYTES]);
+
 /* Writes PART in base64, as in allowed_signers. */
 void armour_print(struct armour_part part, char text[ARMOUR_KEY_TEXT_BYTES]);
 

@@ -70,7 +70,8 @@ void sha256_update(struct sha256 *hash, const void *bytes, size_t length)
     }
 }
 
-void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES])
+/* Ends HASH: its state is the digest from then on. */
+static void sha256_close(struct sha256 *hash)
 {
     static const uint8_t padding[64] = {0x80}; /* 5.1.1 */
     uint64_t bits = hash->length * 8;
@@ -79,12 +80,21 @@ void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES])
         tail[i] = (uint8_t)(bits >> (56 - 8 * i));
     sha256_update(hash, padding, 1 + (119 - hash->length % 64) % 64);
     sha256_update(hash, tail, 8);
-    for (int i = 0; i < 32; i++) {
-        uint32_t byte = hash->state[i / 4] >> (24 - 8 * (i % 4)) & 0xff;
-        ret_hex[2 * i] = "0123456789abcdef"[byte >> 4];
-        ret_hex[2 * i + 1] = "0123456789abcdef"[byte & 15];
+}
+
+static uint8_t digest_byte(const struct sha256 *hash, size_t i)
+{
+    return (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES])
+{
+    sha256_close(hash);
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        ret_hex[2 * i] = "0123456789abcdef"[digest_byte(hash, i) >> 4];
+        ret_hex[2 * i + 1] = "0123456789abcdef"[digest_byte(hash, i) & 15];
     }
-    ret_hex[64] = '\0';
+    ret_hex[2 * SHA256_BYTES] = '\0';
 }
 
 void sha256_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES])
@@ -93,4 +103,14 @@ void sha256_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES]
     sha256_init(&hash);
     sha256_update(&hash, text, length);
     sha256_final(&hash, ret_hex);
+}
+
+void sha256_bytes(const void *bytes, size_t length, uint8_t ret_digest[SHA256_BYTES])
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_update(&hash, bytes, length);
+    sha256_close(&hash);
+    for (size_t i = 0; i < SHA256_BYTES; i++)
+        ret_digest[i] = digest_byte(&hash, i);
 }

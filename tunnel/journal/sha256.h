@@ -21,7 +21,8 @@ void sha256_init(struct sha256 *hash);
 void sha256_update(struct sha256 *hash, const void *bytes, size_t length);
 void sha256_final(struct sha256 *hash, char ret_hex[SHA256_HEX_BYTES]);
 
-/* All of it at once. */
+/* All of it at once, in hex digits or as it is. */
 void sha256_text(const char *text, size_t length, char ret_hex[SHA256_HEX_BYTES]);
+void sha256_bytes(const void *bytes, size_t length, uint8_t ret_digest[SHA256_BYTES]);
 
 #endif

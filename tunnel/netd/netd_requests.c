@@ -329,6 +329,16 @@ static enum netd_server_answer signed_command(struct netd *netd,
     return netd_signed_command(netd->commands, peer->ticket, &request->body.signed_text, reply);
 }
 
+static enum netd_server_answer requests_signers(struct netd *netd,
+                                                const struct netd_server_peer *peer,
+                                                const struct wire_message *request,
+                                                struct wire_message *reply)
+{
+    (void)peer, (void)request;
+    netd_signed_put_keys(netd->commands, &reply->body.signers);
+    return NETD_SERVER_ANSWER_NOW;
+}
+
 static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_HELLO] = hello,
     [WIRE_STATUS] = status,
@@ -345,6 +355,7 @@ static verb_handler *const handlers[WIRE_VERB_COUNT] = {
     [WIRE_SUBSCRIBE] = subscribe,
     [WIRE_CHALLENGE] = challenge,
     [WIRE_SIGNED] = signed_command,
+    [WIRE_SIGNERS] = requests_signers,
 };
 
 enum netd_server_answer netd_handle(void *context, const struct netd_server_peer *peer,

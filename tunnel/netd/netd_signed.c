@@ -4,7 +4,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
+#include "tunnel/command/armour.h"
 #include "tunnel/command/command_gate.h"
+#include "tunnel/journal/sha256.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #define USED_FILE "used-commands"
+_Static_assert(WIRE_SIGNERS_MAX == SIGNERS_MAX && WIRE_KEY_BYTES == SHA256_BYTES, "every key");
 
 struct netd_signed {
     struct netd_signed_settings settings;
@@ -154,6 +157,18 @@ const struct signers *netd_signed_signers(struct netd_signed *commands)
 {
     static const struct signers nobody = {0};
     return commands ? command_gate_signers(commands->gate) : &nobody;
+}
+
+void netd_signed_put_keys(struct netd_signed *commands, struct wire_signers *body)
+{
+    const struct signers *signers = netd_signed_signers(commands);
+    for (size_t i = 0; i < signers->length; i++) {
+        const char *key = signers->list[i].key;
+        unsigned char bytes[ARMOUR_BYTES];
+        size_t length = armour_decode(key, strlen(key), bytes);
+        if (length > 0)
+            sha256_bytes(bytes, length, body->keys[body->n_keys++]);
+    }
 }
 
 enum netd_server_answer netd_signed_command(struct netd_signed *commands, uint64_t ticket,

@@ -37,6 +37,9 @@ const char *netd_signed_challenge(const struct netd_signed *commands);
 /* Who may sign, as of now. Accepts NULL: nobody. */
 const struct signers *netd_signed_signers(struct netd_signed *commands);
 
+/* Fills BODY, which is zero: which keys may sign, as of now. Accepts NULL: none. */
+void netd_signed_put_keys(struct netd_signed *commands, struct wire_signers *body);
+
 /*
  * Looks at the command of TICKET. Fills REPLY when it is refused at once; else settings.decided
  * follows, from the loop. Without a tunnel (NULL) it is refused.

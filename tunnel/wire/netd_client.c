@@ -35,6 +35,7 @@ enum want {
     WANT_CHALLENGE = 1 << 3,
     WANT_LINE = 1 << 4,
     WANT_COUNTERS = 1 << 5,
+    WANT_SIGNERS = 1 << 6,
 };
 
 struct netd_client {
@@ -52,8 +53,9 @@ struct netd_client {
     enum refusal verdict;
     struct wire_signed_reply answer;
     uint64_t position;
-    bool has_role;   /* netd has said what we are */
-    bool is_courier; /* we are access.agent_user: signed commands are ours to bring */
+    bool has_role;     /* netd has said what we are */
+    unsigned silences; /* so many connections in a row have ended at the question for the signers */
+    bool is_courier;   /* we are access.agent_user: signed commands are ours to bring */
     bool has_status;
     struct wire_status status;
     struct wire_counters counters;
@@ -63,9 +65,10 @@ struct netd_client {
 static const struct {
     enum want want;
     enum wire_verb verb;
-} rounds[] = {{WANT_HELLO, WIRE_HELLO},       {WANT_SUBSCRIBE, WIRE_SUBSCRIBE},
-              {WANT_STATUS, WIRE_STATUS},     {WANT_CHALLENGE, WIRE_CHALLENGE},
-              {WANT_LINE, WIRE_JOURNAL_READ}, {WANT_COUNTERS, WIRE_COUNTERS}};
+} rounds[] = {{WANT_HELLO, WIRE_HELLO},         {WANT_SUBSCRIBE, WIRE_SUBSCRIBE},
+              {WANT_SIGNERS, WIRE_SIGNERS},     {WANT_STATUS, WIRE_STATUS},
+              {WANT_CHALLENGE, WIRE_CHALLENGE}, {WANT_LINE, WIRE_JOURNAL_READ},
+              {WANT_COUNTERS, WIRE_COUNTERS}};
 
 static int send_whole(int socket, const struct wire_message *message)
 {
@@ -98,6 +101,7 @@ static void tell_answer(struct netd_client *client)
 static void disconnect(struct netd_client *client, const char *why)
 {
     bool was_known = client->has_status;
+    client->silences = client->under_way == WANT_SIGNERS ? client->silences + 1 : 0;
     client->source = sd_event_source_disable_unref(client->source);
     descriptor_close(&client->socket);
     client->wants = client->under_way = 0;
@@ -183,10 +187,21 @@ static void take_role(struct netd_client *client, enum wire_role role)
                     "signed commands will be refused");
 }
 
+/* A netd of an older version ends the connection for it: then that is not asked in the next. */
+static bool is_older(const struct netd_client *client)
+{
+    return client->silences >= 2; /* once may be a netd that ended just then */
+}
+
+static unsigned wants_signers(const struct netd_client *client)
+{
+    return client->is_courier && client->callbacks.signers && !is_older(client) ? WANT_SIGNERS : 0;
+}
+
 static unsigned news(const struct netd_client *client)
 {
     bool wants_challenge = client->is_courier && client->callbacks.challenge;
-    return WANT_STATUS | WANT_LINE | (wants_challenge ? WANT_CHALLENGE : 0);
+    return WANT_STATUS | WANT_LINE | wants_signers(client) | (wants_challenge ? WANT_CHALLENGE : 0);
 }
 
 static void netd_client_take_reply(struct netd_client *client, const struct wire_message *reply)
@@ -195,6 +210,8 @@ static void netd_client_take_reply(struct netd_client *client, const struct wire
     case WANT_HELLO:
         take_role(client, (enum wire_role)reply->body.hello.role);
         client->wants |= WANT_SUBSCRIBE | WANT_COUNTERS | news(client);
+        if (is_older(client) && client->callbacks.signers)
+            client->callbacks.signers(client->callbacks.context, NULL);
         break;
     case WANT_STATUS:
         netd_client_take_status(client, &reply->body.status);
@@ -209,6 +226,9 @@ static void netd_client_take_reply(struct netd_client *client, const struct wire
         break;
     case WANT_COUNTERS:
         client->counters = reply->body.counters;
+        break;
+    case WANT_SIGNERS:
+        client->callbacks.signers(client->callbacks.context, &reply->body.signers);
         break;
     case WANT_SUBSCRIBE:
         break;
@@ -278,7 +298,7 @@ static int netd_client_on_timer(sd_event_source *source, uint64_t usec, void *co
     } else if (client->under_way) {
         disconnect(client, "netd does not answer");
     } else {
-        client->wants |= WANT_COUNTERS | WANT_STATUS;
+        client->wants |= WANT_COUNTERS | WANT_STATUS | wants_signers(client);
         go_on(client);
     }
     return 0;

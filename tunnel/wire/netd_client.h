@@ -26,6 +26,11 @@ struct netd_client_callbacks {
     /* A new challenge is in force (64 hex digits). May be NULL. */
     void (*challenge)(void *context, const char *challenge);
     /*
+     * Which keys may sign: before the first challenge, whenever that may have changed, and every
+     * minute; NULL when this netd, of an older version, does not say. May be NULL.
+     */
+    void (*signers)(void *context, const struct wire_signers *signers);
+    /*
      * The answer to netd_client_signed(), up to 20 s later when a hub has to be reached; after
      * `challenge`, when the command has made a new one necessary. None comes when the connection
      * is lost before: `changed` tells that. May be NULL.

@@ -93,6 +93,7 @@ static const struct verb verbs[WIRE_VERB_COUNT] = {
     [WIRE_CHANGED] = {0, NO_BODY, NO_BODY},
     [WIRE_CHALLENGE] = {AGENT, NO_BODY, TEXTS(wire_challenge, challenge_fields)},
     [WIRE_SIGNED] = {AGENT, BODY(wire_signed), TEXTS(wire_signed_reply, signed_fields)},
+    [WIRE_SIGNERS] = {AGENT, NO_BODY, BODY(wire_signers)},
 };
 
 static bool is_verb(unsigned verb)
@@ -210,6 +211,7 @@ static bool numbers_are_fit(const struct wire_message *message)
     case WIRE_SUBSCRIBE:
     case WIRE_CHANGED:
     case WIRE_CHALLENGE:
+    case WIRE_SIGNERS:
     case WIRE_VERB_COUNT:
         return true;
     }
@@ -234,6 +236,14 @@ static bool status_is_fit(const struct wire_status *status)
            services_are_fit(status->services, status->n_services);
 }
 
+static bool signers_are_fit(const struct wire_signers *signers)
+{
+    size_t n_keys = signers->n_keys;
+    return n_keys <= WIRE_SIGNERS_MAX &&
+           is_all_zero((const char *)signers->keys + n_keys * WIRE_KEY_BYTES,
+                       (WIRE_SIGNERS_MAX - n_keys) * WIRE_KEY_BYTES);
+}
+
 int wire_check_reply(const struct wire_message *message, size_t length)
 {
     if (!header_is_fit(message, length) || message->header.result < 0 ||
@@ -248,6 +258,8 @@ int wire_check_reply(const struct wire_message *message, size_t length)
         return -EPROTO;
     if (message->header.verb == WIRE_SIGNED &&
         message->body.signed_reply.session_state >= SESSION_STATE_COUNT)
+        return -EPROTO;
+    if (message->header.verb == WIRE_SIGNERS && !signers_are_fit(&message->body.signers))
         return -EPROTO;
     const struct wire_line *line = &message->body.line;
     if (message->header.verb == WIRE_JOURNAL_READ && strlen(line->line) != line->length)

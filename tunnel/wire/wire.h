@@ -22,6 +22,8 @@
 #define WIRE_SIGNED_BYTES 8192  /* a signed command with its signature, at most */
 #define WIRE_CONNECT_BYTES 1459 /* 16 lines of 91 bytes, the NUL, rounded up */
 #define WIRE_CHALLENGE_BYTES 68 /* 64 hex digits, the NUL, rounded up */
+#define WIRE_SIGNERS_MAX 512    /* keys that may sign */
+#define WIRE_KEY_BYTES 32       /* a SHA-256 that stands for one of them */
 
 enum wire_verb {
     WIRE_HELLO = 1,       /* first; who are you */
@@ -40,6 +42,7 @@ enum wire_verb {
     WIRE_CHANGED,         /* from netd only, unasked */
     WIRE_CHALLENGE,       /* agent only: what the next signed command must carry */
     WIRE_SIGNED,          /* agent only: a signed command */
+    WIRE_SIGNERS,         /* agent only: which keys may sign one */
     WIRE_VERB_COUNT,
 };
 
@@ -181,6 +184,16 @@ struct wire_signed_reply {
 };
 _Static_assert(sizeof(struct wire_signed_reply) == 1528, "wire format");
 
+/*
+ * SHA-256 of the public keys of allowed_signers, as ssh-keygen -l shows them. So the agent can
+ * leave aside what netd would refuse; a revoked key, or one whose time is over, may be among them.
+ */
+struct wire_signers {
+    uint32_t n_keys;
+    uint8_t keys[WIRE_SIGNERS_MAX][WIRE_KEY_BYTES]; /* beyond n_keys: zero */
+};
+_Static_assert(sizeof(struct wire_signers) == 16388, "wire format");
+
 /* Any message; what a receiver reads into. */
 struct wire_message {
     struct wire_header header;
@@ -199,6 +212,7 @@ struct wire_message {
         struct wire_line line;
         struct wire_challenge challenge;
         struct wire_signed_reply signed_reply;
+        struct wire_signers signers;
     } body;
 };
 

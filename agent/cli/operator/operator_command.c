@@ -15,6 +15,7 @@
 
 #define CHALLENGE_MS 5000 /* it is retained, so it comes at once or never */
 #define STATUS_MS 500     /* likewise; but a user may not be allowed to read it */
+#define SIGNATURES 5      /* for one command: a challenge may be replaced while it is signed */
 #define MEANWHILE_MS 20   /* for messages that arrived while the command was being signed */
 
 /* --- before it is sent ------------------------------------------------------------------------ */
@@ -57,13 +58,16 @@ static int fetch_challenge(struct operator_exchange *exchange, struct operator_c
     return CLI_DONE;
 }
 
-/* Shows what will be signed, and asks. */
+/* Shows what will be signed, and asks; once, for the challenge alone may change after that. */
 static int command_confirm(const struct operator_call *call, const char *key,
-                           const struct strbuf *text)
+                           const struct strbuf *text, unsigned turn)
 {
     char answer[16] = "";
+    if (turn > 0)
+        cli_print(stderr, "The gateway has changed its challenge: signing again, %u of %d.\n\n",
+                  turn + 1, SIGNATURES);
     cli_print(stderr, "This is what %s signs:\n\n%s\n", key, strbuf_text(text));
-    if (call->is_sure)
+    if (call->is_sure || turn > 0)
         return CLI_DONE;
     if (!isatty(STDIN_FILENO))
         return cli_fail(CLI_USAGE, call->name, "there is no terminal to ask on; use --yes");
@@ -74,16 +78,16 @@ static int command_confirm(const struct operator_call *call, const char *key,
     return cli_fail(CLI_FAILED, call->name, "nothing was signed");
 }
 
-/* Appends the command with its signature to OUT. */
+/* Appends the command with its signature to OUT. TURN: so often it has been signed before. */
 static int sign(const struct operator_call *call, const struct operator_config *config,
-                struct strbuf *out)
+                unsigned turn, struct strbuf *out)
 {
     CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     if (!config->ssh_key)
         return cli_fail(CLI_FAILED, call->name,
                         "operator.conf has no ssh_key; `sallyport operator keygen` creates one");
     command_print(&call->command, &text);
-    int code = command_confirm(call, config->ssh_key, &text);
+    int code = command_confirm(call, config->ssh_key, &text, turn);
     if (code != CLI_DONE)
         return code;
     strbuf_append(out, text.data, text.length);
@@ -107,29 +111,52 @@ static int send(struct operator_exchange *exchange, const struct strbuf *text)
     const struct operator_gateway *gateway = &call->gateway;
     CLEANUP(memory_free_pointer)
     char *topic = memory_printf("%s/%s/command", gateway->site, gateway->id);
-    (void)operator_link_wait(exchange->link, after_ms(MEANWHILE_MS));
-    if (strcmp(exchange->challenge, call->command.challenge) != 0)
-        return cli_fail(
-            CLI_FAILED, call->name,
-            "the gateway has changed its challenge; nothing was sent; run the command again");
     exchange->is_sent = true;
+    exchange->sent_ns = clock_mono_ns();
     exchange->session[0] = '\0';
     if (operator_link_publish(exchange->link, topic, text->data, text->length) < 0)
         return cli_fail(CLI_UNREACHABLE, call->name,
                         "the connection to the broker was lost; nothing was sent");
-    return operator_exchange_finish(exchange);
+    return CLI_DONE;
 }
 
+/* Signs the command, and sends it unless it is to be printed. TURN: so often that was done before.
+ */
+static int sign_and_send(struct operator_exchange *exchange, const struct operator_call *call,
+                         const struct operator_config *config, unsigned turn)
+{
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
+    int code = sign(call, config, turn, &text);
+    if (code != CLI_DONE)
+        return code;
+    if (call->is_printing)
+        return print_signed(call, &text);
+    (void)operator_link_wait(exchange->link, after_ms(MEANWHILE_MS));
+    if (!exchange->challenge[0])
+        return cli_fail(CLI_FAILED, call->name,
+                        "the gateway takes no commands any more: its netd has ended; nothing was "
+                        "sent; run the command again when it is back");
+    return send(exchange, &text);
+}
+
+/*
+ * A flood of forgeries makes the gateway replace its challenge again and again: what was signed for
+ * an older one, and refused for that, is signed for the newest, with the same id, so that it can be
+ * carried out once only.
+ */
 static int command_converse(struct operator_exchange *exchange, struct operator_call *call,
                             const struct operator_config *config)
 {
-    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
     int code = fetch_challenge(exchange, call);
-    if (code == CLI_DONE)
-        code = sign(call, config, &text);
-    if (code != CLI_DONE)
-        return code;
-    return call->is_printing ? print_signed(call, &text) : send(exchange, &text);
+    for (unsigned turn = 0; code == CLI_DONE && turn < SIGNATURES; turn++) {
+        code = sign_and_send(exchange, call, config, turn);
+        if (code != CLI_DONE || call->is_printing)
+            return code;
+        if (turn + 1 < SIGNATURES && operator_exchange_is_stale(exchange, call))
+            continue;
+        return operator_exchange_finish(exchange);
+    }
+    return code;
 }
 
 static int command_run(struct operator_call *call, const struct operator_config *config)
@@ -139,7 +166,7 @@ static int command_run(struct operator_call *call, const struct operator_config 
     const struct operator_ear ear = {.received = operator_exchange_received, .context = &exchange};
     if (call->challenge) {
         CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY;
-        int code = sign(call, config, &text);
+        int code = sign(call, config, 0, &text);
         return code == CLI_DONE ? print_signed(call, &text) : code;
     }
     CLEANUP(memory_free_pointer)

@@ -207,22 +207,38 @@ static int await_approval(struct operator_exchange *exchange, int64_t deadline_n
     return report_failure(exchange, "closed", "closed", exchange->end);
 }
 
+/* False when none comes. */
+static bool await_reply(struct operator_exchange *exchange)
+{
+    int64_t wait_s = exchange->call->timeout_s ? exchange->call->timeout_s : REPLY_S;
+    int64_t deadline_ns = exchange->sent_ns + wait_s * CLOCK_NS_PER_S;
+    while (!exchange->has_reply && clock_mono_ns() < deadline_ns)
+        (void)operator_link_wait(exchange->link, deadline_ns);
+    return exchange->has_reply;
+}
+
+bool operator_exchange_is_stale(struct operator_exchange *exchange, struct operator_call *call)
+{
+    char *signed_for = call->command.challenge;
+    if (!await_reply(exchange) || exchange->reply.is_accepted ||
+        strcmp(exchange->reply.reason, "bad-challenge") != 0 || !exchange->challenge[0] ||
+        strcmp(exchange->challenge, signed_for) == 0)
+        return false;
+    exchange->has_reply = exchange->is_sent = false;
+    memcpy(signed_for, exchange->challenge, sizeof(call->command.challenge));
+    return true;
+}
+
 int operator_exchange_finish(struct operator_exchange *exchange)
 {
     const struct operator_call *call = exchange->call;
     const struct operator_reply *reply = &exchange->reply;
-    int64_t sent_ns = clock_mono_ns();
-    int64_t wait_s = call->timeout_s ? call->timeout_s : REPLY_S;
-    while (!exchange->has_reply) {
-        int64_t deadline_ns = sent_ns + wait_s * CLOCK_NS_PER_S;
-        (void)operator_link_wait(exchange->link, deadline_ns);
-        if (!exchange->has_reply && clock_mono_ns() >= deadline_ns)
-            return report_unanswered(exchange);
-    }
+    if (!await_reply(exchange))
+        return report_unanswered(exchange);
     if (!reply->is_accepted)
         return report_failure(exchange, "refused", "", reply->reason);
-    wait_s = call->timeout_s ? call->timeout_s : APPROVAL_S;
+    int64_t wait_s = call->timeout_s ? call->timeout_s : APPROVAL_S;
     if (strcmp(reply->state, "waiting") == 0)
-        return await_approval(exchange, sent_ns + wait_s * CLOCK_NS_PER_S);
+        return await_approval(exchange, exchange->sent_ns + wait_s * CLOCK_NS_PER_S);
     return report_done(exchange, reply->state);
 }

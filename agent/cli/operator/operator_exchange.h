@@ -28,6 +28,7 @@ struct operator_exchange {
     char challenge[OPERATOR_CHALLENGE_BYTES]; /* the newest; "": none */
     bool is_garbled;                          /* something else was received in its place */
     bool has_status, is_sent, has_reply;
+    int64_t sent_ns;        /* when it was sent last */
     bool is_hearing_status; /* stop waiting when one arrives */
     struct operator_status status;
     struct operator_reply reply;
@@ -40,6 +41,12 @@ struct operator_exchange {
 
 /* For an operator_ear, whose context is the exchange. */
 void operator_exchange_received(void *context, const struct operator_message *message);
+
+/*
+ * Waits for the reply to the command that was sent. Returns true when it has to be signed again:
+ * the gateway has replaced its challenge, and the newest one, by then in the call, is another.
+ */
+bool operator_exchange_is_stale(struct operator_exchange *exchange, struct operator_call *call);
 
 /*
  * Waits for the reply to the command that was sent, and for an approval on site; prints the

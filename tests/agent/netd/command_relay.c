@@ -21,7 +21,7 @@
 struct world {
     struct dialect *dialect;
     struct command_relay *command_relay;
-    int64_t now_ms;
+    int64_t now_ms, due_ms;
     bool is_closed; /* the session is not open */
     int publish_result, deliver_result;
     struct strbuf published; /* "TOPIC[!] PAYLOAD" a line, ! for retained */
@@ -62,9 +62,11 @@ int netd_client_signed(struct netd_client *client, const void *text, size_t leng
     return 0;
 }
 
+/* So late that a doubtful message is handed over as well. */
 static void settle(struct world *world)
 {
-    command_relay_settle(world->command_relay, !world->is_closed);
+    world->now_ms += COMMAND_RELAY_PACE_MS;
+    world->due_ms = command_relay_settle(world->command_relay, !world->is_closed, world->now_ms);
 }
 
 /* What was published since the last call. */
@@ -84,10 +86,10 @@ static void begin(struct world *world)
                                          .uplink = {.format = FORMAT_JSON, .prefix = (char *)"p"}};
     *world = (struct world){.now_ms = 1000000, .dialect = dialect_new(&config)};
     present = world;
-    world->command_relay = command_relay_new(world->dialect, NULL);
+    world->command_relay = command_relay_new("s/g", world->dialect, NULL);
     command_relay_link_up(world->command_relay);
-    command_relay_netd(world->command_relay, netd);
-    command_relay_challenge(world->command_relay, ONE);
+    command_relay_netd(world->command_relay, netd, world->now_ms);
+    command_relay_challenge(world->command_relay, ONE, world->now_ms);
     TEST_TEXT_EQUAL(published(world), "challenge! " ONE "\n");
 }
 
@@ -117,24 +119,24 @@ static void test_challenge(void)
 {
     struct world world;
     begin(&world);
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), ""); /* the broker keeps it */
-    command_relay_challenge(world.command_relay, TWO);
+    command_relay_challenge(world.command_relay, TWO, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
     world.publish_result = -EAGAIN; /* no room in the window */
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "");
     world.publish_result = 0;
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
     command_relay_link_up(world.command_relay); /* another broker may know another one */
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
-    command_relay_netd(world.command_relay, NULL);
+    command_relay_netd(world.command_relay, NULL, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
     command_relay_link_up(world.command_relay);
     TEST_TEXT_EQUAL(published(&world), "challenge! \n");
-    command_relay_netd(world.command_relay, netd);
+    command_relay_netd(world.command_relay, netd, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "");
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "challenge! " ONE "\n");
     end(&world);
 }
@@ -145,9 +147,9 @@ static void test_no_session(void)
     struct world world;
     begin(&world);
     world.publish_result = -ENOTCONN;
-    command_relay_challenge(world.command_relay, TWO);
+    command_relay_challenge(world.command_relay, TWO, world.now_ms);
     receive(&world, "x");
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     answer(&world, "a", REFUSAL_NONE, SESSION_OPEN, "");
     TEST_TEXT_EQUAL(published(&world), "");
     world.publish_result = 0;
@@ -208,7 +210,7 @@ static void test_replies(void)
     begin(&world);
     receive(&world, "open");
     CU_ASSERT_EQUAL(world.delivered, 1);
-    command_relay_challenge(world.command_relay, TWO);
+    command_relay_challenge(world.command_relay, TWO, world.now_ms);
     TEST_TEXT_EQUAL(published(&world), "challenge! " TWO "\n");
     answer(&world, "job-1", REFUSAL_NONE, SESSION_OPEN,
            "ssh tcp 10.254.1.42:22\nplc1 tcp 192.168.10.5:502\n");
@@ -217,13 +219,13 @@ static void test_replies(void)
         "reply {\"id\":\"job-1\",\"result\":\"accepted\",\"state\":\"open\",\"connect\":"
         "[\"ssh tcp 10.254.1.42:22\",\"plc1 tcp 192.168.10.5:502\"]}\n");
     receive(&world, "open");
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     answer(&world, "job-2", REFUSAL_NONE, SESSION_WAIT_APPROVAL, "");
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " ONE "\n"
                     "reply {\"id\":\"job-2\",\"result\":\"accepted\",\"state\":\"waiting\"}\n");
     receive(&world, "open");
-    command_relay_challenge(world.command_relay, TWO);
+    command_relay_challenge(world.command_relay, TWO, world.now_ms);
     answer(&world, "", REFUSAL_BAD_SIGNATURE, SESSION_CLOSED, "");
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " TWO "\n"
@@ -238,7 +240,8 @@ static void test_order(void)
     begin(&world);
     receive(&world, "x");
     answer(&world, "a", REFUSAL_REPLAYED, SESSION_CLOSED, "");
-    command_relay_challenge(world.command_relay, TWO); /* even if it comes later in the same pass */
+    command_relay_challenge(world.command_relay, TWO,
+                            world.now_ms); /* even if it comes later in the same pass */
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! " TWO "\n"
                     "reply {\"id\":\"a\",\"result\":\"refused\",\"reason\":\"replayed\"}\n");
@@ -326,25 +329,25 @@ static void test_no_netd(void)
     receive(&world, "a");
     receive(&world, "b");
     receive(&world, "c");
-    command_relay_netd(world.command_relay, NULL);
+    command_relay_netd(world.command_relay, NULL, world.now_ms);
     const char *seen = published(&world);
     CU_ASSERT_EQUAL(count(seen, failed), 3); /* the one that was with it as well */
     CU_ASSERT_EQUAL(count(seen, "challenge! \n"), 1);
     receive(&world, "d");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);
     CU_ASSERT_EQUAL(world.delivered, 1);
-    command_relay_netd(world.command_relay, netd);
-    command_relay_challenge(world.command_relay, ONE);
+    command_relay_netd(world.command_relay, netd, world.now_ms);
+    command_relay_challenge(world.command_relay, ONE, world.now_ms);
     (void)published(&world);
     receive(&world, "e");
     CU_ASSERT_EQUAL(world.delivered, 2);
     CU_ASSERT_EQUAL(world.text[0], 'e');
     answer(&world, "e", REFUSAL_NONE, SESSION_OPEN, "");
-    command_relay_netd(world.command_relay, NULL); /* it had answered: that stands */
+    command_relay_netd(world.command_relay, NULL, world.now_ms); /* it had answered: that stands */
     TEST_TEXT_EQUAL(published(&world),
                     "challenge! \n"
                     "reply {\"id\":\"e\",\"result\":\"accepted\",\"state\":\"open\"}\n");
-    command_relay_netd(world.command_relay, netd);
+    command_relay_netd(world.command_relay, netd, world.now_ms);
     world.deliver_result = -ENOTCONN; /* gone, and nobody has said so yet */
     receive(&world, "f");
     CU_ASSERT_EQUAL(count(published(&world), failed), 1);

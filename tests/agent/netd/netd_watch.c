@@ -63,17 +63,25 @@ static void hear(const char *what, const char *text)
     (void)snprintf(fake.relay + used, sizeof(fake.relay) - used, "%s%s ", what, text);
 }
 
-void command_relay_netd(struct command_relay *relay, struct netd_client *netd)
+void command_relay_netd(struct command_relay *relay, struct netd_client *netd, int64_t now_ms)
 {
     (void)relay;
+    CU_ASSERT_TRUE(now_ms > 0);
     CU_ASSERT_TRUE(netd == NULL || netd == client);
     hear("netd:", netd ? "came" : "went");
 }
 
-void command_relay_challenge(struct command_relay *relay, const char *challenge)
+void command_relay_challenge(struct command_relay *relay, const char *challenge, int64_t now_ms)
 {
     (void)relay;
+    CU_ASSERT_TRUE(now_ms > 0);
     hear("challenge:", challenge);
+}
+
+void command_relay_signers(struct command_relay *relay, const struct wire_signers *signers)
+{
+    (void)relay;
+    hear("signers:", !signers ? "unknown" : signers->n_keys == 2 ? "two" : "others");
 }
 
 void command_relay_answered(struct command_relay *relay, enum refusal refusal,
@@ -140,16 +148,20 @@ static void test_events(void)
 
 static void test_relay(void)
 {
+    static const struct wire_signers signers = {.n_keys = 2};
     const struct wire_signed_reply reply = {.id = "job-1"};
     struct netd_watch *watch = begin();
     fake.is_connected = true;
     fake.callbacks.changed(fake.callbacks.context);
+    fake.callbacks.signers(fake.callbacks.context, &signers);
     fake.callbacks.challenge(fake.callbacks.context, "0a");
     fake.callbacks.answered(fake.callbacks.context, REFUSAL_REPLAYED, &reply);
+    fake.callbacks.signers(fake.callbacks.context, NULL);
     fake.is_connected = false;
     fake.callbacks.changed(fake.callbacks.context);
     CU_ASSERT_EQUAL(fake.changes, 2);
-    TEST_TEXT_EQUAL(fake.relay, "netd:came challenge:0a answer:job-1 netd:went ");
+    TEST_TEXT_EQUAL(fake.relay, "netd:came signers:two challenge:0a answer:job-1 signers:unknown "
+                                "netd:went ");
     fake.relay[0] = '\0';
     CU_ASSERT_PTR_NULL(netd_watch_free(watch));
     TEST_TEXT_EQUAL(fake.relay, "netd:went ");

@@ -190,7 +190,7 @@ static void test_roles(void)
 {
     static const enum wire_verb agent[] = {WIRE_HELLO,        WIRE_STATUS,    WIRE_COUNTERS,
                                            WIRE_CLOSE,        WIRE_SUBSCRIBE, WIRE_CHALLENGE,
-                                           WIRE_JOURNAL_READ, WIRE_SIGNED};
+                                           WIRE_JOURNAL_READ, WIRE_SIGNED,    WIRE_SIGNERS};
     for (unsigned verb = 0; verb < WIRE_VERB_COUNT + 2; verb++) {
         bool expected = false;
         for (size_t i = 0; i < ARRAY_LENGTH(agent); i++)
