@@ -3,6 +3,7 @@
 
 #include "agent/base/descriptor.h"
 #include "tunnel/os/netlink.h"
+#include "tunnel/os/tcp_socket.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -19,7 +20,8 @@
 struct flow {
     struct ip_network source, destination; /* hosts */
     uint8_t protocol;
-    uint16_t port;  /* of the destination; 0: this protocol has none */
+    uint16_t port; /* of the destination; 0: this protocol has none */
+    uint16_t source_port;
     bool is_midway; /* TCP: the kernel did not see it begin */
 };
 
@@ -91,6 +93,8 @@ static int read_flow(const struct nlattr *tuple, uint8_t family, struct flow *re
     flow.protocol = *(const uint8_t *)netlink_value(protocol);
     (void)netlink_be16(netlink_value(transport), netlink_value_bytes(transport), CTA_PROTO_DST_PORT,
                        &flow.port);
+    (void)netlink_be16(netlink_value(transport), netlink_value_bytes(transport), CTA_PROTO_SRC_PORT,
+                       &flow.source_port);
     *ret_flow = flow;
     return 0;
 }
@@ -226,8 +230,23 @@ static bool is_own_address(const struct ifaddrs *addresses, const struct ip_netw
     return false;
 }
 
+/*
+ * While there were no rules, anybody could write this machine's address as the source: the kernel
+ * takes that from no wire with IPv4, but with IPv6, and tracks a flow that this machine seems to
+ * have begun. Of TCP, its sockets tell; the others begin again with their next packet.
+ */
+static bool may_be_forged(const struct conntrack_search *search, const struct flow *flow)
+{
+    return search->is_open && flow->source.family == AF_INET6 &&
+           is_own_address(search->addresses, &flow->source) &&
+           !(flow->protocol == IPPROTO_TCP &&
+             tcp_socket_has(&flow->source, flow->source_port, &flow->destination, flow->port));
+}
+
 static bool is_foreign(const struct conntrack_search *search, const struct flow *flow)
 {
+    if (may_be_forged(search, flow))
+        return true;
     if ((flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_SCTP) ||
         is_under_lease(search, flow))
         return false;

@@ -21,7 +21,9 @@ int conntrack_forget(const struct firewall_lease_state *leases, size_t n_leases)
  * under one of KEPT: from then on the rules judge their packets, and let none begin a connection
  * but with a SYN or INIT. What this machine began is kept if the kernel saw it begin: an entry of
  * TCP that was made in the middle of a connection goes, whoever it says began it. With IS_OPEN (no
- * rules of ours were loaded until now) every entry of SCTP goes, which does not tell.
+ * rules of ours were loaded until now) every entry of SCTP goes, which does not tell, and every one
+ * of IPv6 that says that this machine began it, but for connections of TCP that it has a socket of:
+ * anybody can have written its address.
  *
  * Entries of UDP and of other protocols without a beginning stay: as long as there is one, the
  * rules know that a stranger began it, and pass nothing of it; without it the next datagram that

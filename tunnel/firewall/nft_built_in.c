@@ -8,6 +8,7 @@ const char nft_text_built_in[] =
     "\tchain input_lock {\n"
     "\t\ttype filter hook input priority filter - 5; policy drop;\n"
     "\t\tiifname \"lo\" accept\n"
+    "\t\tfib saddr type local drop\n"
     "\t\tiifname \"spt*\" drop\n"
     "\t\tct state established ct direction reply accept\n"
     "\t\tct state related ct direction reply icmp type destination-unreachable icmp code 4 accept\n"

@@ -180,6 +180,7 @@ $bound
   chain input {
     type filter hook input priority filter - 5; policy drop;
     iifname "lo" accept
+    fib saddr type local drop
     iifname "$wg" drop
     ct state invalid drop
     ct state established ct direction reply accept

@@ -17,6 +17,8 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define OWN4 "192.0.2.1"
 #define OWN6 "2001:db8::1"
@@ -121,7 +123,9 @@ struct judged {
 
 static const struct judged cases[] = {
     {{OWN4, "198.51.100.9", IPPROTO_TCP, 40000, 8883, false, 0}, true, true},
-    {{OWN6, "2001:db8:9::9", IPPROTO_TCP, 40000, 8883, false, 0}, true, true},
+    /* Over IPv6 others can have written our address; no socket here has this connection. */
+    {{OWN6, "2001:db8:9::9", IPPROTO_TCP, 40000, 8883, false, 0}, true, false},
+    {{OWN6, "2001:db8:9::9", IPPROTO_UDP, 40000, 53, false, 0}, true, false},
     {{"127.0.0.1", "127.0.0.2", IPPROTO_TCP, 40000, 80, false, 0}, true, true},
     {{OWN4, "198.51.100.9", IPPROTO_SCTP, 40000, 9, false, 0}, true, false},
     {{OWN4, "198.51.100.9", IPPROTO_UDP, 40000, 53, false, 0}, true, true},
@@ -225,6 +229,38 @@ static void test_forget(void)
     }
 }
 
+/* A connection of this process with LISTENER, over IPv6; *RET_MADE is how the kernel tracks it. */
+static int connect_here(int listener, struct made *ret_made)
+{
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const struct linger reset = {.l_onoff = 1};
+    socklen_t length = sizeof(at);
+    int caller = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_EQUAL(bind(listener, (const struct sockaddr *)&at, sizeof(at)), 0);
+    CU_ASSERT_EQUAL(listen(listener, 1), 0);
+    CU_ASSERT_EQUAL(getsockname(listener, (struct sockaddr *)&at, &length), 0);
+    CU_ASSERT_EQUAL(connect(caller, (const struct sockaddr *)&at, sizeof(at)), 0);
+    CU_ASSERT_EQUAL(setsockopt(caller, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    uint16_t port = ntohs(at.sin6_port);
+    CU_ASSERT_EQUAL(getsockname(caller, (struct sockaddr *)&at, &length), 0);
+    *ret_made = (struct made){"::1", "::1", IPPROTO_TCP, ntohs(at.sin6_port), port, false, 0};
+    return caller;
+}
+
+static void test_own(void)
+{
+    struct made own;
+    CLEANUP(descriptor_close) int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(descriptor_close) int caller = connect_here(listener, &own);
+    make(&own);
+    CU_ASSERT_EQUAL(conntrack_cut(NULL, 0, true), 0);
+    CU_ASSERT_TRUE(is_there(&own));
+    (void)close(caller);
+    caller = -1;
+    CU_ASSERT_EQUAL(conntrack_cut(NULL, 0, true), 1);
+    CU_ASSERT_FALSE(is_there(&own));
+}
+
 static bool make_address(void)
 {
     return test_ip("link", "add", "wan", "type", "bridge", NULL) == 0 &&
@@ -237,6 +273,7 @@ int main(void)
     static const struct test_case all[] = {
         {"what others began, or nobody saw begin, goes", test_cut},
         {"without a lease nothing of the tunnel stays", test_without_leases},
+        {"over IPv6, what a socket of this machine has stays", test_own},
         {"thousands of them go, and only them", test_many},
         {"what was begun under a lease goes with it", test_forget},
     };
