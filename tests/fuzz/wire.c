@@ -62,6 +62,8 @@ static void check_reply(const struct wire_message *message)
         must(strlen(session_state_names[reply->session_state]) > 0);
         must(strlen(reply->id) < sizeof(reply->id) && strlen(reply->text) < sizeof(reply->text));
     }
+    if (message->header.verb == WIRE_SIGNERS)
+        must(message->body.signers.n_keys <= WIRE_SIGNERS_MAX);
     if (message->header.verb == WIRE_JOURNAL_READ)
         must(strlen(message->body.line.line) == message->body.line.length);
 }

@@ -3,9 +3,13 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
+#include "agent/base/memory.h"
 #include "agent/base/strbuf.h"
 #include "agent/payload/dialect_table.h"
+#include "tests/support/signing.h"
 #include "tests/support/test.h"
+#include "tunnel/command/armour.h"
+#include "tunnel/journal/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -378,13 +382,239 @@ static void test_backlog(void)
     end(&world);
 }
 
-TEST_MAIN("command_relay",
-          {"the broker keeps the challenge in force, and none else", test_challenge},
-          {"what comes about without a session is told in the next", test_no_session},
-          {"netd gets the bytes that came", test_bytes}, {"a session is opened first", test_closed},
-          {"netd's answers become replies", test_replies},
-          {"a reply follows the challenge that it makes necessary", test_order},
-          {"one message is with netd, four wait", test_one_at_a_time},
-          {"a flood costs a few refusals a second", test_flood},
-          {"nor does it fill the log", test_quiet}, {"without netd nothing is taken", test_no_netd},
-          {"replies do not pile up", test_backlog})
+/* ---- In a flood ---- */
+
+/* A command that NAME signs; it is forged when OF is not NULL: its signature is then that of the
+ * command with the id OF. The result is valid until the fourth next call. */
+static const char *command(const char *name, const char *id, const char *action, const char *of)
+{
+    static char texts[4][WIRE_SIGNED_BYTES];
+    static unsigned next;
+    CLEANUP(strbuf_free) struct strbuf text = STRBUF_EMPTY, signature = STRBUF_EMPTY;
+    const char *const ids[] = {of ? of : id, id};
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
+        strbuf_reset(&text);
+        strbuf_addf(&text,
+                    "sallyport-command: 1\ngateway: s/g\nchallenge: " ONE "\nid: %s\naction: %s\n",
+                    ids[i], action);
+        if (strcmp(action, "open") == 0)
+            strbuf_add(&text, "service: ssh\nttl: 60\nreason: a test\n");
+        if (i == 0)
+            signing_sign(name, "sallyport", text.data, text.length, &signature);
+    }
+    char *field = texts[next++ % ARRAY_LENGTH(texts)];
+    (void)snprintf(field, sizeof(texts[0]), "%s%s", strbuf_text(&text), strbuf_text(&signature));
+    return field;
+}
+
+/* As begin(); anna and bert may sign. */
+static void begin_with_signers(struct world *world)
+{
+    static const char *const names[] = {"anna", "bert"};
+    struct wire_signers signers = {0};
+    begin(world);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        CLEANUP(memory_free_pointer) char *key = signing_public(names[i]);
+        const char *base64 = strchr(key, ' ') + 1;
+        unsigned char bytes[ARMOUR_BYTES];
+        size_t length = armour_decode(base64, strlen(base64), bytes);
+        sha256_bytes(bytes, length, signers.keys[signers.n_keys++]);
+    }
+    command_relay_signers(world->command_relay, &signers);
+}
+
+static void come(struct world *world, const char *text)
+{
+    command_relay_received(world->command_relay, text, strlen(text), false, world->now_ms);
+}
+
+/* What netd has got last: the id of a command, or the text itself. */
+static const char *at_netd(const struct world *world)
+{
+    static char seen[64];
+    CLEANUP(memory_free_pointer) char *text = memory_text_n(world->text, world->length);
+    const char *id = strstr(text, "\nid: ");
+    id = id ? id + 5 : text;
+    (void)snprintf(seen, sizeof(seen), "%.*s", (int)strcspn(id, "\n"), id);
+    return seen;
+}
+
+/* netd answers; then comes what is next, and all replies go out. */
+static const char *after(struct world *world, enum refusal refusal)
+{
+    answer(world, at_netd(world), refusal, SESSION_CLOSED, "");
+    (void)published(world);
+    return at_netd(world);
+}
+
+static void test_lanes(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    receive(&world, "forged 0");
+    come(&world, "forged 1");
+    come(&world, "forged 2");
+    come(&world, command("anna", "a1", "open", NULL));
+    come(&world, command("anna", "a2", "open", NULL));
+    come(&world, command("bert", "b1", "open", NULL));
+    come(&world, command("anna", "a3", "close", NULL));
+    come(&world, command("bert", "b2", "close", "other"));
+    TEST_TEXT_EQUAL(at_netd(&world), "forged 0");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "a3"); /* what closes is first */
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "a1");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "b1"); /* the signers take turns */
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "a2");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "forged 1");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "forged 2");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "b2");
+    end(&world);
+}
+
+/* Whatever forgers do, a rightful command is the next that netd gets. */
+static void test_forgeries(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    const char *claimed = strstr(command("anna", "x", "close", NULL), "-----BEGIN");
+    receive(&world, "forged");
+    for (unsigned i = 0; i < 2000; i++) {
+        char text[WIRE_SIGNED_BYTES];
+        (void)snprintf(text, sizeof(text),
+                       "sallyport-command: 1\ngateway: s/g\nchallenge: " ONE
+                       "\nid: f%u\naction: close\n%s",
+                       i, claimed);
+        come(&world, text);
+        come(&world, text);
+        if (i == 1000) {
+            come(&world, command("anna", "right", "open", NULL));
+            come(&world, command("bert", "close", "close", NULL));
+        }
+    }
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "close");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "right");
+    end(&world);
+}
+
+/* Doubtful messages go to netd at a pace of their own, which holds nothing else up. */
+static void test_pace(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    struct command_relay *relay = world.command_relay;
+    int64_t now_ms = world.now_ms;
+    come(&world, "forged 0");
+    CU_ASSERT_EQUAL(command_relay_settle(relay, true, now_ms), INT64_MAX); /* it is with netd */
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    answer(&world, "", REFUSAL_MALFORMED, SESSION_CLOSED, "");
+    come(&world, "forged 1");
+    CU_ASSERT_EQUAL(command_relay_settle(relay, true, now_ms), now_ms + COMMAND_RELAY_PACE_MS);
+    CU_ASSERT_EQUAL(world.delivered, 1);
+    come(&world, command("anna", "a1", "open", NULL));
+    CU_ASSERT_EQUAL(command_relay_settle(relay, true, now_ms), INT64_MAX);
+    TEST_TEXT_EQUAL(at_netd(&world), "a1");
+    answer(&world, "a1", REFUSAL_NONE, SESSION_CLOSED, "");
+    now_ms += COMMAND_RELAY_PACE_MS - 1;
+    CU_ASSERT_EQUAL(command_relay_settle(relay, true, now_ms), now_ms + 1);
+    TEST_TEXT_EQUAL(at_netd(&world), "a1");
+    CU_ASSERT_EQUAL(command_relay_settle(relay, true, now_ms + 1), INT64_MAX);
+    TEST_TEXT_EQUAL(at_netd(&world), "forged 1");
+    end(&world);
+}
+
+/* A command that comes more than once takes one place, and is second to others after the first. */
+static void test_copies(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    const char *once = command("anna", "a1", "close", NULL);
+    receive(&world, "forged");
+    come(&world, once);
+    come(&world, once); /* waits already */
+    CU_ASSERT_EQUAL(count(published(&world), "rate-limited"), 1);
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "a1");
+    come(&world, once); /* is with netd */
+    come(&world, command("bert", "b1", "open", NULL));
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "b1");
+    CU_ASSERT_EQUAL(world.delivered, 3);
+    come(&world, command("anna", "a2", "open", NULL));
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "a2");
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "a1"); /* netd says that it was used */
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_REPLAYED), "a1");
+    CU_ASSERT_EQUAL(world.delivered, 5);
+    receive(&world, "forged");
+    come(&world, once);
+    come(&world, command("anna", "a3", "open", NULL));
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "a3"); /* has been judged */
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_NONE), "a1");
+    end(&world);
+}
+
+/* What netd has not looked at may come again as it is. */
+static void test_not_judged(void)
+{
+    static const enum refusal refusals[] = {REFUSAL_RATE_LIMITED, REFUSAL_FAILED, REFUSAL_JOURNAL};
+    struct world world;
+    begin_with_signers(&world);
+    const char *once = command("anna", "a1", "close", NULL);
+    receive(&world, once);
+    for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
+        TEST_TEXT_EQUAL(after(&world, refusals[i]), "a1");
+        receive(&world, "forged");
+        come(&world, command("bert", "b1", "open", NULL));
+        come(&world, once);
+        TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "a1");
+        receive(&world, "forged");
+        TEST_TEXT_EQUAL(after(&world, REFUSAL_RATE_LIMITED), "b1");
+        (void)after(&world, REFUSAL_RATE_LIMITED);
+        (void)after(&world, REFUSAL_MALFORMED);
+        receive(&world, once);
+    }
+    end(&world);
+}
+
+/* The reply to a rightly signed command is neither pushed out nor held up by others. */
+static void test_awaited(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    world.publish_result = -EAGAIN;
+    for (unsigned i = 0; i < 60; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "forged %u", i);
+        receive(&world, i == 20 ? command("anna", "a1", "close", NULL) : text);
+        (void)after(&world, i == 20 ? REFUSAL_NOT_OPEN : REFUSAL_MALFORMED);
+    }
+    world.publish_result = 0;
+    const char *seen = published(&world);
+    CU_ASSERT_EQUAL(count(seen, "reply"), 16);
+    CU_ASSERT_PTR_EQUAL(strstr(seen, "reply"), seen);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen, "\"a1\""));
+    CU_ASSERT_TRUE(strstr(seen, "\"a1\"") < strstr(seen, "forged"));
+    end(&world);
+}
+
+int main(void)
+{
+    static const struct test_case cases[] = {
+        {"the broker keeps the challenge in force, and none else", test_challenge},
+        {"what comes about without a session is told in the next", test_no_session},
+        {"netd gets the bytes that came", test_bytes},
+        {"a session is opened first", test_closed},
+        {"netd's answers become replies", test_replies},
+        {"a reply follows the challenge that it makes necessary", test_order},
+        {"one message is with netd, four wait", test_one_at_a_time},
+        {"a flood costs a few refusals a second", test_flood},
+        {"nor does it fill the log", test_quiet},
+        {"without netd nothing is taken", test_no_netd},
+        {"replies do not pile up", test_backlog},
+        {"the lanes", test_lanes},
+        {"forgeries do not keep a rightful command out", test_forgeries},
+        {"the pace of what is doubtful", test_pace},
+        {"copies", test_copies},
+        {"what was not judged", test_not_judged},
+        {"the reply that is awaited", test_awaited},
+    };
+    signing_make_key("anna", "ed25519");
+    signing_make_key("bert", "ed25519");
+    return test_main("command_relay", cases, ARRAY_LENGTH(cases));
+}

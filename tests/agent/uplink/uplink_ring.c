@@ -171,7 +171,94 @@ static void test_resize(void)
     uplink_ring_free(ring); /* with three messages in it */
 }
 
-TEST_MAIN("uplink_ring", {"a flood of messages leaves room for what matters", test_flood},
+static void push_on(struct uplink_ring *ring, const char *topic, size_t length, int code)
+{
+    const struct uplink_event event = {
+        .kind = UPLINK_EVENT_MESSAGE, .code = code, .length = length, .topic = memory_text(topic)};
+    uplink_ring_push(ring, &event);
+}
+
+/* Pops all, of the crowd or of the rest; returns how many, with the code of the last. */
+static size_t drain(struct uplink_ring *ring,
+                    bool (*pop)(struct uplink_ring *ring, struct uplink_event *ret_event),
+                    int *ret_last)
+{
+    struct uplink_event event;
+    size_t n = 0;
+    for (; pop(ring, &event); n++) {
+        *ret_last = event.code;
+        free(event.topic);
+    }
+    return n;
+}
+
+/* Neither pushes the other out, and what one of them has is bounded by number and by length. */
+static void test_crowd(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(10, 3, 1);
+    int last = -1;
+    CU_ASSERT_EQUAL(uplink_ring_longest(ring, "crowd", 100), 100);
+    uplink_ring_set_crowd(ring, "crowd", 10);
+    CU_ASSERT_EQUAL(uplink_ring_longest(ring, "crowd", 100), 10);
+    CU_ASSERT_EQUAL(uplink_ring_longest(ring, "crowds", 100), 100);
+    for (int i = 0; i < 2 * UPLINK_RING_CROWD; i++)
+        push_on(ring, "crowd", 10, i);
+    for (int i = 0; i < 5; i++)
+        push_on(ring, "else", 10, i);
+    push(ring, UPLINK_EVENT_DELIVERED, 7);
+    CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), UPLINK_RING_CROWD + 2);
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop, &last), 4);
+    CU_ASSERT_EQUAL(last, 7);
+    CU_ASSERT_FALSE(uplink_ring_is_empty(ring));
+    push_on(ring, "else", 10, 8); /* a crowd that waits takes no place of others */
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop, &last), 1);
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop_crowd, &last), UPLINK_RING_CROWD);
+    CU_ASSERT_EQUAL(last, UPLINK_RING_CROWD - 1);
+    CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
+    for (int i = 0; i < 3; i++)
+        push_on(ring, "else", 10, i);
+    push_on(ring, "crowd", 10, 9); /* nor they one of the crowd's */
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop_crowd, &last), 1);
+    CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), 0);
+    uplink_ring_free(ring);
+}
+
+static void test_crowd_bytes(void)
+{
+    struct uplink_ring *ring = uplink_ring_new(10, 3, 1);
+    int last = -1;
+    uplink_ring_set_crowd(ring, "crowd", 100000);
+    for (size_t round = 0; round < 2; round++) { /* what has gone does not count */
+        push_on(ring, "crowd", UPLINK_RING_CROWD_BYTES - 100, 1);
+        push_on(ring, "crowd", 101, 2);
+        push_on(ring, "crowd", 100, 3);
+        push_on(ring, "crowd", 1, 4);
+        CU_ASSERT_EQUAL(uplink_ring_take_dropped(ring), 2);
+        CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop_crowd, &last), 2);
+        CU_ASSERT_EQUAL(last, 3);
+    }
+    push_on(ring, "crowd", 1, 1);
+    uplink_ring_set_crowd(ring, "other", 10); /* what waits is still there */
+    push_on(ring, "crowd", 1, 2);
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop, &last), 1);
+    CU_ASSERT_EQUAL(last, 2);
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop_crowd, &last), 1);
+    push_on(ring, "other", 1, 3);
+    uplink_ring_resize(ring, 20, 5, 1);
+    CU_ASSERT_TRUE(uplink_ring_is_empty(ring));
+    uplink_ring_set_crowd(ring, NULL, 0);
+    push_on(ring, "other", 1, 4);
+    CU_ASSERT_FALSE(uplink_ring_pop_crowd(ring, &(struct uplink_event){.code = 0}));
+    CU_ASSERT_EQUAL(drain(ring, uplink_ring_pop, &last), 1);
+    uplink_ring_set_crowd(ring, "other", 10);
+    push_on(ring, "other", 1, 5);
+    CU_ASSERT_TRUE(becomes_readable(ring));
+    uplink_ring_free(ring); /* with what waits */
+}
+
+TEST_MAIN("uplink_ring", {"a crowd has a lane of its own", test_crowd},
+          {"with bounds of its own", test_crowd_bytes},
+          {"a flood of messages leaves room for what matters", test_flood},
           {"the end of a session always finds room", test_reserve},
           {"the descriptor is readable exactly while there is news", test_descriptor},
           {"acknowledgements may wait a little, and are never forgotten", test_patience},

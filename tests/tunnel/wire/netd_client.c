@@ -32,9 +32,12 @@ struct world {
     uint64_t damaged; /* cursor of a line that is none */
     unsigned asked[WIRE_VERB_COUNT];
     bool answers_late;
-    char digit; /* what the challenge is made of */
+    bool is_older; /* netd does not know WIRE_SIGNERS */
+    char digit;    /* what the challenge is made of */
     /* What the client told. */
     unsigned changed, events, answered, challenges;
+    unsigned signers, signers_before_challenge, unknown; /* told of keys; of a netd without */
+    uint32_t n_keys;
     unsigned challenges_before_answer;
     char answered_id[SESSION_NAME_BYTES];
     uint32_t cut, length; /* of the last signed command */
@@ -73,6 +76,11 @@ static enum netd_server_answer handle(void *context, const struct netd_server_pe
         world->length = request->body.signed_text.length;
         world->ticket = peer->ticket;
         return NETD_SERVER_ANSWER_LATER;
+    case WIRE_SIGNERS:
+        reply->header.id ^= world->is_older; /* so that the connection ends */
+        reply->body.signers.n_keys = world->n_keys;
+        memset(reply->body.signers.keys, 7, world->n_keys * WIRE_KEY_BYTES);
+        break;
     case WIRE_CHALLENGE:
         memset(reply->body.challenge.challenge, world->digit, 64);
         break;
@@ -114,10 +122,23 @@ static void on_answered(void *context, enum refusal refusal, const struct wire_s
     world->refusal = refusal;
 }
 
+static void on_signers(void *context, const struct wire_signers *signers)
+{
+    struct world *world = context;
+    if (!signers) {
+        world->unknown++;
+        return;
+    }
+    world->signers++;
+    CU_ASSERT_EQUAL(signers->n_keys, world->n_keys);
+    CU_ASSERT_EQUAL(signers->keys[0][0], world->n_keys > 0 ? 7 : 0);
+}
+
 static void on_challenge(void *context, const char *challenge)
 {
     struct world *world = context;
-    world->challenges++;
+    if (world->challenges++ == 0)
+        world->signers_before_challenge = world->signers;
     CU_ASSERT_TRUE(strlen(challenge) == 64 && challenge[0] == world->digit);
 }
 
@@ -141,6 +162,7 @@ static void start_client(struct world *world, uint64_t position)
     const struct netd_client_callbacks callbacks = {.changed = on_changed,
                                                     .event = on_event,
                                                     .challenge = on_challenge,
+                                                    .signers = on_signers,
                                                     .answered = on_answered,
                                                     .context = world};
     CU_ASSERT_EQUAL_FATAL(
@@ -260,6 +282,48 @@ static void test_challenge(void)
     end(&world);
 }
 
+/* The keys that may sign are known before there is a challenge, and looked at with all news. */
+static void test_signers(void)
+{
+    struct world world;
+    begin(&world);
+    world.n_keys = 3;
+    start_server(&world);
+    start_client(&world, 0);
+    RUN_UNTIL(&world, world.challenges == 1 && world.asked[WIRE_COUNTERS] == 1);
+    CU_ASSERT_EQUAL(world.signers_before_challenge, 1);
+    world.n_keys = 0;
+    netd_server_notify(world.server);
+    RUN_UNTIL(&world, world.signers == 2);
+    CU_ASSERT_EQUAL(world.unknown, 0);
+    end(&world);
+}
+
+/* A netd of an older version ends the connection when it is asked: then it works without. */
+static void test_older(void)
+{
+    struct world world;
+    begin(&world);
+    world.is_older = true;
+    start_server(&world);
+    start_client(&world, 0);
+    RUN_UNTIL(&world, world.challenges == 1 && world.asked[WIRE_COUNTERS] == 1);
+    CU_ASSERT_EQUAL(world.asked[WIRE_SIGNERS], 2); /* the first may have been chance */
+    CU_ASSERT_EQUAL(world.signers, 0);
+    CU_ASSERT_EQUAL(world.unknown, 1);
+    netd_server_notify(world.server);
+    unsigned statuses = world.asked[WIRE_STATUS];
+    RUN_UNTIL(&world, world.asked[WIRE_STATUS] > statuses && world.events == LINES);
+    CU_ASSERT_EQUAL(world.asked[WIRE_SIGNERS], 2);
+    world.is_older = false; /* it is upgraded */
+    world.n_keys = 1;
+    world.server = netd_server_free(world.server);
+    RUN_UNTIL(&world, !netd_client_is_connected(world.client));
+    start_server(&world);
+    RUN_UNTIL(&world, world.signers == 1 && netd_client_is_connected(world.client));
+    end(&world);
+}
+
 /* An agent that runs as somebody else is told everything, and brings no signed command. */
 static void test_not_the_agent(void)
 {
@@ -270,6 +334,7 @@ static void test_not_the_agent(void)
     RUN_UNTIL(&world, world.asked[WIRE_COUNTERS] == 1);
     CU_ASSERT_EQUAL(world.events, LINES);
     CU_ASSERT_EQUAL(world.asked[WIRE_CHALLENGE], 0);
+    CU_ASSERT_EQUAL(world.asked[WIRE_SIGNERS], 0);
     CU_ASSERT_EQUAL(netd_client_signed(world.client, "x", 1, false), -EPERM);
     CU_ASSERT_TRUE(netd_client_is_connected(world.client));
     end(&world);
@@ -376,6 +441,8 @@ int main(void)
         {"a challenge is told once for each connection", test_challenge},
         {"an agent that is not access.agent_user", test_not_the_agent},
         {"a line that is none is left out", test_damaged_line},
+        {"the keys that may sign", test_signers},
+        {"a netd that does not tell them", test_older},
         {"signed commands are answered late", test_requests},
         {"what is no netd is left alone", test_nonsense},
         {"a reader that never reads is dropped", test_slow_reader},

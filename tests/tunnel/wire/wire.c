@@ -185,6 +185,24 @@ static void test_signed_reply(void)
     CU_ASSERT_NOT_EQUAL(wire_check_reply(&message, wire_reply_size(WIRE_SIGNED)), 0);
 }
 
+static void test_signers(void)
+{
+    struct wire_message message;
+    struct wire_signers *signers = &message.body.signers;
+    wire_begin(&message, WIRE_SIGNERS, 1);
+    CU_ASSERT_EQUAL(check(&message), 0);
+    CU_ASSERT_EQUAL(check_answer(&message), 0); /* nobody may sign */
+    memset(signers->keys, 0xff, sizeof(signers->keys));
+    signers->n_keys = WIRE_SIGNERS_MAX;
+    CU_ASSERT_EQUAL(check_answer(&message), 0);
+    signers->n_keys = WIRE_SIGNERS_MAX - 1; /* one more hides behind them */
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    signers->n_keys = WIRE_SIGNERS_MAX + 1;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+    signers->n_keys = UINT32_MAX;
+    CU_ASSERT_NOT_EQUAL(check_answer(&message), 0);
+}
+
 /* The contract of the agent: a row more is a hole. */
 static void test_roles(void)
 {
@@ -209,4 +227,5 @@ TEST_MAIN("wire", {"a well-formed message of each verb passes", test_good},
           {"counts and flags are within bounds", test_counts},
           {"numbers of a reply have names", test_names},
           {"the answer to a signed command has lines", test_signed_reply},
+          {"the keys that may sign", test_signers},
           {"the agent may ask for this, and nothing else", test_roles})
