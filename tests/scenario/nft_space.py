@@ -56,6 +56,8 @@ class Rules:
         done = subprocess.run(["nft", "-j", "list", "table", "inet", table], check=True,
                               capture_output=True, text=True)
         self.chains, self.bases, self.sets = {}, {}, {}
+        self.note = None  # for whoever tries packets
+        self.ends = None  # if a set: of each rule that was tried, what rule() says that the packet did not match
         for entry in json.loads(done.stdout)["nftables"]:
             if "chain" in entry:
                 chain = entry["chain"]
@@ -168,29 +170,32 @@ class Rules:
 
     def run(self, chain, packet):
         """accept, drop, or None at the end of the chain."""
-        for rule in self.chains[chain]:
-            verdict = self.rule(rule, packet)
+        for number, rule in enumerate(self.chains[chain]):
+            verdict, end = self.rule(rule, packet)
+            if self.ends is not None:
+                self.ends.add((chain, number, end))
             if verdict in ("accept", "drop", "end"):
                 return None if verdict == "end" else verdict
         return None
 
     def rule(self, rule, packet):
-        for statement in rule:
+        """Its verdict, and which of its statements the packet did not match: None if it matched all."""
+        for at, statement in enumerate(rule):
             kind, what = next(iter(statement.items()))
             if kind == "match":
                 if not self.matches(what, packet):
-                    return None
-            elif kind in ("accept", "drop"):
-                return kind
+                    return None, at
+            elif kind in ("accept", "drop", "reject"):
+                return ("accept" if kind == "accept" else "drop"), None
             elif kind == "return":
-                return "end"
+                return "end", None
             elif kind in ("jump", "goto"):
                 verdict = self.run(what["target"], packet)
                 if verdict or kind == "goto":
-                    return verdict or "end"
+                    return verdict or "end", None
             elif kind not in ("counter", "limit", "log", "mangle"):
                 raise RuntimeError("a statement that is not known: %s" % statement)
-        return None
+        return None, None
 
     def passes(self, packet):
         for hook in HOOKS[packet.path]:

@@ -105,7 +105,7 @@ static void write_networks(const struct firewall_egress *list, size_t n, struct 
 
 static bool is_tcp_name(const struct firewall_name *name, int side)
 {
-    return name->protocol == IPPROTO_TCP && name->side == side && !name->is_time;
+    return name->protocol == IPPROTO_TCP && name->side == side;
 }
 
 /* Connections that exist to the ports of the names at SIDE. INTERFACE: "" for any. */

@@ -101,6 +101,11 @@ static void test_joined(void)
              {.index = 6, .name = "v0", .kind = "veth", .parent = 7, .master = 4},
              {.index = 7, .name = "v1", .kind = "veth", .parent = 6, .master = 5}),
         joins));
+    /* A bridge that is a member of a VRF. */
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        SAID({.index = 4, .name = "red", .kind = "vrf"}, {.index = 5, .name = "br0", .master = 4},
+             {.index = 2, .name = "eth0", .master = 5}, {.index = 3, .name = "eth1", .master = 5}),
+        joins));
     /* A pattern that takes in both. */
     const struct firewall_config both = {
         .wan = {{"eth*"}}, .n_wan = 1, .plant = {{"eth1"}}, .n_plant = 1};
@@ -121,6 +126,10 @@ static void test_unlisted(void)
         strstr(SAID({.index = 2, .name = "eth0", .master = 4, .is_up = true},
                     {.index = 4, .name = "br0", .kind = "bridge", .is_up = true}),
                "br0 is neither"));
+    /* A member of a VRF receives its packets itself. */
+    CU_ASSERT_PTR_NOT_NULL(strstr(SAID({.index = 4, .name = "red", .kind = "vrf", .is_up = true},
+                                       {.index = 2, .name = "eth2", .master = 4, .is_up = true}),
+                                  "eth2 is neither"));
     /* A name that only begins like a listed one. */
     CU_ASSERT_PTR_NOT_NULL(
         strstr(SAID(WAN, {.index = 4, .name = "eth10", .is_up = true}), "eth10 is neither"));

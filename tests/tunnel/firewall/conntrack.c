@@ -126,7 +126,7 @@ static const struct judged cases[] = {
     /* Over IPv6 others can have written our address; no socket here has this connection. */
     {{OWN6, "2001:db8:9::9", IPPROTO_TCP, 40000, 8883, false, 0}, true, false},
     {{OWN6, "2001:db8:9::9", IPPROTO_UDP, 40000, 53, false, 0}, true, false},
-    {{"127.0.0.1", "127.0.0.2", IPPROTO_TCP, 40000, 80, false, 0}, true, true},
+    {{"127.0.0.53", "127.0.0.2", IPPROTO_TCP, 40000, 80, false, 0}, true, true},
     {{OWN4, "198.51.100.9", IPPROTO_SCTP, 40000, 9, false, 0}, true, false},
     {{OWN4, "198.51.100.9", IPPROTO_UDP, 40000, 53, false, 0}, true, true},
     /* Begun by others. */

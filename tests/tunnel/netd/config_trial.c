@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#define NETD_ID 64999
 #define EXCEPTION                                                                                  \
     "exceptions = ( { interface = \"eth1\"; source = \"192.168.10.20\"; port = 22; } );"
 #define REST "paths: { state_dir = \"state\"; };\n"
@@ -151,10 +153,56 @@ static void test_forged(void)
     CU_ASSERT_EQUAL(chmod(copy, 0644), 0);
     if (geteuid() == 0) {
         expect_start(tried_text, CONFIG_TRIAL_CONFIRMED, "eth0");
-        CU_ASSERT_EQUAL(chown(copy, 64999, 64999), 0); /* or did */
+        CU_ASSERT_EQUAL(chown(copy, NETD_ID, NETD_ID), 0); /* or did */
         expect_narrowed(tried_text, "eth7");
     }
     free(copy);
+    forget_all();
+}
+
+/* netd's user reads a file of its own as its configuration, but not as root's copy. */
+static void become_and_start(void)
+{
+    if (setresgid(NETD_ID, NETD_ID, NETD_ID) < 0 || setresuid(NETD_ID, NETD_ID, NETD_ID) < 0)
+        _exit(2);
+    CLEANUP(findings_free) struct findings findings = FINDINGS_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf problem = STRBUF_EMPTY;
+    struct netd_config *config = NULL;
+    if (netd_config_load(test_path("netd.conf"), &findings, &config) < 0)
+        _exit(3);
+    _exit(settle(config, &problem) == CONFIG_TRIAL_NARROWED ? 0 : 1);
+}
+
+static void test_forged_by_netd(void)
+{
+    int status = -1;
+    if (geteuid() != 0)
+        return;
+    begin(confirmed_text, tried_text);
+    (void)test_file("netd.conf", tried_text);
+    (void)test_file("netd.conf.confirmed", confirmed_text);
+    CU_ASSERT_EQUAL(chown(test_path("netd.conf.confirmed"), NETD_ID, NETD_ID), 0);
+    CU_ASSERT_EQUAL(chown(test_path("state"), NETD_ID, NETD_ID), 0);
+    CU_ASSERT_EQUAL(chown(test_path("state/trial.conf"), NETD_ID, NETD_ID), 0);
+    CU_ASSERT_EQUAL(chmod(test_folder(), 0755), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        become_and_start();
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CU_ASSERT_EQUAL(chown(test_path("state"), 0, 0), 0);
+    forget_all();
+}
+
+/* Root writes its copy anew if somebody else could have changed it since. */
+static void test_copy_of_others(void)
+{
+    struct stat about;
+    (void)test_file("netd.conf.confirmed", confirmed_text);
+    CU_ASSERT_EQUAL(chmod(test_path("netd.conf.confirmed"), 0666), 0);
+    record(confirmed_text, 0);
+    CU_ASSERT_EQUAL(stat(test_path("netd.conf.confirmed"), &about), 0);
+    CU_ASSERT_EQUAL(about.st_mode & 022, 0);
     forget_all();
 }
 
@@ -183,6 +231,10 @@ static void test_damaged(void)
         CU_ASSERT_EQUAL(file_replace(path, content.data, cut, 0600), 0);
         expect_narrowed(tried_text, "eth7");
     }
+    content.data[content.length - 1] = 'x'; /* more than a digest */
+    CU_ASSERT_EQUAL(file_replace(path, content.data, content.length, 0600), 0);
+    expect_narrowed(tried_text, "eth7");
+    content.data[content.length - 1] = '\n';
     char *digest = strstr(content.data, "# confirmed: sha256 ") + strlen("# confirmed: sha256 ");
     *digest = *digest == '0' ? '1' : '0';
     CU_ASSERT_EQUAL(file_replace(path, content.data, content.length, 0600), 0);
@@ -219,12 +271,12 @@ static void test_copy(void)
     mode_t before = umask(0077);
     const char *path = test_file("netd.conf", confirmed_text);
     CU_ASSERT_EQUAL(chmod(path, 0640), 0);
-    CU_ASSERT_EQUAL(chown(path, 0, 64999), 0);
+    CU_ASSERT_EQUAL(chown(path, 0, NETD_ID), 0);
     record(confirmed_text, 0);
     (void)umask(before);
     CU_ASSERT_EQUAL(stat(test_path("netd.conf.confirmed"), &about), 0);
     CU_ASSERT_EQUAL(about.st_mode & 07777, 0640);
-    CU_ASSERT_EQUAL(about.st_gid, 64999);
+    CU_ASSERT_EQUAL(about.st_gid, NETD_ID);
     CU_ASSERT_EQUAL(about.st_uid, 0);
     CU_ASSERT_EQUAL(chmod(path, 0644), 0);
     forget_all();
@@ -234,6 +286,8 @@ TEST_MAIN("trial", {"a restart brings back what was confirmed", test_restart},
           {"a trial after such a restart as well", test_trial_after_restart},
           {"a changed file is a new decision", test_changed_file},
           {"what netd's user can write opens nothing", test_forged},
+          {"a copy that netd's user made is not root's", test_forged_by_netd},
+          {"root's copy is made anew when others could change it", test_copy_of_others},
           {"what was never confirmed is not taken for it later", test_trial_after_narrowing},
           {"a damaged record leaves out the exceptions", test_damaged},
           {"no trial without a record of it", test_cannot_write},
