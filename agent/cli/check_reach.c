@@ -92,7 +92,7 @@ static bool may_have_entry(const struct firewall_config *firewall, const struct 
     }
     for (size_t i = 0; i < firewall->n_allow; i++) {
         const struct firewall_egress *entry = &firewall->allow[i];
-        if (!need->is_plant && !entry->is_time && is_same_port(need, entry->protocol, entry->port))
+        if (!need->is_plant && is_same_port(need, entry->protocol, entry->port))
             found = true;
     }
     return found;

@@ -50,7 +50,9 @@ size_t ocsp_answer(const struct ocsp_options *options, unsigned char **ret_bytes
                                 until) ||
         !OCSP_basic_sign(basic, responder, key, EVP_sha256(), NULL, 0))
         abort();
-    OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    OCSP_RESPONSE *response = options->refusal
+                                  ? OCSP_response_create(options->refusal, NULL)
+                                  : OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
     *ret_bytes = NULL;
     int length = i2d_OCSP_RESPONSE(response, ret_bytes);
     OCSP_RESPONSE_free(response);

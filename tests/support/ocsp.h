@@ -12,7 +12,8 @@ struct ocsp_options {
     int status;         /* V_OCSP_CERTSTATUS_GOOD, ... */
     long from_s;        /* thisUpdate, seconds from now */
     long until_s;       /* nextUpdate; 0: none */
-    bool with_sha256;   /* how the certificate is named; else SHA-1 */
+    int refusal;      /* OCSP_RESPONSE_STATUS_TRYLATER, ...: then it answers nothing; 0: it does */
+    bool with_sha256; /* how the certificate is named; else SHA-1 */
 };
 
 /* The answer in DER. Returns its length; *RET_BYTES is freed with OPENSSL_free(). */

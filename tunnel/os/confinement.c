@@ -251,6 +251,7 @@ static const int allowed[] = {
     SCMP_SYS(lstat64),
     SCMP_SYS(madvise),
     SCMP_SYS(membarrier),
+    SCMP_SYS(mprotect), /* mmap() gives memory to execute anyhow, for libraries */
     SCMP_SYS(mremap),
     SCMP_SYS(munmap),
     SCMP_SYS(nanosleep),
@@ -354,8 +355,6 @@ static int allow_files(scmp_filter_ctx filter, enum confined_kind kind)
         problem = allow_bits(filter, SCMP_SYS(mmap), 3, MAP_SHARED | MAP_PRIVATE, MAP_PRIVATE);
     if (!problem)
         problem = allow_bits(filter, SCMP_SYS(mmap2), 3, MAP_SHARED | MAP_PRIVATE, MAP_PRIVATE);
-    if (!problem)
-        problem = allow_bits(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
     for (size_t i = 0; !problem && i < ARRAY_LENGTH(allowed_fcntl); i++) {
         problem = allow_equal(filter, SCMP_SYS(fcntl), 1, allowed_fcntl[i]);
         if (!problem)

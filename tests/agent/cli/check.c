@@ -258,6 +258,21 @@ static void test_reach(void)
          "agent: { may_reach = ( " REACH("b.test", "8883") ",\n" REACH("192.168.10.5",
                                                                        "502") " ); };",
          NULL, CLI_DONE}, /* which may be its address */
+        /* A network of egress_allow is not for the plant, a time server not for the agent. */
+        {"b.test", "host = \"plc.test\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") " ); };\n"
+                                                           "firewall: { egress_allow = ( " REACH(
+                                                               "192.168.0.0/16", "502") " ); };",
+         "buses.plc.host: plc.test port 502 (tcp)", CLI_FAILED},
+        {"b.test", "host = \"t.test\"; port = 123; transport = \"udp\";",
+         "agent: { may_reach = ( " REACH("b.test", "8883") " ); };\n"
+                                                           "firewall: { ntp = [ \"t.test\" ]; };",
+         "buses.plc.host: t.test port 123 (udp)", CLI_FAILED},
+        {"b.test", "host = \"192.168.10.9\"; port = 123; transport = \"udp\";",
+         "agent: { may_reach = ( " REACH("b.test",
+                                         "8883") " ); };\n"
+                                                 "firewall: { ntp = [ \"192.168.10.9\" ]; };",
+         "buses.plc.host: 192.168.10.9 port 123 (udp)", CLI_FAILED},
         {"b.test", "",
          "agent: { may_reach = ( " REACH("b.test", "8883") ",\n" REACH("192.168.10.5",
                                                                        "502") " ); };",

@@ -49,6 +49,8 @@ static void test_lists(void)
     lists("ca-crl.pem", TLS_CA_SYSTEM, OWN_FILES_GOOD);
     lists("ca-crl.pem", pki_path("other-ca.pem"), OWN_FILES_DOUBT);
     lists("ca-expired-crl.pem", TLS_CA_SYSTEM, OWN_FILES_USELESS);
+    lists("ca-future-crl.pem", TLS_CA_SYSTEM, OWN_FILES_USELESS);
+    lists("ca-ending-crl.pem", pki_path("ca.pem"), OWN_FILES_DOUBT);
     lists("forged-crl.pem", pki_path("ca.pem"), OWN_FILES_USELESS);
     lists("ca.pem", pki_path("ca.pem"), OWN_FILES_USELESS);
     FILE *both =

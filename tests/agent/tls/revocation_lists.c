@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <openssl/pem.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void refused(const char *path, const char *why)
 {
@@ -28,6 +29,9 @@ static void test_faults(void)
     refused(test_file("der", "\x30\x03"), "it is DER, not PEM");
     refused(test_file("bad", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
             "one of its lists is damaged");
+    const char *large = test_file("large", "");
+    CU_ASSERT_EQUAL(truncate(large, REVOCATION_FILE_MAX_BYTES + 1), 0);
+    refused(large, "it is larger than 8 MiB");
 }
 
 static void test_good(void)

@@ -157,15 +157,30 @@ static void append(FILE *out, const char *name)
     (void)fclose(in);
 }
 
-/* A file with the lists of inter, where nothing is revoked, and those of OTHER. */
-static const char *both(const char *other)
+static const char *both_of(const char *one, const char *other)
 {
     FILE *out = fopen(pki_path("both.pem"), "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    append(out, "inter-none-crl.pem");
+    append(out, one);
     append(out, other);
     (void)fclose(out);
     return "both.pem";
+}
+
+/* A file with the lists of inter, where nothing is revoked, and those of OTHER. */
+static const char *both(const char *other)
+{
+    return both_of("inter-none-crl.pem", other);
+}
+
+/* The last of the old lists is the one that matters to a person. */
+static void test_two_old_lists(void)
+{
+    struct server_case one = {.server.certificate = "good"};
+    one.crl = both_of("ca-older-crl.pem", "ca-expired-crl.pem");
+    is_refused(&one, PROBE_REVOCATION_LIST, "expired on 2020-06-01 12:00 UTC");
+    one.crl = both_of("ca-expired-crl.pem", "ca-older-crl.pem");
+    is_refused(&one, PROBE_REVOCATION_LIST, "expired on 2020-06-01 12:00 UTC");
 }
 
 /* A list of an issuer further up counts where it is there. */
@@ -185,6 +200,15 @@ static void test_chain_of_lists(void)
         both("other-key-crl.pem"); /* in the name of the right authority, so it must be right */
     is_refused(&one, PROBE_REVOCATION_LIST,
                "that covers the CA certificate \"O=Test,CN=Inter CA\"");
+}
+
+/* That an authority further up needs no list excuses nothing else about it. */
+static void test_old_authority(void)
+{
+    struct server_case one = {.server.certificate = "below-old"};
+    is_refused(&one, PROBE_EXPIRED, "\"O=Test,CN=Old Inter CA\" expired on 2020-06-01");
+    one.crl = "inter-old-crl.pem";
+    is_refused(&one, PROBE_EXPIRED, "\"O=Test,CN=Old Inter CA\" expired on 2020-06-01");
 }
 
 /* --- stapled answers ------------------------------------------------------------------------- */
@@ -249,6 +273,12 @@ static void test_stapled_times(void)
     stapled(&answer, "good", PROBE_REVOCATION_LIST, "too old or of the future");
 }
 
+static void test_no_answer(void)
+{
+    struct ocsp_options answer = {.refusal = OCSP_RESPONSE_STATUS_TRYLATER, .until_s = 3600};
+    stapled(&answer, "good", PROBE_REVOCATION_LIST, "(trylater)");
+}
+
 static void test_damaged_answer(void)
 {
     static const unsigned char nothing[] = "not an answer";
@@ -307,8 +337,11 @@ static void ignore_sigpipe(void)
 TEST_MAIN("server_check", {"the name counts in subjectAltName only", ignore_sigpipe},
           {"revocation lists: good, revoked, of others, old, forged", test_lists},
           {"lists of a chain", test_chain_of_lists},
+          {"two lists that have expired", test_two_old_lists},
+          {"an authority that has expired, with lists", test_old_authority},
           {"stapled answers: good, revoked, unknown, of others", test_stapled},
           {"stapled answers are of now", test_stapled_times},
+          {"a responder that refuses", test_no_answer},
           {"a stapled answer that is none", test_damaged_answer},
           {"a certificate that demands a stapled answer", test_must_staple},
           {"without a check no library connects", test_no_check},

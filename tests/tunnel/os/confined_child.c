@@ -7,6 +7,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
+#include "tests/support/confined_attempts.h"
 #include "tests/support/test.h"
 #include "tunnel/os/privilege.h"
 
@@ -36,263 +37,6 @@
 #define NETD_UID 64999
 #define NONE "0000000000000000"
 #define SELF "/proc/self/exe"
-#define ABSTRACT_NAME "sallyport-confined-test"
-
-/* ---- The helper: arguments are the folder, netd's process and a TCP port of netd's machine ----
- */
-
-static struct {
-    const char *folder;
-    pid_t netd;
-    uint16_t port;
-} target;
-
-static const char *in_folder(const char *name)
-{
-    static char path[100];
-    (void)snprintf(path, sizeof(path), "%s/%s", target.folder, name);
-    return path;
-}
-
-static const char *of_netd(const char *name)
-{
-    static char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)target.netd, name);
-    return path;
-}
-
-static bool opens(const char *path, int flags)
-{
-    CLEANUP(descriptor_close) int file = open(path, flags | O_CLOEXEC, 0600);
-    return file >= 0;
-}
-
-static bool read_key(void)
-{
-    return opens(in_folder("key"), O_RDONLY);
-}
-
-static bool list_state(void)
-{
-    return opens(in_folder("."), O_RDONLY | O_DIRECTORY);
-}
-
-static bool write_trial(void)
-{
-    return opens(in_folder("trial.conf"), O_WRONLY | O_CREAT);
-}
-
-static bool overwrite_rules(void)
-{
-    return opens(in_folder("lockdown.nft"), O_WRONLY) || opens(in_folder("lockdown.nft"), O_RDWR);
-}
-
-static bool empty_rules(void)
-{
-    return opens(in_folder("lockdown.nft"), O_RDONLY | O_TRUNC) ||
-           truncate(in_folder("lockdown.nft"), 0) == 0;
-}
-
-static bool remove_journal(void)
-{
-    return unlink(in_folder("journal")) == 0;
-}
-
-static bool rename_journal(void)
-{
-    char other[100];
-    (void)snprintf(other, sizeof(other), "%s", in_folder("elsewhere"));
-    return rename(in_folder("journal"), other) == 0 || link(in_folder("journal"), other) == 0;
-}
-
-static bool make_things(void)
-{
-    return mkdir(in_folder("made"), 0700) == 0 || symlink("/", in_folder("made")) == 0 ||
-           mkfifo(in_folder("made"), 0600) == 0 || memfd_create("made", 0) >= 0;
-}
-
-static bool give_key_away(void)
-{
-    return chmod(in_folder("key"), 0666) == 0 || chown(in_folder("key"), (uid_t)-1, getgid()) == 0;
-}
-
-static bool change_time(void)
-{
-    return utimensat(AT_FDCWD, in_folder("journal"), NULL, 0) == 0;
-}
-
-static bool signal_netd(void)
-{
-    return kill(target.netd, 0) == 0 || syscall(SYS_tgkill, target.netd, target.netd, 0) == 0 ||
-           syscall(SYS_tkill, target.netd, 0) == 0 || kill(-1, 0) == 0 ||
-           syscall(SYS_pidfd_open, target.netd, 0) >= 0;
-}
-
-/* The kernel would send the signal, when the pipe is read. */
-static bool signal_netd_by_descriptor(void)
-{
-    return fcntl(STDIN_FILENO, F_SETOWN, target.netd) == 0 ||
-           fcntl(STDIN_FILENO, F_SETSIG, SIGKILL) == 0;
-}
-
-static bool enter_netd(void)
-{
-    char byte;
-    struct iovec ours = {&byte, 1}, theirs = {&target, 1};
-    return opens(of_netd("mem"), O_RDONLY) || opens(of_netd("environ"), O_RDONLY) ||
-           opens(of_netd("maps"), O_RDONLY) || ptrace(PTRACE_SEIZE, target.netd, 0, 0) == 0 ||
-           process_vm_readv(target.netd, &ours, 1, &theirs, 1, 0) >= 0;
-}
-
-static bool limit_netd(void)
-{
-    const struct rlimit none = {0, 0};
-    return prlimit(target.netd, RLIMIT_NOFILE, &none, NULL) == 0 ||
-           setpriority(PRIO_PROCESS, (id_t)target.netd, 19) == 0;
-}
-
-static bool reach(int family, const void *address, socklen_t length)
-{
-    CLEANUP(descriptor_close) int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return made >= 0 && connect(made, address, length) == 0;
-}
-
-static bool reach_netd_socket(void)
-{
-    struct sockaddr_un named = {.sun_family = AF_UNIX}, unnamed = named;
-    (void)snprintf(named.sun_path, sizeof(named.sun_path), "%s", in_folder("netd.sock"));
-    (void)snprintf(unnamed.sun_path + 1, sizeof(unnamed.sun_path) - 1, ABSTRACT_NAME);
-    int pair[2];
-    return reach(AF_UNIX, &named, sizeof(named)) || reach(AF_UNIX, &unnamed, sizeof(unnamed)) ||
-           socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;
-}
-
-static bool reach_by_tcp(void)
-{
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons(target.port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return reach(AF_INET, &to, sizeof(to));
-}
-
-static bool make_socket(void)
-{
-    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
-    for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
-        CLEANUP(descriptor_close) int made = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (made >= 0)
-            return true;
-    }
-    return false;
-}
-
-static bool make_odd_socket(void)
-{
-    CLEANUP(descriptor_close) int netfilter = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
-    CLEANUP(descriptor_close) int packets = socket(AF_PACKET, SOCK_RAW, 0);
-    return netfilter >= 0 || packets >= 0;
-}
-
-static bool listen_for_strangers(void)
-{
-    CLEANUP(descriptor_close) int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return made >= 0 && listen(made, 1) == 0;
-}
-
-static bool make_process(void)
-{
-    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (pid == 0)
-        _exit(0);
-    return pid > 0;
-}
-
-static bool map_file_for_writing(void)
-{
-    CLEANUP(descriptor_close) int file = open(SELF, O_RDONLY | O_CLOEXEC);
-    return file >= 0 && mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0) != MAP_FAILED;
-}
-
-static bool raise_limits(void)
-{
-    const struct rlimit more = {RLIM_INFINITY, RLIM_INFINITY};
-    return setrlimit(RLIMIT_FSIZE, &more) == 0 || setrlimit(RLIMIT_CORE, &more) == 0 ||
-           setrlimit(RLIMIT_CPU, &more) == 0;
-}
-
-static bool has_more_than_its_own(void)
-{
-    char folder[16];
-    return opens("/proc/self/fd/3", O_RDONLY) || fcntl(3, F_GETFD) >= 0 || getenv("PATH") ||
-           !getcwd(folder, sizeof(folder)) || strcmp(folder, "/") != 0;
-}
-
-static bool read_other_files(void)
-{
-    return opens("/etc/shadow", O_RDONLY) || opens("/etc/sallyport", O_RDONLY | O_DIRECTORY) ||
-           opens("/var", O_RDONLY | O_DIRECTORY) || opens("/bin/sh", O_RDONLY);
-}
-
-/* It would print "allowed" in place of this program. */
-static bool execute_shell(void)
-{
-    char *const arguments[] = {"sh", "-c", "echo allowed: a shell", NULL}, *const nothing[] = {
-                                                                               NULL};
-    (void)fflush(stdout);
-    (void)execve("/bin/sh", arguments, nothing);
-    return false;
-}
-
-static const struct attempt {
-    const char *name;
-    bool (*succeeds)(void);
-    unsigned kinds;
-} attempts[] = {
-    {"read the tunnel's key", read_key, 3},
-    {"list the state folder", list_state, 3},
-    {"write trial.conf", write_trial, 3},
-    {"overwrite the boot rules", overwrite_rules, 3},
-    {"empty the boot rules", empty_rules, 3},
-    {"remove the journal", remove_journal, 3},
-    {"rename the journal", rename_journal, 3},
-    {"make a folder, a link, a fifo, a memory file", make_things, 3},
-    {"change a mode or an owner", give_key_away, 3},
-    {"change a file's time", change_time, 3},
-    {"signal netd", signal_netd, 3},
-    {"signal netd through a descriptor", signal_netd_by_descriptor, 3},
-    {"read netd's memory", enter_netd, 3},
-    {"limit netd", limit_netd, 3},
-    {"reach netd's socket", reach_netd_socket, 3},
-    {"reach a TCP port", reach_by_tcp, 3},
-    {"make a socket", make_socket, 1U << CONFINED_SSH_KEYGEN},
-    {"make a socket of another family", make_odd_socket, 3},
-    {"listen", listen_for_strangers, 3},
-    {"make a process", make_process, 3},
-    {"map a file so that it can be written", map_file_for_writing, 3},
-    {"raise its limits", raise_limits, 3},
-    {"find a descriptor, an environment or another folder", has_more_than_its_own, 3},
-    {"read files that it does not need", read_other_files, 3},
-    {"execute a shell", execute_shell, 3},
-};
-
-static int try_all(char **arguments)
-{
-    unsigned tried = 0;
-    enum confined_kind kind =
-        strcmp(arguments[0], "ssh-keygen") == 0 ? CONFINED_SSH_KEYGEN : CONFINED_RESOLVER;
-    target.folder = arguments[1];
-    target.netd = (pid_t)strtol(arguments[2], NULL, 10);
-    target.port = (uint16_t)strtol(arguments[3], NULL, 10);
-    for (size_t i = 0; i < ARRAY_LENGTH(attempts); i++) {
-        if (!(attempts[i].kinds & 1U << kind))
-            continue;
-        tried++;
-        if (attempts[i].succeeds())
-            printf("allowed: %s\n", attempts[i].name);
-    }
-    printf("tried %u\n", tried);
-    return 0;
-}
 
 /* ---- netd ---- */
 
@@ -343,7 +87,7 @@ static uint16_t make_targets(void)
     (void)test_file("lockdown.nft", "table inet sallyport\n");
     (void)test_file("journal", "1\n");
     (void)snprintf(named.sun_path, sizeof(named.sun_path), "%s", test_path("netd.sock"));
-    (void)snprintf(unnamed.sun_path + 1, sizeof(unnamed.sun_path) - 1, ABSTRACT_NAME);
+    (void)snprintf(unnamed.sun_path + 1, sizeof(unnamed.sun_path) - 1, CONFINED_ATTEMPTS_SOCKET);
     int tcp = listen_at(AF_INET, &port, sizeof(port));
     if (listen_at(AF_UNIX, &named, sizeof(named)) < 0 ||
         listen_at(AF_UNIX, &unnamed, sizeof(unnamed)) < 0 || tcp < 0 ||
@@ -352,20 +96,13 @@ static uint16_t make_targets(void)
     return ntohs(port.sin_port);
 }
 
-static unsigned count_attempts(enum confined_kind kind)
+/* Runs all attempts; WANTED: what the helper prints. */
+static int check_attempts_saying(enum confined_kind kind, const char *wanted)
 {
-    unsigned count = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(attempts); i++)
-        count += attempts[i].kinds >> kind & 1;
-    return count;
-}
-
-static int check_attempts(enum confined_kind kind)
-{
-    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY, wanted = STRBUF_EMPTY;
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     char netd[16], port[8];
-    int failed = become_netd();
     uint16_t listening = make_targets();
+    int failed = 0;
     failed += expect(listening > 0, "netd's files and sockets");
     (void)snprintf(netd, sizeof(netd), "%d", (int)getpid());
     (void)snprintf(port, sizeof(port), "%u", listening);
@@ -378,11 +115,17 @@ static int check_attempts(enum confined_kind kind)
     failed += expect(leaked >= 3, "a descriptor that exec would hand on");
     int status = confined_child_run(&(struct confined){.kind = kind}, &job, &output);
     failed += expect(status == 0, "the helper runs to its end");
+    failed += expect(strcmp(strbuf_text(&output), wanted) == 0, strbuf_text(&output));
+    return failed;
+}
+
+static int check_attempts(enum confined_kind kind)
+{
+    CLEANUP(strbuf_free) struct strbuf wanted = STRBUF_EMPTY;
     if (confinement_landlock_abi() < 4 && kind == CONFINED_RESOLVER)
         strbuf_add(&wanted, "allowed: reach a TCP port\n");
-    strbuf_addf(&wanted, "tried %u\n", count_attempts(kind));
-    failed += expect(strcmp(strbuf_text(&output), strbuf_text(&wanted)) == 0, strbuf_text(&output));
-    return failed;
+    strbuf_addf(&wanted, "tried %u\n", confined_attempts_count(kind));
+    return become_netd() + check_attempts_saying(kind, strbuf_text(&wanted));
 }
 
 static int check_keygen(void)
@@ -482,6 +225,39 @@ static int check_abort(void)
     return failed + expect(status > 0, "it ends with an error");
 }
 
+/* As on a kernel that has none. */
+static int take_landlock_away(void)
+{
+    int failed = become_netd();
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0);
+    failed += expect(seccomp_load(filter) == 0, "Landlock is gone");
+    seccomp_release(filter);
+    return failed + expect(confinement_landlock_abi() == -ENOSYS, "and said to be");
+}
+
+/* The filter alone: it may read what its user may, and still changes and signals nothing. */
+static int check_keygen_without_landlock(void)
+{
+    static const char allowed[] =
+        "allowed: read the tunnel's key\n"
+        "allowed: list the state folder\n"
+        "allowed: overwrite the boot rules\n" /* opened; see RLIMIT_FSIZE */
+        "allowed: read files that it does not need\n"
+        "allowed: a shell\n";
+    return take_landlock_away() + check_attempts_saying(CONFINED_SSH_KEYGEN, allowed);
+}
+
+static int check_resolver_without_landlock(void)
+{
+    static const char allowed[] = "allowed: read the tunnel's key\n"
+                                  "allowed: list the state folder\n"
+                                  "allowed: reach a TCP port\n"
+                                  "allowed: read files that it does not need\n"
+                                  "allowed: a shell\n";
+    return take_landlock_away() + check_attempts_saying(CONFINED_RESOLVER, allowed);
+}
+
 /* A kernel without Landlock: it still runs, and writes nothing. */
 static int check_without_landlock(void)
 {
@@ -489,15 +265,63 @@ static int check_without_landlock(void)
     CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
     const struct child_job job = {
         .arguments = arguments, .output_max_bytes = 8192, .timeout_ms = 20000};
-    int failed = become_netd();
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0);
-    failed += expect(seccomp_load(filter) == 0, "Landlock is gone");
-    seccomp_release(filter);
-    failed += expect(confinement_landlock_abi() == -ENOSYS, "and said to be");
+    int failed = take_landlock_away();
     int status = confined_child_run(&(struct confined){.kind = CONFINED_RESOLVER}, &job, &output);
     failed += expect(status == 0, "the helper runs");
     return failed + expect_line(strbuf_text(&output), "\nSeccomp:\t2\n");
+}
+
+/* netd, killed while its helper waits: the helper ends, though nobody closes its input. */
+static void abandon(int input, int tell)
+{
+    static const char *const arguments[] = {SELF, "--wait", NULL};
+    pid_t pid = 0;
+    int output = -1;
+    (void)confined_child_start(&(struct confined){.kind = CONFINED_SSH_KEYGEN}, arguments, input,
+                               false, &output, &pid);
+    _exit(write(tell, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
+}
+
+static int check_abandoned(void)
+{
+    int input[2], tell[2], status = 0;
+    pid_t helper = 0;
+    int failed = expect(pipe2(input, O_CLOEXEC) == 0 && pipe2(tell, O_CLOEXEC) == 0 &&
+                            prctl(PR_SET_CHILD_SUBREAPER, 1) == 0,
+                        "pipes, and to hear of the helper's end");
+    pid_t netd = fork();
+    if (netd == 0)
+        abandon(input[0], tell[1]);
+    failed +=
+        expect(read(tell[0], &helper, sizeof(helper)) == sizeof(helper) && helper > 0, "it starts");
+    failed += expect(waitpid(netd, &status, 0) == netd, "netd ends");
+    (void)alarm(20);
+    failed += expect(waitpid(helper, &status, 0) == helper && WIFSIGNALED(status) &&
+                         WTERMSIG(status) == SIGKILL,
+                     "the helper ends with it");
+    return failed;
+}
+
+static void test_abandoned(void)
+{
+    CU_ASSERT_EQUAL(in_child(check_abandoned), 0);
+}
+
+/* Questions over TCP: to port 53 the resolver may connect, whether somebody listens or not. */
+static int check_dns(void)
+{
+    static const char *const arguments[] = {SELF, "--dns", NULL};
+    CLEANUP(strbuf_free) struct strbuf output = STRBUF_EMPTY;
+    const struct child_job job = {
+        .arguments = arguments, .output_max_bytes = 8192, .timeout_ms = 20000};
+    int failed = become_netd();
+    int status = confined_child_run(&(struct confined){.kind = CONFINED_RESOLVER}, &job, &output);
+    return failed + expect(status == 0, "port 53 is not denied");
+}
+
+static void test_dns(void)
+{
+    CU_ASSERT_EQUAL(in_child(check_dns), 0);
 }
 
 static void test_attempts(void)
@@ -526,6 +350,8 @@ static void test_abort(void)
 static void test_without_landlock(void)
 {
     CU_ASSERT_EQUAL(in_child(check_without_landlock), 0);
+    CU_ASSERT_EQUAL(in_child(check_keygen_without_landlock), 0);
+    CU_ASSERT_EQUAL(in_child(check_resolver_without_landlock), 0);
 }
 
 /* ---- The helper's other errands ---- */
@@ -557,14 +383,18 @@ int main(int argc, char **argv)
         {"a helper has no capability, also one of root's", test_status},
         {"a helper gets the files and the text that it is handed", test_inherited},
         {"a helper that aborts ends", test_abort},
+        {"a helper ends with netd", test_abandoned},
+        {"the resolver may ask over TCP", test_dns},
         {"without Landlock a helper still runs, filtered", test_without_landlock},
     };
     if (argc == 6 && strcmp(argv[1], "--try") == 0)
-        return try_all(argv + 2);
+        return confined_attempts_run(argv + 2);
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return print(argv[2]);
     if (argc == 2 && strcmp(argv[1], "--wait") == 0)
         return wait_for_end();
+    if (argc == 2 && strcmp(argv[1], "--dns") == 0)
+        return confined_attempts_ask_by_tcp();
     if (argc == 2 && strcmp(argv[1], "--abort") == 0)
         abort();
     return test_main("confined_child", cases, ARRAY_LENGTH(cases));
