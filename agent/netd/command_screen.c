@@ -116,18 +116,13 @@ static bool is_judged(const struct command_screen *screen,
 
 typedef bool screen_check(const struct command_screen *screen, struct command_screen_look *look);
 
-static bool has_fit_length(const struct command_screen *screen, struct command_screen_look *look)
-{
-    (void)screen;
-    return look->length <= WIRE_SIGNED_BYTES;
-}
-
 static bool is_new(const struct command_screen *screen, struct command_screen_look *look)
 {
     (void)screen;
     return !look->is_retained;
 }
 
+/* What is too long for netd has none. */
 static bool has_shape(const struct command_screen *screen, struct command_screen_look *look)
 {
     (void)screen;
@@ -172,8 +167,7 @@ static bool is_signed(const struct command_screen *screen, struct command_screen
 }
 
 static screen_check *const checks[] = {
-    has_fit_length, is_new,           has_shape,     is_for_us,
-    is_not_judged,  claims_signature, claims_signer, is_signed,
+    is_new, has_shape, is_for_us, is_not_judged, claims_signature, claims_signer, is_signed,
 };
 
 /* ---- One message ---- */

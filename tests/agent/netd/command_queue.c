@@ -57,6 +57,13 @@ static void test_turns(void)
     CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'a', '4')); /* what was served does not count */
     CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'c', 'w'));
     TEST_TEXT_EQUAL(drain(queue, COMMAND_LANE_SIGNED), "4w");
+    CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'a', '5'));
+    CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'a', '6'));
+    CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'b', 'x'));
+    for (unsigned i = 0; i < 2; i++)
+        free(command_queue_take(queue, COMMAND_LANE_SIGNED));
+    CU_ASSERT_TRUE(add(queue, COMMAND_LANE_SIGNED, 'b', 'y')); /* who comes again and again */
+    TEST_TEXT_EQUAL(drain(queue, COMMAND_LANE_SIGNED), "6y");  /* does not pass those who wait */
     command_queue_free(queue);
 }
 

@@ -572,6 +572,27 @@ static void test_not_judged(void)
     end(&world);
 }
 
+/* However much is doubtful: it does not make the screen forget what it knows. */
+static void test_memory(void)
+{
+    struct world world;
+    begin_with_signers(&world);
+    const char *once = command("anna", "a1", "close", NULL);
+    receive(&world, once);
+    (void)after(&world, REFUSAL_NONE);
+    for (unsigned i = 0; i < 300; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "forged %u", i);
+        receive(&world, text);
+        (void)after(&world, REFUSAL_MALFORMED);
+    }
+    receive(&world, "forged");
+    come(&world, once);
+    come(&world, command("bert", "b1", "open", NULL));
+    TEST_TEXT_EQUAL(after(&world, REFUSAL_MALFORMED), "b1");
+    end(&world);
+}
+
 /* The reply to a rightly signed command is neither pushed out nor held up by others. */
 static void test_awaited(void)
 {
@@ -581,15 +602,18 @@ static void test_awaited(void)
     for (unsigned i = 0; i < 60; i++) {
         char text[16];
         (void)snprintf(text, sizeof(text), "forged %u", i);
-        receive(&world, i == 20 ? command("anna", "a1", "close", NULL) : text);
-        (void)after(&world, i == 20 ? REFUSAL_NOT_OPEN : REFUSAL_MALFORMED);
+        bool is_right = i == 20 || i == 55;
+        receive(&world, is_right ? command("anna", i == 20 ? "a1" : "a2", "close", NULL) : text);
+        (void)after(&world, is_right ? REFUSAL_NOT_OPEN : REFUSAL_MALFORMED);
     }
     world.publish_result = 0;
     const char *seen = published(&world);
     CU_ASSERT_EQUAL(count(seen, "reply"), 16);
     CU_ASSERT_PTR_EQUAL(strstr(seen, "reply"), seen);
     CU_ASSERT_PTR_NOT_NULL(strstr(seen, "\"a1\""));
-    CU_ASSERT_TRUE(strstr(seen, "\"a1\"") < strstr(seen, "forged"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(seen, "\"a2\""));
+    CU_ASSERT_TRUE(strstr(seen, "\"a1\"") < strstr(seen, "\"a2\""));
+    CU_ASSERT_TRUE(strstr(seen, "\"a2\"") < strstr(seen, "forged"));
     end(&world);
 }
 
@@ -612,6 +636,7 @@ int main(void)
         {"the pace of what is doubtful", test_pace},
         {"copies", test_copies},
         {"what was not judged", test_not_judged},
+        {"a long flood", test_memory},
         {"the reply that is awaited", test_awaited},
     };
     signing_make_key("anna", "ed25519");

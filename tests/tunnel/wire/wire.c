@@ -215,6 +215,8 @@ static void test_roles(void)
             expected = expected || agent[i] == verb;
         CU_ASSERT_EQUAL(wire_is_allowed(WIRE_ROLE_AGENT, (enum wire_verb)verb), expected);
         CU_ASSERT_FALSE(wire_is_allowed(WIRE_ROLE_NONE, (enum wire_verb)verb));
+        bool is_agents = verb == WIRE_CHALLENGE || verb == WIRE_SIGNED || verb == WIRE_SIGNERS;
+        CU_ASSERT_FALSE(is_agents && wire_is_allowed(WIRE_ROLE_ADMIN, (enum wire_verb)verb));
     }
     CU_ASSERT_TRUE(wire_is_allowed(WIRE_ROLE_ADMIN, WIRE_OPEN_LOCAL));
     CU_ASSERT_FALSE(wire_is_allowed(WIRE_ROLE_ADMIN, WIRE_SIGNED));
