@@ -251,7 +251,7 @@ static int open_at(unsigned interface, bool hears)
 
 static bool is_needed(const uint8_t *frame, size_t length)
 {
-    unsigned kind = frame[12] << 8 | frame[13];
+    unsigned kind = (unsigned)frame[12] << 8 | frame[13];
     if (kind == ETHERTYPE_ARP)
         return true;
     if (kind != ETHERTYPE_IPV6 || length < 14 + 49)
