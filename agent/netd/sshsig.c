@@ -45,7 +45,7 @@ static bool cut_bytes(struct armour_part *rest, size_t length, const unsigned ch
 static bool take_apart(const struct armour *armour, struct sshsig_parts *ret_parts)
 {
     struct armour_part key = armour->key, signature = armour->signature, types[2];
-    *ret_parts = (struct sshsig_parts){NULL};
+    *ret_parts = (struct sshsig_parts){.key = NULL};
     if (armour_cut(&key, &types[0]) < 0 || armour_cut(&signature, &types[1]) < 0 ||
         !cut_bytes(&key, KEY_BYTES, &ret_parts->key) ||
         !cut_bytes(&signature, SIGNATURE_BYTES, &ret_parts->signature))
