@@ -122,13 +122,20 @@ static bool signal_netd_by_descriptor(void)
            fcntl(STDIN_FILENO, F_SETSIG, SIGKILL) == 0;
 }
 
+/* The filter itself refuses the call, whatever else would. */
+static bool is_answered(long result)
+{
+    return result >= 0 || errno != ENOSYS;
+}
+
 static bool enter_netd(void)
 {
     char byte;
     struct iovec ours = {&byte, 1}, theirs = {&target, 1};
     return opens(of_netd("mem"), O_RDONLY) || opens(of_netd("environ"), O_RDONLY) ||
-           opens(of_netd("maps"), O_RDONLY) || ptrace(PTRACE_SEIZE, target.netd, 0, 0) == 0 ||
-           process_vm_readv(target.netd, &ours, 1, &theirs, 1, 0) >= 0;
+           opens(of_netd("maps"), O_RDONLY) ||
+           is_answered(ptrace(PTRACE_SEIZE, target.netd, 0, 0)) ||
+           is_answered(process_vm_readv(target.netd, &ours, 1, &theirs, 1, 0));
 }
 
 static bool limit_netd(void)
