@@ -19,8 +19,10 @@
 #define RETRY_MAX_MS 10000
 #define READ_RETRY_MS 1000
 #define READ_PATIENCE_MS 60000
+#define READ_PAUSE_MS (2 * RETRY_MAX_MS) /* longer between two tries: nobody wanted to read */
 /* A start waits so long for a file that cannot be read before it goes on without it. */
 #define START_TRIES 50
+#define START_TRIES_LIVE 150 /* which loses what is in it */
 #define START_PAUSE_MS 200
 
 static struct place *place_of(struct tier *tier)
@@ -50,11 +52,17 @@ int place_failed(struct place *place, int r, int64_t now_ms)
 
 bool place_is_lost(struct place *place, enum place_use use, int r, int64_t now_ms)
 {
-    int64_t *since_ms = &place->unread_ms[use];
+    struct unread *unread = &place->unread[use];
     if (now_ms == 0)
         return r == -EBADMSG; /* the start, whose time is not known */
-    *since_ms = r == -SQL_EREAD ? min_i64(*since_ms, now_ms) : INT64_MAX;
-    return r == -EBADMSG || (r == -SQL_EREAD && now_ms - *since_ms >= READ_PATIENCE_MS);
+    if (r != -SQL_EREAD) {
+        unread->since_ms = INT64_MAX;
+        return r == -EBADMSG;
+    }
+    if (unread->since_ms > now_ms || now_ms - unread->last_ms > READ_PAUSE_MS)
+        unread->since_ms = now_ms; /* it may have been readable in between */
+    unread->last_ms = now_ms;
+    return now_ms - unread->since_ms >= READ_PATIENCE_MS;
 }
 
 static const char *problem_of(int error)
@@ -139,13 +147,15 @@ static int try_open(struct place *place, struct tier_found *found)
 /* What the system does not read now it may read in a moment: nothing in it is lost yet. */
 static int open_patiently(struct place *place, struct tier_found *found)
 {
+    bool is_live = place->kind->store == STORE_LIVE;
+    int tries = is_live ? START_TRIES_LIVE : START_TRIES;
     int r = try_open(place, found);
-    for (int i = 0; r == -SQL_EREAD && i < START_TRIES; i++) {
+    for (int i = 0; r == -SQL_EREAD && i < tries; i++) {
         clock_sleep_until(clock_mono_ns() + START_PAUSE_MS * CLOCK_NS_PER_MS);
         r = try_open(place, found);
     }
     /* The live tier cannot be left out and come back: its numbers have to go on. */
-    return r == -SQL_EREAD && place->kind->store == STORE_LIVE ? -EBADMSG : r;
+    return r == -SQL_EREAD && is_live ? -EBADMSG : r;
 }
 
 static int open_store(struct place *place, struct strbuf *warning, struct tier_found *found)
@@ -408,7 +418,7 @@ struct tier *place_new(const struct place_kind *kind, struct custody *custody, c
     place->kind = kind;
     place->custody = custody;
     place->on_disk_version = UINT64_MAX;
-    place->unread_ms[PLACE_COMMIT] = place->unread_ms[PLACE_READ] = INT64_MAX;
+    place->unread[PLACE_COMMIT].since_ms = place->unread[PLACE_READ].since_ms = INT64_MAX;
     place->path = memory_printf("%s/%s", folder, kind->file_name);
     return &place->tier;
 }

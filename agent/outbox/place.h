@@ -26,6 +26,12 @@ struct place_kind {
     void (*write_off)(struct custody *custody);
 };
 
+/* How long a file has not been readable, whenever somebody tried. */
+struct unread {
+    int64_t since_ms; /* INT64_MAX: it is readable, as far as is known */
+    int64_t last_ms;  /* the last try */
+};
+
 struct place {
     struct tier tier; /* the first member: a tier of this class is a place */
     const struct place_kind *kind;
@@ -33,9 +39,9 @@ struct place {
     struct store *store; /* NULL: cannot be opened at the moment */
     char *path;
     int64_t retry_wait_ms;
-    int64_t unread_ms[PLACE_USES]; /* since when it cannot be read; INT64_MAX: it can */
-    uint64_t on_disk_version;      /* live: of what the disk tier holds, as saved in this one */
-    struct seq_set released;       /* acknowledged, to be removed from it */
+    struct unread unread[PLACE_USES];
+    uint64_t on_disk_version; /* live: of what the disk tier holds, as saved in this one */
+    struct seq_set released;  /* acknowledged, to be removed from it */
 };
 
 /* A tier of KIND that is not open yet; its file belongs in FOLDER. CUSTODY must outlive it. */
@@ -46,7 +52,7 @@ int place_failed(struct place *place, int r, int64_t now_ms);
 
 /*
  * Whether R, what an operation for USE returned, means that the file is lost: it is damaged, or it
- * could not be read for a minute.
+ * could not be read for a minute in which it was tried again and again.
  */
 bool place_is_lost(struct place *place, enum place_use use, int r, int64_t now_ms);
 

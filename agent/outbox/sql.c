@@ -3,8 +3,33 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
+
+static bool has_failed(sqlite3_file *file)
+{
+    int last_errno = 0;
+    if (file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &last_errno);
+    return last_errno != 0;
+}
+
+/*
+ * Whether the system has failed this connection at its file or its log. What SQLite then calls
+ * damage may be a page that it could not read.
+ */
+static bool has_failed_reads(sqlite3 *database)
+{
+    sqlite3_file *file = NULL, *log = NULL;
+    (void)sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    (void)sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    return has_failed(file) || has_failed(log);
+}
+
+static int damage(sqlite3 *database)
+{
+    return database && has_failed_reads(database) ? -SQL_EREAD : -EBADMSG;
+}
 
 int sql_result(sqlite3 *database, int code)
 {
@@ -19,7 +44,7 @@ int sql_result(sqlite3 *database, int code)
     case SQLITE_ERROR:    /* a table or column is missing */
     case SQLITE_MISMATCH: /* a value of the wrong type */
     case SQLITE_CONSTRAINT:
-        return -EBADMSG;
+        return damage(database);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return -EBUSY;
@@ -37,7 +62,7 @@ int sql_result(sqlite3 *database, int code)
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
         if (code == SQLITE_IOERR_SHORT_READ)
-            return -EBADMSG;
+            return damage(database);
         if (code == SQLITE_IOERR_CORRUPTFS || code == SQLITE_IOERR_READ)
             return -SQL_EREAD;
         return system_errno > 0 ? -system_errno : -EIO;
@@ -92,14 +117,6 @@ int sql_query_is(sqlite3 *database, const char *text, const char *expected)
     return r;
 }
 
-/* The code of SQLite in the first complaint of a check, "... error code=266"; 0 for none. */
-static int complaint_code(const char *complaint)
-{
-    static const char mark[] = "error code=";
-    const char *found = complaint ? strstr(complaint, mark) : NULL;
-    return found ? (int)strtol(found + sizeof(mark) - 1, NULL, 10) : 0;
-}
-
 int sql_quick_check(sqlite3 *database)
 {
     sqlite3_stmt *statement = NULL;
@@ -107,12 +124,9 @@ int sql_quick_check(sqlite3 *database)
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
     int r = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -EBADMSG : sql_result(database, code);
-    const char *answer = r == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    if (answer && strcmp(answer, "ok") != 0) {
-        int complaint = complaint_code(answer);
-        r = (complaint & 0xff) == SQLITE_IOERR ? sql_result(database, complaint) : -EBADMSG;
-    } else if (r == 0 && !answer) {
-        r = -EBADMSG;
+    if (r == 0) {
+        const char *answer = (const char *)sqlite3_column_text(statement, 0);
+        r = answer && strcmp(answer, "ok") == 0 ? 0 : damage(database);
     }
     (void)sqlite3_finalize(statement);
     return r;

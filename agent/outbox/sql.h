@@ -13,7 +13,11 @@
  */
 #define SQL_EREAD EREMOTEIO
 
-/* What a code of SQLite means: 0 or a negative errno, the system's where SQLite has kept it. */
+/*
+ * What a code of SQLite means: 0 or a negative errno, the system's where SQLite has kept it. Only
+ * content that was read can be damaged (-EBADMSG): on a connection that the system has failed, what
+ * SQLite calls damage is -SQL_EREAD, and another connection will tell.
+ */
 int sql_result(sqlite3 *database, int code);
 
 int sql_run_text(sqlite3 *database, const char *text);
@@ -27,10 +31,7 @@ int sql_query_u64(sqlite3 *database, const char *text, uint64_t *ret_value);
 /* 0 when the text that a query returns is EXPECTED, else -EBADMSG or what went wrong. */
 int sql_query_is(sqlite3 *database, const char *text, const char *expected);
 
-/*
- * Looks for damage: 0 for none, -EBADMSG, or what kept it from looking. SQLite reports a page that
- * the system did not read in the same text as a damaged one.
- */
+/* Looks for damage: 0 for none, -EBADMSG, or what kept it from looking. */
 int sql_quick_check(sqlite3 *database);
 
 void sql_bind_u64(sqlite3_stmt *statement, int at, uint64_t value); /* at most INT64_MAX */
