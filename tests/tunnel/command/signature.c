@@ -233,6 +233,11 @@ static void test_owners(void)
     TEST_CONTAINS(result.detail, "others than root");
     CU_ASSERT_EQUAL(chmod(test_path("allowed_signers"), 0644), 0);
     EXPECT(verify_by("anna", "sallyport"), SIGNATURE_GOOD);
+    if (geteuid() == 0) {
+        CU_ASSERT_EQUAL(chown(test_path("allowed_signers"), 64999, 64999), 0);
+        EXPECT(verify_by("anna", "sallyport"), SIGNATURE_UNKNOWN);
+        CU_ASSERT_EQUAL(chown(test_path("allowed_signers"), 0, 0), 0);
+    }
     CU_ASSERT_EQUAL(chmod(test_folder(), 0777), 0);
     EXPECT(verify_by("anna", "sallyport"), SIGNATURE_UNKNOWN);
     CU_ASSERT_EQUAL(chmod(test_folder(), 0700), 0);
@@ -243,6 +248,11 @@ static void test_owners(void)
     TEST_CONTAINS(result.detail, "revoked_keys");
     (void)unlink(test_path("allowed_signers"));
     EXPECT(verify_by("anna", "sallyport"), SIGNATURE_UNKNOWN);
+    CU_ASSERT_EQUAL(mkfifo(test_path("allowed_signers"), 0600), 0);
+    result = verify_by("anna", "sallyport");
+    EXPECT(result, SIGNATURE_UNKNOWN);
+    TEST_CONTAINS(result.detail, "others than root");
+    (void)unlink(test_path("allowed_signers"));
     CU_ASSERT_EQUAL(symlink("/dev/zero", test_path("allowed_signers")), 0);
     EXPECT(verify_by("anna", "sallyport"), SIGNATURE_UNKNOWN);
     (void)unlink(test_path("allowed_signers"));

@@ -268,6 +268,41 @@ static void test_required_that_stays(void)
     CU_ASSERT_EQUAL(chmod(path, 0600), 0);
 }
 
+/* By the kernel itself: setting ip_forward back lets redirects in, and they are refused again. */
+static void test_forward_of_kernel(void)
+{
+    static const char forward[] = "/proc/sys/net/ipv4/ip_forward";
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY, redirects = STRBUF_EMPTY;
+    if (access(forward, W_OK) < 0)
+        return;
+    struct sysctl_watch *watch = sysctl_watch_new("/proc/sys");
+    CLEANUP(descriptor_close) int file = open(forward, O_WRONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(write(file, "1\n", 2), 2);
+    CU_ASSERT_EQUAL(look(watch, NULL, &detail), 1);
+    CU_ASSERT_EQUAL(file_read("/proc/sys/net/ipv4/conf/all/accept_redirects", 10, &redirects), 0);
+    TEST_TEXT_EQUAL(strbuf_text(&redirects), "0\n");
+    CU_ASSERT_EQUAL(look(watch, NULL, &detail), 0);
+    sysctl_watch_free(watch);
+}
+
+/* Much at once makes one line that can be read. */
+static void test_many(void)
+{
+    static const char *const places[] = {"all", "default"};
+    const size_t many = 2 * ARRAY_LENGTH(required);
+    struct event event;
+    make_proc();
+    struct sysctl_watch *watch = sysctl_watch_new(test_path("proc"));
+    for (size_t i = 0; i < many; i++)
+        set(conf_path(i / 2, places[i % 2]), required[i / 2].loose);
+    event_init(&event, EVENT_FIREWALL_TAMPERED, 0);
+    CU_ASSERT_EQUAL(sysctl_watch_look(watch, &event), many);
+    CU_ASSERT_TRUE(event.n_members <= EVENT_MANY + 2);
+    for (size_t i = 0; i < many; i++)
+        CU_ASSERT_EQUAL(get(conf_path(i / 2, places[i % 2])), required[i / 2].tight[0]);
+    sysctl_watch_free(watch);
+}
+
 int main(void)
 {
     static const struct test_case cases[] = {
@@ -280,6 +315,8 @@ int main(void)
         {"redirects that the kernel lets in with ip_forward are no tampering",
          test_forward_and_redirects},
         {"what cannot be set is no tampering", test_required_that_stays},
+        {"the kernel lets redirects in when ip_forward is set back", test_forward_of_kernel},
+        {"much at once makes a short line", test_many},
     };
     test_private_network();
     return test_main("sysctl_watch", cases, ARRAY_LENGTH(cases));
