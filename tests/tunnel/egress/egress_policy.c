@@ -35,8 +35,10 @@ static const char *objection(const char *address, int side)
 
 static void make_networks(void)
 {
-    static const char *const links[][2] = {
-        {"wan0", "192.0.2.2/24"}, {"plant0", "192.168.10.1/24"}, {"br7", "192.168.77.1/24"}};
+    static const char *const links[][2] = {{"wan0", "192.0.2.2/24"},
+                                           {"plant0", "192.168.10.1/24"},
+                                           {"br7", "192.168.77.1/24"},
+                                           {"spt0", "10.99.0.1/24"}};
     for (size_t i = 0; i < ARRAY_LENGTH(links); i++) {
         const char *name = links[i][0];
         char peer[16];
@@ -77,6 +79,7 @@ static void test_answers(void)
         {"10.254.0.7", "inside the tunnel"},
         {"10.254.1.42", "inside the tunnel"},
         {"10.255.0.1", "inside the tunnel"},
+        {"10.99.0.9", "inside the tunnel"}, /* of a session: a route leads there */
         {"192.0.2.2", "this gateway itself"},
         {"192.168.10.1", "this gateway itself"},
         {"192.168.10.255", "this gateway itself"},
