@@ -685,7 +685,7 @@ static void test_flood(void)
     sign(&wrong, "stranger", &foreign);
     CLEANUP(strbuf_free) struct strbuf elsewhere = STRBUF_EMPTY;
     command_print(&wrong, &elsewhere);
-    signing_sign("anna", "git", strbuf_text(&elsewhere), elsewhere.length, &elsewhere);
+    signing_sign("anna", "sallypord", strbuf_text(&elsewhere), elsewhere.length, &elsewhere);
     EXPECT(send_message(&world, &elsewhere), REFUSAL_BAD_SIGNATURE); /* signed for something else */
     for (int i = 0; i < 3000; i++) {
         EXPECT(send_as(&world, "x", 1, PLAIN), REFUSAL_MALFORMED);
