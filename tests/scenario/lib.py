@@ -96,8 +96,8 @@ class Place:
     def start(self, name, arguments, **options):
         """Starts a program; its output goes to NAME.log, appended."""
         with open(self.path(name + ".log"), "ab") as log:
-            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       **options)
+            process = subprocess.Popen(arguments, stdout=log, stderr=log,
+                                       **{"stdin": subprocess.DEVNULL, **options})
         self.processes.append(process)
         return process
 

@@ -13,6 +13,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -297,6 +298,13 @@ static unsigned long send_batch(int sender, struct packet *packets, unsigned n)
     return n;
 }
 
+static bool has_input_ended(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    char byte;
+    return poll(&input, 1, 0) > 0 && read(STDIN_FILENO, &byte, 1) <= 0;
+}
+
 /* ---- Arguments ---- */
 
 static void read_mac(const char *text, uint8_t mac[6])
@@ -335,7 +343,7 @@ int main(int argc, char **argv)
     const struct list sources = read_list(argv[6]), targets = read_list(argv[7]);
     int sender = open_at(if_nametoindex(argv[1]), false),
         heard = open_at(if_nametoindex(argv[1]), true);
-    while (sent < count) {
+    while (sent < count || !has_input_ended()) {
         for (unsigned i = 0; i < BATCH; i++)
             make(&packets[i], macs, &sources, &targets);
         sent += send_batch(sender, packets, BATCH);

@@ -31,6 +31,7 @@
 
 #define MAX_FILE_BYTES (512 * 1024)
 #define MAX_OUTPUT_BYTES 4096
+#define SAYS_NO 255 /* ssh-keygen's exit status */
 #define FILE_NAME "/proc/self/fd/%d"
 #define FILE_NAME_BYTES 32
 #define CLOCK_SLACK_S (24 * 60 * 60) /* so far clocks of different machines may be apart */
@@ -171,6 +172,18 @@ static void conclude_failed(struct signature *signature, int problem)
     CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
     strbuf_addf(&detail, "%s: %s", signature->program, strerror(-problem));
     signature_conclude(signature, SIGNATURE_FAILED, strbuf_text(&detail));
+}
+
+/* Whether it has answered: it says no with 255, and everything else means that it did not get to
+ * it. */
+static bool has_answered(struct signature *signature, int status)
+{
+    CLEANUP(strbuf_free) struct strbuf detail = STRBUF_EMPTY;
+    if (status == 0 || status == SAYS_NO)
+        return true;
+    strbuf_addf(&detail, "%s ended with status %d", signature->program, status);
+    signature_conclude(signature, SIGNATURE_FAILED, strbuf_text(&detail));
+    return false;
 }
 
 /* ---- Its answers ---- */
@@ -431,7 +444,8 @@ static int signature_on_exit(sd_event_source *source, int descriptor, uint32_t e
     int problem = status < 0 ? status : drain(signature->output, &output);
     close_child(signature);
     if (problem >= 0) {
-        if (!questions[signature->question].take(signature, status, &output)) {
+        if (!has_answered(signature, status) ||
+            !questions[signature->question].take(signature, status, &output)) {
             signature_end(signature);
             return 0;
         }
