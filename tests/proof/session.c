@@ -1,11 +1,47 @@
 /*
  * The life of a session, by induction: from any session for which the invariant holds, any input at
  * any time leads to one for which it holds. So it holds after any number of inputs. Bounds: limits
- * as session.c itself lets them pass, times of the clock below 2^52 ms.
+ * as session.c itself lets them pass, times of the clock below LEASE_MAX_NOW_MS. In place of the
+ * arithmetic stands what tests/proof/lease_time.c proves of it.
  */
 #include "tunnel/model/session.c"
 
-#define MAX_NOW_MS (INT64_C(1) << 44)
+#define MAX_CALLS 8
+
+/* What lease_time_after() was asked, and said. */
+static struct {
+    int64_t now_ms, ttl_s, end_ms;
+} calls[MAX_CALLS];
+static unsigned n_calls;
+
+int64_t lease_time_after(int64_t now_ms, int64_t ttl_s)
+{
+    int64_t end_ms; /* any, that keeps to what is proved */
+    __CPROVER_assert(now_ms >= 0 && now_ms < LEASE_MAX_NOW_MS, "asked within the clock's bounds");
+    __CPROVER_assert(ttl_s >= 0 && ttl_s <= LEASE_MAX_S, "asked within the lease's bounds");
+    __CPROVER_assume(end_ms >= now_ms && end_ms - now_ms <= LEASE_MAX_S * 1000);
+    for (unsigned i = 0; i < n_calls; i++) {
+        __CPROVER_assume(now_ms < calls[i].now_ms || ttl_s < calls[i].ttl_s ||
+                         end_ms >= calls[i].end_ms);
+        __CPROVER_assume(now_ms > calls[i].now_ms || ttl_s > calls[i].ttl_s ||
+                         end_ms <= calls[i].end_ms);
+    }
+    __CPROVER_assert(n_calls < MAX_CALLS, "room for every call");
+    calls[n_calls].now_ms = now_ms;
+    calls[n_calls].ttl_s = ttl_s;
+    calls[n_calls++].end_ms = end_ms;
+    return end_ms;
+}
+
+bool lease_time_is_fit(int64_t ttl_s, int64_t max_ttl_s)
+{
+    return max_ttl_s > 0 && max_ttl_s <= LEASE_MAX_S && ttl_s > 0 && ttl_s <= max_ttl_s;
+}
+
+bool lease_time_may_become(int64_t deadline_ms, int64_t next_ms, int64_t limit_ms)
+{
+    return next_ms > deadline_ms && next_ms <= limit_ms;
+}
 
 static bool holds(const struct session *session, const struct session_limits *limits)
 {
@@ -16,7 +52,7 @@ static bool holds(const struct session *session, const struct session_limits *li
         return session->opened_ms == 0; /* no lease */
     case SESSION_OPEN:
         return ttl_is_fit(limits, session->ttl_s) && session->opened_ms >= 0 &&
-               session->limit_ms == session->opened_ms + limits->max_ttl_s * 1000 &&
+               session->limit_ms == lease_time_after(session->opened_ms, limits->max_ttl_s) &&
                session->deadline_ms <= session->limit_ms &&
                session->active_ms >= session->opened_ms;
     case SESSION_CLOSING:
@@ -56,12 +92,12 @@ int main(void)
     int64_t now_ms;
     session.state = CASE / 8; /* one of 40 cases at a time: 5 states, 8 inputs */
     event.input = CASE % 8;
-    __CPROVER_assume(now_ms >= 0 && now_ms < MAX_NOW_MS);
+    __CPROVER_assume(now_ms >= 0 && now_ms < LEASE_MAX_NOW_MS);
     _Static_assert(SESSION_GONE == 7 && SESSION_CLOSING == 4, "the cases are all");
     __CPROVER_assume(session.opened_ms <= now_ms && session.active_ms <= now_ms);
     __CPROVER_assume(session.opened_ms >= 0 && session.active_ms >= 0 && session.deadline_ms >= 0);
-    __CPROVER_assume(session.deadline_ms < MAX_NOW_MS + MAX_TTL_S * 1000);
-    __CPROVER_assume(limits.idle_close_s <= MAX_TTL_S); /* netd.conf allows less */
+    __CPROVER_assume(session.deadline_ms < LEASE_MAX_NOW_MS + LEASE_MAX_S * 1000);
+    __CPROVER_assume(limits.idle_close_s <= LEASE_MAX_S); /* netd.conf allows less */
     __CPROVER_assume(holds(&session, &limits));
     struct session_decision decision = session_decide(&session, &limits, &event, now_ms);
     const struct session *next = &decision.next;
@@ -71,9 +107,10 @@ int main(void)
     __CPROVER_assert(decision.refusal == REFUSAL_NONE || is_same(&session, next),
                      "what is refused changes nothing");
     if (next->state == SESSION_OPEN) {
-        int64_t cap_ms = next->opened_ms + limits.max_ttl_s * 1000;
+        int64_t cap_ms = lease_time_after(next->opened_ms, limits.max_ttl_s);
         __CPROVER_assert(next->deadline_ms <= cap_ms, "no deadline passes the cap");
-        __CPROVER_assert(next->deadline_ms <= now_ms + limits.max_ttl_s * 1000, "from now neither");
+        __CPROVER_assert(next->deadline_ms <= lease_time_after(now_ms, limits.max_ttl_s),
+                         "from now neither");
     }
     if (session.state == SESSION_OPEN && next->state == SESSION_OPEN) {
         __CPROVER_assert(next->opened_ms == session.opened_ms && next->limit_ms == session.limit_ms,

@@ -4,10 +4,11 @@
  */
 #include "tunnel/model/session.h"
 
+#include "tunnel/model/lease_time.h"
+
 #include <stddef.h>
 
-#define MAX_TTL_S (INT64_C(366) * 86400) /* keeps the arithmetic far from its limits */
-#define RETRY_MS 1000                    /* between two attempts to remove the rest */
+#define RETRY_MS 1000 /* between two attempts to remove the rest */
 
 const char *const session_state_names[] = {
     [SESSION_CLOSED] = "closed", [SESSION_WAIT_APPROVAL] = "waiting", [SESSION_OPENING] = "opening",
@@ -37,8 +38,7 @@ static void session_refuse(struct session_decision *decision, enum refusal refus
 
 static bool ttl_is_fit(const struct session_limits *limits, int64_t ttl_s)
 {
-    return limits->max_ttl_s > 0 && limits->max_ttl_s <= MAX_TTL_S && limits->idle_close_s > 0 &&
-           ttl_s > 0 && ttl_s <= limits->max_ttl_s;
+    return limits->idle_close_s > 0 && lease_time_is_fit(ttl_s, limits->max_ttl_s);
 }
 
 static void begin_opening(int64_t now_ms, struct session_decision *decision)
@@ -118,8 +118,8 @@ static void ready(const struct session_limits *limits, const struct session_even
     }
     decision->next.state = SESSION_OPEN;
     decision->next.opened_ms = decision->next.active_ms = now_ms;
-    decision->next.deadline_ms = now_ms + decision->next.ttl_s * 1000;
-    decision->next.limit_ms = now_ms + limits->max_ttl_s * 1000;
+    decision->next.deadline_ms = lease_time_after(now_ms, decision->next.ttl_s);
+    decision->next.limit_ms = lease_time_after(now_ms, limits->max_ttl_s);
     decision->action = SESSION_ACT_LEASE;
     decision->journal = EVENT_TUNNEL_OPENED;
     decision->widens = true;
@@ -137,8 +137,8 @@ static void session_extend(const struct session_limits *limits, const struct ses
         session_refuse(decision, REFUSAL_BAD_TTL);
         return;
     }
-    int64_t deadline_ms = now_ms + event->ttl_s * 1000;
-    if (deadline_ms > decision->next.limit_ms || deadline_ms <= decision->next.deadline_ms) {
+    int64_t deadline_ms = lease_time_after(now_ms, event->ttl_s);
+    if (!lease_time_may_become(decision->next.deadline_ms, deadline_ms, decision->next.limit_ms)) {
         session_refuse(decision, REFUSAL_BAD_TTL);
     } else {
         decision->next.ttl_s = event->ttl_s;
@@ -178,7 +178,7 @@ static void tick_open(const struct session_limits *limits, const struct session_
     (void)event;
     if (now_ms >= decision->next.deadline_ms)
         begin_closing(SESSION_END_EXPIRED, now_ms, decision);
-    else if (now_ms >= decision->next.active_ms + limits->idle_close_s * 1000)
+    else if (now_ms >= lease_time_after(decision->next.active_ms, limits->idle_close_s))
         begin_closing(SESSION_END_IDLE, now_ms, decision);
 }
 
@@ -251,7 +251,7 @@ int64_t session_next_tick_ms(const struct session *session, const struct session
     case SESSION_CLOSING:
         return session->deadline_ms;
     case SESSION_OPEN: {
-        int64_t idle_ms = session->active_ms + limits->idle_close_s * 1000;
+        int64_t idle_ms = lease_time_after(session->active_ms, limits->idle_close_s);
         return idle_ms < session->deadline_ms ? idle_ms : session->deadline_ms;
     }
     }
