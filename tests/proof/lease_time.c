@@ -1,7 +1,7 @@
 /*
  * The arithmetic of leases keeps what its header says, for all times of the clock below
- * LEASE_MAX_NOW_MS and all lengths of a lease (what is fit: for all numbers). tests/proof/session.c
- * builds on it.
+ * LEASE_MAX_NOW_MS and all lengths of a lease; what is fit, what an extension may be and what is
+ * left, for all numbers. tests/proof/session.c builds on it.
  */
 #include "tunnel/model/lease_time.c"
 
@@ -63,10 +63,20 @@ static void prove_extension(void)
                      "an extension reaches further, and not past the limit");
 }
 
+static void prove_left(void)
+{
+    int64_t until_ms, granted_ms, now_ms;
+    __CPROVER_assume(until_ms >= 0 && granted_ms >= 0 && now_ms >= granted_ms);
+    int64_t left_ms = lease_time_left(until_ms, now_ms);
+    __CPROVER_assert(left_ms >= 0, "never negative");
+    __CPROVER_assert((left_ms == 0) == (now_ms >= until_ms), "nothing from the deadline on");
+    __CPROVER_assert(left_ms == 0 || left_ms <= until_ms - granted_ms, "never more than granted");
+}
+
 int main(void)
 {
-    static void (*const cases[])(void) = {prove_fit, prove_after, prove_order_of_now,
-                                          prove_order_of_ttl, prove_extension};
+    static void (*const cases[])(void) = {prove_fit,          prove_after,     prove_order_of_now,
+                                          prove_order_of_ttl, prove_extension, prove_left};
     cases[CASE]();
     return 0;
 }

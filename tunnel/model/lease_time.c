@@ -15,3 +15,8 @@ bool lease_time_may_become(int64_t deadline_ms, int64_t next_ms, int64_t limit_m
 {
     return next_ms > deadline_ms && next_ms <= limit_ms;
 }
+
+int64_t lease_time_left(int64_t until_ms, int64_t now_ms)
+{
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}

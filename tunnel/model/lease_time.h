@@ -26,4 +26,10 @@ int64_t lease_time_after(int64_t now_ms, int64_t ttl_s);
  */
 bool lease_time_may_become(int64_t deadline_ms, int64_t next_ms, int64_t limit_ms);
 
+/*
+ * How long it is from NOW_MS to UNTIL_MS, both >= 0, in ms; 0 when that has passed. Never negative,
+ * and never more than was granted at any time before NOW_MS.
+ */
+int64_t lease_time_left(int64_t until_ms, int64_t now_ms);
+
 #endif

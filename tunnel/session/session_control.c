@@ -9,6 +9,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/text.h"
 #include "tunnel/model/event_text.h"
+#include "tunnel/model/lease_time.h"
 #include "tunnel/session/tunnel_opening.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ static void describe(const struct session_control *control, const struct session
     event_add_number(event, MEMBER_TTL_S, next->ttl_s);
     if (next->state == SESSION_OPEN)
         event_add_number(event, MEMBER_EXPIRES_IN_S,
-                         (next->deadline_ms - clock_boot_ms() + 500) / 1000);
+                         (lease_time_left(next->deadline_ms, clock_boot_ms()) + 500) / 1000);
     event_add_text(event, MEMBER_PURPOSE, control->reason);
 }
 
@@ -102,7 +103,8 @@ static void control_add_lease(const struct session_control *control,
 static int extend_lease(struct session_control *control, struct strbuf *problem)
 {
     for (unsigned i = 0; i < LEASE_TRIES; i++) {
-        int64_t before_ms = clock_boot_ms(), left_ms = control->session.deadline_ms - before_ms;
+        int64_t before_ms = clock_boot_ms();
+        int64_t left_ms = lease_time_left(control->session.deadline_ms, before_ms);
         int result = firewall_extend_leases(control->firewall, left_ms, problem);
         if (result < 0)
             return result;
@@ -120,8 +122,9 @@ static int lease(struct session_control *control, struct strbuf *problem)
     size_t n_leases = 0;
     for (size_t i = 0; i < control->n_services; i++)
         control_add_lease(control, control->services[i], leases, &n_leases);
-    int64_t before_ms = clock_boot_ms(), left_ms = control->session.deadline_ms - before_ms;
-    if (left_ms <= 0)
+    int64_t before_ms = clock_boot_ms();
+    int64_t left_ms = lease_time_left(control->session.deadline_ms, before_ms);
+    if (left_ms == 0)
         return -ETIME;
     int result = firewall_add_leases(control->firewall, leases, n_leases, left_ms, problem);
     if (result < 0)
@@ -508,11 +511,6 @@ bool session_control_is_waiting(const struct session_control *control)
     return control->session.state == SESSION_WAIT_APPROVAL;
 }
 
-static int64_t control_left(int64_t until_ms, int64_t now_ms)
-{
-    return until_ms > now_ms ? until_ms - now_ms : 0;
-}
-
 void session_control_get_status(struct session_control *control, struct session_status *ret_status)
 {
     const struct session *session = &control->session;
@@ -527,7 +525,7 @@ void session_control_get_status(struct session_control *control, struct session_
     if (session->state == SESSION_CLOSED)
         return;
     ret_status->asked = control->asked;
-    ret_status->remaining_ms = control_left(session->deadline_ms, now_ms);
+    ret_status->remaining_ms = lease_time_left(session->deadline_ms, now_ms);
     ret_status->n_services = control->n_services;
     for (size_t i = 0; i < control->n_services; i++)
         ret_status->services[i] = control->services[i]->name;
@@ -539,8 +537,8 @@ void session_control_get_status(struct session_control *control, struct session_
         return;
     ret_status->opened_wall_ms = control->opened_wall_ms;
     ret_status->idle_left_ms =
-        control_left(session->active_ms + control->limits.idle_close_s * 1000, now_ms);
-    ret_status->limit_left_ms = control_left(session->limit_ms, now_ms);
+        lease_time_left(lease_time_after(session->active_ms, control->limits.idle_close_s), now_ms);
+    ret_status->limit_left_ms = lease_time_left(session->limit_ms, now_ms);
 }
 
 /* ---- Life ---- */

@@ -34,5 +34,16 @@ static void test_extension(void)
     CU_ASSERT_FALSE(lease_time_may_become(1000, 999, 5000));
 }
 
+static void test_left(void)
+{
+    CU_ASSERT_EQUAL(lease_time_left(5000, 1000), 4000);
+    CU_ASSERT_EQUAL(lease_time_left(5000, 4999), 1);
+    CU_ASSERT_EQUAL(lease_time_left(5000, 5000), 0);
+    CU_ASSERT_EQUAL(lease_time_left(5000, 5001), 0);
+    CU_ASSERT_EQUAL(lease_time_left(0, INT64_MAX), 0);
+    CU_ASSERT_EQUAL(lease_time_left(INT64_MAX, 0), INT64_MAX);
+}
+
 TEST_MAIN("lease_time", {"what can be granted", test_fit}, {"when it ends", test_after},
-          {"an extension reaches further, and not past the limit", test_extension})
+          {"an extension reaches further, and not past the limit", test_extension},
+          {"what is left of it", test_left})
