@@ -9,10 +9,9 @@
 static void prove_fit(void)
 {
     int64_t ttl_s, max_ttl_s;
-    if (!lease_time_is_fit(ttl_s, max_ttl_s))
-        return;
-    __CPROVER_assert(ttl_s >= 1 && ttl_s <= max_ttl_s, "within the site's limit");
-    __CPROVER_assert(max_ttl_s <= LEASE_MAX_S, "which is within ours");
+    bool is_within = ttl_s >= 1 && ttl_s <= max_ttl_s && max_ttl_s <= LEASE_MAX_S;
+    __CPROVER_assert(lease_time_is_fit(ttl_s, max_ttl_s) == is_within,
+                     "fit is what the site's limit permits, and that no more than ours");
 }
 
 /* Any within the bounds; the masks leave the solver fewer bits. */
@@ -58,7 +57,7 @@ static void prove_order_of_ttl(void)
 static void prove_extension(void)
 {
     int64_t deadline_ms, next_ms, limit_ms;
-    __CPROVER_assert(!lease_time_may_become(deadline_ms, next_ms, limit_ms) ||
+    __CPROVER_assert(lease_time_may_become(deadline_ms, next_ms, limit_ms) ==
                          (next_ms > deadline_ms && next_ms <= limit_ms),
                      "an extension reaches further, and not past the limit");
 }

@@ -61,6 +61,14 @@ static bool holds(const struct session *session, const struct session_limits *li
     return false;
 }
 
+/* Nothing has happened yet that is later than now, and now never goes back. */
+static bool is_timely(const struct session *session, int64_t now_ms)
+{
+    return session->opened_ms >= 0 && session->opened_ms <= now_ms && session->active_ms >= 0 &&
+           session->active_ms <= now_ms && session->deadline_ms >= 0 &&
+           session->deadline_ms < LEASE_MAX_NOW_MS + LEASE_MAX_S * 1000;
+}
+
 static bool is_same(const struct session *a, const struct session *b)
 {
     return a->state == b->state && a->last_end == b->last_end && a->ttl_s == b->ttl_s &&
@@ -68,11 +76,14 @@ static bool is_same(const struct session *a, const struct session *b)
            a->limit_ms == b->limit_ms && a->active_ms == b->active_ms && a->bytes == b->bytes;
 }
 
-/* Opens only what was asked for, approved where that is needed, and ready. */
+/* Opens only what was asked for, approved where that is needed, and ready; closes only for a
+ * reason. */
 static bool is_legal(enum session_state from, enum session_state to, enum session_input input)
 {
     if (to == SESSION_OPEN && from != SESSION_OPEN)
         return from == SESSION_OPENING && input == SESSION_READY;
+    if (to == SESSION_CLOSING && from != SESSION_CLOSING && input != SESSION_END)
+        return input == SESSION_TICK || (from == SESSION_OPENING && input == SESSION_READY);
     if (to == SESSION_OPENING && from == SESSION_WAIT_APPROVAL)
         return input == SESSION_APPROVE;
     if (from == SESSION_CLOSED && to != SESSION_CLOSED)
@@ -94,15 +105,14 @@ int main(void)
     event.input = CASE % 8;
     __CPROVER_assume(now_ms >= 0 && now_ms < LEASE_MAX_NOW_MS);
     _Static_assert(SESSION_GONE == 7 && SESSION_CLOSING == 4, "the cases are all");
-    __CPROVER_assume(session.opened_ms <= now_ms && session.active_ms <= now_ms);
-    __CPROVER_assume(session.opened_ms >= 0 && session.active_ms >= 0 && session.deadline_ms >= 0);
-    __CPROVER_assume(session.deadline_ms < LEASE_MAX_NOW_MS + LEASE_MAX_S * 1000);
+    __CPROVER_assume(is_timely(&session, now_ms));
     __CPROVER_assume(limits.idle_close_s <= LEASE_MAX_S); /* netd.conf allows less */
     __CPROVER_assume(holds(&session, &limits));
     struct session_decision decision = session_decide(&session, &limits, &event, now_ms);
     const struct session *next = &decision.next;
 
     __CPROVER_assert(holds(next, &limits), "the invariant holds again");
+    __CPROVER_assert(is_timely(next, now_ms), "with times that can be");
     __CPROVER_assert(is_legal(session.state, next->state, event.input), "a legal transition");
     __CPROVER_assert(decision.refusal == REFUSAL_NONE || is_same(&session, next),
                      "what is refused changes nothing");
@@ -124,6 +134,11 @@ int main(void)
         __CPROVER_assert(next->state == SESSION_CLOSING, "the deadline closes");
     if (next->state == SESSION_WAIT_APPROVAL && event.input != SESSION_ASK)
         __CPROVER_assert(next->deadline_ms == session.deadline_ms, "waiting is not prolonged");
+    if (session.state == SESSION_CLOSED && next->state != SESSION_CLOSED)
+        __CPROVER_assert(next->ttl_s >= 1 && next->ttl_s <= limits.max_ttl_s,
+                         "nothing is asked for longer than the site permits");
+    if (session.state == SESSION_WAIT_APPROVAL && now_ms >= session.deadline_ms)
+        __CPROVER_assert(next->state != SESSION_OPENING, "no approval after its time");
     if (limits.needs_approval && session.state == SESSION_CLOSED)
         __CPROVER_assert(next->state != SESSION_OPENING, "no opening without approval");
     __CPROVER_assert(!decision.widens || decision.journal != EVENT_OTHER,
