@@ -11,6 +11,7 @@
 #include "agent/base/memory.h"
 #include "agent/base/min_max.h"
 #include "agent/base/text.h"
+#include "tunnel/command/challenges.h"
 #include "tunnel/command/used_commands.h"
 #include "tunnel/journal/journal_quota.h"
 #include "tunnel/model/event_text.h"
@@ -24,24 +25,12 @@
 #define CHALLENGE_BITS 256
 _Static_assert(CHALLENGE_BITS / 4 + 1 == COMMAND_CHALLENGE_BYTES, "two hex digits for a byte");
 
-/* One more than can be within their time at once. */
-#define OLD_CHALLENGES (COMMAND_GATE_GRACE_MS / COMMAND_GATE_RENEWAL_MS + 1)
-
-struct command_gate_challenge {
-    char text[COMMAND_CHALLENGE_BYTES]; /* "" when there is none: nothing matches it then */
-    int64_t until_ms;                   /* it may be used, and of the one in force: is renewed */
-};
-
 struct command_gate {
     struct command_gate_settings settings;
     struct signer_list *signers;
     struct used_commands *used;
-    struct journal_quota strangers;          /* lines about what need not be an operator's doing */
-    struct command_gate_challenge challenge; /* in force */
-    struct command_gate_challenge old[OLD_CHALLENGES]; /* replaced because of refusals; a ring */
-    size_t n_old;                                      /* since the start */
-    int64_t refused_ms;                                /* the last renewal because of a refusal */
-    bool is_stale;                                     /* such a renewal is due */
+    struct journal_quota strangers; /* lines about what need not be an operator's doing */
+    struct challenges challenges;
     struct command_gate_attempt *waiting[COMMAND_GATE_WAITING], *running;
     size_t n_waiting;
     int64_t begun_ms;     /* the last verification */
@@ -108,55 +97,30 @@ static void command_gate_journal_refusal(struct command_gate *gate,
 static void make_challenge(struct command_gate *gate, int64_t now_ms)
 {
     unsigned char bytes[CHALLENGE_BITS / 8];
+    char text[CHALLENGE_TEXT_BYTES] = "";
     ssize_t got = getrandom(bytes, sizeof(bytes), GRND_NONBLOCK); /* the loop must not wait */
     bool is_made = got == (ssize_t)sizeof(bytes);
     if (!is_made)
         log_error("gate", "no random bits for a challenge: %s; tried again in a second",
                   strerror(got < 0 ? errno : EIO));
-    gate->challenge.text[0] = '\0';
     for (size_t i = 0; is_made && i < sizeof(bytes); i++)
-        (void)snprintf(gate->challenge.text + 2 * i, 3, "%02x", bytes[i]);
-    gate->challenge.until_ms =
-        now_ms + (is_made ? COMMAND_GATE_CHALLENGE_MS : COMMAND_GATE_RETRY_MS);
-    gate->is_stale = false;
+        (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    challenges_begin(&gate->challenges, is_made ? text : NULL, now_ms);
     gate->settings.changed(gate->settings.context);
 }
 
-/* Somebody has used it: nothing that was signed before may do anything any more. */
 static void use_challenges_up(struct command_gate *gate, int64_t now_ms)
 {
-    memset(gate->old, 0, sizeof(gate->old));
-    make_challenge(gate, now_ms);
-}
-
-/* A refusal is no reason to turn those away who have signed for it already. */
-static void replace_challenge(struct command_gate *gate, int64_t now_ms)
-{
-    struct command_gate_challenge *old = &gate->old[gate->n_old++ % OLD_CHALLENGES];
-    *old = gate->challenge;
-    old->until_ms = min_i64(old->until_ms, now_ms + COMMAND_GATE_GRACE_MS);
-    gate->refused_ms = now_ms;
+    challenges_use_up(&gate->challenges);
     make_challenge(gate, now_ms);
 }
 
 static void renew_if_stale(struct command_gate *gate, int64_t now_ms)
 {
-    if (gate->is_stale && now_ms - gate->refused_ms >= COMMAND_GATE_RENEWAL_MS)
-        replace_challenge(gate, now_ms);
-}
-
-static bool is_challenge(const struct command_gate_challenge *challenge, const char *text,
-                         int64_t now_ms)
-{
-    return challenge->text[0] && now_ms < challenge->until_ms && strcmp(challenge->text, text) == 0;
-}
-
-static bool may_be_used(const struct command_gate *gate, const char *text, int64_t now_ms)
-{
-    bool may = is_challenge(&gate->challenge, text, now_ms);
-    for (size_t i = 0; i < OLD_CHALLENGES; i++)
-        may = may || is_challenge(&gate->old[i], text, now_ms);
-    return may;
+    if (!challenges_is_renewal_due(&gate->challenges, now_ms))
+        return;
+    challenges_retire(&gate->challenges, now_ms);
+    make_challenge(gate, now_ms);
 }
 
 /* ---- The checks ---- */
@@ -212,7 +176,8 @@ static enum refusal check_used(struct command_gate *gate, struct command_gate_at
 
 static enum refusal check_challenge(struct command_gate *gate, struct command_gate_attempt *attempt)
 {
-    attempt->is_fresh = may_be_used(gate, attempt->command.challenge, attempt->now_ms);
+    attempt->is_fresh =
+        challenges_may_be_used(&gate->challenges, attempt->command.challenge, attempt->now_ms);
     return attempt->is_fresh ? REFUSAL_NONE : REFUSAL_BAD_CHALLENGE;
 }
 
@@ -373,7 +338,7 @@ static struct command_gate_answer conclude(struct command_gate *gate,
         use_challenges_up(gate, attempt->now_ms);
         return answer;
     }
-    gate->is_stale = true;
+    challenges_refused(&gate->challenges);
     renew_if_stale(gate, attempt->now_ms);
     return answer;
 }
@@ -473,7 +438,7 @@ static void begin_verification(struct command_gate *gate, int64_t now_ms)
 
 void command_gate_tick(struct command_gate *gate, int64_t now_ms)
 {
-    if (now_ms >= gate->challenge.until_ms)
+    if (now_ms >= gate->challenges.now.until_ms)
         make_challenge(gate, now_ms);
     renew_if_stale(gate, now_ms);
     begin_verification(gate, now_ms);
@@ -481,9 +446,7 @@ void command_gate_tick(struct command_gate *gate, int64_t now_ms)
 
 int64_t command_gate_next_tick_ms(const struct command_gate *gate)
 {
-    int64_t next_ms = gate->challenge.until_ms;
-    if (gate->is_stale)
-        next_ms = min_i64(next_ms, gate->refused_ms + COMMAND_GATE_RENEWAL_MS);
+    int64_t next_ms = challenges_next_ms(&gate->challenges);
     if (gate->n_waiting > 0 && !gate->running)
         next_ms = min_i64(next_ms, gate->may_begin_ms);
     return next_ms;
@@ -491,7 +454,7 @@ int64_t command_gate_next_tick_ms(const struct command_gate *gate)
 
 const char *command_gate_challenge(const struct command_gate *gate)
 {
-    return gate->challenge.text;
+    return gate->challenges.now.text;
 }
 
 const struct signers *command_gate_signers(struct command_gate *gate)
@@ -509,7 +472,7 @@ struct command_gate *command_gate_new(const struct command_gate_settings *settin
     gate->signers = signer_list_new(settings->allowed_signers);
     gate->used = used_commands_open(settings->used_path);
     gate->settings.used_path = gate->settings.allowed_signers = NULL;
-    gate->refused_ms = now_ms - COMMAND_GATE_RENEWAL_MS;
+    challenges_init(&gate->challenges, now_ms);
     if (used_commands_problem(gate->used))
         log_error("gate", "%s", used_commands_problem(gate->used));
     journal_quota_init(&gate->strangers, now_ms);

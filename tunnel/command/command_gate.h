@@ -14,9 +14,9 @@
  *
  * The challenge. A good command, and a command of a signer that was refused for what it says, uses
  * it up: it and all older ones are void at once. Any other refusal replaces it too, but at most
- * once in COMMAND_GATE_RENEWAL_MS, and the one that was replaced may be used for
- * COMMAND_GATE_GRACE_MS more, so that an operator who has just signed for it is not turned away by
- * somebody's forgery. No challenge may be used for longer than COMMAND_GATE_CHALLENGE_MS.
+ * once in CHALLENGE_RENEWAL_MS, and the one that was replaced may be used for
+ * CHALLENGE_GRACE_MS more, so that an operator who has just signed for it is not turned away by
+ * somebody's forgery. No challenge may be used for longer than CHALLENGE_LIFE_MS.
  *
  * Of refusals that no signer caused, here and now, journal and log get no more than journal_quota.h
  * allows.
@@ -34,10 +34,6 @@
 
 #include <stdint.h>
 
-#define COMMAND_GATE_CHALLENGE_MS (60 * 60 * 1000) /* for so long a challenge may be used */
-#define COMMAND_GATE_RENEWAL_MS 10000
-#define COMMAND_GATE_GRACE_MS 60000
-#define COMMAND_GATE_RETRY_MS 1000 /* when the kernel has no random bits yet */
 #define COMMAND_GATE_PAUSE_MS 50
 #define COMMAND_GATE_WAITING 16 /* commands that wait for ssh-keygen; more are `rate-limited` */
 

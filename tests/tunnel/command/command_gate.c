@@ -4,6 +4,7 @@
  * queue and random interleavings with a verifier of the test's.
  */
 #include "tunnel/command/command_gate.h"
+#include "tunnel/command/challenges.h"
 
 #include "agent/base/descriptor.h"
 #include "agent/base/macros.h"
@@ -750,18 +751,18 @@ static void test_grace_after(int64_t before_ms, int64_t after_ms, enum refusal w
 
 static void test_grace(void)
 {
-    const int64_t hour_ms = COMMAND_GATE_CHALLENGE_MS;
+    const int64_t hour_ms = CHALLENGE_LIFE_MS;
     test_grace_after(0, 0, REFUSAL_NONE);
-    test_grace_after(0, COMMAND_GATE_GRACE_MS - 1, REFUSAL_NONE);
-    test_grace_after(0, COMMAND_GATE_GRACE_MS, REFUSAL_BAD_CHALLENGE);
+    test_grace_after(0, CHALLENGE_GRACE_MS - 1, REFUSAL_NONE);
+    test_grace_after(0, CHALLENGE_GRACE_MS, REFUSAL_BAD_CHALLENGE);
     test_grace_after(hour_ms - 2, 1, REFUSAL_NONE);
     test_grace_after(hour_ms - 2, 2, REFUSAL_BAD_CHALLENGE); /* an hour is an hour */
     struct world world;
     begin(&world);
     struct command first = make_command(&world);
-    for (int64_t ms = 0; ms < COMMAND_GATE_GRACE_MS; ms += 100) { /* a forgery each */
+    for (int64_t ms = 0; ms < CHALLENGE_GRACE_MS; ms += 100) { /* a forgery each */
         refuse_one(&world);
-        pass_ms(&world, ms + 100 < COMMAND_GATE_GRACE_MS ? 100 : 99);
+        pass_ms(&world, ms + 100 < CHALLENGE_GRACE_MS ? 100 : 99);
     }
     EXPECT(send_command(&world, &first, "anna"), REFUSAL_NONE);
     end(&world);
@@ -787,8 +788,8 @@ static void test_renewals(void)
     strcpy(before, command_gate_challenge(world.gate));
     refuse_one(&world); /* later, but not never */
     TEST_TEXT_EQUAL(command_gate_challenge(world.gate), before);
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + COMMAND_GATE_RENEWAL_MS);
-    pass_ms(&world, COMMAND_GATE_RENEWAL_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_RENEWAL_MS);
+    pass_ms(&world, CHALLENGE_RENEWAL_MS);
     CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     end(&world);
 }
@@ -801,7 +802,7 @@ static void try_used_up(enum refusal refusal)
     struct command oldest = make_command(&world);
     refuse_one(&world);
     struct command used = make_command(&world);
-    pass_ms(&world, COMMAND_GATE_RENEWAL_MS);
+    pass_ms(&world, CHALLENGE_RENEWAL_MS);
     refuse_one(&world);
     struct command newest = make_command(&world);
     CU_ASSERT_NOT_EQUAL(strcmp(oldest.challenge, used.challenge), 0);
@@ -1013,14 +1014,14 @@ static void note_challenge(struct model *model, bool by_refusal)
         return;
     for (size_t i = 0; i < model->n_issued && !by_refusal; i++)
         model->issued[i].until_ms = now_ms;
-    if (last && last->until_ms > now_ms + COMMAND_GATE_GRACE_MS)
-        last->until_ms = now_ms + COMMAND_GATE_GRACE_MS;
+    if (last && last->until_ms > now_ms + CHALLENGE_GRACE_MS)
+        last->until_ms = now_ms + CHALLENGE_GRACE_MS;
     if (model->n_issued == ARRAY_LENGTH(model->issued)) {
         memmove(model->issued, model->issued + 256, 256 * sizeof(model->issued[0]));
         model->n_issued -= 256;
     }
     struct issued *next = &model->issued[model->n_issued++];
-    *next = (struct issued){.made_ms = now_ms, .until_ms = now_ms + COMMAND_GATE_CHALLENGE_MS};
+    *next = (struct issued){.made_ms = now_ms, .until_ms = now_ms + CHALLENGE_LIFE_MS};
     strcpy(next->text, now);
 }
 
@@ -1205,16 +1206,14 @@ static void test_hours(void)
     begin(&world);
     char before[COMMAND_CHALLENGE_BYTES];
     strcpy(before, command_gate_challenge(world.gate));
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate),
-                    world.now_ms + COMMAND_GATE_CHALLENGE_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_LIFE_MS);
     pass_minutes(&world, 59);
     TEST_TEXT_EQUAL(command_gate_challenge(world.gate), before);
     unsigned changed = world.changed;
     pass_minutes(&world, 1);
     CU_ASSERT_NOT_EQUAL(strcmp(command_gate_challenge(world.gate), before), 0);
     CU_ASSERT_TRUE(world.changed > changed); /* so that it is published */
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate),
-                    world.now_ms + COMMAND_GATE_CHALLENGE_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_LIFE_MS);
     end(&world);
 }
 
@@ -1243,11 +1242,11 @@ static void test_no_random_bits(void)
     has_random_bits = false;
     pass_minutes(&world, 60);
     TEST_TEXT_EQUAL(command_gate_challenge(world.gate), "");
-    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + COMMAND_GATE_RETRY_MS);
+    CU_ASSERT_EQUAL(command_gate_next_tick_ms(world.gate), world.now_ms + CHALLENGE_RETRY_MS);
     EXPECT(send_command(&world, &command, "anna"), REFUSAL_BAD_CHALLENGE);
     CU_ASSERT_EQUAL(world.acted, 0);
     has_random_bits = true;
-    world.now_ms += COMMAND_GATE_RETRY_MS;
+    world.now_ms += CHALLENGE_RETRY_MS;
     command_gate_tick(world.gate, world.now_ms);
     command = make_command(&world);
     EXPECT(send_command(&world, &command, "anna"), REFUSAL_NONE);
