@@ -1,7 +1,7 @@
 /*
  * Which challenges a signed command may name: the one in force, and those that were replaced only
  * because of refusals, for a while. Pure: time and random texts are given. tests/proof/challenges.c
- * proves what is said here. netd only, main thread.
+ * proves that nothing may be used for longer than is said here. netd only, main thread.
  */
 #ifndef SALLYPORT_TUNNEL_COMMAND_CHALLENGES_H
 #define SALLYPORT_TUNNEL_COMMAND_CHALLENGES_H
