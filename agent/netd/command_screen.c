@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHALLENGES 16 /* netd has at most 7 that count */
-#define JUDGED 256    /* as many as netd remembers */
+#define CHALLENGES 16
+_Static_assert(CHALLENGES > CHALLENGES_OLD + 1, "all that count for netd, the one in force too");
+#define JUDGED 256 /* as many as netd remembers */
 
 struct command_screen_challenge {
     char text[COMMAND_CHALLENGE_BYTES];

@@ -8,6 +8,7 @@
 #define SALLYPORT_AGENT_NETD_COMMAND_SCREEN_H
 
 #include "agent/netd/command_queue.h"
+#include "tunnel/command/challenges.h"
 #include "tunnel/wire/wire.h"
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@ struct command_screen; /* opaque */
 
 /* So long netd lets a challenge be used that was replaced because of refusals; with some to spare.
  */
-#define COMMAND_SCREEN_GRACE_MS 65000
+#define COMMAND_SCREEN_GRACE_MS (CHALLENGE_GRACE_MS + 5000)
 
 /* GATEWAY, "SITE/ID", is copied. Until told otherwise, nobody knows which keys may sign. */
 struct command_screen *command_screen_new(const char *gateway);

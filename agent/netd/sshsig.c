@@ -27,11 +27,6 @@ struct sshsig_parts {
     const unsigned char *hardware;
 };
 
-static bool part_is(struct armour_part part, const char *text)
-{
-    return part.length == strlen(text) && memcmp(part.at, text, part.length) == 0;
-}
-
 static bool cut_bytes(struct armour_part *rest, size_t length, const unsigned char **ret_bytes)
 {
     struct armour_part part;
@@ -50,10 +45,10 @@ static bool take_apart(const struct armour *armour, struct sshsig_parts *ret_par
         !cut_bytes(&key, KEY_BYTES, &ret_parts->key) ||
         !cut_bytes(&signature, SIGNATURE_BYTES, &ret_parts->signature))
         return false;
-    if (part_is(types[0], ARMOUR_ED25519))
-        return part_is(types[1], ARMOUR_ED25519) && key.length == 0 && signature.length == 0;
+    if (armour_part_is(types[0], ARMOUR_ED25519))
+        return armour_part_is(types[1], ARMOUR_ED25519) && key.length == 0 && signature.length == 0;
     ret_parts->hardware = signature.at;
-    return part_is(types[0], ARMOUR_HARDWARE) && part_is(types[1], ARMOUR_HARDWARE) &&
+    return armour_part_is(types[0], ARMOUR_HARDWARE) && armour_part_is(types[1], ARMOUR_HARDWARE) &&
            armour_cut(&key, &ret_parts->application) == 0 && key.length == 0 &&
            signature.length == HARDWARE_BYTES;
 }
@@ -62,8 +57,9 @@ int sshsig_read(const char *text, size_t length, struct armour *ret_armour)
 {
     struct sshsig_parts parts;
     if (armour_read(text, length, ret_armour) < 0 ||
-        !part_is(ret_armour->name_space, SIGNERS_NAMESPACE) ||
-        !(part_is(ret_armour->hash, "sha512") || part_is(ret_armour->hash, "sha256")) ||
+        !armour_part_is(ret_armour->name_space, SIGNERS_NAMESPACE) ||
+        !(armour_part_is(ret_armour->hash, "sha512") ||
+          armour_part_is(ret_armour->hash, "sha256")) ||
         !take_apart(ret_armour, &parts))
         return -EBADMSG;
     return 0;
@@ -84,7 +80,7 @@ static size_t put_string(unsigned char *record, size_t at, const void *bytes, si
 static size_t make_record(const struct armour *armour, const struct sshsig_parts *parts,
                           const char *text, size_t length, unsigned char record[RECORD_BYTES])
 {
-    const EVP_MD *type = part_is(armour->hash, "sha512") ? EVP_sha512() : EVP_sha256();
+    const EVP_MD *type = armour_part_is(armour->hash, "sha512") ? EVP_sha512() : EVP_sha256();
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned hash_length = 0;
     if (!EVP_Digest(text, length, hash, &hash_length, type, NULL))

@@ -4,7 +4,9 @@
  * as session.c itself lets them pass, times of the clock below LEASE_MAX_NOW_MS. In place of the
  * arithmetic stands what tests/proof/lease_time.c proves of it.
  */
-#include "tunnel/model/session.c"
+#define lease_time_after lease_time_after_itself
+#include "tunnel/model/lease_time.c"
+#undef lease_time_after
 
 #define MAX_CALLS 8
 
@@ -33,15 +35,7 @@ int64_t lease_time_after(int64_t now_ms, int64_t ttl_s)
     return end_ms;
 }
 
-bool lease_time_is_fit(int64_t ttl_s, int64_t max_ttl_s)
-{
-    return max_ttl_s > 0 && max_ttl_s <= LEASE_MAX_S && ttl_s > 0 && ttl_s <= max_ttl_s;
-}
-
-bool lease_time_may_become(int64_t deadline_ms, int64_t next_ms, int64_t limit_ms)
-{
-    return next_ms > deadline_ms && next_ms <= limit_ms;
-}
+#include "tunnel/model/session.c"
 
 static bool holds(const struct session *session, const struct session_limits *limits)
 {

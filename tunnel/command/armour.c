@@ -84,6 +84,11 @@ void armour_print(struct armour_part part, char text[ARMOUR_KEY_TEXT_BYTES])
     text[at] = '\0';
 }
 
+bool armour_part_is(struct armour_part part, const char *text)
+{
+    return part.length == strlen(text) && memcmp(part.at, text, part.length) == 0;
+}
+
 void armour_fingerprint(struct armour_part key, char text[ARMOUR_PRINT_BYTES])
 {
     char print[ARMOUR_KEY_TEXT_BYTES];

@@ -7,6 +7,7 @@
 #ifndef SALLYPORT_TUNNEL_COMMAND_ARMOUR_H
 #define SALLYPORT_TUNNEL_COMMAND_ARMOUR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define ARMOUR_BYTES 6150          /* what 8 KiB of base64 hold */
@@ -38,6 +39,9 @@ size_t armour_decode(const char *text, size_t length, unsigned char bytes[ARMOUR
 
 /* Writes PART in base64, as in allowed_signers. */
 void armour_print(struct armour_part part, char text[ARMOUR_KEY_TEXT_BYTES]);
+
+/* Whether PART is exactly TEXT. */
+bool armour_part_is(struct armour_part part, const char *text);
 
 /* Writes the fingerprint of KEY, as ssh-keygen -l shows it. */
 void armour_fingerprint(struct armour_part key, char text[ARMOUR_PRINT_BYTES]);

@@ -196,8 +196,7 @@ static enum refusal check_claim(struct command_gate *gate, struct command_gate_a
     static const char bad[] = "not made over this text, or not for this namespace";
     struct armour armour;
     if (armour_read(attempt->parts.armour, attempt->parts.armour_length, &armour) < 0 ||
-        armour.name_space.length != strlen(SIGNERS_NAMESPACE) ||
-        memcmp(armour.name_space.at, SIGNERS_NAMESPACE, armour.name_space.length) != 0) {
+        !armour_part_is(armour.name_space, SIGNERS_NAMESPACE)) {
         add_signature(attempt, SIGNATURE_BAD, bad);
         return REFUSAL_BAD_SIGNATURE;
     }
